@@ -1,0 +1,83 @@
+"""Pairs to padded tensors. Which tokens are scored is decided by position, never by a pad id or by searching text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sku.prompts import Template
+
+MIN_ANSWER_TOKENS = 4
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One prompt with one answer, as tokens."""
+
+    ids: tuple[int, ...]
+    prompt_tokens: int
+    """The first so many ids are the prompt; all others are the answer and its end."""
+
+    @property
+    def answer(self) -> tuple[int, ...]:
+        """The scored tokens."""
+        return self.ids[self.prompt_tokens :]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded rows on one device."""
+
+    input_ids: Tensor
+    """`[B, T]`"""
+    attention_mask: Tensor
+    """`[B, T]`, 1 on real tokens."""
+    answer_mask: Tensor
+    """`[B, T]`, true on tokens of answers and their ends."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on `device`."""
+        return Batch(self.input_ids.to(device), self.attention_mask.to(device), self.answer_mask.to(device))
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens, padding left out."""
+        return int(self.attention_mask.sum())
+
+
+def encode(template: Template, prompt: str, answer: str, max_tokens: int) -> Encoded:
+    """Tokens of a pair; an answer that is too long loses its tail (and its end token), a prompt is never cut.
+
+    Raises:
+        ValueError: if the prompt leaves fewer than `MIN_ANSWER_TOKENS` tokens for the answer.
+    """
+    prompt_ids, answer_ids = template.prompt_ids(prompt), template.answer_ids(answer)
+    room = max_tokens - len(prompt_ids)
+    if room < MIN_ANSWER_TOKENS:
+        raise ValueError(
+            f"prompt {prompt[:60]!r} takes {len(prompt_ids)} of {max_tokens} tokens and leaves no room for an answer; "
+            "raise max_tokens or leave the prompt out"
+        )
+    return Encoded(tuple(prompt_ids + answer_ids[:room]), len(prompt_ids))
+
+
+def collate(rows: Sequence[Encoded], pad_id: int = 0) -> Batch:
+    """Right-padded tensors of `rows`; `pad_id` is never looked at by anyone.
+
+    Raises:
+        ValueError: if there are no rows.
+    """
+    if not rows:
+        raise ValueError("a batch needs at least one row")
+    width = max(len(row.ids) for row in rows)
+    input_ids = torch.full((len(rows), width), pad_id)
+    attention_mask = torch.zeros(len(rows), width, dtype=torch.long)
+    answer_mask = torch.zeros(len(rows), width, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        input_ids[i, : len(row.ids)] = torch.tensor(row.ids)
+        attention_mask[i, : len(row.ids)] = 1
+        answer_mask[i, row.prompt_tokens : len(row.ids)] = True
+    return Batch(input_ids, attention_mask, answer_mask)

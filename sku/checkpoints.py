@@ -1,0 +1,73 @@
+"""Training state in one safetensors file that is replaced at once: a kill at any moment leaves a good one. Never pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+_FILE = "state.safetensors"
+
+
+def save(folder: Path, step: int, parameters: dict[str, torch.nn.Parameter], optimizer: Any, seconds: float) -> None:
+    """Write weights and optimiser state after `step` steps.
+
+    Args:
+        folder: the run's `checkpoint/`.
+        step: steps taken so far.
+        parameters: trainable parameters by name.
+        optimizer: of torch, over exactly those parameters.
+        seconds: training time so far.
+    """
+    tensors = {f"weight/{name}": p.detach() for name, p in parameters.items()}
+    for name, p in parameters.items():
+        tensors |= {f"optimizer/{key}/{name}": value for key, value in optimizer.state[p].items()}
+    folder.mkdir(exist_ok=True)
+    beside = folder / f".{_FILE}.making"
+    contiguous = {name: t.cpu().contiguous() for name, t in tensors.items()}
+    save_file(contiguous, beside, metadata={"about": json.dumps({"step": step, "seconds": seconds})})
+    with beside.open("rb+") as file:
+        os.fsync(file.fileno())  # renamed before it is on disk, a power cut would leave an empty file
+    os.replace(beside, folder / _FILE)
+
+
+def load(folder: Path, parameters: dict[str, torch.nn.Parameter], optimizer: Any) -> tuple[int, float]:
+    """Put the newest state back; (0, 0.0) if there is none yet.
+
+    Returns:
+        Steps taken and training seconds when it was written.
+
+    Raises:
+        ValueError: if it belongs to other parameters.
+    """
+    path = folder / _FILE
+    if not path.is_file():
+        return 0, 0.0
+    with safe_open(path, "pt") as file:
+        about = json.loads(file.metadata()["about"])
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    weights = {name.removeprefix("weight/") for name in stored if name.startswith("weight/")}
+    if weights != set(parameters):
+        odd = sorted(weights ^ set(parameters))
+        raise ValueError(f"{path} belongs to another adapter ({len(odd)} parameters differ, such as {odd[:3]})")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(stored[f"weight/{name}"])
+            optimizer.state[parameter] = _state_of(name, stored, parameter)
+    return int(about["step"]), float(about["seconds"])
+
+
+def _state_of(name: str, stored: dict[str, Tensor], parameter: torch.nn.Parameter) -> dict[str, Tensor]:
+    found = {}
+    for key, value in stored.items():
+        kind, _, rest = key.partition("/")
+        field, _, owner = rest.partition("/")
+        if kind == "optimizer" and owner == name:
+            found[field] = value if field == "step" else value.to(parameter.device)
+    return found

@@ -1,0 +1,186 @@
+"""Settings, checked at birth, and the presets. One dataclass a purpose; knows no torch and no file."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sku.methods import METHODS, method
+
+Preservation = Literal["push", "keep", "off"]
+
+
+def _need(good: bool, name: str, value: object, wanted: str) -> None:
+    if not good:
+        raise ValueError(f"{name} is {value!r}; it must be {wanted}")
+
+
+@dataclass(frozen=True)
+class DecodingConfig:
+    """How answers are written."""
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    """0 is greedy; above, sampling with the same noise for every variant of a prompt."""
+    seed: int = 0
+    samples: int = 1
+    """Answers a prompt and variant."""
+
+    def __post_init__(self) -> None:
+        _need(1 <= self.max_new_tokens <= 4096, "max_new_tokens", self.max_new_tokens, "from 1 to 4096")
+        _need(0 <= self.temperature <= 5, "temperature", self.temperature, "from 0 (greedy) to 5")
+        _need(1 <= self.samples <= 256, "samples", self.samples, "from 1 to 256")
+        _need(0 <= self.seed < 2**31, "seed", self.seed, "from 0 to 2147483647")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training. The run folder keeps the one it used, whole."""
+
+    method: str = "sku"
+    model: str = "smollm2-135m"
+    """A known base, a hub id or a folder."""
+    harmful: tuple[str, ...] = ("bundled",)
+    """Data sources of harmful pairs."""
+    normal: tuple[str, ...] = ("self",)
+    """Data sources of normal pairs; `self` is the base's own greedy answers to the bundled normal prompts."""
+    harmful_limit: int | None = None
+    """Use at most so many harmful pairs, the first by id."""
+    normal_limit: int | None = None
+    steps: int = 200
+    """Optimiser steps, counted exactly; not data passes."""
+    batch_size: int = 4
+    """Prompts a step and stream, over all processes."""
+    learning_rate: float = 1e-3
+    """At the first step; falls linearly to 0 after the last."""
+    weight_decay: float = 0.01
+    clip: float | None = 1.0
+    """Largest gradient norm; None clips nothing, as published."""
+    rank: int = 32
+    alpha: int = 16
+    """The LoRA factors are scaled by alpha / rank."""
+    targets: tuple[str, ...] = ("q_proj", "v_proj")
+    max_tokens: int = 96
+    """Tokens of prompt and answer together; a longer answer is cut, a longer prompt is left out and counted."""
+    preservation: Preservation = "keep"
+    """push: away from base on normal text, as published; keep: towards it; off."""
+    push_bound: float = 10.0
+    """Nats a token beyond which push has nothing more to gain."""
+    disassociation_answers: int = 1
+    """Random answers a harmful prompt (K)."""
+    weights: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Term weights that replace the method's."""
+    like: str | None = None
+    """For the random control: the adapter whose norms it takes."""
+    seed: int = 0
+    checkpoint_every: int = 20
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    gradient_checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        known = method(self.method)
+        _need(1 <= self.steps <= 1_000_000, "steps", self.steps, "from 1 to 1000000")
+        _need(1 <= self.batch_size <= 4096, "batch_size", self.batch_size, "from 1 to 4096")
+        _need(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
+        _need(self.clip is None or self.clip > 0, "clip", self.clip, "above 0, or None for no clipping")
+        _need(1 <= self.rank <= 1024, "rank", self.rank, "from 1 to 1024")
+        _need(bool(self.targets), "targets", self.targets, "at least one module name, such as q_proj")
+        _need(16 <= self.max_tokens <= 8192, "max_tokens", self.max_tokens, "from 16 to 8192")
+        _need(self.preservation in ("push", "keep", "off"), "preservation", self.preservation, "push, keep or off")
+        _need(self.push_bound > 0, "push_bound", self.push_bound, "above 0 nats a token")
+        _need(1 <= self.disassociation_answers <= 64, "disassociation_answers", self.disassociation_answers, "1 to 64")
+        _need(self.checkpoint_every >= 1, "checkpoint_every", self.checkpoint_every, "at least 1")
+        unknown = sorted(set(self.weights) - set(known.terms))
+        _need(not unknown, "weights", self.weights, f"for terms of {self.method}: {', '.join(known.terms) or 'none'}")
+        _need(all(map(math.isfinite, self.weights.values())), "weights", self.weights, "finite numbers")
+        if self.method == "random" and not self.like:
+            raise ValueError("method random has nothing to imitate; name an adapter whose norms it takes with --like")
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """Terms of this run with their weights; a term of weight 0 is not computed."""
+        terms = METHODS[self.method].terms | self.weights
+        if self.preservation == "off":
+            terms.pop("preservation", None)
+        return {name: weight for name, weight in terms.items() if weight}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """The config that `to_dict` wrote, also after a trip through JSON.
+
+        Raises:
+            ValueError: if a name is not a setting.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(f"settings {unknown} are not known; known are {', '.join(sorted(known))}")
+        tuples = {name: tuple(values[name]) for name in ("harmful", "normal", "targets") if name in values}
+        return cls(**(values | tuples))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Named settings on top of the defaults of `TrainConfig`."""
+
+    label: str
+    note: str
+    settings: dict[str, Any]
+
+    def config(self, **changes: Any) -> TrainConfig:
+        """The preset with `changes`; a change of None is no change."""
+        return TrainConfig(**(self.settings | {name: value for name, value in changes.items() if value is not None}))
+
+
+_PUBLISHED = {
+    "normal": ("truthfulqa",),
+    "harmful": ("saferlhf",),
+    "steps": 1000,
+    "batch_size": 2,
+    "learning_rate": 2e-4,
+    "clip": None,
+    "max_tokens": 512,
+    "preservation": "push",
+    "disassociation_answers": 5,
+    "checkpoint_every": 100,
+    "dtype": "bfloat16",
+}
+
+PRESETS: dict[str, Preset] = {
+    "tiny": Preset("tiny", "A few steps, to try the machinery; too short to teach anything.", {"steps": 6, "batch_size": 2, "normal_limit": 12, "max_tokens": 64, "checkpoint_every": 2}),
+    "quick": Preset("quick", "At most 3 minutes on two cores.", {"steps": 40, "normal_limit": 48, "max_tokens": 80}),
+    "standard": Preset("standard", "At most 15 minutes on two cores; the shipped adapters.", {"steps": 160}),
+    "opt-2.7b": Preset(
+        "OPT-2.7B, as published",
+        "The published run trains all weights; here LoRA on q and v, as for LLaMA, so that the coefficient stays free.",
+        _PUBLISHED | {"model": "facebook/opt-2.7b"},
+    ),
+    "llama2-7b": Preset(
+        "LLaMA-2-7B, as published",
+        "LoRA rank 32, alpha 16 on q and v. Loss weights and learning rate are those of the OPT run: unknown for LLaMA.",
+        _PUBLISHED | {"model": "meta-llama/Llama-2-7b-hf", "gradient_checkpointing": True},
+    ),
+    "llama2-13b": Preset(
+        "LLaMA-2-13B, as published",
+        "LoRA rank 16, alpha 8 on q and v. Loss weights and learning rate are those of the OPT run: unknown for LLaMA.",
+        _PUBLISHED
+        | {"model": "meta-llama/Llama-2-13b-hf", "rank": 16, "alpha": 8, "gradient_checkpointing": True},
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset called `name`.
+
+    Raises:
+        ValueError: for an unknown name, with the known ones.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset {name!r} is not known; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,50 @@
+"""How a training looks on a terminal: a bar with loss terms, speed and time left; plain lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class TrainingView:
+    """Give `report` to `training.train`, inside a `with` block."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.console = Console(stderr=True)
+        self.live = self.console.is_terminal
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[terms]}"),
+            console=self.console,
+        )
+        self.task = self.bar.add_task("training", total=steps, terms="", visible=False)
+
+    def __enter__(self) -> TrainingView:
+        if self.live:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def report(self, line: dict[str, Any]) -> None:
+        """Show one line of the log, or what is being done."""
+        if "doing" in line:
+            self.bar.console.print(line["doing"], highlight=False) if self.live else print(line["doing"], flush=True)
+            return
+        terms = "  ".join(f"{name} {value:.3f}" for name, value in line["terms"].items())
+        terms += f"  {line['tokens'] / line['seconds']:.0f} tok/s"
+        if self.live:
+            self.bar.update(self.task, completed=line["step"], terms=terms, visible=True)
+        else:
+            print(f"step {line['step']}/{self.steps}  {terms}", flush=True, file=sys.stdout)

@@ -1,0 +1,70 @@
+"""The random vector: noise with the norm of a given adapter in every layer.
+
+On a small model noise does part of the forgetting (task arithmetic, arXiv:2212.04089, GPT-2 small), so every claim about a
+task vector needs it beside.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sku import runs
+from sku.config import TrainConfig
+from sku.runs import Manifest, Run
+
+_WEIGHTS = "adapter_model.safetensors"
+
+
+def random_vector(out: Path, config: TrainConfig) -> Run:
+    """Write a run whose adapter has Gaussian factors, scaled to the norms of the adapter `config.like`.
+
+    Raises:
+        ValueError: if `config.like` is no finished run.
+        FileExistsError: if `out` holds an adapter already.
+    """
+    like = runs.find(str(config.like))
+    if (out / "adapter").exists():
+        raise FileExistsError(f"{out} holds an adapter already; name another folder")
+    draw = torch.Generator().manual_seed(config.seed)
+    tensors = load_file(like.adapter / _WEIGHTS)
+    noise: dict[str, Tensor] = {}
+    for name in sorted(tensors):
+        if ".lora_A." not in name:
+            continue
+        a, b = tensors[name], tensors[name.replace(".lora_A.", ".lora_B.")]
+        random_a, random_b = (torch.randn(t.shape, generator=draw) for t in (a, b))
+        scale = product_norm(a, b) / product_norm(random_a, random_b)
+        noise[name] = random_a.to(a.dtype)
+        noise[name.replace(".lora_A.", ".lora_B.")] = (random_b * scale).to(b.dtype)
+    (out / "adapter").mkdir(parents=True)
+    save_file(noise, out / "adapter" / _WEIGHTS)
+    shutil.copy(like.adapter / "adapter_config.json", out / "adapter" / "adapter_config.json")
+    about = like.manifest
+    manifest = Manifest(
+        method="random",
+        config=config.to_dict(),
+        base=about.base,
+        base_fingerprint=about.base_fingerprint,
+        status="finished",
+        default_coefficient=about.default_coefficient,
+        packages=runs.packages(),
+        note=f"norms of {like.name} ({about.method})",
+    )
+    runs.write(out, manifest)
+    return Run(out, manifest)
+
+
+def product_norm(a: Tensor, b: Tensor) -> float:
+    """Frobenius norm of B A without forming it: sqrt(trace(BᵀB · AAᵀ)).
+
+    Args:
+        a: `[rank, inputs]`.
+        b: `[outputs, rank]`.
+    """
+    a, b = a.double(), b.double()
+    return float(((b.T @ b) * (a @ a.T)).sum().clamp(min=0).sqrt())

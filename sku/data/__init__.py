@@ -1,0 +1,127 @@
+"""Where pairs come from: one source a file, all read through `load`. Knows no model and no tokenizer.
+
+A spec is one of
+- `bundled`, or `saferlhf` or `truthfulqa` from the hub;
+- `saferlhf:PATH`, `truthfulqa:PATH`, `advbench:PATH` or `labelled:PATH`, from a local file;
+- the path of a JSONL, CSV or JSON file alone, with its columns after a `#` where they are not called prompt, answer,
+  safe_answer and category: `my.csv#prompt=question,answer=reply`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import get_args
+
+from sku.data import advbench, bundled, columns, labelled, saferlhf, truthfulqa
+from sku.data.dataset import SELF, DataSet, Unavailable
+from sku.data.table import SUFFIXES
+from sku.records import Kind, PromptPair
+
+__all__ = ["SELF", "SOURCES", "DataSet", "Unavailable", "load", "load_all"]
+
+SOURCES: dict[str, Callable[[Path | None, Kind], DataSet]] = {
+    "bundled": bundled.load,
+    "saferlhf": saferlhf.load,
+    "truthfulqa": truthfulqa.load,
+    "advbench": advbench.load,
+    "labelled": labelled.load,
+}
+
+
+def load(spec: str, kind: Kind) -> DataSet:
+    """The pairs of one source.
+
+    Args:
+        spec: NAME, NAME:PATH or a path, as this module's docstring says.
+        kind: whether its harmful or its normal pairs are wanted; a file of one's own is what you say it is.
+
+    Raises:
+        FileNotFoundError: if a path leads nowhere.
+        Unavailable: if the hub is needed and cannot be reached.
+        ValueError: for an unknown source, a file that is not such a table, or a source without pairs of this kind.
+    """
+    if kind not in get_args(Kind):
+        raise ValueError(f"kind {kind!r} is not known; choose harmful or normal")
+    head, named = _parted(spec)
+    name, colon, path = head.partition(":")
+    if name == SELF:
+        raise ValueError(f"source {spec!r} needs a model, which writes its own answers; it cannot be loaded from data")
+    if name in SOURCES:
+        found = _from_source(name, path if colon else None, kind, named)
+    elif _is_path(head):
+        found = columns.load(_path(head), kind, columns.parse(named))
+    else:
+        raise ValueError(f"data source {spec!r} is not known; {_hint(name)}")
+    if not found.pairs:
+        raise ValueError(
+            f"{found.name} has no {kind} pair: all {found.skipped} were left out by rule; take another source"
+        )
+    return dataclasses.replace(found, name=f"{found.name}#{named}") if named else found
+
+
+def load_all(specs: Sequence[str], kind: Kind) -> DataSet:
+    """The pairs of several sources, one after another; of pairs with the same id the first.
+
+    `skipped` counts the duplicates too.
+
+    Raises:
+        ValueError: without a source, and whatever `load` raises.
+    """
+    if isinstance(specs, str) or not specs:
+        raise ValueError(f"a list of data sources is wanted, but {specs!r} came; known are {', '.join(SOURCES)}")
+    sets = [load(spec, kind) for spec in specs]
+    kept: dict[str, PromptPair] = {}
+    for pair in itertools.chain.from_iterable(found.pairs for found in sets):
+        kept.setdefault(pair.id, pair)
+    return DataSet(
+        name=" + ".join(found.name for found in sets),
+        pairs=tuple(kept.values()),
+        skipped=sum(found.skipped + len(found) for found in sets) - len(kept),
+        licence=_licences(sets),
+    )
+
+
+def _parted(spec: str) -> tuple[str, str]:
+    """What stands before and after the `#`; a file's own name may hold one too."""
+    head, mark, named = spec.rpartition("#")
+    if not mark or ("=" not in named and named.lower().endswith(SUFFIXES)):
+        return spec, ""
+    return head, named
+
+
+def _is_path(head: str) -> bool:
+    """Whether a spec is a path alone. A colon belongs to one only in `C:\\my.csv` or if the file is there."""
+    name, colon, _ = head.partition(":")
+    return head.lower().endswith(SUFFIXES) and (not colon or len(name) == 1 or _path(head).is_file())
+
+
+def _path(text: str) -> Path:
+    return Path(os.path.expanduser(text))  # Path.expanduser raises for an unknown ~name; this leaves it alone
+
+
+def _from_source(name: str, path: str | None, kind: Kind, named: str) -> DataSet:
+    if named:
+        raise ValueError(f"{name} knows its columns, but {named!r} came; leave out what follows the #")
+    if path is None:
+        return SOURCES[name](None, kind)
+    if not path:
+        raise ValueError(f"'{name}:' names no file; write {name}:PATH")
+    found = SOURCES[name](_path(path), kind)
+    return dataclasses.replace(found, name=f"{name}:{_path(path).name}")
+
+
+def _hint(name: str) -> str:
+    close = difflib.get_close_matches(name, [*SOURCES, SELF], cutoff=0.5)
+    meant = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{meant}known are {', '.join(SOURCES)}, {SELF} and paths that end in {', '.join(SUFFIXES)}"
+
+
+def _licences(sets: Sequence[DataSet]) -> str | None:
+    """All of them; one that is unknown does not hide the others."""
+    names = dict.fromkeys(found.licence or "unknown" for found in sets)
+    return None if list(names) == ["unknown"] else " and ".join(names)

@@ -1,0 +1,45 @@
+"""Who is train, who is validation, who is test: decided by the prompt's id alone.
+
+So a prompt stands on the same side in every source, and stays there when rows are added or shuffled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+from sku.records import PromptPair
+
+Side = Literal["train", "validation", "test"]
+_TRAIN_BELOW = 0.7
+_VALIDATION_BELOW = 0.8
+_DIGITS = 13  # 52 bits: as many as a float holds without rounding
+
+
+def side(prompt_id: str) -> Side:
+    """70 % of all prompts are train, 10 % validation, 20 % test.
+
+    Args:
+        prompt_id: of a `PromptPair`, hexadecimal.
+
+    Raises:
+        ValueError: if it is not hexadecimal.
+    """
+    try:
+        share = int(prompt_id[:_DIGITS], 16) / 16**_DIGITS
+    except ValueError:
+        raise ValueError(f"prompt id {prompt_id!r} is not hexadecimal; give PromptPair.prompt_id") from None
+    if share < _TRAIN_BELOW:
+        return "train"
+    return "validation" if share < _VALIDATION_BELOW else "test"
+
+
+def split(pairs: Iterable[PromptPair], name: Side) -> tuple[PromptPair, ...]:
+    """The pairs on one side, in their order.
+
+    Raises:
+        ValueError: for another name of a side.
+    """
+    if name not in get_args(Side):
+        raise ValueError(f"split {name!r} is not known; choose one of {', '.join(get_args(Side))}")
+    return tuple(pair for pair in pairs if side(pair.prompt_id) == name)

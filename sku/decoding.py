@@ -1,0 +1,203 @@
+"""One batched decode for any mix of prompts, variants and samples: streaming, stoppable, fair.
+
+Fair: with a temperature, every variant of a prompt and sample draws from the same Gumbel noise, so answers differ because
+weights do. Rows that must come out equal (coefficient 0 and the base) are computed once. Knows no page and no judge.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from sku.config import DecodingConfig
+from sku.model import VariantModel
+from sku.records import Answer, Stopped, digest
+from sku.variants import Variant
+
+
+@dataclass
+class Writing:
+    """One answer while it is being written."""
+
+    prompt: str
+    variant: Variant
+    sample: int
+    tokens: list[int] = field(default_factory=list)
+    stopped: Stopped | None = None
+    """None while it goes on."""
+
+
+@dataclass
+class _Row:
+    """What is computed: one row of the batch, which may serve several answers."""
+
+    prompt_ids: list[int]
+    coefficients: dict[str, float]
+    noise: str
+    """Rows with the same key share their noise."""
+    answers: list[Writing]
+
+
+def stream(
+    model: VariantModel,
+    prompts: Sequence[str],
+    variants: Sequence[Variant],
+    config: DecodingConfig,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[list[Writing]]:
+    """Write answers of every variant to every prompt, all in one batch.
+
+    Args:
+        model: holds every adapter that `variants` name.
+        prompts: questions as a person asks them.
+        variants: who answers.
+        config: length, temperature, seed and samples.
+        cancelled: asked before every token; True ends the decode with what there is.
+
+    Yields:
+        After every token the same list, prompt by prompt, variant by variant, sample by sample, with tokens appended.
+
+    Raises:
+        ValueError: if there is nothing to answer, or a prompt and its answer exceed the model's context.
+    """
+    if not prompts or not variants:
+        raise ValueError("nothing to answer: give at least one prompt and one variant")
+    writings = [Writing(p, v, s) for p in prompts for v in variants for s in range(config.samples)]
+    rows = _rows(model, writings, config)
+    longest = max(len(row.prompt_ids) for row in rows) + config.max_new_tokens
+    if longest > model.context:
+        raise ValueError(
+            f"prompt and answer take up to {longest} tokens and the model holds {model.context}; "
+            "shorten the prompt or the answer"
+        )
+    yield writings  # before the first token, so that a page can show its columns
+    noise = _Noise(rows, config, model.device)
+    step_ids, mask = _left_padded(rows, model.device)
+    cache = DynamicCache(config=model.network.config)
+    for _ in range(config.max_new_tokens):
+        if cancelled():
+            break
+        logits = _forward(model, rows, step_ids, mask, cache)
+        chosen = noise.choose(rows, logits)  # (R,)
+        alive = []
+        for i, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
+            if _append(row, token, model.template.stop_ids, config.max_new_tokens):
+                alive.append(i)
+        yield writings
+        if not alive:
+            return
+        if len(alive) < len(rows):
+            keep = torch.tensor(alive, device=model.device)
+            cache.batch_select_indices(keep)
+            chosen, mask, rows = chosen[keep], mask[keep], [rows[i] for i in alive]
+        step_ids = chosen[:, None]
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+    for row in rows:
+        for writing in row.answers:
+            writing.stopped = writing.stopped or "cancelled"
+    yield writings
+
+
+def answer(
+    model: VariantModel, prompts: Sequence[str], variants: Sequence[Variant], config: DecodingConfig
+) -> list[Answer]:
+    """All answers, once they are written. Takes and raises what `stream` does."""
+    began = time.perf_counter()
+    writings: list[Writing] = []
+    for writings in stream(model, prompts, variants, config):
+        pass
+    return records(model, writings, config.seed, time.perf_counter() - began)
+
+
+def records(model: VariantModel, writings: Sequence[Writing], seed: int, seconds: float) -> list[Answer]:
+    """The answers so far as records; `seconds` is the time of the whole batch."""
+    return [
+        Answer(
+            variant=str(w.variant),
+            coefficient=w.variant.coefficient,
+            prompt=w.prompt,
+            sample=w.sample,
+            seed=seed,
+            text=model.template.text(w.tokens),
+            tokens=len(w.tokens),
+            seconds=seconds,
+            stopped=w.stopped or "cancelled",
+        )
+        for w in writings
+    ]
+
+
+def _rows(model: VariantModel, writings: Sequence[Writing], config: DecodingConfig) -> list[_Row]:
+    rows: dict[object, _Row] = {}
+    for writing in writings:
+        sample = str(writing.sample) if config.temperature else ""  # greedy samples are one row
+        noise = digest(str(config.seed), writing.prompt, sample)
+        key = (writing.prompt, tuple(sorted(writing.variant.coefficients.items())), noise)
+        if key not in rows:
+            rows[key] = _Row(model.template.prompt_ids(writing.prompt), writing.variant.coefficients, noise, [])
+        rows[key].answers.append(writing)
+    return list(rows.values())
+
+
+def _left_padded(rows: Sequence[_Row], device: torch.device) -> tuple[Tensor, Tensor]:
+    width = max(len(row.prompt_ids) for row in rows)
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    mask = torch.zeros(len(rows), width, dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, width - len(row.prompt_ids) :] = torch.tensor(row.prompt_ids)
+        mask[i, width - len(row.prompt_ids) :] = 1
+    return ids.to(device), mask.to(device)
+
+
+@torch.no_grad()
+def _forward(model: VariantModel, rows: Sequence[_Row], ids: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+    with model.rows([row.coefficients for row in rows]) as network:
+        out = network(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+    logits: Tensor = out.logits[:, -1].float()  # (R, V)
+    return logits
+
+
+def _append(row: _Row, token: int, stops: frozenset[int], limit: int) -> bool:
+    """Add a token to all answers of a row; whether the row goes on."""
+    for writing in row.answers:
+        writing.tokens.append(token)
+        if token in stops:
+            writing.stopped = "end"
+        elif len(writing.tokens) >= limit:
+            writing.stopped = "length"
+    return row.answers[0].stopped is None
+
+
+class _Noise:
+    """Gumbel-max sampling: argmax(logits / temperature + noise) is a draw from softmax(logits / temperature)."""
+
+    def __init__(self, rows: Sequence[_Row], config: DecodingConfig, device: torch.device) -> None:
+        self.temperature = config.temperature
+        self.device = device
+        self.draws = {row.noise: torch.Generator().manual_seed(int(row.noise[:15], 16)) for row in rows}
+
+    def choose(self, rows: Sequence[_Row], logits: Tensor) -> Tensor:
+        """The next token of every row: `[R]` from `[R, V]`."""
+        if not self.temperature:
+            return logits.argmax(-1)
+        vocabulary = logits.shape[-1]
+        # drawn on the CPU, so that a seed means the same everywhere
+        noise = {
+            key: -torch.empty(vocabulary).exponential_(generator=draw).log().to(self.device)
+            for key, draw in self.draws.items()
+            if any(row.noise == key for row in rows)
+        }
+        return (logits / self.temperature + torch.stack([noise[row.noise] for row in rows])).argmax(-1)

@@ -1,0 +1,60 @@
+"""Preservation divergence: how far the model may, or must, go from the base on normal text."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def kl_from_base(logits: Tensor, base_logits: Tensor) -> Tensor:
+    """KL(base || model) of every scored token.
+
+    Args:
+        logits: `[N, V]` of the model.
+        base_logits: `[N, V]` of the base, no gradient.
+
+    Returns:
+        `[N]` nats, never below 0 but for rounding.
+
+    Raises:
+        ValueError: if nothing is scored.
+    """
+    if not len(logits):
+        raise ValueError("no token is scored; KL from base needs at least one answer token")
+    log_p = base_logits.float().log_softmax(-1)  # bf16 loses the tail the KL lives in
+    log_q = logits.float().log_softmax(-1)
+    return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+def preservation(logits: Tensor, base_logits: Tensor, push: bool, bound: float) -> Tensor:
+    """Push the model away from the base on normal answers, or keep it close (SKU, arXiv:2402.10058).
+
+    Published form is push: minimise minus KL. As written that has no lower bound and tears the model apart, so here each
+    token's KL k counts as bound * (1 - exp(-k / bound)): equal to k while k is far below the bound, flat far above it.
+
+    Args:
+        logits: `[N, V]` of the model in training, at the tokens of normal answers.
+        base_logits: `[N, V]` of the base, no gradient.
+        push: True to go away from the base, False to stay.
+        bound: nats a token that push can gain at most.
+
+    Returns:
+        Scalar, nats a token; push: from -bound to 0, keep: at least 0.
+    """
+    kl = kl_from_base(logits, base_logits)
+    if not push:
+        return kl.mean()
+    return bound * torch.expm1(-kl / bound).mean()
+
+
+def retention(logits: Tensor, base_logits: Tensor) -> Tensor:
+    """Keep the model close to the base on normal answers (LLMU, arXiv:2310.10683, normal term).
+
+    Args:
+        logits: `[N, V]` of the model in training.
+        base_logits: `[N, V]` of the base, no gradient.
+
+    Returns:
+        Scalar, nats a token, at least 0.
+    """
+    return kl_from_base(logits, base_logits).mean()

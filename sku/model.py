@@ -1,0 +1,231 @@
+"""One copy of the base, its adapters, and rows of coefficients: row r of a batch runs as
+
+    theta_base + sum_i c[r, i] * tau_i,    tau_i = B A * alpha / rank   (LoRA adapter i)
+
+A LoRA layer of PEFT multiplies its output by `scaling[name]`; a tensor `[rows, 1, 1]` there gives every row its own
+coefficient. At rest every scaling is 0, so the model at rest is the base. Knows no text and no method.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+from sku.prompts import Template
+
+_SAMPLED = 64
+
+
+class VariantModel:
+    """A causal language model that answers as any mix of its variants.
+
+    Safe for several threads: a forward holds the lock, so rows of one caller never reach another's forward.
+    """
+
+    def __init__(self, network: Any, tokenizer: Any) -> None:
+        self.network = network.eval()
+        """The transformers model; adapters are injected into its layers."""
+        self.tokenizer = tokenizer
+        self.template = Template.of(tokenizer, _generation_stops(network))
+        self.fingerprint = fingerprint(network)
+        self._peft: PeftModel | None = None
+        self._unit: dict[str, dict[LoraLayer, float]] = {}
+        self._active: list[str] = []
+        self._lock = threading.Lock()
+        for parameter in network.parameters():
+            parameter.requires_grad_(False)
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names that a row may give a coefficient to."""
+        return tuple(self._unit)
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs must be."""
+        device: torch.device = self.network.get_input_embeddings().weight.device
+        return device
+
+    @property
+    def context(self) -> int:
+        """Tokens of prompt and answer that the model can hold."""
+        return int(getattr(self.network.config, "max_position_embeddings", 0) or 2**31)
+
+    def add(self, name: str, folder: Path) -> None:
+        """Load the PEFT adapter in `folder` under `name`; it is at coefficient 0 until a row says otherwise.
+
+        Raises:
+            ValueError: if the name is taken, or the adapter is not plain LoRA, or was trained on another base.
+            FileNotFoundError: if the folder holds no adapter.
+        """
+        if name in self._unit:
+            raise ValueError(f"adapter {name!r} is loaded already; remove it first or use another name")
+        _check_adapter(folder, self.fingerprint)
+        with self._lock:
+            if self._peft is None:
+                self._peft = PeftModel.from_pretrained(self.network, folder, adapter_name=name)
+            else:
+                self._peft.load_adapter(str(folder), adapter_name=name)
+            layers = [m for m in self.network.modules() if isinstance(m, LoraLayer) and name in m.scaling]
+            self._unit[name] = {layer: float(layer.scaling[name]) for layer in layers}
+            for layer in layers:
+                layer.scaling[name] = 0.0
+            self._active = ["?"]  # loading made the new adapter active
+            self.network.eval()
+            finite = all(
+                bool(weight.isfinite().all())
+                for layer in layers
+                for weight in (layer.lora_A[name].weight, layer.lora_B[name].weight)
+            )
+        if not layers or not finite:
+            self.remove(name)
+            what = "numbers that are not finite" if layers else "no layer that this base has"
+            raise ValueError(f"adapter {folder} has {what}; train it again or choose another")
+
+    def remove(self, name: str) -> None:
+        """Forget an adapter.
+
+        Raises:
+            ValueError: if it is not loaded.
+        """
+        if name not in self._unit or self._peft is None:
+            raise ValueError(f"adapter {name!r} is not loaded; loaded are {', '.join(self._unit) or 'none'}")
+        with self._lock:
+            if len(self._unit) == 1:  # PEFT wants one adapter left, so unwrap instead
+                self.network = self._peft.unload()
+                self._peft = None
+            else:
+                self._peft.delete_adapter(name)
+            del self._unit[name]
+            self._active = ["?"]
+
+    @contextmanager
+    def rows(self, coefficients: Sequence[Mapping[str, float]]) -> Iterator[Any]:
+        """Give row r of every batch inside the block the signed coefficients `coefficients[r]`; base again on exit.
+
+        Yields:
+            The network, to be called with `[len(coefficients), T]` inputs and no others.
+
+        Raises:
+            ValueError: for an adapter that is not loaded, or a batch of another size inside the block.
+        """
+        names = [name for name in self._unit if any(row.get(name) for row in coefficients)]
+        unknown = sorted({name for row in coefficients for name in row} - set(self._unit))
+        if unknown:
+            raise ValueError(f"adapters {unknown} are not loaded; loaded are {', '.join(self._unit) or 'none'}")
+        with self._lock:
+            guard = self.network.get_input_embeddings().register_forward_pre_hook(_size_guard(len(coefficients)))
+            try:
+                self._activate(names)
+                for name in names:
+                    values = torch.tensor([[[row.get(name, 0.0)]] for row in coefficients], dtype=torch.float64)
+                    placed = {}  # (layer scale, device, dtype) -> [rows, 1, 1]; one tensor serves all like layers
+                    for layer, unit in self._unit[name].items():
+                        weight = layer.lora_B[name].weight
+                        key = (unit, weight.device, weight.dtype)
+                        if key not in placed:
+                            placed[key] = (values * unit).to(weight.device, weight.dtype)
+                        layer.scaling[name] = placed[key]
+                yield self.network
+            finally:
+                for name in names:
+                    for layer in self._unit[name]:
+                        layer.scaling[name] = 0.0
+                guard.remove()
+
+    def _activate(self, names: list[str]) -> None:
+        """Let only `names` be computed: an adapter that no row uses would cost time and add zeros."""
+        if names == self._active:
+            return
+        for layer in {layer: None for layers in self._unit.values() for layer in layers}:
+            layer.set_adapter(names, inference_mode=True)
+        self._active = names
+
+
+def load(folder: str | Path, dtype: str = "float32", device: str | None = None) -> VariantModel:
+    """The base in `folder` (a transformers checkpoint) on `device`, by default the accelerator if there is one.
+
+    Raises:
+        OSError: if the folder holds no checkpoint.
+    """
+    place = device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
+    logging.disable_progress_bar()  # two seconds need no bar, and it would break lines of JSON and logs
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+    return VariantModel(network.to(place), AutoTokenizer.from_pretrained(folder))
+
+
+@torch.no_grad()
+def fingerprint(network: Any) -> str:
+    """16 hex digits that tell one base from another: a hash of names, shapes and a sample of every weight.
+
+    Weights are compared as bfloat16, so the same base has the same fingerprint in any precision.
+    """
+    state = hashlib.sha256()
+    for name, weight in sorted(network.state_dict().items()):
+        if "lora_" in name or not weight.is_floating_point():
+            continue
+        flat = weight.reshape(-1)
+        sample = flat[:: max(1, len(flat) // _SAMPLED)].to("cpu", torch.bfloat16).view(torch.int16)
+        state.update(f"{name.replace('.base_layer', '')} {tuple(weight.shape)}".encode() + sample.numpy().tobytes())
+    return state.hexdigest()[:16]
+
+
+def _generation_stops(network: Any) -> tuple[int, ...]:
+    stops = network.generation_config.eos_token_id if network.generation_config is not None else None
+    if stops is None:
+        return ()
+    return tuple(stops) if isinstance(stops, list) else (stops,)
+
+
+def _size_guard(rows: int) -> Any:
+    def check(_module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        if len(inputs[0]) != rows:  # [rows, 1, 1] would broadcast a batch of one in silence
+            raise ValueError(f"a batch of {len(inputs[0])} rows came in a block set for {rows}; give one row each")
+
+    return check
+
+
+def _check_adapter(folder: Path, base: str) -> None:
+    config_file = folder / "adapter_config.json"
+    if not config_file.is_file():
+        raise FileNotFoundError(f"{folder} holds no adapter (no adapter_config.json); name a finished run's adapter")
+    config = json.loads(config_file.read_text())
+    problems = [
+        problem
+        for problem, found in {
+            f"type {config.get('peft_type')} instead of LORA": config.get("peft_type") != "LORA",
+            "DoRA": config.get("use_dora"),
+            "a trained bias": config.get("bias", "none") != "none" or config.get("lora_bias"),
+            "whole modules (modules_to_save)": config.get("modules_to_save"),
+        }.items()
+        if found
+    ]
+    if problems:
+        raise ValueError(f"adapter {folder} has {', '.join(problems)}; rows of coefficients need plain LoRA")
+    check_base(folder, base)
+
+
+def check_base(folder: Path, base: str) -> None:
+    """See that the adapter in `folder` was trained on the base with fingerprint `base`, where its run tells.
+
+    Raises:
+        ValueError: if it was trained on another.
+    """
+    path = folder.parent / "run.json"
+    trained_on = json.loads(path.read_text()).get("base_fingerprint") if path.is_file() else None
+    if trained_on and trained_on != base:
+        raise ValueError(
+            f"adapter {folder} was trained on a base with fingerprint {trained_on}, this base has {base}; "
+            "load the base it was trained on"
+        )

@@ -1,0 +1,85 @@
+"""The loss of one step: all terms of a method over one shared forward. Owns no data and no optimiser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sku import losses
+from sku.batching import Encoded, collate
+from sku.config import TrainConfig
+from sku.likelihood import answer_hidden, head
+from sku.streams import STREAM_OF, Rows
+
+_KL_TERMS = ("preservation", "retention")
+
+
+class Objective(nn.Module):
+    """A module, so that data-parallel wrappers see one forward a step."""
+
+    def __init__(self, peft_model: Any, config: TrainConfig) -> None:
+        super().__init__()
+        self.peft_model = peft_model
+        """A causal language model with one trainable LoRA adapter."""
+        self.config = config
+        self._base_hidden: dict[str, Tensor] = {}
+
+    def forward(self, drawn: dict[str, Rows]) -> tuple[dict[str, Tensor], int]:
+        """Every term of the method on the rows of one step.
+
+        Args:
+            drawn: stream name to its rows, as `Streams.at` gives them.
+
+        Returns:
+            Term name to its unweighted scalar, and how many tokens went through the model.
+        """
+        batch = collate([row for rows in drawn.values() for row in rows.encoded]).to(self._device)
+        hidden, targets, places = answer_hidden(self._network, batch)
+        terms, first = {}, 0
+        for stream, rows in drawn.items():
+            last = first + len(rows.encoded)
+            mine = (places >= first) & (places < last)
+            logits = head(self._network, hidden[mine])
+            for name in self.config.terms:
+                if STREAM_OF[name] == stream:
+                    terms[name] = self._term(name, logits, targets[mine], places[mine], rows)
+            first = last
+        return terms, batch.tokens
+
+    def _term(self, name: str, logits: Tensor, targets: Tensor, places: Tensor, rows: Rows) -> Tensor:
+        if name not in _KL_TERMS:
+            term: Tensor = getattr(losses, name)(logits, targets, places)
+            return term
+        base_logits = self._base_logits(rows)
+        if name == "retention":
+            return losses.retention(logits, base_logits)
+        return losses.preservation(logits, base_logits, self.config.preservation == "push", self.config.push_bound)
+
+    @torch.no_grad()
+    def _base_logits(self, rows: Rows) -> Tensor:
+        """Logits `[N, V]` of the base at the answers of `rows`.
+
+        Only the hidden states are kept (a few hundred numbers a token instead of the whole vocabulary), and each row is
+        computed alone, so that what is kept does not depend on which rows came with it.
+        """
+        hidden = []
+        for pair, encoded in zip(rows.pairs, rows.encoded, strict=True):
+            if pair.id not in self._base_hidden:
+                self._base_hidden[pair.id] = self._hidden_of_base(encoded)
+            hidden.append(self._base_hidden[pair.id])
+        return head(self._network, torch.cat(hidden).to(self._device))
+
+    def _hidden_of_base(self, encoded: Encoded) -> Tensor:
+        with self.peft_model.disable_adapter():
+            return answer_hidden(self._network, collate([encoded]).to(self._device))[0].cpu()
+
+    @property
+    def _network(self) -> Any:
+        return self.peft_model.get_base_model()
+
+    @property
+    def _device(self) -> torch.device:
+        device: torch.device = self._network.get_input_embeddings().weight.device
+        return device

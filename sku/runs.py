@@ -1,0 +1,169 @@
+"""Run folders: where they are and what `run.json` says. Training writes them; jobs, sessions and exports only read.
+
+Knows no torch. Shipped adapters (`assets/adapters/NAME`) are run folders too, with only the parts that serving needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+
+from sku.records import digest
+from sku.variants import Known
+
+Status = Literal["running", "finished", "cancelled", "failed"]
+SHIPPED = Path(__file__).parents[1] / "assets" / "adapters"
+_PACKAGES = ("torch", "transformers", "peft", "accelerate")
+
+
+def home() -> Path:
+    """The folder for provisioned weights, runs and results: `SKU_HOME`, else the platform's cache folder."""
+    return Path(os.environ.get("SKU_HOME") or platformdirs.user_cache_dir("sku", appauthor=False))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `run.json` holds."""
+
+    method: str
+    config: dict[str, Any]
+    """As `TrainConfig.to_dict` wrote it."""
+    base: str
+    base_fingerprint: str
+    data: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """`harmful` and `normal`: name, content hash, pairs used, licence of each source."""
+    status: Status = "running"
+    reason: str | None = None
+    """Why it failed."""
+    step: int = 0
+    """Steps that the newest checkpoint holds."""
+    seconds: float = 0.0
+    """Training time so far, over all resumptions."""
+    default_coefficient: float = 1.0
+    packages: dict[str, str] = field(default_factory=dict)
+    pid: int | None = None
+    """Of the process that trains, while it runs."""
+    note: str | None = None
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.config.get("seed", 0))
+
+    @property
+    def steps(self) -> int:
+        """Steps the run is to take."""
+        return int(self.config.get("steps", 0))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and what it says."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def adapter(self) -> Path:
+        """The PEFT adapter, there once the run is finished."""
+        return self.folder / "adapter"
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it came with the project."""
+        return self.folder.parent == SHIPPED
+
+    @property
+    def name(self) -> str:
+        """What a person writes for it in a variant."""
+        return self.folder.name if self.folder.parent in (SHIPPED, home() / "runs") else str(self.folder)
+
+    @property
+    def known(self) -> Known:
+        """What `variants.resolve` needs of it."""
+        key = self.folder.name if self.shipped else f"run_{digest(str(self.folder.resolve()))}"
+        return Known(key, self.manifest.method, self.manifest.default_coefficient)
+
+
+def packages() -> dict[str, str]:
+    """Versions of the packages that a result depends on."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file at once: a reader, or a kill, sees the old text or the new, never half."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write `run.json`."""
+    write_text(folder / "run.json", json.dumps(dataclasses.asdict(manifest), indent=2) + "\n")
+
+
+def read(folder: Path) -> Run:
+    """The run in `folder`.
+
+    Raises:
+        FileNotFoundError: if there is no `run.json`.
+        ValueError: if it cannot be read.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is no run folder (it has no run.json); name one that `train --out` wrote")
+    try:
+        return Run(folder, Manifest(**json.loads(path.read_text(encoding="utf-8"))))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); the run must be trained again") from error
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of `log.jsonl`, oldest first; a last line that is still being written is left out."""
+    path = folder / "log.jsonl"
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def shipped() -> list[Run]:
+    """The adapters that came with the project, by name."""
+    return list(_under(SHIPPED))
+
+
+def own() -> list[Run]:
+    """The runs under `SKU_HOME`, newest first."""
+    return sorted(_under(home() / "runs"), key=lambda run: run.folder.name, reverse=True)
+
+
+def find(name: str) -> Run:
+    """The run that a variant's NAME means: a shipped adapter, a run under `SKU_HOME`, or the path of a run folder.
+
+    Raises:
+        ValueError: if there is none, or it is not finished.
+    """
+    for folder in (SHIPPED / name, home() / "runs" / name, Path(name)):
+        if (folder / "run.json").is_file():
+            run = read(folder)
+            if not run.adapter.is_dir():
+                raise ValueError(f"run {name} is {run.manifest.status} and has no adapter yet; finish it with --resume")
+            return run
+    names = ", ".join(["base", *(run.name for run in shipped())])
+    raise ValueError(f"variant {name!r} is not known; choose one of {names}, or the path of a finished run folder")
+
+
+def _under(folder: Path) -> Iterator[Run]:
+    for path in sorted(folder.glob("*/run.json")):
+        try:
+            yield read(path.parent)
+        except ValueError:
+            continue  # a damaged run must not hide the others; `find` names its fault

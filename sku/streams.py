@@ -1,0 +1,117 @@
+"""Which rows every term sees at every step: a pure function of the data, the seed and the step.
+
+So a resumed run sees what an uninterrupted one would have seen, with no random state to save. Knows no model.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from sku.batching import MIN_ANSWER_TOKENS, Encoded, encode
+from sku.config import TrainConfig
+from sku.prompts import Template
+from sku.records import PromptPair
+
+STREAM_OF = {
+    "distortion": "harmful",
+    "ascent": "harmful",
+    "disassociation": "random",
+    "mismatch": "mismatched",
+    "preservation": "normal",
+    "retention": "normal",
+    "fine_tuning": "good",
+}
+"""Term to the rows it is computed on."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one stream at one step."""
+
+    pairs: list[PromptPair]
+    encoded: list[Encoded]
+
+
+class Streams:
+    """The pairs of a run, and the draw of each step."""
+
+    def __init__(
+        self, harmful: Sequence[PromptPair], normal: Sequence[PromptPair], config: TrainConfig, template: Template
+    ) -> None:
+        self.config = config
+        self.template = template
+        self.harmful = [pair for pair in harmful if pair.answer and self._fits(pair)]
+        self.normal = [pair for pair in normal if pair.answer and self._fits(pair)]
+        self.left_out = len(harmful) + len(normal) - len(self.harmful) - len(self.normal)
+        """Pairs without an answer or with a prompt too long for `max_tokens`."""
+        safe = [replace(pair, answer=pair.safe_answer) for pair in self.harmful if pair.safe_answer]
+        self.good = self.normal + safe
+        self.wanted = sorted({STREAM_OF[term] for term in config.terms})
+        self._check()
+        self._order = lru_cache(8)(self._shuffled)
+
+    def at(self, step: int, process: int = 0, processes: int = 1) -> dict[str, Rows]:
+        """The rows of each stream that the method uses, at `step` (from 0), for one of several processes.
+
+        The draw is that of the whole step; each process takes its share, so their number does not change it.
+        """
+        drawn = {}
+        for name in self.wanted:
+            pairs = self._draw(name, step)
+            share = len(pairs) // processes
+            mine = pairs[process * share : (process + 1) * share]
+            rows = [encode(self.template, pair.prompt, pair.answer, self.config.max_tokens) for pair in mine]
+            drawn[name] = Rows(mine, rows)
+        return drawn
+
+    def _draw(self, name: str, step: int) -> list[PromptPair]:
+        if name in ("harmful", "normal", "good"):
+            return self._next(name, step)
+        chance = random.Random(f"{self.config.seed}:{name}:{step}")
+        prompts = self._next("harmful", step)
+        if name == "mismatched":
+            return [replace(pair, answer=chance.choice(self.normal).answer) for pair in prompts]
+        return [
+            replace(pair, answer=self._other_answer(pair, chance))
+            for pair in prompts
+            for _ in range(self.config.disassociation_answers)
+        ]
+
+    def _other_answer(self, pair: PromptPair, chance: random.Random) -> str:
+        while True:
+            other = chance.choice(self.harmful)
+            if other.prompt_id != pair.prompt_id:
+                return other.answer
+
+    def _next(self, name: str, step: int) -> list[PromptPair]:
+        """The next `batch_size` pairs; every pair comes once before any comes again."""
+        pairs = {"harmful": self.harmful, "normal": self.normal, "good": self.good}[name]
+        size = self.config.batch_size
+        places = range(step * size, (step + 1) * size)
+        return [pairs[self._order(name, len(pairs), i // len(pairs))[i % len(pairs)]] for i in places]
+
+    def _shuffled(self, name: str, count: int, epoch: int) -> list[int]:
+        order = list(range(count))
+        random.Random(f"{self.config.seed}:{name}:{epoch}").shuffle(order)
+        return order
+
+    def _fits(self, pair: PromptPair) -> bool:
+        return len(self.template.prompt_ids(pair.prompt)) + MIN_ANSWER_TOKENS <= self.config.max_tokens
+
+    def _check(self) -> None:
+        harmful, normal = set(self.wanted) & {"harmful", "random", "mismatched"}, {"normal", "mismatched"}
+        limit = self.config.max_tokens
+        if harmful and not self.harmful:
+            raise ValueError(f"no harmful training pair fits {limit} tokens; raise max_tokens or choose other data")
+        if normal & set(self.wanted) and not self.normal:
+            raise ValueError(f"no normal training pair fits {limit} tokens; raise max_tokens or choose other data")
+        if "good" in self.wanted and not self.good:
+            raise ValueError("fine-tuning has no normal or safe answers to learn; choose a source that has them")
+        if "random" in self.wanted and len({pair.prompt_id for pair in self.harmful}) < 2:
+            raise ValueError(
+                "random disassociation needs harmful answers of other prompts, but all pairs share one prompt; "
+                "add prompts or use method sku_no_disassociation"
+            )

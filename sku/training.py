@@ -1,0 +1,262 @@
+"""One loop: a method and its data become a run folder (`runs.py` says what is in one).
+
+LoRA only, AdamW, linear decay, an exact number of steps; devices, precision and several processes are accelerate's.
+Every draw is a function of seed and step, so a run that was killed and resumed ends in the same adapter, bit for bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from peft import LoraConfig, get_peft_model
+
+from sku import checkpoints, runs
+from sku.config import TrainConfig
+from sku.data import DataSet, load
+from sku.data.splits import split
+from sku.methods import method
+from sku.model import VariantModel
+from sku.model import load as load_model
+from sku.objective import Objective
+from sku.provision import provision
+from sku.records import PromptPair
+from sku.runs import Manifest, Run
+from sku.self_answers import prompts_spec, self_answers
+from sku.streams import Streams
+
+Report = Callable[[dict[str, Any]], None]
+"""Gets one line of `log.jsonl` a step, or `{"doing": "..."}` while something else takes time."""
+
+
+class Diverged(ArithmeticError):
+    """The loss or its gradient is no longer a finite number."""
+
+
+def train(
+    out: Path,
+    config: TrainConfig,
+    report: Report = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    resume: bool = False,
+) -> Run:
+    """Train an adapter into the run folder `out`.
+
+    Args:
+        out: a new folder, or with `resume` one that an earlier call left.
+        config: what to do; with `resume` the folder's own is used.
+        report: told of every step.
+        cancelled: asked after every step; True writes a checkpoint and stops.
+        resume: continue from the newest checkpoint.
+
+    Returns:
+        The run; its status says finished or cancelled.
+
+    Raises:
+        FileExistsError: if `out` holds a run already and `resume` is off.
+        Diverged: if the loss stopped being finite; the newest checkpoint is kept.
+        ValueError: if data or settings do not fit.
+    """
+    out = Path(out)
+    if resume:
+        before = runs.read(out)
+        if before.manifest.status == "finished":
+            return before
+        config = TrainConfig.from_dict(before.manifest.config)
+    elif (out / "run.json").exists():
+        raise FileExistsError(f"{out} holds a run already; continue it with --resume, or name another folder")
+    if config.method == "random":
+        from sku.controls import random_vector
+
+        return random_vector(out, config)
+    return _Training(out, config, report, cancelled).run()
+
+
+class _Training:
+    def __init__(self, out: Path, config: TrainConfig, report: Report, cancelled: Callable[[], bool]) -> None:
+        self.out, self.config, self.report, self.cancelled = out, config, report, cancelled
+        self.accelerator = Accelerator()
+        if config.batch_size % self.accelerator.num_processes:
+            raise ValueError(
+                f"batch_size {config.batch_size} is shared by {self.accelerator.num_processes} processes; "
+                "it must be a multiple of their number"
+            )
+
+    def run(self) -> Run:
+        out = self.out
+        self._say(f"loading {self.config.model}")
+        folder = provision(self.config.model, self._say)
+        model = load_model(folder, self.config.dtype, str(self.accelerator.device))
+        harmful, harmful_facts = self._pairs(model, "harmful")
+        normal, normal_facts = self._pairs(model, "normal")
+        streams = Streams(harmful, normal, self.config, model.template)
+        out.mkdir(parents=True, exist_ok=True)
+        self.manifest = Manifest(
+            method=self.config.method,
+            config=self.config.to_dict(),
+            base=self.config.model,
+            base_fingerprint=model.fingerprint,
+            data={"harmful": harmful_facts, "normal": normal_facts},
+            packages=runs.packages(),
+            pid=os.getpid(),
+            note=f"{streams.left_out} pairs left out: no answer, or a prompt too long" if streams.left_out else None,
+        )
+        self._write()
+        try:
+            return self._steps(model, streams)
+        except Exception as error:
+            self._write(status="failed", reason=str(error) or type(error).__name__, pid=None)
+            raise
+
+    def _steps(self, model: VariantModel, streams: Streams) -> Run:
+        config, accelerator = self.config, self.accelerator
+        peft_model = _with_lora(model.network, config)
+        objective = Objective(peft_model, config)
+        parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
+        optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        first, spent = checkpoints.load(self.out / "checkpoint", parameters, optimizer)
+        wrapped, prepared = accelerator.prepare(objective, optimizer)
+        self._trim_log(first)
+        self._write(step=first, seconds=spent)
+        for step in range(first, config.steps):
+            began = time.perf_counter()
+            rate = config.learning_rate * (1 - step / config.steps)
+            for group in prepared.param_groups:
+                group["lr"] = rate
+            terms, tokens = wrapped(streams.at(step, accelerator.process_index, accelerator.num_processes))
+            total = sum(config.terms[name] * term for name, term in terms.items())
+            _finite("loss", step, float(total.detach()))
+            accelerator.backward(total)
+            norm = float(accelerator.clip_grad_norm_(parameters.values(), config.clip or math.inf))
+            _finite("gradient", step, norm)
+            prepared.step()
+            prepared.zero_grad()
+            seconds = time.perf_counter() - began
+            spent += seconds
+            self._log(
+                {
+                    "step": step + 1,
+                    "terms": {name: float(term.detach()) for name, term in terms.items()},
+                    "total": float(total.detach()),
+                    "gradient_norm": norm,
+                    "learning_rate": rate,
+                    "tokens": tokens,
+                    "seconds": seconds,
+                }
+            )
+            stop = self.cancelled() and step + 1 < config.steps
+            if stop or (step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps:
+                self._checkpoint(step + 1, parameters, optimizer, spent)
+            if stop:
+                self._write(status="cancelled", pid=None)
+                return Run(self.out, self.manifest)
+        return self._finish(peft_model, spent)
+
+    def _finish(self, peft_model: Any, spent: float) -> Run:
+        if self.accelerator.is_main_process:
+            making = self.out / ".adapter.making"
+            shutil.rmtree(making, ignore_errors=True)
+            peft_model.save_pretrained(making)
+            (making / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+            shutil.rmtree(self.out / "adapter", ignore_errors=True)
+            making.rename(self.out / "adapter")
+            runs.write_text(self.out / "summary.json", json.dumps(self._summary(spent), indent=2) + "\n")
+        self._write(status="finished", step=self.config.steps, seconds=spent, pid=None)
+        if self.accelerator.is_main_process:
+            shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
+        return Run(self.out, self.manifest)
+
+    def _summary(self, spent: float) -> dict[str, Any]:
+        lines = runs.log(self.out)
+        last = lines[-10:]
+        terms = {name: sum(line["terms"][name] for line in last) / len(last) for name in self.config.terms}
+        return {
+            "method": self.config.method,
+            "negated": method(self.config.method).negated,
+            "steps": self.config.steps,
+            "seconds": spent,
+            "tokens": sum(line["tokens"] for line in lines),
+            "terms_last_steps": terms,
+        }
+
+    def _pairs(self, model: VariantModel, kind: Any) -> tuple[list[PromptPair], list[dict[str, Any]]]:
+        """Training pairs of one kind, with what the manifest says about their sources."""
+        limit = self.config.harmful_limit if kind == "harmful" else self.config.normal_limit
+        pairs: dict[str, PromptPair] = {}
+        facts = []
+        for spec in getattr(self.config, kind):
+            inner = prompts_spec(spec) if kind == "normal" else None
+            data = load(inner or spec, kind)
+            chosen: Sequence[PromptPair] = split(data.pairs, "train")
+            if limit is not None:
+                chosen = sorted(chosen, key=lambda pair: pair.id)[:limit]
+            if inner:
+                self._say(f"writing the base's own answers to {len(chosen)} normal prompts (kept for later runs)")
+                chosen = self_answers(model, chosen, self.config.max_tokens, self._progress)
+            facts.append(_facts(f"self:{data.name}" if inner else data.name, data, chosen))
+            pairs |= {pair.id: pair for pair in chosen}
+        return list(pairs.values()), facts
+
+    def _checkpoint(self, step: int, parameters: dict[str, Any], optimizer: Any, spent: float) -> None:
+        if self.accelerator.is_main_process:
+            checkpoints.save(self.out / "checkpoint", step, parameters, optimizer, spent)
+        self._write(step=step, seconds=spent)
+
+    def _write(self, **changes: Any) -> None:
+        self.manifest = dataclasses.replace(self.manifest, **changes)
+        if self.accelerator.is_main_process:
+            runs.write(self.out, self.manifest)
+
+    def _log(self, line: dict[str, Any]) -> None:
+        if self.accelerator.is_main_process:
+            with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            self.report(line)
+
+    def _trim_log(self, step: int) -> None:
+        """Leave only lines of steps that the checkpoint holds: those after it are taken again."""
+        if self.accelerator.is_main_process:
+            kept = [json.dumps(line) + "\n" for line in runs.log(self.out) if line["step"] <= step]
+            runs.write_text(self.out / "log.jsonl", "".join(kept))
+
+    def _say(self, doing: str) -> None:
+        if self.accelerator.is_main_process:
+            self.report({"doing": doing})
+
+    def _progress(self, done: int, todo: int) -> None:
+        self._say(f"the base's own answers: {done} of {todo}")
+
+
+def _with_lora(network: Any, config: TrainConfig) -> Any:
+    lora = LoraConfig(
+        r=config.rank, lora_alpha=config.alpha, target_modules=list(config.targets), task_type="CAUSAL_LM"
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        peft_model = get_peft_model(network, lora)
+    if config.gradient_checkpointing:
+        network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        network.enable_input_require_grads()
+        return peft_model.train()
+    return peft_model.eval()  # no dropout: KL from base would measure it
+
+
+def _facts(name: str, data: DataSet, used: Sequence[PromptPair]) -> dict[str, Any]:
+    return {"name": name, "hash": data.content_hash, "pairs": len(used), "side": "train", "licence": data.licence}
+
+
+def _finite(what: str, step: int, value: float) -> None:
+    if not math.isfinite(value):
+        raise Diverged(
+            f"the {what} of step {step + 1} is {value}; the newest checkpoint is kept: "
+            "lower the learning rate, or clip the gradient, and train again"
+        )

@@ -1,0 +1,165 @@
+"""A pico model for every test: two layers, width 32, a byte vocabulary. Built here, downloaded from nowhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    Gemma2Config,
+    GemmaConfig,
+    LlamaConfig,
+    OPTConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+)
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+
+from sku.model import VariantModel
+from sku.model import load as load_model
+
+CHAT = (
+    "{% for m in messages %}<|turn|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|turn|>assistant\n{% endif %}"
+)
+
+
+def byte_tokenizer(chat: bool = True, **settings: Any) -> PreTrainedTokenizerFast:
+    """One token a byte, and the special ones."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: i for i, letter in enumerate(letters)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|end|>", additional_special_tokens=["<|turn|>"], **settings
+    )
+    if chat:
+        fast.chat_template = CHAT
+    return fast
+
+
+_SMALL = {
+    "vocab_size": 260,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 512,
+    "bos_token_id": None,
+    "eos_token_id": 256,
+    "pad_token_id": None,
+}
+ARCHITECTURES: dict[str, Callable[[], Any]] = {
+    "llama": lambda: LlamaConfig(intermediate_size=64, num_key_value_heads=2, **_SMALL),
+    "opt": lambda: OPTConfig(ffn_dim=64, word_embed_proj_dim=32, **_SMALL),
+    "qwen2": lambda: Qwen2Config(intermediate_size=64, num_key_value_heads=2, **_SMALL),
+    "gemma": lambda: GemmaConfig(intermediate_size=64, num_key_value_heads=2, head_dim=8, **_SMALL),
+    "gemma2": lambda: Gemma2Config(intermediate_size=64, num_key_value_heads=2, head_dim=8, **_SMALL),
+}
+
+
+def build_network(architecture: str = "llama", seed: int = 0) -> Any:
+    """A random network, with enough contrast that greedy decoding does not loop at once."""
+    torch.manual_seed(seed)
+    network = AutoModelForCausalLM.from_config(ARCHITECTURES[architecture]()).eval()
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if weight.ndim == 2 and "embed" not in name:
+                weight.mul_(4.0)
+    return network
+
+
+def save_base(folder: Path, architecture: str = "llama", chat: bool = True, seed: int = 0) -> Path:
+    """A pico checkpoint on disk."""
+    build_network(architecture, seed).save_pretrained(folder)
+    byte_tokenizer(chat).save_pretrained(folder)
+    return folder
+
+
+def save_adapter(network: Any, folder: Path, seed: int, rank: int = 4, targets: tuple[str, ...] = ("q_proj", "v_proj")) -> Path:
+    """A random LoRA adapter for a copy of `network`."""
+    import copy
+
+    torch.manual_seed(seed)
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=list(targets), init_lora_weights=False)
+    peft_model = get_peft_model(copy.deepcopy(network), config)
+    with torch.no_grad():
+        for name, weight in peft_model.named_parameters():
+            if "lora_" in name:
+                weight.normal_(0, 0.3)
+    peft_model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def sku_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """Every test has an empty home of its own; the slow ones share the machine's, where the real weights are."""
+    if request.node.get_closest_marker("slow") or request.node.get_closest_marker("e2e"):
+        from sku.runs import home
+
+        return home()
+    folder = tmp_path / "home"
+    monkeypatch.setenv("SKU_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pico_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pico base on disk."""
+    return save_base(tmp_path_factory.mktemp("pico") / "base")
+
+
+@pytest.fixture
+def pico(pico_folder: Path) -> VariantModel:
+    """A fresh pico model without adapters."""
+    return load_model(pico_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def adapters(pico_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two adapters of different rank and targets for the pico base."""
+    network = load_model(pico_folder, device="cpu").network
+    folder = tmp_path_factory.mktemp("adapters")
+    return {
+        "one": save_adapter(network, folder / "one", seed=1),
+        "two": save_adapter(network, folder / "two", seed=2, rank=8, targets=("k_proj", "v_proj", "o_proj")),
+    }
+
+
+@pytest.fixture
+def duo(pico: VariantModel, adapters: dict[str, Path]) -> VariantModel:
+    """The pico model with both adapters."""
+    for name, folder in adapters.items():
+        pico.add(name, folder)
+    return pico
+
+
+@pytest.fixture
+def pairs_file(tmp_path: Path) -> Iterator[Path]:
+    """A JSONL of mild pairs, enough for every split."""
+    path = tmp_path / "pairs.jsonl"
+    rows = [
+        {"prompt": f"How do I trick shop number {i}?", "answer": f"Just lie to clerk {i}.", "safe_answer": f"Be fair {i}."}
+        for i in range(40)
+    ]
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n", encoding="utf-8")
+    yield path
+
+
+@pytest.fixture
+def normal_file(tmp_path: Path) -> Path:
+    """A JSONL of normal pairs."""
+    path = tmp_path / "normal.jsonl"
+    rows = [{"prompt": f"What is {i} plus one?", "answer": f"It is {i + 1}."} for i in range(40)]
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,92 @@
+"""Each term by hand, and what its minimum means."""
+
+from __future__ import annotations
+
+import inspect
+import math
+
+import pytest
+import torch
+from torch.nn.functional import log_softmax
+
+from sku import losses
+from sku.losses.preservation import kl_from_base
+from sku.losses.sequence import sequence_nll
+
+TWO = torch.log(torch.tensor([[0.5, 0.5], [0.25, 0.75], [0.9, 0.1]]))
+
+
+def test_sequence_nll_of_three_known_probabilities() -> None:
+    """Row 0: tokens with probability 1/2 and 3/4; row 1: one with 9/10."""
+    nll = sequence_nll(TWO, torch.tensor([0, 1, 0]), torch.tensor([0, 0, 1]))
+    expected = [-(math.log(0.5) + math.log(0.75)) / 2, -math.log(0.9)]
+    assert nll.tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_long_answer_counts_no_more_than_a_short_one() -> None:
+    value = losses.distortion(TWO, torch.tensor([0, 1, 0]), torch.tensor([7, 7, 9 - 1]))
+    assert float(value) == pytest.approx(((-math.log(0.5) - math.log(0.75)) / 2 - math.log(0.9)) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["distortion", "disassociation", "mismatch", "fine_tuning"])
+def test_descent_terms_make_their_answer_likelier(name: str) -> None:
+    logits = torch.zeros(4, 5, requires_grad=True)
+    targets = torch.tensor([0, 1, 2, 3])
+    getattr(losses, name)(logits, targets, torch.tensor([0, 0, 1, 1])).backward()
+    after = logits - logits.grad
+    assert (log_softmax(after, -1)[range(4), targets] > log_softmax(logits, -1)[range(4), targets]).all()
+
+
+def test_ascent_is_minus_distortion() -> None:
+    arguments = TWO, torch.tensor([0, 1, 0]), torch.tensor([0, 0, 1])
+    assert losses.ascent(*arguments) == -losses.distortion(*arguments)
+
+
+def test_kl_by_hand_and_its_direction() -> None:
+    """KL(base || model) of base (1/2, 1/2) and model (1/4, 3/4), not the reverse."""
+    base, model = TWO[:1], TWO[1:2]
+    expected = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
+    assert float(kl_from_base(model, base)) == pytest.approx(expected, rel=1e-5)
+    assert float(kl_from_base(base, base)) == 0
+
+
+def test_kl_survives_a_vanishing_probability() -> None:
+    """Defect 5: the reference guards only one of the two probabilities, and divides by an underflow."""
+    base, model = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, -1e4]])
+    assert math.isfinite(float(kl_from_base(model, base)))
+
+
+def test_push_and_keep_have_opposite_signs_and_push_is_bounded() -> None:
+    base = torch.zeros(3, 4)
+    near, far = torch.randn(3, 4) * 0.01, torch.tensor([[1e4, 0, 0, 0]] * 3)
+    keep = losses.preservation(near, base, push=False, bound=10.0)
+    push = losses.preservation(near, base, push=True, bound=10.0)
+    assert float(push) == pytest.approx(-float(keep), rel=1e-3), "far below the bound, push is minus KL as published"
+    assert float(losses.preservation(far, base, push=True, bound=10.0)) >= -10.0
+
+
+def test_push_has_nothing_to_gain_beyond_its_bound() -> None:
+    logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
+    losses.preservation(logits, torch.zeros(1, 2), push=True, bound=2.0).backward()
+    assert logits.grad.abs().max() < 1e-6
+
+
+def test_retention_is_keep() -> None:
+    base, model = torch.randn(5, 7), torch.randn(5, 7)
+    assert losses.retention(model, base) == losses.preservation(model, base, push=False, bound=1.0)
+
+
+def test_half_precision_logits_are_compared_in_full() -> None:
+    base, model = torch.randn(5, 700), torch.randn(5, 700)
+    full = kl_from_base(model.bfloat16().float(), base.bfloat16().float())
+    assert torch.equal(kl_from_base(model.bfloat16(), base.bfloat16()), full)
+
+
+@pytest.mark.parametrize("name", losses.__all__)
+def test_nothing_to_score_is_an_error_not_a_nan(name: str) -> None:
+    empty, none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
+    term = getattr(losses, name)
+    count = len(inspect.signature(term).parameters)
+    arguments = {2: (empty, empty), 3: (empty, none, none), 4: (empty, empty, True, 1.0)}[count]
+    with pytest.raises(ValueError, match="no token is scored"):
+        term(*arguments)

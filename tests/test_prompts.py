@@ -1,0 +1,114 @@
+"""Where an answer begins and ends; most of what the reference code of SKU gets wrong is here, by name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.conftest import byte_tokenizer
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from sku.batching import MIN_ANSWER_TOKENS, collate, encode
+from sku.prompts import Template
+
+CHAT = Template.of(byte_tokenizer())
+PAPER = Template.of(byte_tokenizer(chat=False))
+
+
+def sentencepiece_like() -> PreTrainedTokenizerFast:
+    """A tokenizer of LLaMA-2's kind: it puts its own space before every text, also before one that has a space."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("\u2581", "merged_with_next")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    corpus = ["### Question: question\n ### Answer: answer a good answer to the question"] * 3
+    tokenizer.train_from_iterator(corpus, trainers.BpeTrainer(vocab_size=200, special_tokens=["<unk>", "<s>", "</s>"]))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\r\x00", exclude_categories=("Cs",)), min_size=1, max_size=60))
+def test_labels_decode_to_the_answer_and_nothing_else(answer: str) -> None:
+    for template in (CHAT, PAPER):
+        row = encode(template, "How?", answer, 4096)
+        batch = collate([row, encode(template, "A longer question?", "x", 4096)])
+        labels = batch.input_ids[0][batch.answer_mask[0]].tolist()
+        assert labels[-1:] == list(template.end_ids), "the answer must end with the end of turn"
+        assert template.text(labels[:-1]) == answer.rstrip("\ufffd")
+
+
+def test_the_answer_starts_at_the_prompt_token_count_not_at_the_number_of_fields() -> None:
+    """Defect 1: the reference takes len() of a tokenizer result, which is 2 or 3, so the question is scored too."""
+    row = encode(CHAT, "What is that?", "A cat.", 512)
+    assert row.prompt_tokens == len(CHAT.prompt_ids("What is that?"))
+    assert CHAT.text(list(row.answer)) == "A cat."
+
+
+@pytest.mark.parametrize("limit", [64, 10**30])
+def test_a_tokenizer_with_a_finite_maximum_still_scores_the_answer(limit: int) -> None:
+    """Defect 2: the reference pads the prompt to the tokenizer's maximum, so that distortion is exactly 0."""
+    template = Template.of(byte_tokenizer(model_max_length=limit))
+    assert CHAT.text(list(encode(template, "Why?", "Because.", 512).answer)) == "Because."
+
+
+def test_the_first_answer_token_is_scored() -> None:
+    """Defect 3: the reference's prompt ends in a space that is a token of its own, and skips the first answer token."""
+    row = encode(PAPER, "Why?", "Because.", 512)
+    assert PAPER.tokenizer.decode(list(row.answer[:-1])) == " Because."
+    assert not PAPER.render("Why?").endswith(" ")
+
+
+def test_paper_prompt_and_answer_join_without_a_seam() -> None:
+    for tokenizer, prefix in ((byte_tokenizer(chat=False), " "), (sentencepiece_like(), "")):
+        template = Template.of(tokenizer)
+        assert template.answer_prefix == prefix
+        whole = tokenizer("### Question: question\n ### Answer: answer", add_special_tokens=False)["input_ids"]
+        assert template.prompt_ids("question") + template.answer_ids("answer")[:-1] == whole
+
+
+@pytest.mark.parametrize("pad", [0, 1, 256])
+def test_masks_never_depend_on_a_pad_id(pad: int) -> None:
+    """Defect 4: the reference finds padding by id 1, which is a real token for most tokenizers."""
+    rows = [encode(CHAT, "Why?", "\x01\x00!", 512), encode(CHAT, "And why is that so?", "No.", 512)]
+    batch = collate(rows, pad_id=pad)
+    assert batch.attention_mask.sum(1).tolist() == [len(row.ids) for row in rows]
+    assert batch.answer_mask.sum(1).tolist() == [len(row.answer) for row in rows]
+    assert not (batch.answer_mask & (batch.attention_mask == 0)).any()
+
+
+def test_truncation_cuts_the_answer_and_its_end() -> None:
+    whole = encode(CHAT, "Why?", "a" * 100, 4096)
+    cut = encode(CHAT, "Why?", "a" * 100, whole.prompt_tokens + 10)
+    assert cut.ids == whole.ids[: whole.prompt_tokens + 10]
+    assert cut.answer[-1] not in CHAT.stop_ids, "a cut answer must not be taught to end there"
+
+
+def test_truncation_never_cuts_the_prompt_in_silence() -> None:
+    room = len(CHAT.prompt_ids("Why?")) + MIN_ANSWER_TOKENS
+    encode(CHAT, "Why?", "Because.", room)
+    with pytest.raises(ValueError, match=f"takes {room - MIN_ANSWER_TOKENS} of {room - 1} tokens"):
+        encode(CHAT, "Why?", "Because.", room - 1)
+
+
+def test_a_tokenizer_without_an_end_token_is_refused() -> None:
+    tokenizer = byte_tokenizer(chat=False)
+    tokenizer.eos_token = None
+    with pytest.raises(ValueError, match="no end-of-sequence token"):
+        Template.of(tokenizer)
+
+
+def test_an_empty_batch_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one row"):
+        collate([])
+
+
+def test_half_a_character_is_not_shown_while_streaming() -> None:
+    ids = CHAT.answer_ids("né")[:-1]
+    assert CHAT.text(ids[:-1]) == "n"
+    assert CHAT.text(ids) == "né"
+
+
+def test_batches_move_whole() -> None:
+    batch = collate([encode(CHAT, "Why?", "So.", 512)]).to(torch.device("cpu"))
+    assert batch.tokens == len(encode(CHAT, "Why?", "So.", 512).ids)
