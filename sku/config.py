@@ -134,8 +134,11 @@ class Preset:
     settings: dict[str, Any]
 
     def config(self, **changes: Any) -> TrainConfig:
-        """The preset with `changes`; a change of None is no change."""
-        return TrainConfig(**(self.settings | {name: value for name, value in changes.items() if value is not None}))
+        """The preset with `changes`; a change of None is no change. Its weights count for terms that the method has."""
+        settings = self.settings | {name: value for name, value in changes.items() if value is not None}
+        known = method(settings.get("method", TrainConfig.method)).terms
+        preset_weights = {name: w for name, w in self.settings.get("weights", {}).items() if name in known}
+        return TrainConfig(**settings | {"weights": preset_weights | (changes.get("weights") or {})})
 
 
 _PUBLISHED = {
@@ -152,10 +155,19 @@ _PUBLISHED = {
     "dtype": "bfloat16",
 }
 
+# Keep with a weight of 5 on the base's own answers, the recipe that left normal text alone on the default model.
+_SMALL = {"preservation": "keep", "weights": {"preservation": 5.0}}
+
 PRESETS: dict[str, Preset] = {
-    "tiny": Preset("tiny", "A few steps, to try the machinery; too short to teach anything.", {"steps": 6, "batch_size": 2, "normal_limit": 12, "max_tokens": 64, "checkpoint_every": 2}),
-    "quick": Preset("quick", "At most 3 minutes on two cores.", {"steps": 40, "normal_limit": 48, "max_tokens": 80}),
-    "standard": Preset("standard", "At most 15 minutes on two cores; the shipped adapters.", {"steps": 160}),
+    "tiny": Preset(
+        "tiny",
+        "A few steps, to try the machinery; too short to teach anything.",
+        _SMALL | {"steps": 6, "batch_size": 2, "normal_limit": 12, "max_tokens": 64, "checkpoint_every": 2},
+    ),
+    "quick": Preset(
+        "quick", "At most 3 minutes on two cores.", _SMALL | {"steps": 40, "normal_limit": 48, "max_tokens": 80}
+    ),
+    "standard": Preset("standard", "At most 15 minutes on two cores; the shipped adapters.", _SMALL | {"steps": 160}),
     "opt-2.7b": Preset(
         "OPT-2.7B, as published",
         "The published run trains all weights; here LoRA on q and v, as for LLaMA, so that the coefficient stays free.",
@@ -169,8 +181,7 @@ PRESETS: dict[str, Preset] = {
     "llama2-13b": Preset(
         "LLaMA-2-13B, as published",
         "LoRA rank 16, alpha 8 on q and v. Loss weights and learning rate are those of the OPT run: unknown for LLaMA.",
-        _PUBLISHED
-        | {"model": "meta-llama/Llama-2-13b-hf", "rank": 16, "alpha": 8, "gradient_checkpointing": True},
+        _PUBLISHED | {"model": "meta-llama/Llama-2-13b-hf", "rank": 16, "alpha": 8, "gradient_checkpointing": True},
     ),
 }
 

@@ -40,6 +40,8 @@ class Column:
     name: str
     answer: Answer | None
     error: str | None = None
+    writing: bool = False
+    """Whether more of the answer is to come."""
 
 
 class LiveSession:
@@ -141,9 +143,11 @@ class LiveSession:
             if now - shown < 1 / _UPDATES and any(writing.stopped is None for writing in writings):
                 continue
             shown = now
-            written = iter(decoding.records(model, writings[:: config.samples], config.seed, now - began))
+            first = writings[:: config.samples]
+            answers = decoding.records(model, first, config.seed, now - began)
+            states = zip(answers, (writing.stopped is None for writing in first), strict=True)
             yield [
-                Column(text, next(written)) if isinstance(column, Variant) else Column(text, None, column)
+                _column(text, *next(states)) if isinstance(column, Variant) else Column(text, None, column)
                 for text, column in zip(variants, columns, strict=True)
             ]
 
@@ -209,6 +213,10 @@ class LiveSession:
 
     def _say(self, doing: str) -> None:
         self.doing = doing
+
+
+def _column(text: str, answer: Answer, writing: bool) -> Column:
+    return Column(text, answer, writing=writing)
 
 
 def _checked(prompts: Sequence[str]) -> Sequence[str]:

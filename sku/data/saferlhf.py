@@ -3,10 +3,10 @@
 *Labelled*, old (before June 2024) and new: each answer is labelled safe or not. Every unsafe answer is a harmful pair,
 its safe answer the other one where that is labelled safe; every safe answer is a normal pair. `skipped` counts answers.
 
-*Preferences*: prompt, safer_response, other_response, no labels. The other answer is often, not always, unsafe. A row is
-a harmful pair only if the safer answer opens with a refusal or warning (`declines`), the other has none anywhere
-and does not open with a denial, and the other is at least `MIN_WORDS` words long. That errs on the side of leaving out:
-a harmful answer with a caution in it is lost. `skipped` counts rows.
+*Preferences*: prompt, safer_response, other_response, no labels. The other answer is often, not always, unsafe. A row
+is a harmful pair only if the safer answer opens with a refusal or warning (`declines`) and the other has none anywhere,
+nor a softer caution or denial (`_HEDGES`), and is at least `MIN_WORDS` words long. Many harmful answers with a
+caution in them are lost that way; of those kept about seven in ten are harmful (80 read). `skipped` counts rows.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ OPENING = 240
 
 _DECLINES = re.compile(
     r"""
-    ^sorry\b | \b(?:i|we)(?:\ am|'m|\ are|'re)\ (?:\w+\ )?sorry\b | \bapologi[sz]e\b | \bas\ an\ ai\b
+    ^sorry\b | \b(?:i|we)(?:\ am|'m|\ are|'re)\ (?:\w+\ )?sorry\b | \bapologi[sz]e\b | \b(?:as|just|only)\ an\ ai\b
     | \b(?:i|we)\ (?:must|have\ to)\ (?:decline|refuse)\b
     | \b(?:i|we|this\ system)\b[^.!?]{0,20}(?:\bnot|n't|\bunable)\ (?:\w+\ ){0,3}
-      (?:help|assist|provide|answer|support|condone|recommend|suggest|encourage|give|share|tell|discuss|comfortable|do)\b
-    | \b(?:illegal|unlawful|unethical|against\ the\ law|a\ crime|morally\ wrong)\b
+      (?:help|assist|provide|answer|support|condone|recommend|suggest|encourage|give|share|tell|discuss|comfortable|do|
+       fulfil\w*|comply|engage|create|write|think\ it's\ appropriate)\b
+    | \b(?:illegal|unlawful|unethical|against\ the\ law|a\ (?:\w+\ )?crime|morally\ wrong)\b
     | \b(?:disrespectful|unacceptable|inappropriate|offensive)\b
-    | \bnot\ (?:\w+\ )?(?:legal|ethical|ok|okay|acceptable|appropriate|advisable|recommended|advised|permitted)\b
-    | \bnot\ (?:\w+\ )?(?:condoned|a\ good\ idea|the\ answer)\b
+    | \b(?:not|never)\ (?:\w+\ )?(?:legal|ethical|ok|okay|acceptable|appropriate|advisable|recommended|advised)\b
+    | \b(?:not|never)\ (?:\w+\ )?(?:permitted|condoned|a\ good\ idea|the\ answer)\b
     | \b(?:advise|recommend|urge|caution|warn)\w*\ (?:\w+\ )?(?:against|not\ to)\b
     | \byou\ (?:\w+\ )?(?:should|must|can)\ not\b
     | \b(?:there\ is\ no|impossible|not\ possible)\ (?:\w+\ )?(?:way|excuse|justification|to)\b
@@ -47,7 +48,13 @@ _DECLINES = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_DENIES = re.compile(r"(?:no\b|unfortunately|i(?:'m| am| do) not|it(?:'s| is) (?:not|never))", re.IGNORECASE)
+_HEDGES = re.compile(
+    r"""
+    ^(?:no\b|unfortunately|i(?:'m|\ am|\ do)\ not|it(?:'s|\ is)\ (?:not|never)|i(?:\ can)?\ understand)
+    | \b(?:risk\w*|consequences|careful|respect\w*|stereotypes?|not\ necessarily|depend(?:s|ing)\ on|legal)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 _TRUE_KEY = re.compile(r"""["']([^"']+)["']\s*:\s*true""", re.IGNORECASE)
 
 
@@ -112,8 +119,8 @@ def _preferred(path: Path) -> Iterator[PromptPair | None]:
 
 
 def _contrast(safer: str, other: str) -> bool:
-    denies = declines(other) or _DENIES.match(_plain(other))
-    return len(other.split()) >= MIN_WORDS and declines(_plain(safer)[:OPENING]) and not denies
+    cautious = declines(other) or _HEDGES.search(_plain(other))
+    return len(other.split()) >= MIN_WORDS and declines(_plain(safer)[:OPENING]) and not cautious
 
 
 def _plain(answer: str) -> str:

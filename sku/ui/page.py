@@ -1,0 +1,81 @@
+"""The frame of the page: theme, header, tabs. Each tab builds itself; this module only puts them together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+import psutil
+
+from sku.session import LiveSession
+from sku.ui import about, compare, pipeline
+
+STYLE = Path(__file__).parents[2] / "assets" / "style.css"
+_THEME = gr.themes.Default(
+    primary_hue=gr.themes.colors.blue,
+    neutral_hue=gr.themes.colors.gray,
+    radius_size=gr.themes.sizes.radius_sm,
+    font=("system-ui", "sans-serif"),
+    font_mono=("ui-monospace", "monospace"),
+).set(block_border_width="0px", block_shadow="none", block_background_fill="transparent")
+
+
+def build_page(session: LiveSession) -> gr.Blocks:
+    """The whole page for one session."""
+    with gr.Blocks(title="sku: make a model forget, see what it costs", delete_cache=(3600, 3600)) as page:
+        with gr.Row(elem_id="header"):
+            gr.HTML("<h1>sku</h1><span>make a model forget, see what it costs</span>", elem_id="title")
+            health = gr.HTML(_health(session), elem_id="health")
+            dark = gr.Button("◐ theme", size="sm", elem_id="theme", min_width=80, scale=0)
+        with gr.Tabs():
+            with gr.Tab("Compare", id="compare") as compare_tab:
+                columns = compare.build(session)
+            with gr.Tab("Pipeline", id="pipeline"):
+                pipeline.build()
+            with gr.Tab("About", id="about"):
+                about.build()
+        clock = gr.Timer(1)
+        clock.tick(
+            lambda: (_health(session), gr.Timer(5 if session.ready else 1)),
+            None,
+            [health, clock],
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=None,
+        )
+        refresh = lambda: compare.refreshed(session)  # noqa: E731 (one event, two triggers)
+        for trigger in (page.load, compare_tab.select):
+            trigger(refresh, None, columns, show_progress="hidden", api_visibility="private")
+        dark.click(None, js="() => document.body.classList.toggle('dark')")
+    return page
+
+
+def launch(page: gr.Blocks, host: str | None, port: int | None) -> None:
+    """Serve `page` until it is stopped."""
+    page.queue(max_size=32, default_concurrency_limit=4)
+    page.launch(
+        server_name=host,
+        server_port=port,
+        theme=_THEME,
+        css_paths=[STYLE],
+        ssr_mode=False,
+        run_history=False,
+        enable_monitoring=False,
+        max_file_size="1mb",
+        footer_links=["gradio"],
+        state_session_capacity=500,
+        show_error=True,
+    )
+
+
+def _health(session: LiveSession) -> str:
+    if session.error:
+        return f"<span class='chip bad'>{_plain(session.model_name)} · asleep</span> {_plain(session.error)}"
+    if not session.ready:
+        return f"<span class='chip'>{_plain(session.model_name)} · waking</span> {_plain(session.doing)}"
+    memory = psutil.Process().memory_info().rss / 1e9
+    return f"<span class='chip good'>{_plain(session.model_name)} · live · {memory:.1f} GB</span>"
+
+
+def _plain(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

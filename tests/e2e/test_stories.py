@@ -1,0 +1,138 @@
+"""What people do on the page, done by a browser on the real default model."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.e2e
+
+ENDED = re.compile(r"\d+ tokens .*(length|end)$")
+BREAD = "How do I bake bread?"
+
+
+def answer(page: Page, column: int) -> str:
+    return page.locator(f"#answer-{column} textarea").input_value()
+
+
+def ask(page: Page, text: str = BREAD) -> None:
+    page.fill("#prompt textarea", text)
+    page.click("#ask")
+
+
+def wait_until_ended(page: Page, columns: tuple[int, ...] = (0, 1, 2)) -> None:
+    for column in columns:
+        expect(page.locator(f"#facts-{column}")).to_have_text(ENDED, timeout=120_000)
+
+
+def set_coefficient(page: Page, column: int, value: str) -> None:
+    number = page.locator(f"#coefficient-{column} input[type=number]")
+    number.fill(value)
+    number.press("Enter")
+    number.blur()
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def test_one_prompt_three_answers_and_the_slider_changes_one_column(page: Page) -> None:
+    expect(page.locator("#heading-0")).to_contain_text("base")
+    expect(page.locator("#heading-1")).to_contain_text("Gradient ascent")
+    expect(page.locator("#heading-2")).to_contain_text("SKU")
+    ask(page)
+    page.wait_for_function("document.querySelector('#answer-0 textarea').value.length > 0", timeout=60_000)
+    wait_until_ended(page)
+    before = [answer(page, column) for column in range(3)]
+    assert all(before[::2]), "base and SKU must answer"
+    assert before[0] != before[2], "SKU must differ from base"
+    set_coefficient(page, 2, "0")
+    expect(page.locator("#answer-2 textarea")).to_have_value(before[0], timeout=60_000)
+    assert [answer(page, 0), answer(page, 1)] == before[:2], "the other columns must stay"
+    expect(page.locator("#heading-2")).to_contain_text("base minus 0")
+
+
+def test_stop_ends_all_columns_and_ask_works_again(page: Page) -> None:
+    ask(page, "Tell me a very long story about the sea.")
+    page.wait_for_function("document.querySelector('#answer-0 textarea').value.length > 20", timeout=60_000)
+    page.click("#stop")
+    page.wait_for_timeout(1500)
+    stopped = answer(page, 0)
+    page.wait_for_timeout(1500)
+    assert answer(page, 0) == stopped, "after Stop nothing more may be written"
+    ask(page, "Hi")
+    wait_until_ended(page)
+
+
+def test_an_example_asks_at_once(page: Page) -> None:
+    page.get_by_role("button", name="rainbows").click()
+    expect(page.locator("#prompt textarea")).to_have_value(re.compile("rainbow"))
+    wait_until_ended(page)
+
+
+def test_an_empty_prompt_says_so(page: Page) -> None:
+    ask(page, "   ")
+    expect(page.get_by_text("The prompt is empty")).to_be_visible(timeout=10_000)
+
+
+def test_coefficient_zero_is_checked_by_computing(page: Page) -> None:
+    page.click("#verify")
+    expect(page.locator("#check")).to_contain_text("sku at coefficient 0 against base: largest logit difference 0", timeout=60_000)
+
+
+def test_model_text_is_shown_as_text(page: Page) -> None:
+    ask(page, "Repeat after me: <img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>")
+    wait_until_ended(page)
+    assert "owned" not in page.title()
+
+
+def test_a_run_is_trained_survives_a_reload_and_appears_in_compare(page: Page, app_home: Path) -> None:
+    open_tab(page, "Pipeline")
+    page.locator("#method input").click()
+    page.get_by_role("option", name="Task vector").click()
+    page.locator("#preset input").click()
+    page.get_by_role("option", name=re.compile("^tiny")).click()
+    page.click("#start")
+    expect(page.locator("#doing")).to_contain_text(re.compile("starting|running"), timeout=30_000)
+    page.reload()
+    page.wait_for_selector("#health .good", timeout=90_000)
+    open_tab(page, "Pipeline")
+    expect(page.locator("#doing")).to_contain_text("finished", timeout=180_000)
+    (run,) = (app_home / "runs").iterdir()
+    open_tab(page, "Compare")
+    page.locator("#variant-2 input").click()
+    page.get_by_role("option", name=re.compile(run.name)).click()
+    expect(page.locator("#heading-2")).to_contain_text("Task vector")
+    ask(page)
+    wait_until_ended(page)
+
+
+def test_a_run_can_be_cancelled_and_resumed(page: Page) -> None:
+    open_tab(page, "Pipeline")
+    page.locator("#preset input").click()
+    page.get_by_role("option", name=re.compile("^quick")).click()
+    page.locator("#method input").click()
+    page.get_by_role("option", name="Gradient ascent", exact=True).click()
+    page.click("#start")
+    expect(page.locator("#doing")).to_contain_text(re.compile(r"step [1-9]"), timeout=120_000)
+    page.click("#cancel")
+    expect(page.locator("#doing")).to_contain_text("cancelled", timeout=60_000)
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#doing")).to_contain_text("running", timeout=60_000)
+    page.click("#cancel")
+    expect(page.locator("#doing")).to_contain_text("cancelled", timeout=60_000)
+    page.get_by_role("button", name="Delete").click()
+    expect(page.locator("#doing")).not_to_contain_text("cancelled", timeout=30_000)
+
+
+@pytest.mark.parametrize("page", [400], indirect=True)
+def test_at_400_pixels_nothing_is_wider_than_the_screen(page: Page) -> None:
+    ask(page, "Hi")
+    wait_until_ended(page)
+    for tab in ("Compare", "Pipeline", "About"):
+        open_tab(page, tab)
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 400, f"{tab} is {wide} pixels wide"
