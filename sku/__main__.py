@@ -6,7 +6,10 @@ import dataclasses
 import json
 import signal
 import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -58,7 +61,7 @@ def models(as_json: AsJson = False) -> None:
     """List base models and presets: size, memory, licence, and what is already here."""
     from sku.provision import BASES, present
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "model": base.name,
             "parameters": base.parameters,
@@ -199,11 +202,11 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Log-probability of given answers under variants, in nats a token."""
-    from sku.data.table import read_rows
+    from sku.data import table as tables
     from sku.session import LiveSession
 
-    rows = read_rows("/dev/stdin" if pairs == "-" else pairs, ("prompt", "answer"))
-    given = [(row["prompt"], row["answer"]) for row in rows]
+    with _as_file(pairs) as path:
+        given = [(row.text("prompt"), row.text("answer")) for row in tables.rows(path, ("prompt", "answer"))]
     table = LiveSession(model).score(given, variant, max_tokens)
     for (prompt, text), numbers in zip(given, table, strict=True):
         scores = dict(zip(variant, numbers, strict=True))
@@ -224,6 +227,18 @@ def export(
     from sku.export import export as write
 
     typer.echo(f"wrote {write(variant, out, form.value, model)}")
+
+
+@contextmanager
+def _as_file(name: str) -> Iterator[Path]:
+    """The file argument `name`, where `-` is standard input."""
+    if name != "-":
+        yield Path(name)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "standard-input.jsonl"
+        path.write_bytes(sys.stdin.buffer.read())
+        yield path
 
 
 def _weights(given: list[str]) -> dict[str, float]:

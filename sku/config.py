@@ -121,8 +121,10 @@ class TrainConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ValueError(f"settings {unknown} are not known; known are {', '.join(sorted(known))}")
-        tuples = {name: tuple(values[name]) for name in ("harmful", "normal", "targets") if name in values}
-        return cls(**(values | tuples))
+        settings: dict[str, Any] = dict(values)
+        for name in {"harmful", "normal", "targets"} & set(settings):
+            settings[name] = tuple(settings[name])  # JSON has no tuples
+        return cls(**settings)
 
 
 @dataclass(frozen=True)

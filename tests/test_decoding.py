@@ -48,22 +48,23 @@ def at_rest(model: VariantModel) -> torch.Tensor:
     return logits
 
 
-def architecture_model(architecture: str, folder: Path) -> VariantModel:
-    """A pico model of an architecture with one adapter, called one."""
-    config = ARCHITECTURES["gemma2" if architecture == "short window" else architecture]()
-    if architecture == "short window":
-        config.sliding_window = 8  # shorter than the prompts, so that padding leaves the window while rows go on
-    network = build_network(config=config)
-    save_adapter(network, folder, seed=3)
-    model = VariantModel(network, byte_tokenizer())
-    model.add("one", folder)
-    return model
+def short_window() -> Any:
+    """Gemma 2 with a window shorter than the prompts: padding leaves it while rows go on."""
+    config = ARCHITECTURES["gemma2"]()
+    config.sliding_window = 8
+    return config
 
 
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, "short window"])
-def test_every_row_of_a_mixed_batch_is_what_transformers_writes_for_it_alone(architecture: str, tmp_path: Path) -> None:
+def test_every_row_of_a_mixed_batch_is_what_transformers_writes_for_it_alone(
+    architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So neither left padding, nor other rows, nor rows that ended earlier have a say."""
-    model = architecture_model(architecture, tmp_path / "adapter")
+    monkeypatch.setitem(ARCHITECTURES, "short window", short_window)
+    network = build_network(architecture)
+    adapter = save_adapter(network, tmp_path / "adapter", seed=3)
+    model = VariantModel(network, byte_tokenizer())
+    model.add("one", adapter)
     first = written(with_stops(model), PROMPTS, [BASE_ROW, ONE])
     assert len({tuple(tokens) for tokens in first.values()}) == len(first), "equal rows would show nothing"
     ends = {first[PROMPTS[0], "base", 0][3], first[PROMPTS[2], "one@1", 0][9]}
