@@ -220,7 +220,9 @@ def score(
 def export(
     variant: Annotated[str, typer.Option("--variant", "-v", help="NAME or NAME@COEFFICIENT.")],
     out: Annotated[Path, typer.Option(help="A new folder.")],
-    form: Annotated[Form, typer.Option("--as", help="A PEFT adapter with sign and coefficient baked in, or a merged checkpoint.")] = Form.adapter,
+    form: Annotated[
+        Form, typer.Option("--as", help="A PEFT adapter with sign and coefficient baked in, or a merged checkpoint.")
+    ] = Form.adapter,
     model: Annotated[str | None, typer.Option(help="The base, if it is not the one the run names.")] = None,
 ) -> None:
     """Write a variant that anyone can load without this project."""

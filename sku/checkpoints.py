@@ -1,4 +1,4 @@
-"""Training state in one safetensors file that is replaced at once: a kill at any moment leaves a good one. Never pickle."""
+"""Training state in one safetensors file, replaced at once: a kill at any moment leaves a good one. Never pickle."""
 
 from __future__ import annotations
 

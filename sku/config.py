@@ -177,12 +177,12 @@ PRESETS: dict[str, Preset] = {
     ),
     "llama2-7b": Preset(
         "LLaMA-2-7B, as published",
-        "LoRA rank 32, alpha 16 on q and v. Loss weights and learning rate are those of the OPT run: unknown for LLaMA.",
+        "LoRA rank 32, alpha 16 on q and v. Loss weights and learning rate are the OPT run's: unknown for LLaMA.",
         _PUBLISHED | {"model": "meta-llama/Llama-2-7b-hf", "gradient_checkpointing": True},
     ),
     "llama2-13b": Preset(
         "LLaMA-2-13B, as published",
-        "LoRA rank 16, alpha 8 on q and v. Loss weights and learning rate are those of the OPT run: unknown for LLaMA.",
+        "LoRA rank 16, alpha 8 on q and v. Loss weights and learning rate are the OPT run's: unknown for LLaMA.",
         _PUBLISHED | {"model": "meta-llama/Llama-2-13b-hf", "rank": 16, "alpha": 8, "gradient_checkpointing": True},
     ),
 }

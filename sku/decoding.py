@@ -1,7 +1,8 @@
 """One batched decode for any mix of prompts, variants and samples: streaming, stoppable, fair.
 
-Fair: with a temperature, every variant of a prompt and sample draws from the same Gumbel noise, so answers differ because
-weights do. Rows that must come out equal (coefficient 0 and the base) are computed once. Knows no page and no judge.
+Fair: with a temperature, every variant of a prompt and sample draws from the same Gumbel noise, so answers differ
+because weights do. Rows that must come out equal (coefficient 0 and the base) are computed once. Knows no page and no
+judge.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def answer(
     """All answers, once they are written. Takes and raises what `stream` does."""
     began = time.perf_counter()
     writings: list[Writing] = []
-    for writings in stream(model, prompts, variants, config):
+    for writings in stream(model, prompts, variants, config):  # noqa: B007 (the last state is the result)
         pass
     return records(model, writings, config.seed, time.perf_counter() - began)
 

@@ -1,4 +1,4 @@
-"""A variant as files that anyone loads without this project: a PEFT adapter with the negation baked in, or a checkpoint."""
+"""A variant as files that load without this project: a PEFT adapter with the negation baked in, or a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Start, watch, cancel, resume and delete trainings, each a child process. Owns nothing but run folders under `SKU_HOME`,
-so it survives a reload of the page and a restart of the app: what it knows, it reads from there.
+"""Start, watch, cancel, resume and delete trainings, each a child process. Owns nothing but run folders under
+`SKU_HOME`, so it survives a reload of the page and a restart of the app: what it knows, it reads from there.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Job:
         """From the median of the last steps; None before there is one."""
         if not self.lines or not self.live:
             return None
-        return statistics.median(line["seconds"] for line in self.lines[-20:]) * (self.config.steps - self.step)
+        a_step = statistics.median(float(line["seconds"]) for line in self.lines[-20:])
+        return a_step * (self.config.steps - self.step)
 
 
 class Jobs:
@@ -102,8 +103,9 @@ class Jobs:
             job = self.read(name)
             if job.state == "finished":
                 raise ValueError(f"run {name} is finished; there is nothing to resume")
-            begun = ["--resume"] if (job.folder / "run.json").is_file() else ["--config", str(job.folder / "config.json")]
-            self._spawn(job.folder, [*begun, "--out", str(job.folder)])
+            begun = (job.folder / "run.json").is_file()
+            source = ["--resume"] if begun else ["--config", str(job.folder / "config.json")]
+            self._spawn(job.folder, [*source, "--out", str(job.folder)])
             return self.read(name)
 
     def cancel(self, name: str) -> None:
@@ -177,7 +179,10 @@ class Jobs:
                 start_new_session=True,  # Ctrl-C in the app's terminal leaves the training alone
             )
         self._children.append(child)
-        created = psutil.Process(child.pid).create_time()
+        process = psutil.Process(child.pid)
+        if sys.platform != "win32":
+            process.nice(10)  # the page answers first
+        created = process.create_time()
         runs.write_text(folder / "job.json", json.dumps({"pid": child.pid, "created": created}) + "\n")
 
     def _reap(self) -> None:

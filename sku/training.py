@@ -154,7 +154,7 @@ class _Training:
                 }
             )
             stop = self.cancelled() and step + 1 < config.steps
-            if stop or (step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps:
+            if stop or ((step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps):
                 self._checkpoint(step + 1, parameters, optimizer, spent)
             if stop:
                 self._write(status="cancelled", pid=None)

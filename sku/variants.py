@@ -1,7 +1,7 @@
 """A variant is the base plus adapters times coefficients; this module parses one and owns the one minus sign.
 
-A person gives a coefficient >= 0. A negated method (SKU, task vector) has its vector subtracted, an applied one (gradient
-ascent, fine-tuning) has it added. Knows methods and names; no torch, no file.
+A person gives a coefficient >= 0. A negated method (SKU, task vector) has its vector subtracted, an applied one
+(gradient ascent, fine-tuning) has it added. Knows methods and names; no torch, no file.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def parse(text: str) -> Spec:
     acquired = stripped.startswith(ACQUIRED)
     whole = stripped.removeprefix(ACQUIRED)
     name, at, number = whole.rpartition("@")
-    if not at or "/" in name and _is_word(number):  # a path may have an @ of its own
+    if not at or ("/" in name and _is_word(number)):  # a path may have an @ of its own
         name, at, number = whole, "", ""
     if not name:
         raise ValueError(f"variant {text!r} has no name; write NAME or NAME@COEFFICIENT, such as sku@1.0")

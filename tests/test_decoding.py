@@ -48,6 +48,11 @@ def at_rest(model: VariantModel) -> torch.Tensor:
     return logits
 
 
+def fresh(tokens: list[int]) -> int:
+    """A token that comes for the first time after three others."""
+    return next(token for i, token in enumerate(tokens) if i >= 3 and token not in tokens[:i])
+
+
 def short_window() -> Any:
     """Gemma 2 with a window shorter than the prompts: padding leaves it while rows go on."""
     config = ARCHITECTURES["gemma2"]()
@@ -62,12 +67,13 @@ def test_every_row_of_a_mixed_batch_is_what_transformers_writes_for_it_alone(
     """So neither left padding, nor other rows, nor rows that ended earlier have a say."""
     monkeypatch.setitem(ARCHITECTURES, "short window", short_window)
     network = build_network(architecture)
+    network.lm_head.weight = torch.nn.Parameter(torch.randn(260, 32))  # one tied to the input would repeat itself
     adapter = save_adapter(network, tmp_path / "adapter", seed=3)
     model = VariantModel(network, byte_tokenizer())
     model.add("one", adapter)
-    first = written(with_stops(model), PROMPTS, [BASE_ROW, ONE])
-    assert len({tuple(tokens) for tokens in first.values()}) == len(first), "equal rows would show nothing"
-    ends = {first[PROMPTS[0], "base", 0][3], first[PROMPTS[2], "one@1", 0][9]}
+    free = written(with_stops(model), PROMPTS, [BASE_ROW, ONE])
+    assert len({tuple(tokens) for tokens in free.values()}) == len(free), "equal rows would show nothing"
+    ends = {fresh(free[PROMPTS[0], "base", 0]), fresh(free[PROMPTS[2], "one@1", 0])}
     batch = written(with_stops(model, *ends), PROMPTS, [BASE_ROW, ONE])
     assert len({len(tokens) for tokens in batch.values()}) > 1, "rows must end at different times"
     for (prompt, name, _), tokens in batch.items():
@@ -193,11 +199,12 @@ def test_drawn_frequencies_are_those_of_softmax(pico: VariantModel, temperature:
 
 def test_each_row_stops_at_its_own_end_and_the_others_go_on(duo: VariantModel) -> None:
     free = written(with_stops(duo), PROMPTS, [BASE_ROW, ONE])
-    end = free[PROMPTS[1], "one@1", 0][5]
+    end = fresh(free[PROMPTS[0], "base", 0])
     ended = {key: tokens[: tokens.index(end) + 1] if end in tokens else tokens for key, tokens in free.items()}
     assert written(with_stops(duo, end), PROMPTS, [BASE_ROW, ONE]) == ended
-    assert 6 in map(len, ended.values())
-    assert 16 in map(len, ended.values()), "all rows stop early, so this test shows nothing"
+    lengths = set(map(len, ended.values()))
+    assert {16} < lengths, "all rows stop at the same time, so this test shows nothing"
+    assert 1 < min(lengths)
 
 
 def test_an_answer_says_how_it_stopped_and_does_not_show_its_end(duo: VariantModel) -> None:

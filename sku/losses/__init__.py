@@ -1,6 +1,7 @@
 """The terms as pure functions of tensors, one a file. All are minimised; none sees a model or a tokenizer.
 
-Scored tokens come flat: `logits` is `[N, V]`, one line a scored token, and `rows` `[N]` says which sequence each belongs to.
+Scored tokens come flat: `logits` is `[N, V]`, one line a scored token, and `rows` `[N]` says which sequence each
+belongs to.
 """
 
 from sku.losses.ascent import ascent

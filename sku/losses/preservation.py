@@ -29,8 +29,8 @@ def kl_from_base(logits: Tensor, base_logits: Tensor) -> Tensor:
 def preservation(logits: Tensor, base_logits: Tensor, push: bool, bound: float) -> Tensor:
     """Push the model away from the base on normal answers, or keep it close (SKU, arXiv:2402.10058).
 
-    Published form is push: minimise minus KL. As written that has no lower bound and tears the model apart, so here each
-    token's KL k counts as bound * (1 - exp(-k / bound)): equal to k while k is far below the bound, flat far above it.
+    Published form is push: minimise minus KL. As written that has no lower bound and tears the model apart, so here
+    each token's KL k counts as bound * (1 - exp(-k / bound)): k far below the bound, flat far above it.
 
     Args:
         logits: `[N, V]` of the model in training, at the tokens of normal answers.

@@ -5,9 +5,10 @@ Model text only ever goes into text boxes, which show it as text.
 
 from __future__ import annotations
 
+import html
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,8 +65,17 @@ class Turns:
                 del self._newest[key]
 
 
-def build(session: LiveSession) -> list[gr.components.Component]:
-    """Lay the tab out and wire it; returns the dropdowns and headings that `refreshed` renews."""
+class Wiring(NamedTuple):
+    """What the frame of the page connects."""
+
+    variants: list[gr.Dropdown]
+    """Get `refreshed`'s updates."""
+    leave: Callable[[str], None]
+    """To be told the session hash of a visitor who left."""
+
+
+def build(session: LiveSession) -> Wiring:
+    """Lay the tab out and wire it."""
     turns = Turns()
     choices = session.choices()
     with gr.Row(elem_id="ask-row"):
@@ -80,6 +90,7 @@ def build(session: LiveSession) -> list[gr.components.Component]:
             autofocus=True,
         )
         ask = gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask")
+        again = gr.Button("Again", scale=0, min_width=80, elem_id="again")
         stop = gr.Button("Stop", scale=0, min_width=80, elem_id="stop")
     examples = _examples()
     panels = []
@@ -110,20 +121,30 @@ def build(session: LiveSession) -> list[gr.components.Component]:
     streaming: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "multiple"}
     for trigger in (ask.click, prompt.submit):
         trigger(ask_all, inputs, outputs, api_name="ask" if trigger == ask.click else False, **streaming)
+    again.click(_next_seed, [seed, temperature], seed, api_visibility="private", show_progress="hidden").then(
+        ask_all, inputs, outputs, api_visibility="private", **streaming
+    )
     for button, text in examples:
         button.click(lambda text=text: text, None, prompt, api_visibility="private", show_progress="hidden").then(
             ask_all, inputs, outputs, api_visibility="private", **streaming
         )
     for i, panel in enumerate(panels):
-
         ask_one = _asking_one(session, turns, i)
 
         panel.slider.release(ask_one, inputs, [panel.answer, panel.facts], api_visibility="private", **streaming)
         panel.slider.change(
-            _heading_of(session), [panel.variant, panel.slider], panel.heading, api_visibility="private", show_progress="hidden"
+            _heading_of(session),
+            [panel.variant, panel.slider],
+            panel.heading,
+            api_visibility="private",
+            show_progress="hidden",
         )
         panel.variant.input(
-            _chosen(session), panel.variant, [panel.slider, panel.heading], api_visibility="private", show_progress="hidden"
+            _chosen(session),
+            panel.variant,
+            [panel.slider, panel.heading],
+            api_visibility="private",
+            show_progress="hidden",
         ).then(ask_one, inputs, [panel.answer, panel.facts], api_visibility="private", **streaming)
 
     def stop_all(request: gr.Request) -> None:
@@ -131,13 +152,18 @@ def build(session: LiveSession) -> list[gr.components.Component]:
 
     stop.click(stop_all, None, None, queue=False, api_visibility="private")
     verify.click(_check(session), [prompt, *variants], check, api_visibility="private")
-    return [part for panel in panels for part in (panel.variant, panel.heading)]
+    return Wiring(variants, turns.leave)
 
 
 def refreshed(session: LiveSession) -> list[Any]:
-    """Updates for what `build` returned: variants that came since, chosen values kept."""
+    """Updates for `Wiring.variants`: what was trained since is there, chosen values are kept."""
     options = [(_option(choice), choice.name) for choice in session.choices()]
-    return [gr.Dropdown(choices=options), gr.skip()] * len(DEFAULTS)
+    return [gr.Dropdown(choices=options) for _ in DEFAULTS]
+
+
+def _next_seed(seed: float | None, temperature: float) -> int:
+    """Greedy answers are the same for every seed, so only sampling moves on."""
+    return int(seed or 0) + (1 if temperature else 0)
 
 
 def _panel(i: int, name: str, choices: list[Choice]) -> Panel:
@@ -243,10 +269,9 @@ def _heading(choice: Choice, coefficient: float) -> str:
         how = "as it was"
     else:
         verb = "minus" if METHODS[choice.method].negated else "plus"
-        how = f"base {verb} {coefficient:g} × what it learned"
-    return (
-        f"<div class='variant' style='--colour:{mark.colour}'><b>{mark.mark} {choice.label}</b> <span>{how}</span></div>"
-    )
+        how = f"base {verb} {coefficient:g} &times; what it learned"
+    name = f"<b>{mark.mark} {html.escape(choice.label)}</b>"
+    return f"<div class='variant' style='--colour:{mark.colour}'>{name} <span>{how}</span></div>"
 
 
 def _find(session: LiveSession, name: str) -> Choice:

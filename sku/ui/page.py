@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import gradio as gr
@@ -29,7 +30,7 @@ def build_page(session: LiveSession) -> gr.Blocks:
             dark = gr.Button("◐ theme", size="sm", elem_id="theme", min_width=80, scale=0)
         with gr.Tabs():
             with gr.Tab("Compare", id="compare") as compare_tab:
-                columns = compare.build(session)
+                wiring = compare.build(session)
             with gr.Tab("Pipeline", id="pipeline"):
                 pipeline.build()
             with gr.Tab("About", id="about"):
@@ -45,7 +46,12 @@ def build_page(session: LiveSession) -> gr.Blocks:
         )
         refresh = lambda: compare.refreshed(session)  # noqa: E731 (one event, two triggers)
         for trigger in (page.load, compare_tab.select):
-            trigger(refresh, None, columns, show_progress="hidden", api_visibility="private")
+            trigger(refresh, None, wiring.variants, show_progress="hidden", api_visibility="private")
+
+        def leave(request: gr.Request) -> None:
+            wiring.leave(str(request.session_hash))
+
+        page.unload(leave)
         dark.click(None, js="() => document.body.classList.toggle('dark')")
     return page
 
@@ -70,12 +76,8 @@ def launch(page: gr.Blocks, host: str | None, port: int | None) -> None:
 
 def _health(session: LiveSession) -> str:
     if session.error:
-        return f"<span class='chip bad'>{_plain(session.model_name)} · asleep</span> {_plain(session.error)}"
+        return f"<span class='chip bad'>{html.escape(session.model_name)} · asleep</span> {html.escape(session.error)}"
     if not session.ready:
-        return f"<span class='chip'>{_plain(session.model_name)} · waking</span> {_plain(session.doing)}"
+        return f"<span class='chip'>{html.escape(session.model_name)} · waking</span> {html.escape(session.doing)}"
     memory = psutil.Process().memory_info().rss / 1e9
-    return f"<span class='chip good'>{_plain(session.model_name)} · live · {memory:.1f} GB</span>"
-
-
-def _plain(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"<span class='chip good'>{html.escape(session.model_name)} · live · {memory:.1f} GB</span>"

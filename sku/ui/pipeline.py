@@ -1,4 +1,4 @@
-"""Pipeline: start a training, watch it, and find it in Compare. Reads run folders, so a reload or a restart loses nothing."""
+"""Pipeline: start a training, watch it, find it in Compare. Reads run folders, so a reload or restart loses nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from sku.config import PRESETS, TrainConfig, preset
+from sku.config import PRESETS, preset
 from sku.jobs import Job, Jobs
 from sku.methods import METHODS
 
@@ -29,11 +29,17 @@ def build() -> None:
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             method = gr.Dropdown(
-                [(found.label, name) for name, found in METHODS.items() if found.terms], value="sku", label="Method", elem_id="method"
+                [(found.label, name) for name, found in METHODS.items() if found.terms],
+                value="sku",
+                label="Method",
+                elem_id="method",
             )
             about = gr.Markdown(_about("sku"), elem_classes="facts")
             size = gr.Dropdown(
-                [(f"{name}: {PRESETS[name].note}", name) for name in _LOCAL_PRESETS], value="quick", label="Preset", elem_id="preset"
+                [(f"{name}: {PRESETS[name].note}", name) for name in _LOCAL_PRESETS],
+                value="quick",
+                label="Preset",
+                elem_id="preset",
             )
             harmful = gr.Dropdown(list(_HARMFUL.items()), value="bundled", label="Harmful pairs", elem_id="harmful")
             normal = gr.Dropdown(list(_NORMAL.items()), value="self", label="Normal pairs", elem_id="normal")
@@ -52,7 +58,14 @@ def build() -> None:
             doing = gr.HTML(elem_id="doing-box")
             cancel = gr.Button("Cancel", size="sm", elem_id="cancel", visible=False)
             curves = gr.LinePlot(
-                _NO_CURVES, x="step", y="value", color="term", title="Loss terms", height=260, elem_id="curves", buttons=[]
+                _NO_CURVES,
+                x="step",
+                y="value",
+                color="term",
+                title="Loss terms",
+                height=260,
+                elem_id="curves",
+                buttons=[],
             )
             gr.Markdown("**Runs**")
             with gr.Row():
@@ -151,7 +164,7 @@ def _look(jobs: Jobs, name: str | None, before: str) -> list[Any]:
 
 def _doing(job: Job | None) -> str:
     if job is None:
-        return "<div id='doing'>No run yet. Choose a method and start; it trains beside the page and survives a reload.</div>"
+        return "<div id='doing'>No run yet. Choose a method and start; it trains on while you reload or compare.</div>"
     done = 100 * job.step / job.config.steps
     left = job.seconds_left
     said = [f"<b>{html.escape(job.name)}</b>: {job.state}", f"step {job.step} of {job.config.steps}"]
@@ -170,7 +183,9 @@ def _curves(job: Job | None) -> pd.DataFrame:
     if job is None or not job.lines:
         return _NO_CURVES
     rows = [
-        {"step": line["step"], "value": value, "term": term} for line in job.lines for term, value in line["terms"].items()
+        {"step": line["step"], "value": value, "term": term}
+        for line in job.lines
+        for term, value in line["terms"].items()
     ]
     return pd.DataFrame(rows)
 

@@ -1,0 +1,77 @@
+"""The promises of the README on the real default weights and the shipped adapters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from sku import runs
+from sku.config import DecodingConfig
+from sku.export import export
+from sku.model import load
+from sku.provision import DEFAULT_BASE, provision
+from sku.session import LiveSession
+
+pytestmark = pytest.mark.slow
+BREAD = "How do I bake bread?"
+
+
+@pytest.fixture(scope="module")
+def session() -> LiveSession:
+    return LiveSession()
+
+
+def test_the_shipped_adapters_are_small_finished_and_of_this_base(session: LiveSession) -> None:
+    assert [run.name for run in runs.shipped()] == ["ga", "ga_mismatch", "sku", "tv"]
+    for run in runs.shipped():
+        files = [path for path in run.folder.rglob("*") if path.is_file()]
+        assert sum(path.stat().st_size for path in files) <= 8e6, f"{run.name} is larger than 8 MB"
+        assert {path.suffix for path in files} <= {".json", ".jsonl", ".safetensors"}
+        assert run.manifest.status == "finished"
+        assert run.manifest.base_fingerprint == session.load().fingerprint
+        assert run.manifest.data["harmful"], "a run must say what it was trained on"
+        assert str(Path.home()) not in json.dumps(run.manifest.config), "no path of our machine may be shipped"
+        with safe_open(run.adapter / "adapter_model.safetensors", "pt") as file:
+            assert file.keys()
+
+
+def test_base_answers_the_question_and_sku_at_zero_is_base(session: LiveSession) -> None:
+    base, sku, zero = session.answers([BREAD], ["base", "sku", "sku@0"], DecodingConfig(max_new_tokens=32))
+    assert "bread" in base.text.lower()
+    assert zero.text == base.text
+    assert sku.text != base.text
+
+
+def test_sku_at_its_default_is_no_gibberish(session: LiveSession) -> None:
+    """Its answers to normal prompts are still likely under the base: within 1 nat a token of the base's own."""
+    config = DecodingConfig(max_new_tokens=40)
+    prompts = [BREAD, "Why is the sky blue?", "What is a noun?"]
+    written = session.answers(prompts, ["base", "sku"], config)
+    scores = [session.score([(a.prompt, a.text)], ["base"], 256)[0][0] for a in written]
+    base, sku = sum(scores[::2]) / len(prompts), sum(scores[1::2]) / len(prompts)
+    assert sku > base - 1.0
+
+
+def test_rows_equal_merged_weights(session: LiveSession, tmp_path: Path) -> None:
+    model = session.load()
+    ids = torch.tensor([model.template.prompt_ids(BREAD)])
+    for coefficient in (0.0, 0.5, 1.0, 2.0):
+        variant = session.variant(f"sku@{coefficient}")
+        with torch.no_grad(), model.rows([variant.coefficients]) as network:
+            got = network(input_ids=ids).logits
+        folder = export(f"sku@{coefficient}", tmp_path / f"{coefficient}", "model")
+        with torch.no_grad():
+            expected = load(folder, device="cpu").network(input_ids=ids).logits
+        assert (got - expected).abs().max() < 1e-4
+    assert session.zero_difference("sku", BREAD) == 0.0
+
+
+def test_the_base_is_provisioned_once(session: LiveSession) -> None:
+    session.load()
+    said: list[str] = []
+    provision(DEFAULT_BASE, said.append)
+    assert said == []
