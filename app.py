@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
@@ -21,7 +22,10 @@ def main() -> None:
     flags = parser.parse_args()
     session = LiveSession(flags.model)
     session.start()
-    launch(build_page(session), host=flags.host, port=flags.port)
+    try:
+        launch(build_page(session), host=flags.host, port=flags.port)
+    except OSError as error:  # the port is taken, or the address is not this machine's
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -157,8 +157,12 @@ def train(
     from sku.console import TrainingView
     from sku.training import train as run_training
 
-    with TrainingView(settings.steps) as view:
-        run = run_training(out, settings, view.report, cancelled=lambda: bool(stopped), resume=resume)
+    try:
+        with TrainingView(settings.steps) as view:
+            run = run_training(out, settings, view.report, cancelled=lambda: bool(stopped), resume=resume)
+    except KeyboardInterrupt:
+        typer.echo("stopped before the first step; nothing is lost", err=True)
+        raise typer.Exit(130) from None
     if run.manifest.status == "cancelled":
         typer.echo(f"stopped after step {run.manifest.step}; continue with: train --resume --out {out}", err=True)
         raise typer.Exit(130)

@@ -77,6 +77,11 @@ class Run:
         return self.folder / "adapter"
 
     @property
+    def begun(self) -> bool:
+        """Whether there is anything in it that a new training would destroy."""
+        return self.adapter.is_dir() or bool(log(self.folder))
+
+    @property
     def shipped(self) -> bool:
         """Whether it came with the project."""
         return self.folder.parent == SHIPPED

@@ -72,7 +72,7 @@ def train(
         if before.manifest.status == "finished":
             return before
         config = TrainConfig.from_dict(before.manifest.config)
-    elif (out / "run.json").exists():
+    elif (out / "run.json").exists() and runs.read(out).begun:
         raise FileExistsError(f"{out} holds a run already; continue it with --resume, or name another folder")
     if config.method == "random":
         from sku.controls import random_vector
@@ -92,30 +92,36 @@ class _Training:
             )
 
     def run(self) -> Run:
-        out = self.out
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.manifest = Manifest(
+            method=self.config.method,
+            config=self.config.to_dict(),
+            base=self.config.model,
+            base_fingerprint="",
+            packages=runs.packages(),
+            pid=os.getpid(),
+        )
+        self._write()
+        try:
+            return self._steps(*self._prepare())
+        except KeyboardInterrupt:
+            self._write(status="cancelled", pid=None)
+            raise
+        except Exception as error:
+            self._write(status="failed", reason=str(error) or type(error).__name__, pid=None)
+            raise
+
+    def _prepare(self) -> tuple[VariantModel, Streams]:
         self._say(f"loading {self.config.model}")
         folder = provision(self.config.model, self._say)
         model = load_model(folder, self.config.dtype, str(self.accelerator.device))
         harmful, harmful_facts = self._pairs(model, "harmful")
         normal, normal_facts = self._pairs(model, "normal")
         streams = Streams(harmful, normal, self.config, model.template)
-        out.mkdir(parents=True, exist_ok=True)
-        self.manifest = Manifest(
-            method=self.config.method,
-            config=self.config.to_dict(),
-            base=self.config.model,
-            base_fingerprint=model.fingerprint,
-            data={"harmful": harmful_facts, "normal": normal_facts},
-            packages=runs.packages(),
-            pid=os.getpid(),
-            note=f"{streams.left_out} pairs left out: no answer, or a prompt too long" if streams.left_out else None,
-        )
-        self._write()
-        try:
-            return self._steps(model, streams)
-        except Exception as error:
-            self._write(status="failed", reason=str(error) or type(error).__name__, pid=None)
-            raise
+        left_out = f"{streams.left_out} pairs left out: no answer, or a prompt too long" if streams.left_out else None
+        facts = {"harmful": harmful_facts, "normal": normal_facts}
+        self._write(base_fingerprint=model.fingerprint, data=facts, note=left_out)
+        return model, streams
 
     def _steps(self, model: VariantModel, streams: Streams) -> Run:
         config, accelerator = self.config, self.accelerator
@@ -165,6 +171,7 @@ class _Training:
         if self.accelerator.is_main_process:
             making = self.out / ".adapter.making"
             shutil.rmtree(making, ignore_errors=True)
+            peft_model.peft_config["default"].base_model_name_or_path = self.config.model  # not where it lies here
             peft_model.save_pretrained(making)
             (making / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
             shutil.rmtree(self.out / "adapter", ignore_errors=True)
@@ -229,6 +236,8 @@ class _Training:
             runs.write_text(self.out / "log.jsonl", "".join(kept))
 
     def _say(self, doing: str) -> None:
+        if self.cancelled():  # nothing is lost before the first step
+            raise KeyboardInterrupt
         if self.accelerator.is_main_process:
             self.report({"doing": doing})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,9 @@ def save_base(folder: Path, architecture: str = "llama", chat: bool = True, seed
     return folder
 
 
-def save_adapter(network: Any, folder: Path, seed: int, rank: int = 4, targets: tuple[str, ...] = ("q_proj", "v_proj")) -> Path:
+def save_adapter(
+    network: Any, folder: Path, seed: int, rank: int = 4, targets: tuple[str, ...] = ("q_proj", "v_proj")
+) -> Path:
     """A random LoRA adapter for a copy of `network`."""
     import copy
 
@@ -145,15 +147,19 @@ def duo(pico: VariantModel, adapters: dict[str, Path]) -> VariantModel:
 
 
 @pytest.fixture
-def pairs_file(tmp_path: Path) -> Iterator[Path]:
+def pairs_file(tmp_path: Path) -> Path:
     """A JSONL of mild pairs, enough for every split."""
     path = tmp_path / "pairs.jsonl"
     rows = [
-        {"prompt": f"How do I trick shop number {i}?", "answer": f"Just lie to clerk {i}.", "safe_answer": f"Be fair {i}."}
+        {
+            "prompt": f"How do I trick shop number {i}?",
+            "answer": f"Just lie to clerk {i}.",
+            "safe_answer": f"Be fair {i}.",
+        }
         for i in range(40)
     ]
     path.write_text("\n".join(json.dumps(row) for row in rows) + "\n", encoding="utf-8")
-    yield path
+    return path
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
-from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
 
 from sku.export import bake
 from sku.model import VariantModel, fingerprint
 from sku.runs import Manifest, Run
+from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
 
 IDS = torch.randint(0, 256, (1, 12), generator=torch.Generator().manual_seed(5))
 
@@ -91,12 +91,18 @@ def test_an_exception_leaves_the_model_as_it_was(duo: VariantModel) -> None:
 
 
 def test_a_batch_of_another_size_is_refused_not_broadcast(duo: VariantModel) -> None:
-    with pytest.raises(ValueError, match="batch of 1 rows came in a block set for 2"), duo.rows([{}, {"one": 1.0}]) as n:
+    with (
+        pytest.raises(ValueError, match="batch of 1 rows came in a block set for 2"),
+        duo.rows([{}, {"one": 1.0}]) as n,
+    ):
         n(input_ids=IDS)
 
 
 def test_an_unknown_adapter_is_named_with_the_known_ones(duo: VariantModel) -> None:
-    with pytest.raises(ValueError, match=r"\['three'\] are not loaded; loaded are one, two"), duo.rows([{"three": 1.0}]):
+    with (
+        pytest.raises(ValueError, match=r"\['three'\] are not loaded; loaded are one, two"),
+        duo.rows([{"three": 1.0}]),
+    ):
         pass
 
 
@@ -147,7 +153,9 @@ def test_only_plain_lora_is_accepted(
     assert pico.adapters == ()
 
 
-def test_an_adapter_with_infinite_weights_is_refused(duo: VariantModel, adapters: dict[str, Path], tmp_path: Path) -> None:
+def test_an_adapter_with_infinite_weights_is_refused(
+    duo: VariantModel, adapters: dict[str, Path], tmp_path: Path
+) -> None:
     from safetensors.torch import load_file, save_file
 
     folder = tmp_path / "adapter"

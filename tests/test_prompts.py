@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import byte_tokenizer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from sku.batching import MIN_ANSWER_TOKENS, collate, encode
 from sku.prompts import Template
+from tests.conftest import byte_tokenizer
 
 CHAT = Template.of(byte_tokenizer())
 PAPER = Template.of(byte_tokenizer(chat=False))
@@ -28,7 +28,11 @@ def sentencepiece_like() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_characters="\r\x00", exclude_categories=("Cs",)), min_size=1, max_size=60))
+@given(
+    st.text(
+        st.characters(codec="utf-8", exclude_characters="\r\x00", exclude_categories=("Cs",)), min_size=1, max_size=60
+    )
+)
 def test_labels_decode_to_the_answer_and_nothing_else(answer: str) -> None:
     for template in (CHAT, PAPER):
         row = encode(template, "How?", answer, 4096)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,10 +62,8 @@ def test_a_written_variant_reads_back(coefficient: float) -> None:
 
 @given(st.text(max_size=40))
 def test_no_text_does_worse_than_a_value_error(text: str) -> None:
-    try:
-        parse(text)
-    except ValueError as error:
-        assert "variant" in str(error)
+    with contextlib.suppress(ValueError):
+        assert parse(text).name
 
 
 def test_sku_is_negated_and_ga_is_not() -> None:

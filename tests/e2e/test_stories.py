@@ -80,7 +80,9 @@ def test_an_empty_prompt_says_so(page: Page) -> None:
 
 def test_coefficient_zero_is_checked_by_computing(page: Page) -> None:
     page.click("#verify")
-    expect(page.locator("#check")).to_contain_text("sku at coefficient 0 against base: largest logit difference 0", timeout=60_000)
+    expect(page.locator("#check")).to_contain_text(
+        "sku at coefficient 0 against base: largest logit difference 0", timeout=60_000
+    )
 
 
 def test_model_text_is_shown_as_text(page: Page) -> None:

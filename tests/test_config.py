@@ -1,0 +1,95 @@
+"""Settings are checked at birth and survive JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sku.config import PRESETS, DecodingConfig, TrainConfig, preset
+from sku.methods import METHODS
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"steps": 0},
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"clip": -1.0},
+        {"rank": 0},
+        {"targets": ()},
+        {"max_tokens": 2},
+        {"preservation": "maybe"},
+        {"push_bound": 0.0},
+        {"disassociation_answers": 0},
+        {"weights": {"ascent": 1.0}},
+        {"weights": {"distortion": float("inf")}},
+        {"checkpoint_every": 0},
+        {"method": "magic"},
+        {"method": "random"},
+    ],
+)
+def test_a_bad_setting_says_what_came_and_what_was_wanted(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"must be|choose one|--like"):
+        TrainConfig(**bad)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"max_new_tokens": 0}, {"temperature": -1.0}, {"temperature": float("nan")}, {"samples": 0}, {"seed": -1}]
+)
+def test_bad_decoding_settings_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(bad))} is .*; it must be"):
+        DecodingConfig(**bad)
+
+
+@given(
+    st.sampled_from([name for name in METHODS if name != "random"]),
+    st.integers(1, 10**6),
+    st.floats(1e-9, 1.0),
+    st.sampled_from(["push", "keep", "off"]),
+)
+def test_a_config_survives_json(method: str, steps: int, rate: float, preservation: Any) -> None:
+    config = TrainConfig(method=method, steps=steps, learning_rate=rate, preservation=preservation)
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_an_unknown_setting_is_named() -> None:
+    with pytest.raises(ValueError, match=r"settings \['speed'\] are not known"):
+        TrainConfig.from_dict({"speed": 1})
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "random"])
+def test_every_preset_fits_every_method(name: str, method: str) -> None:
+    config = preset(name).config(method=method)
+    assert set(config.terms) <= set(METHODS[method].terms)
+
+
+def test_published_presets_push_and_the_others_keep() -> None:
+    for name in ("opt-2.7b", "llama2-7b", "llama2-13b"):
+        config = preset(name).config()
+        assert (config.preservation, config.disassociation_answers, config.steps) == ("push", 5, 1000)
+        assert config.terms == METHODS["sku"].terms, "published weights"
+    assert (preset("llama2-7b").config().rank, preset("llama2-7b").config().alpha) == (32, 16)
+    assert (preset("llama2-13b").config().rank, preset("llama2-13b").config().alpha) == (16, 8)
+    assert preset("quick").config().preservation == "keep"
+
+
+def test_off_and_weight_zero_leave_the_term_out() -> None:
+    assert "preservation" not in TrainConfig(preservation="off").terms
+    assert "distortion" not in TrainConfig(weights={"distortion": 0.0}).terms
+
+
+def test_given_weights_go_before_the_presets() -> None:
+    assert preset("quick").config(weights={"preservation": 7.0}).terms["preservation"] == 7.0
+    assert preset("quick").config(method="tv").weights == {}
+
+
+def test_an_unknown_preset_is_named() -> None:
+    with pytest.raises(ValueError, match="choose one of tiny, quick"):
+        preset("huge")

@@ -1,0 +1,120 @@
+"""Imports point downwards only (design, section 3); heavy libraries stay out of modules that must be light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# From the top: a module may import only from lines below its own; those of one line may import each other.
+LAYERS = [
+    {"app"},
+    {"sku.__main__"},
+    {"sku.ui.page"},
+    {"sku.ui.compare", "sku.ui.pipeline", "sku.ui.about"},
+    {"sku.ui"},
+    {"sku.session", "sku.jobs", "sku.console"},
+    {"sku.training"},
+    {"sku.controls", "sku.objective", "sku.checkpoints"},
+    {"sku.streams"},
+    {"sku.export", "sku.self_answers"},
+    {"sku.decoding", "sku.likelihood"},
+    {"sku.model"},
+    {"sku.provision"},
+    {"sku.runs"},
+    {"sku.losses"},
+    {"sku.batching"},
+    {"sku.prompts"},
+    {"sku.signs"},
+    {"sku.config"},
+    {"sku.variants"},
+    {"sku.methods"},
+    {"sku.data"},
+    {"sku.records"},
+    {"sku"},
+]
+LIGHT = [
+    "sku",
+    "sku.__main__",
+    "sku.config",
+    "sku.jobs",
+    "sku.methods",
+    "sku.prompts",
+    "sku.provision",
+    "sku.records",
+    "sku.runs",
+    "sku.session",
+    "sku.signs",
+    "sku.variants",
+]
+FILES = sorted([ROOT / "app.py", *(ROOT / "sku").rglob("*.py")])
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def layer_of(module: str) -> int:
+    """The line of the module, or of the package that it is part of."""
+    found = [i for i, layer in enumerate(LAYERS) if module in layer]
+    return found[0] if found else layer_of(module.rpartition(".")[0])
+
+
+def imports(path: Path, everywhere: bool = True) -> set[str]:
+    """Modules that a file imports; those at its top only, where `everywhere` is false."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = set()
+    for node in ast.walk(tree) if everywhere else tree.body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {name_of(file) for file in FILES}
+            found |= (inside & modules) or {node.module}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_module_imports_only_from_below(path: Path) -> None:
+    module = name_of(path)
+    for other in imports(path):
+        if other.split(".")[0] == "sku" and other != module:
+            package = module == other.rpartition(".")[0] or other == module.rpartition(".")[0]
+            same_package = package or module.rpartition(".")[0] == other.rpartition(".")[0] != "sku"
+            assert same_package or layer_of(other) > layer_of(module), f"{module} must not import {other}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_gradio_is_known_to_the_page_only(path: Path) -> None:
+    module = name_of(path)
+    if module != "app" and not module.startswith("sku.ui"):
+        assert not {name for name in imports(path) if name.split(".")[0] == "gradio"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_light_modules_import_torch_nowhere_at_the_top(path: Path) -> None:
+    module = name_of(path)
+    heavy = {"torch", "transformers", "peft", "accelerate"}
+    if module in LIGHT or module.startswith(("sku.ui", "sku.data")):
+        assert not {name for name in imports(path, everywhere=False) if name.split(".")[0] in heavy}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_module_opens_by_saying_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def test_no_module_is_called_utils() -> None:
+    assert not {path.stem for path in FILES} & {"utils", "common", "helpers", "misc"}
+
+
+@pytest.mark.parametrize("module", ["sku", "sku.__main__", "sku.session", "sku.jobs", "sku.methods"])
+def test_importing_it_loads_neither_torch_nor_gradio(module: str) -> None:
+    code = f"import sys, {module}; print([name for name in ('torch', 'gradio', 'transformers') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stderr

