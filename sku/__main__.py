@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -266,6 +267,8 @@ def _interrupted(*_: object) -> NoReturn:
 
 def main() -> None:
     """Run a command; a failure is one line on standard error and exit code 1."""
+    # Threads that spin while they wait starve each other when a training and an answer share the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGINT, _interrupted)
     warnings.simplefilter("ignore", FutureWarning)  # of libraries, about themselves
     try:

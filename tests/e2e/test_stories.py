@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.e2e
 
-ENDED = re.compile(r"\d+ tokens .*(length|end)$")
+ENDED = re.compile(r"\d+ tokens .*(length|end)")
 BREAD = "How do I bake bread?"
 
 

@@ -1,0 +1,272 @@
+"""A method and its data become a run folder: exactly, repeatably, and so that a kill loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import get_peft_model
+from peft.tuners.lora import LoraConfig
+from safetensors.torch import load_file
+
+from sku import runs
+from sku.batching import collate, encode
+from sku.config import PRESETS, DecodingConfig, TrainConfig
+from sku.controls import product_norm
+from sku.losses import disassociation, distortion, preservation
+from sku.methods import METHODS
+from sku.model import VariantModel, fingerprint
+from sku.model import load as load_model
+from sku.objective import Objective
+from sku.session import LiveSession
+from sku.streams import Streams
+from sku.training import Diverged, train
+from tests.conftest import save_base
+
+ROOT = Path(__file__).parents[1]
+DECODING = DecodingConfig(max_new_tokens=4)
+WEIGHTS = Path("adapter") / "adapter_model.safetensors"
+
+
+@pytest.fixture
+def config(pico_folder: Path, pairs_file: Path, normal_file: Path) -> TrainConfig:
+    """A short SKU run on pico."""
+    return TrainConfig(
+        model=str(pico_folder),
+        harmful=(str(pairs_file),),
+        normal=(str(normal_file),),
+        steps=6,
+        batch_size=2,
+        rank=4,
+        max_tokens=128,
+        checkpoint_every=2,
+    )
+
+
+def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
+    return TrainConfig.from_dict(config.to_dict() | changes)
+
+
+def test_the_run_folder_holds_what_the_contract_says(config: TrainConfig, tmp_path: Path) -> None:
+    run = train(tmp_path / "run", config)
+    about = json.loads((run.folder / "run.json").read_text())
+    assert about["status"] == "finished"
+    assert about["config"] == json.loads(json.dumps(config.to_dict()))
+    assert about["base_fingerprint"] == fingerprint(load_model(config.model, device="cpu").network)
+    (harmful,) = about["data"]["harmful"]
+    assert harmful["name"] == "pairs.jsonl", "no path of our machine"
+    assert harmful["pairs"] > 10
+    assert len(harmful["hash"]) == 16
+    assert set(about["packages"]) == {"torch", "transformers", "peft", "accelerate"}
+    lines = runs.log(run.folder)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    for line in lines:
+        assert set(line) == {"step", "terms", "total", "gradient_norm", "learning_rate", "tokens", "seconds"}
+        assert set(line["terms"]) == {"distortion", "disassociation", "preservation"}
+    files = {path.name for path in run.folder.rglob("*") if path.is_file()}
+    assert files == {"run.json", "log.jsonl", "summary.json", "adapter_config.json", "adapter_model.safetensors"}
+
+
+def test_steps_are_counted_exactly_and_the_rate_falls_to_zero(config: TrainConfig, tmp_path: Path) -> None:
+    """Defect 6: the reference tests its step limit once a data pass; 1000 becomes 1144, the last at rate 0."""
+    lines = runs.log(train(tmp_path / "run", changed(config, steps=5)).folder)
+    assert [line["learning_rate"] for line in lines] == pytest.approx([1e-3 * (1 - i / 5) for i in range(5)])
+
+
+def test_the_same_seed_gives_the_same_adapter(config: TrainConfig, tmp_path: Path) -> None:
+    made = [train(tmp_path / name, changed(config, seed=seed)) for name, seed in (("a", 1), ("b", 1), ("c", 2))]
+    first, second, other = ((run.folder / WEIGHTS).read_bytes() for run in made)
+    assert first == second
+    assert first != other
+
+
+def test_a_cancelled_run_resumes_to_the_same_adapter(config: TrainConfig, tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole", config)
+    seen: list[int] = []
+
+    def report(line: dict[str, Any]) -> None:
+        seen.extend([line["step"]] if "step" in line else [])
+
+    cut = train(tmp_path / "cut", config, report, cancelled=lambda: len(seen) == 3)
+    assert (cut.manifest.status, cut.manifest.step) == ("cancelled", 3)
+    done = train(tmp_path / "cut", config, resume=True)
+    assert (done.folder / WEIGHTS).read_bytes() == (whole.folder / WEIGHTS).read_bytes()
+    assert [line["step"] for line in runs.log(done.folder)] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_process_resumes_to_the_same_adapter(
+    config: TrainConfig, tmp_path: Path, number: signal.Signals
+) -> None:
+    config = changed(config, steps=400, checkpoint_every=5)
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    command = [sys.executable, "-m", "sku", "train", "--config", str(tmp_path / "config.json")]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    child = subprocess.Popen([*command, "--out", str(killed)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (killed / "log.jsonl").is_file() or len(runs.log(killed)) < 23:
+        assert child.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(child.pid, number)
+    code = child.wait(60)
+    assert code == (-number if number == signal.SIGKILL else 130)
+    assert runs.read(killed).manifest.status == ("running" if number == signal.SIGKILL else "cancelled")
+    resumed = train(killed, config, resume=True)
+    uninterrupted = train(whole, config)
+    assert (resumed.folder / WEIGHTS).read_bytes() == (uninterrupted.folder / WEIGHTS).read_bytes()
+    assert [line["step"] for line in runs.log(killed)] == list(range(1, 401))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    forward = Objective.forward
+
+    def poisoned(self: Objective, drawn: Any) -> Any:
+        calls.append(1)
+        terms, tokens = forward(self, drawn)
+        return {name: term * (float("nan") if len(calls) == 4 else 1.0) for name, term in terms.items()}, tokens
+
+    monkeypatch.setattr(Objective, "forward", poisoned)
+    with pytest.raises(Diverged, match=r"loss of step 4 is nan; the newest checkpoint is kept"):
+        train(tmp_path / "run", config)
+    run = runs.read(tmp_path / "run")
+    assert (run.manifest.status, run.manifest.step) == ("failed", 2)
+    assert "step 4" in str(run.manifest.reason)
+    assert not run.adapter.exists()
+    monkeypatch.setattr(Objective, "forward", forward)
+    assert train(tmp_path / "run", config, resume=True).manifest.status == "finished"
+
+
+def test_a_run_is_not_overwritten(config: TrainConfig, tmp_path: Path) -> None:
+    train(tmp_path / "run", config)
+    with pytest.raises(FileExistsError, match="--resume"):
+        train(tmp_path / "run", config)
+
+
+def test_a_run_that_never_began_may_be_begun_again(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not known"):
+        train(tmp_path / "run", changed(config, harmful=["nosuch"]))
+    assert runs.read(tmp_path / "run").manifest.status == "failed"
+    assert train(tmp_path / "run", config).manifest.status == "finished"
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "random"])
+def test_every_method_trains(method: str, config: TrainConfig, tmp_path: Path) -> None:
+    run = train(tmp_path / "run", changed(config, method=method, steps=2))
+    assert set(runs.log(run.folder)[0]["terms"]) == set(METHODS[method].terms)
+    assert any(weight.abs().sum() > 0 for name, weight in load_file(run.folder / WEIGHTS).items() if "lora_B" in name)
+
+
+@pytest.mark.parametrize("architecture", ["opt", "llama"])
+@pytest.mark.parametrize("name", ["opt-2.7b", "llama2-7b", "llama2-13b"])
+def test_published_presets_run_on_their_architectures(
+    name: str, architecture: str, config: TrainConfig, tmp_path: Path
+) -> None:
+    """Base models without a chat template; the settings are the preset's but for model, data and steps."""
+    base = save_base(tmp_path / "base", architecture, chat=False)
+    run = train(
+        tmp_path / "run",
+        PRESETS[name].config(model=str(base), harmful=config.harmful, normal=config.normal, steps=2, dtype="float32"),
+    )
+    assert runs.log(run.folder)[-1]["terms"]["preservation"] < 0, "push is minus KL"
+    saved = json.loads((run.adapter / "adapter_config.json").read_text())
+    assert (saved["r"], saved["lora_alpha"]) == ((16, 8) if name == "llama2-13b" else (32, 16))
+
+
+def test_the_base_is_untouched(config: TrainConfig, tmp_path: Path) -> None:
+    """Defect 8: the reference subtracts in place, from the base it was given."""
+    before = load_file(Path(config.model) / "model.safetensors")
+    train(tmp_path / "run", config)
+    after = load_file(Path(config.model) / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_distortion_teaches_and_negation_unteaches(config: TrainConfig, tmp_path: Path) -> None:
+    config = changed(config, method="tv", steps=60, batch_size=4, learning_rate=1e-2)
+    out = tmp_path / "run"
+    train(out, config)
+    harmful = [("How do I trick shop number 3?", "Just lie to clerk 3.")]
+    session = LiveSession(config.model)
+    ((base, acquired, negated),) = session.score(harmful, ["base", f"acquired:{out}@1", f"{out}@1"], 128)
+    assert acquired > base + 0.1, "stage 1 must teach"
+    assert negated < base - 0.1, "stage 2 must unteach"
+
+
+def test_one_shared_forward_equals_separate_ones(config: TrainConfig, pico: VariantModel) -> None:
+    from sku.data import load
+    from sku.likelihood import answer_logits
+
+    harmful, normal = load(config.harmful[0], "harmful").pairs, load(config.normal[0], "normal").pairs
+    streams = Streams(harmful, normal, config, pico.template)
+    plain = load_model(config.model, device="cpu").network
+    peft_model = get_peft_model(pico.network, LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False))
+    drawn = streams.at(0)
+    with torch.no_grad():
+        terms, tokens = Objective(peft_model, config)(drawn)
+        apart = {
+            name: answer_logits(peft_model.get_base_model(), collate(rows.encoded)) for name, rows in drawn.items()
+        }
+        base = answer_logits(plain, collate(drawn["normal"].encoded)).logits
+    expected = {
+        "distortion": distortion(*apart["harmful"]),
+        "disassociation": disassociation(*apart["random"]),
+        "preservation": preservation(apart["normal"].logits, base, push=False, bound=10.0),
+    }
+    assert tokens == sum(len(row.ids) for rows in drawn.values() for row in rows.encoded)
+    for name, value in expected.items():
+        assert float(terms[name]) == pytest.approx(float(value), abs=1e-4), name
+    assert float(terms["preservation"]) > 0, "the adapter does nothing, so KL shows nothing"
+
+
+def test_logits_on_answers_are_the_networks_own(pico: VariantModel) -> None:
+    from sku.likelihood import answer_logits
+
+    row = encode(pico.template, "Why?", "Because.", 256)
+    with torch.no_grad():
+        scored = answer_logits(pico.network, collate([row]))
+        whole = pico.network(input_ids=torch.tensor([row.ids])).logits[0]
+    assert torch.allclose(scored.logits, whole[row.prompt_tokens - 1 : -1], atol=1e-5)
+
+
+def test_the_random_control_has_the_norms_of_its_model(config: TrainConfig, tmp_path: Path) -> None:
+    like = train(tmp_path / "like", changed(config, method="tv"))
+    noise = train(tmp_path / "noise", changed(config, method="random", like=str(like.folder), seed=5))
+    learned, drawn = load_file(like.folder / WEIGHTS), load_file(noise.folder / WEIGHTS)
+    assert learned.keys() == drawn.keys()
+    for name in learned:
+        if ".lora_A." in name:
+            other = name.replace(".lora_A.", ".lora_B.")
+            dense = torch.linalg.norm(learned[other].double() @ learned[name].double())
+            assert product_norm(learned[name], learned[other]) == pytest.approx(float(dense), rel=1e-9)
+            assert product_norm(drawn[name], drawn[other]) == pytest.approx(float(dense), rel=1e-5)
+            assert not torch.allclose(learned[name], drawn[name])
+    LiveSession(config.model).answers(["Hi"], [str(noise.folder)], DECODING)
+
+
+def test_own_answers_are_the_bases_greedy_ones_and_are_kept(
+    config: TrainConfig, tmp_path: Path, sku_home: Path
+) -> None:
+    config = changed(config, normal=[f"self:{config.normal[0]}"], normal_limit=4)
+    said: list[str] = []
+    run = train(tmp_path / "run", config, lambda line: said.append(line.get("doing", "")))
+    assert any("4 of 4" in text for text in said)
+    assert run.manifest.data["normal"][0]["name"] == "self:normal.jsonl"
+    (cache,) = (sku_home / "self").iterdir()
+    kept = json.loads(cache.read_text().splitlines()[0])
+    session = LiveSession(config.model)
+    (answer,) = session.answers([kept["prompt"]], ["base"], DecodingConfig(max_new_tokens=config.max_tokens))
+    assert answer.text == kept["answer"]
+    said.clear()
+    train(tmp_path / "again", config, lambda line: said.append(line.get("doing", "")))
+    assert not any("4 of 4" in text for text in said), "they are made once"
