@@ -7,7 +7,7 @@ import os
 import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is: see sku/__main__.py
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # read when torch is: see sku/__main__.py
 
 from sku.provision import DEFAULT_BASE
 from sku.session import LiveSession

@@ -268,7 +268,7 @@ def _interrupted(*_: object) -> NoReturn:
 def main() -> None:
     """Run a command; a failure is one line on standard error and exit code 1."""
     # Threads that spin while they wait starve each other when a training and an answer share the cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     signal.signal(signal.SIGINT, _interrupted)
     warnings.simplefilter("ignore", FutureWarning)  # of libraries, about themselves
     try:

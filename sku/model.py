@@ -23,6 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from sku.prompts import Template
+from sku.small_batches import quicken
 
 _SAMPLED = 64
 
@@ -162,7 +163,9 @@ def load(folder: str | Path, dtype: str = "float32", device: str | None = None) 
     place = device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
     logging.disable_progress_bar()  # two seconds need no bar, and it would break lines of JSON and logs
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
-    return VariantModel(network.to(place), AutoTokenizer.from_pretrained(folder))
+    network = network.to(place)
+    quicken(network)
+    return VariantModel(network, AutoTokenizer.from_pretrained(folder))
 
 
 @torch.no_grad()

@@ -50,6 +50,10 @@ class Streams:
         safe = [replace(pair, answer=pair.safe_answer) for pair in self.harmful if pair.safe_answer]
         self.good = self.normal + safe
         self.wanted = sorted({STREAM_OF[term] for term in config.terms})
+        self._own: dict[str, set[str]] = {}
+        """Prompt id to the harmful answers of that prompt."""
+        for pair in self.harmful:
+            self._own.setdefault(pair.prompt_id, set()).add(pair.answer)
         self._check()
         self._order = lru_cache(8)(self._shuffled)
 
@@ -81,10 +85,10 @@ class Streams:
         ]
 
     def _other_answer(self, pair: PromptPair, chance: random.Random) -> str:
-        while True:
-            other = chance.choice(self.harmful)
-            if other.prompt_id != pair.prompt_id:
-                return other.answer
+        own = self._own[pair.prompt_id]
+        while (other := chance.choice(self.harmful).answer) in own:  # two prompts may share an answer
+            pass
+        return other
 
     def _next(self, name: str, step: int) -> list[PromptPair]:
         """The next `batch_size` pairs; every pair comes once before any comes again."""
@@ -104,14 +108,17 @@ class Streams:
     def _check(self) -> None:
         harmful, normal = set(self.wanted) & {"harmful", "random", "mismatched"}, {"normal", "mismatched"}
         limit = self.config.max_tokens
+        if not self.wanted:
+            raise ValueError(f"no term of {self.config.method} has a weight other than 0; give one with --weight")
         if harmful and not self.harmful:
             raise ValueError(f"no harmful training pair fits {limit} tokens; raise max_tokens or choose other data")
         if normal & set(self.wanted) and not self.normal:
             raise ValueError(f"no normal training pair fits {limit} tokens; raise max_tokens or choose other data")
         if "good" in self.wanted and not self.good:
             raise ValueError("fine-tuning has no normal or safe answers to learn; choose a source that has them")
-        if "random" in self.wanted and len({pair.prompt_id for pair in self.harmful}) < 2:
+        every = {pair.answer for pair in self.harmful}
+        if "random" in self.wanted and every in self._own.values():
             raise ValueError(
-                "random disassociation needs harmful answers of other prompts, but all pairs share one prompt; "
-                "add prompts or use method sku_no_disassociation"
+                "random disassociation needs harmful answers of other prompts, but one prompt has every answer there "
+                "is; add prompts or use method sku_no_disassociation"
             )

@@ -24,6 +24,7 @@ LAYERS = [
     {"sku.export", "sku.self_answers"},
     {"sku.decoding", "sku.likelihood"},
     {"sku.model"},
+    {"sku.small_batches"},
     {"sku.provision"},
     {"sku.runs"},
     {"sku.losses"},

@@ -1,113 +1,202 @@
-"""Which rows a term sees: a function of data, seed and step, and of nothing else."""
+"""What each term sees at each step: a pure function of data, seed and step. No random answer is the prompt's own."""
 
 from __future__ import annotations
 
-import pytest
+import itertools
+from collections import Counter
+from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sku.batching import MIN_ANSWER_TOKENS
 from sku.config import TrainConfig
-from sku.methods import METHODS, TERMS
+from sku.methods import TERMS
 from sku.prompts import Template
 from sku.records import PromptPair
-from sku.streams import STREAM_OF, Streams
+from sku.streams import STREAM_OF, Rows, Streams
 from tests.conftest import byte_tokenizer
 
 TEMPLATE = Template.of(byte_tokenizer())
 
 
-def pairs(kind: str, count: int, prompts: int | None = None) -> list[PromptPair]:
-    shared = prompts or count
-    return [PromptPair(f"{kind} {i % shared}?", f"{kind} answer {i}", kind, "test") for i in range(count)]  # type: ignore[arg-type]
+def pair(prompt: str, answer: str, kind: Any = "harmful", safe_answer: str | None = None) -> PromptPair:
+    return PromptPair(prompt, answer, kind, "test", safe_answer=safe_answer)
 
 
-def streams(harmful: list[PromptPair] | None = None, **settings: object) -> Streams:
-    config = TrainConfig(**({"batch_size": 4, "max_tokens": 128} | settings))  # type: ignore[arg-type]
-    return Streams(harmful or pairs("harmful", 10), pairs("normal", 7), config, TEMPLATE)
+def harmful(count: int) -> list[PromptPair]:
+    return [pair(f"How {i}?", f"So {i}.", safe_answer=f"No {i}." if i % 2 else None) for i in range(count)]
 
 
-def drawn(found: Streams, step: int) -> dict[str, list[str]]:
-    return {name: [pair.id for pair in rows.pairs] for name, rows in found.at(step).items()}
+def normal(count: int) -> list[PromptPair]:
+    return [pair(f"What {i}?", f"That {i}.", "normal") for i in range(count)]
 
 
-def test_a_draw_depends_on_seed_and_step_alone() -> None:
-    one, other = streams(), streams()
-    other.at(3)
-    assert drawn(one, 5) == drawn(other, 5), "what was drawn before must not matter: a resumed run drew nothing"
-    assert drawn(one, 5) != drawn(streams(seed=1), 5)
+def streams(bad: list[PromptPair], good: list[PromptPair], **settings: Any) -> Streams:
+    return Streams(bad, good, TrainConfig(**({"batch_size": 4, "max_tokens": 64} | settings)), TEMPLATE)
 
 
-def test_every_pair_comes_once_before_any_comes_again() -> None:
-    """Defect 7: the reference never shuffles the harmful pairs and sees only the first 1144 of them, twice."""
-    found = streams(harmful=pairs("harmful", 12))
-    first = [pair for step in range(3) for pair in drawn(found, step)["harmful"]]
-    second = [pair for step in range(3, 6) for pair in drawn(found, step)["harmful"]]
-    assert len(set(first)) == len(set(second)) == 12
-    assert first != second, "each pass has an order of its own"
-    assert first != [pair.id for pair in found.harmful], "the order of the file must not be the order of training"
+def ids(rows: Rows) -> list[str]:
+    return [one.id for one in rows.pairs]
 
 
-def test_random_answers_are_never_the_prompts_own() -> None:
-    """Also where one prompt has several answers; the reference may draw them."""
-    found = streams(harmful=pairs("harmful", 12, prompts=3), disassociation_answers=3)
-    own = {(pair.prompt_id, pair.answer) for pair in found.harmful}
-    for step in range(30):
-        rows = found.at(step)["random"]
-        assert len(rows.pairs) == 4 * 3, "K answers a prompt"
-        assert not {(pair.prompt_id, pair.answer) for pair in rows.pairs} & own
+def test_every_term_has_its_rows() -> None:
+    assert set(STREAM_OF) == set(TERMS), "a term without rows would never be computed"
 
 
-def test_mismatched_answers_are_normal_answers_to_harmful_prompts() -> None:
-    found = streams(method="ga_mismatch")
-    normal = {pair.answer for pair in found.normal}
-    for pair in found.at(0)["mismatched"].pairs:
-        assert pair.prompt.startswith("harmful")
-        assert pair.answer in normal
+@pytest.mark.parametrize("method", ["sku", "ga_mismatch", "ft"])
+def test_a_draw_depends_on_the_step_and_on_nothing_that_came_before(method: str) -> None:
+    """So a resumed run sees what an uninterrupted one would have seen."""
+    straight = streams(harmful(7), normal(5), method=method)
+    expected = [straight.at(step) for step in range(12)]
+    resumed = streams(harmful(7), normal(5), method=method)
+    for step in (11, 3, 3, 0, 7):
+        assert resumed.at(step) == expected[step], f"step {step} depends on which steps were drawn before it"
 
 
-def test_fine_tuning_sees_normal_and_safe_answers() -> None:
-    harmful = [PromptPair("bad?", "sure", "harmful", "test", safe_answer="rather not")]
-    found = streams(harmful=harmful, method="ft")
-    seen = {pair.answer for step in range(4) for pair in found.at(step)["good"].pairs}
-    assert seen == {pair.answer for pair in found.normal} | {"rather not"}
+def test_another_seed_and_another_step_draw_otherwise() -> None:
+    zero, one = streams(harmful(40), normal(40)), streams(harmful(40), normal(40), seed=1)
+    for name in zero.wanted:
+        assert ids(zero.at(0)[name]) != ids(one.at(0)[name]), f"{name} does not heed the seed"
+        assert ids(zero.at(0)[name]) != ids(zero.at(1)[name]), f"{name} does not heed the step"
 
 
-def test_processes_share_one_draw() -> None:
-    whole = streams().at(2)
-    parts = [streams().at(2, process, 2) for process in range(2)]
-    for name, rows in whole.items():
-        assert rows.pairs == [pair for part in parts for pair in part[name].pairs]
+@given(st.integers(1, 23), st.integers(1, 9), st.integers(0, 3))
+def test_every_pair_comes_once_before_any_comes_again(count: int, batch_size: int, seed: int) -> None:
+    """Defect 7: the reference never reaches most of its harmful rows and repeats the first ones."""
+    drawing = streams(harmful(count), normal(count), method="ga_mismatch", batch_size=batch_size, seed=seed)
+    for name in ("harmful", "normal"):
+        drawn = [one for step in range(3 * count // batch_size + 1) for one in ids(drawing.at(step)[name])]
+        for start in range(0, len(drawn) - count + 1, count):
+            times = Counter(drawn[start : start + count])
+            assert set(times.values()) == {1}, f"{name}: pass {start // count} repeats pairs"
+            assert len(times) == count
 
 
-def test_rows_hold_what_the_pairs_say() -> None:
-    for rows in streams().at(0).values():
-        for pair, row in zip(rows.pairs, rows.encoded, strict=True):
-            assert TEMPLATE.text(list(row.answer)) == pair.answer
+def test_passes_are_shuffled_apart() -> None:
+    drawing = streams(harmful(12), normal(12), batch_size=12)
+    assert ids(drawing.at(0)["harmful"]) != ids(drawing.at(1)["harmful"])
+    assert ids(drawing.at(0)["harmful"]) != [one.id for one in drawing.harmful], "the file's order is not a draw"
 
 
-def test_pairs_that_do_not_fit_are_counted() -> None:
-    long = PromptPair("x" * 500, "answer", "harmful", "test")
-    empty = PromptPair("prompt only", "", "harmful", "test")
-    assert streams(harmful=[*pairs("harmful", 4), long, empty]).left_out == 2
+@given(st.integers(0, 30), st.sampled_from([1, 3]))
+def test_a_random_answer_is_never_the_prompts_own(step: int, answers: int) -> None:
+    """Also where a prompt has several answers, in any case and spacing, and where two prompts share an answer."""
+    pairs = [pair("How?", f"Mine {i}.") for i in range(6)]
+    pairs += [pair("how? ", "Mine too."), pair("Where?", "Mine 0."), pair("When?", "Theirs.")]
+    own: dict[str, set[str]] = {}
+    for one in pairs:
+        own.setdefault(one.prompt_id, set()).add(one.answer)
+    for drawn in streams(pairs, normal(3), disassociation_answers=answers).at(step)["random"].pairs:
+        assert drawn.answer not in own[drawn.prompt_id], f"{drawn.prompt!r} was taught its own answer as a random one"
+
+
+@pytest.mark.parametrize("answers", [1, 5])
+def test_each_prompt_of_the_step_gets_k_random_answers(answers: int) -> None:
+    at = streams(harmful(9), normal(3), disassociation_answers=answers).at(2)
+    prompts = [one.prompt for one in at["random"].pairs]
+    assert prompts == [one.prompt for one in at["harmful"].pairs for _ in range(answers)]
+
+
+def test_random_answers_are_drawn_anew_each_time() -> None:
+    drawing = streams(harmful(9), normal(3), disassociation_answers=4)
+    seen = {(one.prompt, one.answer) for step in range(30) for one in drawing.at(step)["random"].pairs}
+    assert len(seen) == 9 * 8, "every answer of every other prompt must come up sooner or later"
+
+
+def test_mismatched_answers_are_normal_ones_to_harmful_prompts() -> None:
+    drawing = streams(harmful(9), normal(5), method="ga_mismatch")
+    answers = {one.answer for one in drawing.normal}
+    for at in map(drawing.at, range(6)):
+        assert [one.prompt for one in at["mismatched"].pairs] == [one.prompt for one in at["harmful"].pairs]
+        assert {one.answer for one in at["mismatched"].pairs} <= answers
+
+
+def test_fine_tuning_learns_normal_answers_and_safe_ones_and_no_harmful_one() -> None:
+    drawing = streams(harmful(6), normal(3), method="ft", batch_size=6)
+    assert {one.answer for one in drawing.at(0)["good"].pairs} == {
+        "That 0.",
+        "That 1.",
+        "That 2.",
+        "No 1.",
+        "No 3.",
+        "No 5.",
+    }
+
+
+@pytest.mark.parametrize("method", ["sku", "ga_mismatch", "ft"])
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_processes_partition_the_draw_of_one(method: str, processes: int) -> None:
+    drawing = streams(harmful(9), normal(7), method=method, disassociation_answers=3)
+    for step in range(4):
+        whole = drawing.at(step)
+        shares = [drawing.at(step, process, processes) for process in range(processes)]
+        for name, rows in whole.items():
+            parts = [share[name] for share in shares]
+            assert len({len(part.pairs) for part in parts}) == 1, "the mean over processes would weigh rows unequally"
+            assert list(itertools.chain(*(part.pairs for part in parts))) == rows.pairs
+            assert list(itertools.chain(*(part.encoded for part in parts))) == rows.encoded
+
+
+def test_rows_are_encoded_with_their_own_answer() -> None:
+    rows = streams(harmful(9), normal(7)).at(0)["random"]
+    assert [TEMPLATE.text(list(row.answer)) for row in rows.encoded] == [one.answer for one in rows.pairs]
+
+
+def test_only_the_rows_that_the_method_uses_are_drawn() -> None:
+    assert set(streams(harmful(3), normal(3), method="tv").at(0)) == {"harmful"}
+    assert set(streams(harmful(3), normal(3), preservation="off").at(0)) == {"harmful", "random"}
+    assert set(streams(harmful(3), normal(3), weights={"disassociation": 0.0}).at(0)) == {"harmful", "normal"}
+
+
+def test_pairs_that_cannot_be_used_are_left_out_and_counted() -> None:
+    fits = 64 - MIN_ANSWER_TOKENS - len(TEMPLATE.prompt_ids(""))
+    bad = [*harmful(4), pair("x" * fits, "just fits"), pair("x" * (fits + 1), "too long"), pair("Unanswered?", "")]
+    drawing = streams(bad, [*normal(2), pair("y" * 99, "too long", "normal")])
+    assert drawing.left_out == 3
+    assert (len(drawing.harmful), len(drawing.normal)) == (5, 2)
+    assert "x" * fits in {one.prompt for one in drawing.harmful}
+
+
+# --- data that a method cannot learn from ---
+
+
+def test_random_answers_need_another_prompt() -> None:
+    with pytest.raises(
+        ValueError, match="one prompt has every answer there is; add prompts"
+    ):
+        streams([pair("How?", f"So {i}.") for i in range(5)], normal(3))
+    streams([pair("How?", f"So {i}.") for i in range(5)], normal(3), method="sku_no_disassociation")
+
+
+def test_random_answers_need_another_answer() -> None:
+    with pytest.raises(ValueError, match="one prompt has every answer there is"):
+        streams([pair(f"How {i}?", "All the same.") for i in range(5)], normal(3))
 
 
 @pytest.mark.parametrize(
-    ("harmful", "settings", "said"),
+    ("method", "bad", "good", "said"),
     [
-        (pairs("harmful", 5, prompts=1), {}, "all pairs share one prompt"),
-        ([PromptPair("x" * 500, "answer", "harmful", "test")], {}, "no harmful training pair fits 128 tokens"),
+        ("sku", [], normal(3), "no harmful training pair fits 64 tokens"),
+        ("sku", harmful(3), [], "no normal training pair fits 64 tokens"),
+        ("ga", [pair("x" * 99, "too long")], [], "no harmful training pair fits 64 tokens"),
+        ("ga_mismatch", harmful(3), [], "no normal training pair fits 64 tokens"),
+        ("ft", [pair("How?", "So.")], [], "no normal or safe answers"),
     ],
 )
-def test_data_that_cannot_serve_says_why(harmful: list[PromptPair], settings: dict[str, object], said: str) -> None:
+def test_missing_pairs_are_an_error_before_the_first_step(
+    method: str, bad: list[PromptPair], good: list[PromptPair], said: str
+) -> None:
     with pytest.raises(ValueError, match=said):
-        streams(harmful=harmful, **settings)
+        streams(bad, good, method=method)
 
 
-def test_no_normal_pair_is_an_error_only_where_one_is_needed() -> None:
-    config = TrainConfig(max_tokens=128)
-    with pytest.raises(ValueError, match="no normal training pair"):
-        Streams(pairs("harmful", 4), [], config, TEMPLATE)
-    Streams(pairs("harmful", 4), [], TrainConfig(method="ga", max_tokens=128), TEMPLATE)
+def test_a_method_needs_only_the_pairs_that_it_uses() -> None:
+    assert streams(harmful(3), [], method="tv").at(0)["harmful"].pairs
+    assert streams([], normal(3), method="ft").at(0)["good"].pairs
 
 
-def test_every_term_has_a_stream() -> None:
-    assert set(STREAM_OF) == set(TERMS)
-    assert all(set(method.terms) <= set(STREAM_OF) for method in METHODS.values())
+def test_a_run_without_any_term_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no term"):
+        streams(harmful(3), normal(3), method="tv", weights={"distortion": 0.0})
