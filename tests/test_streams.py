@@ -163,9 +163,7 @@ def test_pairs_that_cannot_be_used_are_left_out_and_counted() -> None:
 
 
 def test_random_answers_need_another_prompt() -> None:
-    with pytest.raises(
-        ValueError, match="one prompt has every answer there is; add prompts"
-    ):
+    with pytest.raises(ValueError, match="one prompt has every answer there is; add prompts"):
         streams([pair("How?", f"So {i}.") for i in range(5)], normal(3))
     streams([pair("How?", f"So {i}.") for i in range(5)], normal(3), method="sku_no_disassociation")
 

@@ -1,0 +1,138 @@
+"""The commands by hand: data on standard output, one clear line on standard error, and the right exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sku import __main__ as command_line
+from sku.config import TrainConfig
+from sku.training import train
+
+
+@pytest.fixture
+def run(pico_folder: Path, pairs_file: Path, tmp_path: Path) -> Path:
+    config = TrainConfig(
+        method="tv",
+        model=str(pico_folder),
+        harmful=(str(pairs_file),),
+        normal=("bundled",),
+        steps=2,
+        rank=4,
+        max_tokens=512,
+    )
+    return train(tmp_path / "run", config).folder
+
+
+class Said(tuple[int, str, str]):
+    """Exit code, standard output, standard error."""
+
+
+@pytest.fixture
+def sku(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(command_line.signal, "signal", lambda *_: None)
+
+    def call(*words: object, stdin: str = "") -> Said:
+        monkeypatch.setattr(sys, "argv", ["sku", *map(str, words)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        code: Any = 0
+        try:
+            command_line.main()
+        except SystemExit as stopped:
+            code = stopped.code or 0
+        out, err = capsys.readouterr()
+        return Said((int(code), out, err))
+
+    return call
+
+
+def test_models_lists_bases_and_presets(sku: Any) -> None:
+    code, out, _ = sku("models")
+    assert code == 0
+    for word in ("smollm2-135m", "Apache-2.0", "facebook/opt-2.7b", "quick", "llama2-13b"):
+        assert word in out
+    rows = [json.loads(line) for line in sku("models", "--json")[1].splitlines()]
+    assert {"model", "parameters", "serve_gb", "train_gb", "licence", "here", "presets"} <= set(rows[0])
+
+
+def test_answer_prints_an_object_a_variant_and_sample(sku: Any, run: Path, pico_folder: Path) -> None:
+    words = ["-v", "base", "-v", f"{run}@0", "-v", f"{run}@1", "--model", pico_folder, "--max-tokens", 8, "--json"]
+    code, out, _ = sku("answer", "Why?", *words, "--samples", 2, "--temperature", 1, "--seed", 7)
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [(row["variant"], row["sample"]) for row in rows][:3] == [("base", 0), ("base", 1), (f"{run}@0", 0)]
+    assert len(rows) == 6
+    fields = {"variant", "coefficient", "prompt", "seed", "sample", "text", "tokens", "seconds", "stopped"}
+    assert all(set(row) == fields for row in rows)
+    assert rows[0]["text"] == rows[2]["text"], "coefficient 0 must print exactly the base's text"
+
+
+def test_answer_reads_standard_input(sku: Any, pico_folder: Path) -> None:
+    _, out, _ = sku("answer", "-", "-v", "base", "--model", pico_folder, "--max-tokens", 4, "--json", stdin="Why so?")
+    assert json.loads(out)["prompt"] == "Why so?"
+
+
+def test_score_gives_a_number_a_variant(sku: Any, run: Path, pico_folder: Path) -> None:
+    line = json.dumps({"prompt": "Why?", "answer": "Because."}) + "\n"
+    code, out, err = sku("score", "-", "-v", "base", "-v", f"{run}@0", "--model", pico_folder, "--json", stdin=line)
+    assert code == 0, err
+    scores = json.loads(out)["log_prob_per_token"]
+    assert scores["base"] == scores[f"{run}@0"] < 0
+
+
+def test_train_and_export_and_ask_again(sku: Any, pico_folder: Path, pairs_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new"
+    words = ["--preset", "tiny", "--model", pico_folder, "--harmful", pairs_file, "--normal", "bundled"]
+    code, _, err = sku("train", "--method", "tv", *words, "--max-tokens", 512, "--out", out, "--json")
+    assert code == 0, err
+    code, _, err = sku("export", "-v", f"{out}@1", "--out", tmp_path / "exported", "--as", "model")
+    assert code == 0, err
+    code, _, err = sku("answer", "Why?", "-v", "base", "--model", tmp_path / "exported", "--max-tokens", 2)
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["answer", "Why?", "-v", "nosuch"], 1, "variant 'nosuch' is not known"),
+        (["answer", "Why?", "-v", "base@1"], 1, "write base"),
+        (["answer", "  ", "-v", "base"], 1, "prompt is empty"),
+        (["answer", "Why?", "-v", "base", "--temperature", "-1"], 1, "temperature is -1.0; it must be from 0"),
+        (["answer", "Why?", "-v", "base", "--model", "./nowhere"], 1, "neither a folder here"),
+        (["score", "nowhere.jsonl", "-v", "base"], 1, "nowhere.jsonl"),
+        (["train", "--out", "x", "--method", "magic"], 1, "method 'magic' is not known"),
+        (["train", "--out", "x", "--preset", "magic"], 1, "preset 'magic' is not known"),
+        (["train", "--out", "nowhere", "--resume"], 1, "is no run folder"),
+        (["train", "--out", "x", "--config", "nowhere.json"], 1, "nowhere.json"),
+        (["train", "--out", "x", "--weight", "heavy"], 2, "TERM=NUMBER"),
+        (["train"], 2, "--out"),
+        (["export", "-v", "base", "--out", "x", "--as", "poem"], 2, "poem"),
+        (["nosuch"], 2, "nosuch"),
+    ],
+)
+def test_mistakes_are_one_clear_line(
+    sku: Any, words: list[str], code: int, said: str, pico_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if words[0] in ("answer", "score") and "--model" not in words:
+        words = [*words, "--model", str(pico_folder)]
+    got, out, err = sku(*words)
+    assert got == code
+    assert said in err
+    assert out == ""
+    assert "Traceback" not in err
+    if code == 1:
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["models", "train", "answer", "score", "export"])
+def test_every_command_has_help(sku: Any, command: str) -> None:
+    code, out, _ = sku(command, "--help")
+    assert code == 0
+    assert "Usage: python -m sku" in out

@@ -1,0 +1,89 @@
+"""An exported variant is loaded by plain peft and transformers, and says the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from sku.config import TrainConfig
+from sku.export import export
+from sku.model import load as load_model
+from sku.session import LiveSession
+from sku.training import train
+
+
+@pytest.fixture
+def run(pico_folder: Path, pairs_file: Path, tmp_path: Path) -> Path:
+    config = TrainConfig(
+        method="tv",
+        model=str(pico_folder),
+        harmful=(str(pairs_file),),
+        normal=("bundled",),
+        steps=8,
+        learning_rate=1e-2,
+        rank=4,
+        batch_size=2,
+        max_tokens=512,
+    )
+    return train(tmp_path / "run", config).folder
+
+
+def row_logits(base: Path, text: str, ids: torch.Tensor) -> torch.Tensor:
+    session = LiveSession(str(base))
+    variant = session.variant(text)
+    with torch.no_grad(), session.load().rows([variant.coefficients]) as network:
+        return network(input_ids=ids).logits
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.5, 2.0])
+def test_plain_libraries_load_what_was_exported(
+    run: Path, pico_folder: Path, tmp_path: Path, coefficient: float
+) -> None:
+    text = f"{run}@{coefficient:g}"
+    adapter = export(text, tmp_path / "adapter", "adapter")
+    whole = export(text, tmp_path / "whole", "model")
+    ids = torch.tensor([AutoTokenizer.from_pretrained(whole)("Why is it so?")["input_ids"]])
+    base = AutoModelForCausalLM.from_pretrained(pico_folder, dtype=torch.float32)
+    with torch.no_grad():
+        merged = AutoModelForCausalLM.from_pretrained(whole, dtype=torch.float32)(input_ids=ids).logits
+        untouched = base(input_ids=ids).logits
+        adapted = PeftModel.from_pretrained(base, adapter)(input_ids=ids).logits
+    expected = row_logits(pico_folder, text, ids)
+    assert (merged - expected).abs().max() < 1e-4
+    assert (adapted - expected).abs().max() < 1e-4
+    assert bool((untouched - expected).abs().max() > 1e-3) == bool(coefficient), (
+        "the run learned nothing, or 0 is not base"
+    )
+
+
+def test_the_card_says_where_it_came_from(run: Path, tmp_path: Path) -> None:
+    card = (export(f"{run}@1", tmp_path / "out", "adapter") / "README.md").read_text()
+    assert "pairs.jsonl" in card
+    assert "does not mean safe" in card
+
+
+def test_a_folder_in_use_is_left_alone(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep me")
+    with pytest.raises(FileExistsError, match="not empty"):
+        export(str(run), tmp_path / "out", "adapter")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "keep me"
+
+
+def test_the_base_has_no_adapter(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="base has no adapter"):
+        export("base", tmp_path / "out", "adapter")
+
+
+def test_another_base_is_refused(run: Path, tmp_path: Path) -> None:
+    from tests.conftest import save_base
+
+    other = save_base(tmp_path / "other", seed=9)
+    with pytest.raises(ValueError, match="fingerprint"):
+        export(str(run), tmp_path / "out", "model", str(other))
+    assert not (tmp_path / "out").exists()
+    load_model(other, device="cpu")

@@ -1,0 +1,133 @@
+"""Trainings as child processes, and run folders as the only truth about them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sku import runs
+from sku.config import TrainConfig
+from sku.jobs import Job, Jobs
+from sku.runs import Manifest
+
+
+@pytest.fixture
+def config(pico_folder: Path, pairs_file: Path, normal_file: Path) -> TrainConfig:
+    return TrainConfig(
+        model=str(pico_folder),
+        harmful=(str(pairs_file),),
+        normal=(str(normal_file),),
+        steps=3000,
+        batch_size=2,
+        rank=4,
+        max_tokens=128,
+        checkpoint_every=20,
+    )
+
+
+def wait(jobs: Jobs, name: str, good: Callable[[Job], bool], seconds: float = 90) -> Job:
+    deadline = time.monotonic() + seconds
+    while not good(job := jobs.read(name)):
+        assert time.monotonic() < deadline, f"{job.state}, step {job.step}: {job.doing}"
+        time.sleep(0.1)
+    return job
+
+
+def test_the_life_of_a_training(config: TrainConfig) -> None:
+    jobs = Jobs()
+    assert jobs.live() is None
+    started = jobs.start(config)
+    assert started.state == "starting"
+    with pytest.raises(RuntimeError, match=f"{started.name} is at work; one training at a time"):
+        jobs.start(config)
+    with pytest.raises(RuntimeError, match="cancel it first"):
+        jobs.delete(started.name)
+    running = wait(jobs, started.name, lambda job: job.step > 30)
+    assert running.state == "running"
+    assert running.seconds_left is not None
+    assert running.seconds_left > 0
+    restarted = Jobs()
+    assert restarted.live() is not None, "a restarted app must find the training"
+    restarted.cancel(started.name)
+    cancelled = wait(restarted, started.name, lambda job: not job.live)
+    assert cancelled.state == "cancelled"
+    restarted.resume(started.name)
+    wait(restarted, started.name, lambda job: job.step > cancelled.step)
+    os.kill(json.loads((cancelled.folder / "job.json").read_text())["pid"], signal.SIGKILL)
+    assert wait(restarted, started.name, lambda job: not job.live).state == "interrupted"
+    shorter = runs.read(cancelled.folder).manifest
+    step = restarted.read(started.name).step
+    runs.write(cancelled.folder, dataclasses.replace(shorter, config=shorter.config | {"steps": step + 5}))
+    restarted.resume(started.name)
+    assert wait(restarted, started.name, lambda job: not job.live).state == "finished"
+    assert [run.name for run in runs.own()] == [started.name]
+    with pytest.raises(ValueError, match="nothing to resume"):
+        restarted.resume(started.name)
+    restarted.delete(started.name)
+    assert restarted.all() == []
+
+
+def test_a_training_that_cannot_begin_says_why(config: TrainConfig) -> None:
+    jobs = Jobs()
+    job = jobs.start(TrainConfig.from_dict(config.to_dict() | {"harmful": ["nowhere.jsonl"]}))
+    failed = wait(jobs, job.name, lambda found: not found.live)
+    assert failed.state == "failed"
+    assert "nowhere.jsonl" in failed.doing
+    assert "Traceback" not in (failed.folder / "output.txt").read_text()
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "nosuch", "/etc"])
+def test_names_that_are_no_run_are_refused(name: str) -> None:
+    for action in (Jobs().read, Jobs().cancel, Jobs().delete, Jobs().resume):
+        with pytest.raises(ValueError, match="there is no run called"):
+            action(name)
+
+
+def test_a_process_id_that_went_to_another_does_not_count(config: TrainConfig, sku_home: Path) -> None:
+    folder = sku_home / "runs" / "old"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+    (folder / "job.json").write_text(json.dumps({"pid": os.getpid(), "created": 1.0}))
+    assert Jobs().read("old").state == "failed"
+    assert Jobs().live() is None
+
+
+def manifest(**changes: Any) -> Manifest:
+    return dataclasses.replace(Manifest("sku", {"seed": 3, "steps": 9}, "pico", "0123"), **changes)
+
+
+def test_a_manifest_reads_back(tmp_path: Path) -> None:
+    runs.write(tmp_path, manifest(status="failed", reason="because"))
+    found = runs.read(tmp_path).manifest
+    assert found == manifest(status="failed", reason="because")
+    assert (found.seed, found.steps) == (3, 9)
+
+
+def test_a_log_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"st')
+    assert runs.log(tmp_path) == [{"step": 1}]
+
+
+def test_a_damaged_run_does_not_hide_the_others(sku_home: Path) -> None:
+    for name in ("good", "bad"):
+        (sku_home / "runs" / name).mkdir(parents=True)
+    runs.write(sku_home / "runs" / "good", manifest())
+    (sku_home / "runs" / "bad" / "run.json").write_text("{")
+    assert [run.name for run in runs.own()] == ["good"]
+    with pytest.raises(ValueError, match=r"run\.json cannot be read"):
+        runs.find("bad")
+
+
+def test_an_unfinished_run_is_no_variant(sku_home: Path) -> None:
+    (sku_home / "runs" / "half").mkdir(parents=True)
+    runs.write(sku_home / "runs" / "half", manifest())
+    with pytest.raises(ValueError, match="half is running and has no adapter yet"):
+        runs.find("half")
