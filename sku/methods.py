@@ -48,7 +48,7 @@ class Method:
 
 
 _SKU_NOTE = (
-    "L = e1*GD + e2*RD + e3*PD (paper section 3.1; weights of the reference README), then theta - c*tau (section 3.2). "
+    "L = e1 GD + e2 RD + e3 PD (paper section 3.1; weights of the reference README), then theta - c tau (section 3.2). "
     "Corrected: answer masks by token position, KL over answer tokens only and bounded, random answers never the "
     "prompt's own, exact step count, LoRA for every base. The paper's own weights and coefficient are not known to us."
 )

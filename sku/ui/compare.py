@@ -174,15 +174,6 @@ def _panel(i: int, name: str, choices: list[Choice]) -> Panel:
         variant = gr.Dropdown(
             [(_option(c), c.name) for c in choices], value=choice.name, show_label=False, elem_id=f"variant-{i}"
         )
-        slider = gr.Slider(
-            0,
-            _SLIDER_END,
-            choice.default_coefficient,
-            step=0.05,
-            label="Coefficient",
-            visible=choice.method is not None,
-            elem_id=f"coefficient-{i}",
-        )
         answer = gr.Textbox(
             show_label=False,
             lines=9,
@@ -194,6 +185,15 @@ def _panel(i: int, name: str, choices: list[Choice]) -> Panel:
             buttons=["copy"],
         )
         facts = gr.Markdown(" ", elem_id=f"facts-{i}", elem_classes="facts")
+        slider = gr.Slider(
+            0,
+            _SLIDER_END,
+            choice.default_coefficient,
+            step=0.05,
+            label="Coefficient",
+            visible=choice.method is not None,
+            elem_id=f"coefficient-{i}",
+        )
     return Panel(variant, slider, heading, answer, facts)
 
 

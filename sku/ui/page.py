@@ -18,12 +18,19 @@ _THEME = gr.themes.Default(
     radius_size=gr.themes.sizes.radius_sm,
     font=("system-ui", "sans-serif"),
     font_mono=("ui-monospace", "monospace"),
-).set(block_border_width="0px", block_shadow="none", block_background_fill="transparent")
+).set(
+    block_border_width="0px",
+    block_shadow="none",
+    block_background_fill="transparent",
+    block_background_fill_dark="transparent",
+)
 
 
 def build_page(session: LiveSession) -> gr.Blocks:
     """The whole page for one session."""
-    with gr.Blocks(title="sku: make a model forget, see what it costs", delete_cache=(3600, 3600)) as page:
+    with gr.Blocks(
+        title="sku: make a model forget, see what it costs", fill_width=True, delete_cache=(3600, 3600)
+    ) as page:
         with gr.Row(elem_id="header"):
             gr.HTML("<h1>sku</h1><span>make a model forget, see what it costs</span>", elem_id="title")
             health = gr.HTML(_health(session), elem_id="health")

@@ -6,9 +6,9 @@ import html
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
 from sku.config import PRESETS, preset
+from sku.figures import loss_curves
 from sku.jobs import Job, Jobs
 from sku.methods import METHODS
 
@@ -34,7 +34,7 @@ def build() -> None:
                 label="Method",
                 elem_id="method",
             )
-            about = gr.Markdown(_about("sku"), elem_classes="facts")
+            about = gr.Markdown(_about("sku", "quick"), elem_classes="facts")
             size = gr.Dropdown(
                 [(f"{name}: {PRESETS[name].note}", name) for name in _LOCAL_PRESETS],
                 value="quick",
@@ -57,16 +57,7 @@ def build() -> None:
         with gr.Column(scale=3, min_width=320):
             doing = gr.HTML(elem_id="doing-box")
             cancel = gr.Button("Cancel", size="sm", elem_id="cancel", visible=False)
-            curves = gr.LinePlot(
-                _NO_CURVES,
-                x="step",
-                y="value",
-                color="term",
-                title="Loss terms",
-                height=260,
-                elem_id="curves",
-                buttons=[],
-            )
+            curves = gr.Plot(loss_curves([]), show_label=False, elem_id="curves", buttons=[])
             gr.Markdown("**Runs**")
             with gr.Row():
                 chosen = gr.Dropdown([], label="Run", elem_id="run", interactive=True)
@@ -81,7 +72,7 @@ def build() -> None:
         return _look(jobs, name, before)
 
     clock.tick(look, [chosen, shown], watched, concurrency_limit=None, **quiet)
-    method.change(_about, method, about, **quiet)
+    gr.on([method.change, size.change], _about, [method, size], about, **quiet)
     settings = [method, size, harmful, normal, preservation, steps, rate, seed]
     start.click(lambda *values: _start(jobs, *values), settings, chosen, api_visibility="private").then(
         look, [chosen, shown], watched, **quiet
@@ -91,13 +82,12 @@ def build() -> None:
     delete.click(lambda name: _delete(jobs, name), chosen, chosen, **quiet)
 
 
-_NO_CURVES = pd.DataFrame({"step": pd.Series(dtype=int), "value": pd.Series(dtype=float), "term": pd.Series(dtype=str)})
 _HEADERS = ["run", "method", "preservation", "state", "steps", "time"]
 
 
-def _about(name: str) -> str:
+def _about(name: str, size: str) -> str:
     found = METHODS[name]
-    terms = " + ".join(f"{weight:g} {term}" for term, weight in found.terms.items())
+    terms = " + ".join(f"{weight:g} {term}" for term, weight in preset(size).config(method=name).terms.items())
     return f"{terms}; the vector is {'subtracted' if found.negated else 'added'}. *{found.fidelity}*, {found.paper}"
 
 
@@ -155,7 +145,7 @@ def _look(jobs: Jobs, name: str | None, before: str) -> list[Any]:
     return [
         _doing(job),
         gr.Button(visible=live is not None),
-        _curves(job),
+        loss_curves(job.lines if job else []),
         gr.Dropdown(choices=names, value=job.name if job else None),
         [_row(j) for j in every],
         now,
@@ -177,17 +167,6 @@ def _doing(job: Job | None) -> str:
         said.append("choose it in Compare")
     extra = "" if job.state in ("running", "finished") and job.lines else f"<br>{html.escape(job.doing[:300])}"
     return f"<div id='doing'>{' · '.join(said)}{extra}</div><div id='bar'><div style='width:{done:.0f}%'></div></div>"
-
-
-def _curves(job: Job | None) -> pd.DataFrame:
-    if job is None or not job.lines:
-        return _NO_CURVES
-    rows = [
-        {"step": line["step"], "value": value, "term": term}
-        for line in job.lines
-        for term, value in line["terms"].items()
-    ]
-    return pd.DataFrame(rows)
 
 
 def _row(job: Job) -> list[Any]:

@@ -103,6 +103,7 @@ def test_a_run_is_trained_survives_a_reload_and_appears_in_compare(page: Page, a
     page.wait_for_selector("#health .good", timeout=90_000)
     open_tab(page, "Pipeline")
     expect(page.locator("#doing")).to_contain_text("finished", timeout=180_000)
+    expect(page.locator("#curves .scatterlayer .trace path.js-line").first).to_be_visible(timeout=20_000)
     (run,) = (app_home / "runs").iterdir()
     open_tab(page, "Compare")
     page.locator("#variant-2 input").click()
