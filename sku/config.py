@@ -167,7 +167,7 @@ PRESETS: dict[str, Preset] = {
         _SMALL | {"steps": 6, "batch_size": 2, "normal_limit": 12, "max_tokens": 64, "checkpoint_every": 2},
     ),
     "quick": Preset(
-        "quick", "At most 3 minutes on two cores.", _SMALL | {"steps": 40, "normal_limit": 48, "max_tokens": 80}
+        "quick", "At most 3 minutes on two cores.", _SMALL | {"steps": 30, "normal_limit": 32, "max_tokens": 80}
     ),
     "standard": Preset("standard", "At most 15 minutes on two cores; the shipped adapters.", _SMALL | {"steps": 160}),
     "opt-2.7b": Preset(
