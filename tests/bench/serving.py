@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
+
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as app.py does, before torch is there
 
 import psutil
 import torch
