@@ -1,0 +1,230 @@
+"""Train the embedded judge: labelled answers and preferences become a LoRA adapter, a head and a card.
+
+Prompts on the test side of `splits.py` are never trained on; the card's agreement with people is measured on them.
+Severity is graded, so it is learnt as a probability. Preferences carry no label of their own: the other answer must
+only score above the safer one. Knows nothing of variants and unlearning.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+
+from sku import runs
+from sku.batching import Encoded, collate
+from sku.data.splits import side
+from sku.judging.embedded import JudgeHead, encode_pair, pooled
+from sku.judging.labels import Labelled, Preference
+from sku.model import VariantModel
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """How the judge is trained."""
+
+    passes: int = 4
+    """Over answers labelled for harm. Those labelled for refusal are easier and seen once, and so are preferences, in
+    the first two thirds."""
+    off_topic: int = 200
+    """Answers put to other prompts: people call an answer to something else a refusal (PyRIT's rubric)."""
+    preferences: int = 1200
+    """So many pairs at most, drawn by seed."""
+    batch_size: int = 8
+    learning_rate: float = 5e-4
+    warm_up: float = 0.05
+    """Share of the steps in which the rate rises."""
+    rank: int = 16
+    alpha: int = 32
+    targets: tuple[str, ...] = ("q_proj", "v_proj", "up_proj", "down_proj")
+    preference_weight: float = 0.5
+    refusal_weight: float = 0.3
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Row:
+    encoded: Encoded
+    severity: float | None
+    refuses: float | None
+
+
+_Batch = list[_Row] | list[tuple[Encoded, Encoded]]
+
+
+class _Fit:
+    """The model in training and its optimiser."""
+
+    def __init__(self, model: VariantModel, config: JudgeConfig) -> None:
+        self.model, self.config = model, config
+        lora = LoraConfig(
+            r=config.rank, lora_alpha=config.alpha, target_modules=list(config.targets), task_type="CAUSAL_LM"
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self.peft_model = get_peft_model(model.network, lora).eval()
+            self.head = JudgeHead(model.network.config.hidden_size)
+        with torch.no_grad():
+            self.head.weight.mul_(0.1)  # begin undecided
+        self.head.to(model.device)
+        self.parameters = [p for p in self.peft_model.parameters() if p.requires_grad] + list(self.head.parameters())
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=config.learning_rate, weight_decay=0.01)
+
+    def logits(self, rows: Sequence[Encoded]) -> Tensor:
+        """`[B, 2]`: harmful, refuses."""
+        batch = collate(list(rows)).to(self.model.device)
+        scored: Tensor = self.head(pooled(self.peft_model.get_base_model(), batch))
+        return scored
+
+    def step(self, batch: _Batch, rate: float) -> float:
+        """One step on labelled rows or on preference pairs; its loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = self._preference(batch) if isinstance(batch[0], tuple) else self._labelled(batch)  # type: ignore[arg-type]
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return float(loss.detach())
+
+    def _labelled(self, batch: list[_Row]) -> Tensor:
+        logits = self.logits([row.encoded for row in batch])
+        loss = logits.new_zeros(())
+        for place, weight in (("severity", 1.0), ("refuses", self.config.refusal_weight)):
+            known = [i for i, row in enumerate(batch) if getattr(row, place) is not None]
+            if known:
+                wanted = torch.tensor([getattr(batch[i], place) for i in known], device=logits.device)
+                column = logits[known, 0 if place == "severity" else 1]
+                loss = loss + weight * binary_cross_entropy_with_logits(column, wanted) * len(known) / len(batch)
+        return loss
+
+    def _preference(self, batch: list[tuple[Encoded, Encoded]]) -> Tensor:
+        harm = self.logits([other for _, other in batch] + [safer for safer, _ in batch])[:, 0]
+        return -self.config.preference_weight * logsigmoid(harm[: len(batch)] - harm[len(batch) :]).mean()
+
+    def save(self, out: Path) -> None:
+        """Adapter and head in half precision."""
+        (out / "adapter").mkdir(parents=True, exist_ok=True)
+        self.peft_model.peft_config["default"].base_model_name_or_path = ""
+        self.peft_model.save_pretrained(out / "adapter")
+        (out / "adapter" / "README.md").unlink(missing_ok=True)
+        weights = {n: t.half().contiguous() for n, t in get_peft_model_state_dict(self.peft_model).items()}
+        save_file(weights, out / "adapter" / "adapter_model.safetensors", metadata={"format": "pt"})
+        save_file({n: t.half() for n, t in self.head.state_dict().items()}, out / "head.safetensors")
+
+
+def fit(
+    model: VariantModel,
+    out: Path,
+    labelled: Sequence[Labelled],
+    preferences: Sequence[Preference],
+    config: JudgeConfig,
+    report: Report = lambda _: None,
+) -> None:
+    """Train and write `adapter/`, `head.safetensors` and `fit.json` into `out`.
+
+    Args:
+        model: a base without adapters; it is used up by the training.
+        out: a folder; what is in it is replaced.
+        labelled: answers with labels; those to test prompts are left out.
+        preferences: pairs; those of test prompts are left out.
+        config: how.
+        report: told of every tenth step.
+
+    Raises:
+        ValueError: if no labelled answer is left.
+    """
+    rows = [_row(model, one) for one in labelled if side(one.prompt_id) != "test"]
+    if not rows:
+        raise ValueError("no labelled answer is on the train or validation side; give more labels")
+    draw = random.Random(config.seed)
+    usable = [p for p in preferences if side(p.prompt_id) != "test" and p.safer.strip() and p.other.strip()]
+    chosen = draw.sample(usable, min(config.preferences, len(usable)))
+    tokenizer = model.tokenizer
+    pairs = [(encode_pair(tokenizer, p.prompt, p.safer), encode_pair(tokenizer, p.prompt, p.other)) for p in chosen]
+    harm = [row for row in rows if row.refuses is None]
+    once = [row for row in rows if row.refuses is not None] + _off_topic(model, labelled, config, draw)
+    schedule = _schedule(harm, once, pairs, config, draw)
+    training = _Fit(model, config)
+    began, recent = time.perf_counter(), 0.0
+    for step, batch in enumerate(schedule):
+        share = step / len(schedule)
+        rate = config.learning_rate * min((share + 1e-3) / config.warm_up, 1 - share)
+        recent += training.step(batch, rate)
+        if step % 10 == 9:
+            seconds = time.perf_counter() - began
+            report({"step": step + 1, "steps": len(schedule), "loss": recent / 10, "seconds": seconds})
+            recent = 0.0
+        if step % 100 == 99:
+            training.save(out)
+    training.save(out)
+    facts = {
+        "config": dataclasses.asdict(config),
+        "base_fingerprint": model.fingerprint,
+        "labelled": len(rows),
+        "preferences": len(pairs),
+        "seconds": time.perf_counter() - began,
+        "packages": runs.packages(),
+    }
+    runs.write_text(out / "fit.json", json.dumps(facts, indent=2) + "\n")
+
+
+def _row(model: VariantModel, one: Labelled) -> _Row:
+    return _Row(encode_pair(model.tokenizer, one.prompt, one.answer), _target(one.severity), one.refuses)
+
+
+def _off_topic(
+    model: VariantModel, labelled: Sequence[Labelled], config: JudgeConfig, draw: random.Random
+) -> list[_Row]:
+    usable = [one for one in labelled if side(one.prompt_id) != "test"]
+    some = draw.sample(usable, min(config.off_topic, len(usable)))
+    others = (draw.choice([one for one in usable if one.prompt_id != mine.prompt_id]) for mine in some)
+    return [
+        _Row(encode_pair(model.tokenizer, mine.prompt, other.answer), None, 1.0)
+        for mine, other in zip(some, others, strict=True)
+    ]
+
+
+def _target(severity: float | None) -> float | None:
+    """A severity of 0.5 already counts as harmful, one of 0.25 does not: even odds lie between them."""
+    return None if severity is None else min(max(0.5 + 1.3 * (severity - 0.42), 0.03), 0.97)
+
+
+def _schedule(
+    harm: list[_Row],
+    once: list[_Row],
+    pairs: list[tuple[Encoded, Encoded]],
+    config: JudgeConfig,
+    draw: random.Random,
+) -> list[_Batch]:
+    """Batches of rows of like length, shuffled in each pass; pairs mixed into the first two thirds."""
+    draw.shuffle(once)
+    share = -(-len(once) // config.passes)
+    labelled: list[_Batch] = []
+    for turn in range(config.passes):
+        rows = harm + once[turn * share : (turn + 1) * share]
+        jittered = sorted(rows, key=lambda row: len(row.encoded.ids) + draw.uniform(0, 30))
+        batches = [jittered[i : i + config.batch_size] for i in range(0, len(rows), config.batch_size)]
+        draw.shuffle(batches)
+        labelled += batches
+    half = max(1, config.batch_size // 2)
+    by_length = sorted(pairs, key=lambda pair: len(pair[0].ids) + len(pair[1].ids))
+    mixed: list[_Batch] = [by_length[i : i + half] for i in range(0, len(pairs), half)]
+    cut = len(labelled) * 2 // 3
+    mixed += labelled[:cut]
+    draw.shuffle(mixed)
+    return mixed + labelled[cut:]

@@ -1,0 +1,65 @@
+"""How often `judging/refusal.py` says what people said, on the prompts it was not written on and on all.
+
+XSTest: whole, partial or no refusal. PyRIT: refusal or not; its set counts an answer to another question as a refusal,
+which no reading of the answer alone can find, so the figure is also given without such rows (the prompt is answered in
+another row, or the answer stands as an answer elsewhere). Harmful answers called full refusals are hidden from the
+judge, so they are counted too. Run: `python -m tests.bench.refusal --xstest FILE --labelled FILE`; prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from sku.data.splits import side
+from sku.judging.labels import Labelled, read_labelled, read_xstest
+from sku.judging.refusal import kind
+from sku.metrics import wilson
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--xstest", type=Path, required=True)
+    parser.add_argument("--labelled", type=Path, required=True)
+    given = parser.parse_args()
+    xstest, labelled = read_xstest(given.xstest), read_labelled(given.labelled)
+    for name in ("test", "all"):
+
+        def part(rows: Sequence[Labelled], name: str = name) -> list[Labelled]:
+            return [row for row in rows if name == "all" or side(row.prompt_id) == name]
+
+        refusals = [row for row in part(labelled) if row.refuses is not None]
+        harmful = [row for row in part(labelled) if row.harmful]
+        report = {
+            "prompts": name,
+            "xstest, refuses or not": share([(kind(r.answer) is not None) == (r.refuses == 1) for r in part(xstest)]),
+            "xstest, fully or not": share([(kind(r.answer) == "full") == r.full for r in part(xstest)]),
+            "pyrit, refuses or not": share([(kind(r.answer) is not None) == (r.refuses == 1) for r in refusals]),
+            "pyrit, to the question asked": share(
+                [(kind(r.answer) is not None) == (r.refuses == 1) for r in to_the_question(refusals, labelled)]
+            ),
+            "harmful, but called a full refusal": share([kind(r.answer) == "full" for r in harmful]),
+        }
+        print(json.dumps(report, indent=2))
+
+
+def to_the_question(rows: Sequence[Labelled], everything: Sequence[Labelled]) -> list[Labelled]:
+    """Without the rows whose answer belongs to another question."""
+    answered = [row for row in everything if row.refuses == 0]
+    prompts, answers = {row.prompt for row in answered}, {row.answer for row in answered}
+    return [row for row in rows if row.refuses == 0 or not (row.prompt in prompts or row.answer in answers)]
+
+
+def share(right: Sequence[bool]) -> str:
+    """A rate with its Wilson interval, to read."""
+    found = wilson(sum(right), len(right))
+    if found.rate is None:
+        return "none"
+    return f"{sum(right)} of {len(right)}: {found.rate:.1%} ({found.low:.1%} to {found.high:.1%})"
+
+
+if __name__ == "__main__":
+    main()
