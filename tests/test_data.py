@@ -256,7 +256,7 @@ def loaded_or_refused(path: Path) -> DataSet | None:
 
 
 @given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode), st.sampled_from(["jsonl", "csv", "json"]))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_do_anything_but_give_pairs_or_a_value_error(write: Write, content: bytes, suffix: str) -> None:
     path = write(f"any.{suffix}", b"prompt\n" + content if suffix == "csv" else content)
     found = loaded_or_refused(path)
@@ -272,7 +272,7 @@ ROWS = st.lists(st.dictionaries(st.sampled_from(["prompt", "answer", "category"]
 
 
 @given(ROWS)
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_json_rows_do_anything_but_give_pairs_or_a_value_error(write: Write, rows: list[Any]) -> None:
     path = write("any.jsonl", jsonl(*rows))
     found = loaded_or_refused(path)
@@ -289,7 +289,7 @@ def test_no_json_rows_do_anything_but_give_pairs_or_a_value_error(write: Write, 
     [
         ("advbnch:x.csv", "harmful", "'advbnch:x.csv' is not known; did you mean advbench"),
         ("truthfullqa", "normal", "'truthfullqa' is not known; did you mean truthfulqa"),
-        ("nothing like it", "normal", "known are bundled, saferlhf, truthfulqa, advbench, labelled, self and paths"),
+        ("nothing like it", "normal", "known are bundled, .*do_not_answer, .*self and paths"),
         ("", "normal", "data source '' is not known; known are bundled"),
         ("my.txt", "normal", "'my.txt' is not known; .*paths that end in .jsonl, .jsonl.xz, .csv, .json"),
         ("advbench:", "harmful", "'advbench:' names no file; write advbench:PATH"),

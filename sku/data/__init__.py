@@ -1,8 +1,9 @@
 """Where pairs come from: one source a file, all read through `load`. Knows no model and no tokenizer.
 
 A spec is one of
-- `bundled`, or `saferlhf` or `truthfulqa` from the hub;
-- `saferlhf:PATH`, `truthfulqa:PATH`, `advbench:PATH` or `labelled:PATH`, from a local file;
+- `bundled` or `sounds_harmful`, which come with the project, or `saferlhf` or `truthfulqa` from the hub;
+- `saferlhf:PATH`, `truthfulqa:PATH`, `advbench:PATH`, `labelled:PATH`, `xstest:PATH` or `do_not_answer:PATH`, from a
+  local file;
 - the path of a JSONL, CSV or JSON file alone, with its columns after a `#` where they are not called prompt, answer,
   safe_answer and category: `my.csv#prompt=question,answer=reply`.
 """
@@ -17,7 +18,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
-from sku.data import advbench, bundled, columns, labelled, saferlhf, truthfulqa
+from sku.data import (
+    advbench,
+    bundled,
+    columns,
+    do_not_answer,
+    labelled,
+    saferlhf,
+    sounds_harmful,
+    truthfulqa,
+    xstest,
+)
 from sku.data.dataset import SELF, DataSet, Unavailable
 from sku.data.table import SUFFIXES
 from sku.records import Kind, PromptPair
@@ -30,6 +41,9 @@ SOURCES: dict[str, Callable[[Path | None, Kind], DataSet]] = {
     "truthfulqa": truthfulqa.load,
     "advbench": advbench.load,
     "labelled": labelled.load,
+    "xstest": xstest.load,
+    "do_not_answer": do_not_answer.load,
+    "sounds_harmful": sounds_harmful.load,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from sku.data import table
@@ -32,3 +33,9 @@ def load(path: Path | None, kind: Kind) -> DataSet:
         for row in table.rows(ASSETS / f"bundled_{kind}.jsonl", needed)
     )
     return DataSet("bundled", pairs, licence=LICENCE)
+
+
+@cache
+def refusals() -> tuple[str, ...]:
+    """Short refusals for harmful prompts whose source has no safe answer."""
+    return tuple(row.text("answer") for row in table.rows(ASSETS / "refusals.jsonl", ("answer",)))

@@ -1,4 +1,5 @@
-"""`truthfulqa`: questions with their best answer (Lin et al. 2022), from the hub or a local file.
+"""`truthfulqa`: questions with their best answer (Lin et al. 2022), from the hub or a local file; `choices` reads the
+authors' multiple-choice targets.
 
 One pair a question. The official SKU code uses every question twice and splits by row, so that one question stands on
 both sides; here it cannot.
@@ -7,7 +8,8 @@ both sides; here it cannot.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from sku.data import hub, table
@@ -21,6 +23,58 @@ FILE = "generation/validation-00000-of-00001.parquet"
 REVISION = "741b8276f2d1982aa3d5b832d3ee81ed3b896490"
 _HUB = ("question", "best_answer", "category")
 _CSV = ("Question", "Best Answer", "Category")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A question with answers to choose from. True and false ones of MC1 are mostly those of MC2, but not always."""
+
+    prompt: str
+    best: str
+    """The one true answer of MC1."""
+    others: tuple[str, ...]
+    """The false answers of MC1."""
+    true: tuple[str, ...]
+    """Of MC2."""
+    false: tuple[str, ...]
+    """Of MC2."""
+
+    @property
+    def prompt_id(self) -> str:
+        """As that of a `PromptPair`: the question stands on the same side of the split."""
+        return PromptPair(self.prompt, self.best, "normal", "truthfulqa").prompt_id
+
+
+def choices(path: Path) -> tuple[Choices, ...]:
+    """The questions of the authors' `mc_task.json`: a list of question, mc1_targets and mc2_targets.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for a row without true or false answers, or with several best ones; with file and row number.
+    """
+    return tuple(_choices(row) for row in table.rows(path, ("question", "mc1_targets", "mc2_targets")))
+
+
+def _choices(row: Row) -> Choices:
+    best, others = _targets(row, "mc1_targets")
+    if len(best) > 1:
+        raise row.fault("mc1_targets", f"{len(best)} answers are called best; one is wanted")
+    return Choices(row.text("question"), best[0], others, *_targets(row, "mc2_targets"))
+
+
+def _targets(row: Row, column: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """True and false answers."""
+    value = row.values[column]
+    if not isinstance(value, Mapping) or not all(
+        isinstance(holds, int) and holds in (0, 1) for holds in value.values()
+    ):
+        raise row.fault(column, "an object from answer to 1 (true) or 0 (false) is wanted")
+    true, false = (tuple(answer for answer, holds in value.items() if holds == wanted) for wanted in (1, 0))
+    if not true or not false:
+        raise row.fault(column, f"there is no {'false' if true else 'true'} answer; at least one of each is wanted")
+    if not all(answer.strip() for answer in value):
+        raise row.fault(column, "an answer is blank; text is wanted")
+    return true, false
 
 
 def load(path: Path | None, kind: Kind) -> DataSet:
