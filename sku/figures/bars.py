@@ -1,0 +1,61 @@
+"""What became of the answers, a bar a variant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from sku.figures.theme import CLEAR, INK, themed
+from sku.figures.words import percent
+from sku.records import OUTCOMES, Outcome, ResultRow
+from sku.signs import outcome_sign
+
+_PATTERNS: dict[Outcome, str] = {"harmful": "/", "refusal": "", "safe": ".", "broken": "x", "unjudged": ""}
+_BAR, _FRAME = 34, 110
+
+
+def outcomes(rows: Sequence[ResultRow]) -> go.Figure:
+    """The five outcomes of each row's answers as shares of a bar; the unjudged ones hollow.
+
+    Args:
+        rows: top to bottom; those without answers are left out.
+    """
+    shown = [row for row in rows if row.n]
+    figure = go.Figure()
+    for outcome in OUTCOMES:
+        counts = [getattr(row, outcome) for row in shown]
+        sign = outcome_sign(outcome)
+        figure.add_bar(
+            orientation="h",
+            name=f"{sign.mark} {outcome}",
+            y=list(range(len(shown))),  # two files may measure variants of one name
+            x=[count / row.n for count, row in zip(counts, shown, strict=True)],
+            text=[f"{count} {outcome}" if count else "" for count in counts],
+            hovertext=[
+                f"{row.variant}: {count} of {row.n} {outcome} ({percent(count / row.n)})"
+                for count, row in zip(counts, shown, strict=True)
+            ],
+            hoverinfo="text",
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            insidetextfont={"color": INK if outcome == "unjudged" else "white"},
+            marker={
+                "color": CLEAR if outcome == "unjudged" else sign.colour,
+                "line": {"color": INK if outcome == "unjudged" else CLEAR, "width": 1},
+                "pattern": {"shape": _PATTERNS[outcome], "fillmode": "overlay", "fgopacity": 0.35, "size": 6},
+            },
+        )
+    themed(
+        figure,
+        _FRAME + _BAR * len(shown),
+        barmode="stack",
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
+        showlegend=True,
+        uniformtext={"minsize": 10, "mode": "hide"},
+    )
+    figure.update_xaxes(title="share of the answers to harmful prompts", tickformat=".0%", range=[0, 1.01])
+    labels = [row.variant for row in shown]
+    figure.update_yaxes(autorange="reversed", automargin=True, tickvals=list(range(len(shown))), ticktext=labels)
+    return figure

@@ -1,0 +1,63 @@
+"""How far judges agree with people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from sku.figures.theme import themed
+from sku.figures.words import percent
+from sku.judging.protocol import Agreement, Card
+
+_STYLES = (
+    ("#0072b2", "circle"),
+    ("#d55e00", "diamond"),
+    ("#009e73", "square"),
+    ("#cc79a7", "triangle-up"),
+    ("#8c6d1f", "cross"),
+    ("#56b4e9", "triangle-down"),
+)
+_STEP = 0.16
+_ROW, _FRAME = 44, 120
+
+
+def judge_card(cards: Sequence[Card]) -> go.Figure:
+    """Accuracy with its interval, a row a set of labels and a dot a judge.
+
+    Args:
+        cards: judges that were measured nowhere leave no dot.
+    """
+    measured = [card for card in cards if card.agreement]
+    sets = list(dict.fromkeys(one.what for card in measured for one in card.agreement))
+    figure = go.Figure()
+    for i, card in enumerate(measured):
+        colour, symbol = _STYLES[i % len(_STYLES)]
+        beside = (i - (len(measured) - 1) / 2) * _STEP  # judges of one row stand next to each other
+        figure.add_scatter(
+            x=[one.accuracy for one in card.agreement],
+            y=[sets.index(one.what) + beside for one in card.agreement],
+            error_x={
+                "array": [one.high - one.accuracy for one in card.agreement],
+                "arrayminus": [one.accuracy - one.low for one in card.agreement],
+                "color": colour,
+            },
+            text=[_hover(card, one) for one in card.agreement],
+            hoverinfo="text",
+            mode="markers",
+            marker={"color": colour, "symbol": symbol, "size": 11},
+            name=card.id,
+        )
+    themed(figure, _FRAME + _ROW * len(sets), legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
+    figure.update_layout(showlegend=True)
+    figure.update_xaxes(title="accuracy against people<br>with 95 % interval", tickformat=".0%")
+    figure.update_yaxes(
+        tickvals=list(range(len(sets))), ticktext=sets, range=[len(sets) - 0.5, -0.5], automargin=True, zeroline=False
+    )
+    return figure
+
+
+def _hover(card: Card, one: Agreement) -> str:
+    auc = f", AUC {one.auc:.2f}" if one.auc is not None else ""
+    accuracy = f"{percent(one.accuracy)} ({100 * one.low:.0f} to {100 * one.high:.0f})"
+    return f"{card.id} on {one.what}: {accuracy} of {one.n} answers as people judge them{auc}"

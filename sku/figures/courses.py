@@ -1,0 +1,125 @@
+"""Which result rows belong on one line of the trade-off, and where on it a slider stands. Knows no plotly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+from sku.records import ResultRow
+from sku.results import base_of, value
+from sku.variants import BASE, parse
+
+KL_FLOOR = 0.001
+"""Where a KL of 0, which has no logarithm, is drawn."""
+_LOGARITHMIC = {"kl": KL_FLOOR, "perplexity": 0.0, "own_perplexity": 0.0, "answer_perplexity": 0.0}
+_SPAN = 30.0
+"""Greatest over smallest value from which on an axis is logarithmic."""
+
+
+class Axis(NamedTuple):
+    """How the values of one utility are placed."""
+
+    utility: str
+    logarithmic: bool
+    floor: float
+    """Smaller values are drawn here, if the axis is logarithmic."""
+
+    def place(self, number: float) -> float:
+        """Where a value is drawn."""
+        return max(number, self.floor) if self.logarithmic else number
+
+    def of(self, row: ResultRow) -> float | None:
+        """Where a row is drawn; None if it did not measure the utility."""
+        number = value(row, self.utility)
+        return None if number is None else self.place(number)
+
+    def between(self, one: float, other: float, part: float) -> float:
+        """A place on the straight line that is drawn from one to the other."""
+        if self.logarithmic:
+            return math.exp((1 - part) * math.log(one) + part * math.log(other))
+        return (1 - part) * one + part * other
+
+
+def axis(rows: Iterable[ResultRow], utility: str) -> Axis:
+    """A logarithmic axis for a KL or a perplexity that spans decades, else a linear one."""
+    numbers = [number for row in rows if (number := value(row, utility)) is not None]
+    floor = _LOGARITHMIC.get(utility)
+    if floor is None or not numbers:
+        return Axis(utility, False, 0.0)
+    placed = [max(number, floor) for number in numbers]
+    return Axis(utility, min(placed) > 0 and max(placed) / min(placed) > _SPAN, floor)
+
+
+def courses(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
+    """Lines along the coefficient of one training, and along the steps of one whose checkpoints were measured.
+
+    Every line begins at the base, which is coefficient 0 and step 0, where `rows` has it. A row may be on two lines:
+    the end of a training is both.
+    """
+    trained = [row for row in rows if row.method != BASE]
+    along = _grouped(trained, lambda row: (*_training(row), row.run, row.steps))
+    lines = [line for line in along if len(line) > 1]
+    lone = [line[0] for line in along if len(line) == 1]
+    for group in _grouped(trained, lambda row: (*_training(row), row.coefficient)):
+        checkpoints = [row for row in group if row in lone]
+        one_training = len({row.steps for row in group}) == len(group)
+        if checkpoints:
+            lines += [group] if one_training else [[row] for row in checkpoints]
+    ordered = [sorted(line, key=lambda row: (row.coefficient, row.steps or 0)) for line in lines]
+    return [[*_begin(line[0], rows), *line] for line in ordered]
+
+
+def standing(text: str, rows: Sequence[ResultRow], by: Axis) -> tuple[float, float, bool] | None:
+    """Where a variant stands: drawn utility, harmful rate, and whether it was measured itself.
+
+    Between two measured coefficients it is on the straight line; beyond them, or for a name without rows, None.
+    """
+    spec = parse(text)
+    for line in [[row] for row in rows if row.method == BASE] + courses(rows):
+        named = [row for row in line if replace(parse(row.variant), coefficient=spec.coefficient) == spec]
+        if not named:
+            continue
+        points = _points([*(row for row in line if row.method == BASE and row not in named), *named], by)
+        found = _measured(spec.coefficient or 0.0, points) or _between(spec.coefficient or 0.0, points, by)
+        if found:
+            return found
+    return None
+
+
+def _points(rows: Sequence[ResultRow], by: Axis) -> list[tuple[float, float, float]]:
+    """Coefficient, drawn utility and harmful rate of the rows that have them."""
+    points = [(row.coefficient, by.of(row), row.harmful_rate) for row in rows]
+    return [(at, x, y) for at, x, y in points if x is not None and y is not None]
+
+
+def _measured(coefficient: float, points: Sequence[tuple[float, float, float]]) -> tuple[float, float, bool] | None:
+    return next(((x, y, True) for at, x, y in points if math.isclose(at, coefficient, abs_tol=1e-9)), None)
+
+
+def _between(
+    coefficient: float, points: Sequence[tuple[float, float, float]], by: Axis
+) -> tuple[float, float, bool] | None:
+    for (low, x, y), (high, next_x, next_y) in pairwise(points):
+        if low < coefficient < high:
+            part = (coefficient - low) / (high - low)
+            return by.between(x, next_x, part), (1 - part) * y + part * next_y, False
+    return None
+
+
+def _training(row: ResultRow) -> tuple[Hashable, ...]:
+    return row.model, row.side, row.method, row.preservation, row.seed
+
+
+def _grouped(rows: Iterable[ResultRow], key: Callable[[ResultRow], Hashable]) -> list[list[ResultRow]]:
+    groups: dict[Hashable, list[ResultRow]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return list(groups.values())
+
+
+def _begin(row: ResultRow, rows: Sequence[ResultRow]) -> list[ResultRow]:
+    base = base_of(row, rows)
+    return [base] if base else []

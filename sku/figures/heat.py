@@ -1,0 +1,42 @@
+"""Where in the network a task vector lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from sku.figures.theme import themed
+
+
+def per_layer_norms(norms: Mapping[str, Sequence[float | None]]) -> go.Figure:
+    """Norm of a task vector, layer by module.
+
+    Args:
+        norms: module name, such as `q_proj`, to its Frobenius norm in every layer, first layer first; None where the
+            vector does not reach.
+
+    Raises:
+        ValueError: if modules have different numbers of layers.
+    """
+    counts = {len(layers) for layers in norms.values()}
+    if len(counts) > 1:
+        raise ValueError(f"modules have {sorted(counts)} layers; every module needs one entry a layer")
+    modules, layers = list(norms), list(range(max(counts, default=0)))
+    figure = go.Figure()
+    if layers:
+        figure.add_heatmap(
+            x=modules,
+            y=layers,
+            z=[[norms[module][layer] for module in modules] for layer in layers],
+            colorscale="Cividis",
+            zmin=0,
+            colorbar={"title": {"text": "norm", "side": "right"}, "thickness": 12},
+            hovertemplate="layer %{y}, %{x}: norm %{z:.3g}<extra></extra>",
+            xgap=1,
+            ygap=1,
+        )
+    themed(figure, 120 + 14 * len(layers))
+    figure.update_xaxes(title="module", showgrid=False, type="category")
+    figure.update_yaxes(title="layer", showgrid=False, zeroline=False)
+    return figure

@@ -1,0 +1,146 @@
+"""Harmful rate against utility: what forgetting cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from sku.figures.courses import Axis, axis, courses
+from sku.figures.overlays import add_broken, add_front, add_here, add_shipped, places
+from sku.figures.theme import themed
+from sku.figures.words import hover, kind
+from sku.records import ResultRow
+from sku.results import UTILITIES
+from sku.signs import sign
+
+_HEIGHT = 580
+_MARK = 11
+
+
+def trade_off(
+    rows: Sequence[ResultRow],
+    utility: str = "kl",
+    here: Sequence[str] = (),
+    own: Sequence[ResultRow] = (),
+    shipped: Sequence[str] = (),
+) -> go.Figure:
+    """A line a training along its coefficient; best is below, on the side that the axis title names.
+
+    Every mark's customdata is its variant. Rows without harmful rate or utility are left out.
+
+    Args:
+        rows: the study, of one side of the data.
+        utility: a name of `UTILITIES`.
+        here: variants to point at, the first one as column 1; between measured coefficients on the line.
+        own: a visitor's own rows, drawn dashed.
+        shipped: variants to ring.
+
+    Raises:
+        ValueError: for an unknown utility.
+    """
+    by = axis([*rows, *own], utility)
+    figure = go.Figure()
+    for group, mine in ((_drawn(rows, by), False), (_drawn(own, by), True)):
+        _add_courses(figure, group, by, mine)
+        _add_kinds(figure, group, by, mine)
+    add_front(figure, _drawn(rows or own, by), by)
+    both = _drawn([*rows, *own], by)
+    add_broken(figure, both, by)
+    add_shipped(figure, both, by, shipped)
+    add_here(figure, both, by, here)
+    return _framed(figure, by)
+
+
+def _drawn(rows: Sequence[ResultRow], by: Axis) -> list[ResultRow]:
+    return [row for row in rows if row.harmful_rate is not None and by.of(row) is not None]
+
+
+def _add_courses(figure: go.Figure, rows: Sequence[ResultRow], by: Axis, mine: bool) -> None:
+    for course in courses(rows):
+        colour = sign(course[-1].method, course[-1].preservation).colour
+        figure.add_scatter(
+            **places(course, by),
+            mode="lines",
+            line={"color": colour, "width": 2, "dash": "dash" if mine else "solid"},
+            name=_name(course[-1], mine),
+            legendgroup=_name(course[-1], mine),
+            showlegend=False,
+            hoverinfo="skip",
+        )
+
+
+def _add_kinds(figure: go.Figure, rows: Sequence[ResultRow], by: Axis, mine: bool) -> None:
+    """The marks, one trace for what shares a sign, so that it shares a line of the legend too."""
+    for name in dict.fromkeys(_name(row, mine) for row in rows):
+        group = [row for row in rows if _name(row, mine) == name]
+        mark = sign(group[0].method, group[0].preservation)
+        hollow = mark.symbol.endswith("-open")
+        symbol = f"{mark.symbol}-open" if mine and not hollow else mark.symbol
+        marker = {"color": mark.colour, "symbol": symbol, "size": _MARK, "line": {"width": 2 if mine or hollow else 0}}
+        _add_marks(figure, group, by, marker, name=name, legendgroup=name)
+
+
+def _name(row: ResultRow, mine: bool) -> str:
+    return kind(row) + (" (yours)" if mine else "")
+
+
+def _add_marks(figure: go.Figure, rows: Sequence[ResultRow], by: Axis, marker: dict[str, Any], **trace: Any) -> None:
+    rates = [_whisker(row.harmful_rate, row.harmful_low, row.harmful_high) for row in rows]
+    figure.add_scatter(
+        **places(rows, by),
+        mode="markers",
+        marker=marker,
+        cliponaxis=False,  # a harmful rate of 0 shows whole
+        error_y=_whiskers(rates, marker["color"]),
+        error_x=_whiskers([_utility_whisker(row, by) for row in rows], marker["color"]),
+        customdata=[row.variant for row in rows],
+        text=[hover(row) for row in rows],
+        hovertemplate="%{text}<extra></extra>",
+        **trace,
+    )
+
+
+def _utility_whisker(row: ResultRow, by: Axis) -> tuple[float, float] | None:
+    """Only KL has an interval."""
+    if by.utility != "kl" or row.kl_low is None or row.kl_high is None:
+        return None
+    return _whisker(by.of(row), by.place(row.kl_low), by.place(row.kl_high))
+
+
+def _whisker(at: float | None, low: float | None, high: float | None) -> tuple[float, float] | None:
+    """Upwards and downwards; None where the interval is not known."""
+    return None if at is None or low is None or high is None else (high - at, at - low)
+
+
+def _whiskers(lengths: Sequence[tuple[float, float] | None], colour: str) -> dict[str, Any]:
+    return {
+        "array": [one and one[0] for one in lengths],
+        "arrayminus": [one and one[1] for one in lengths],
+        "color": colour,
+        "thickness": 1.2,
+        "width": 3,
+    }
+
+
+def _framed(figure: go.Figure, by: Axis) -> go.Figure:
+    utility = UTILITIES[by.utility]
+    unit = f", {utility.unit}" if utility.unit not in ("", "%") else ""  # ticks carry the percent sign
+    title = f"{utility.label}{unit}<br>{'less' if utility.better == 'low' else 'more'} is better"
+    if by.logarithmic:
+        title += "; log" + (f", 0 drawn at {by.floor:g}" if by.floor else "")
+    themed(
+        figure,
+        _HEIGHT,
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
+        showlegend=True,
+        hovermode="closest",
+        hoverdistance=30,
+    )
+    shape = {"type": "log", "tickformat": "~g"} if by.logarithmic else {"type": "linear"}
+    if utility.unit == "%":
+        shape["tickformat"] = ".0%"
+    figure.update_xaxes(title=title, zeroline=False, automargin=True, **shape)
+    figure.update_yaxes(title="harmful rate (95 % interval)", tickformat=".0%", rangemode="tozero", automargin=True)
+    return figure

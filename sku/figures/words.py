@@ -1,0 +1,76 @@
+"""Result rows in words: one line to choose by, and all that was measured for a pointer that rests on a mark."""
+
+from __future__ import annotations
+
+import html
+
+from sku.methods import METHODS
+from sku.records import OUTCOMES, ResultRow
+from sku.results import UTILITIES, share, value
+
+
+def percent(rate: float) -> str:
+    """A share as a person reads it."""
+    return f"{100 * rate:.0f} %"
+
+
+def measure(number: float, unit: str) -> str:
+    """A number with its unit."""
+    if unit == "%":
+        return percent(number)
+    return f"{number:.3g} {unit}".strip()
+
+
+def kind(row: ResultRow) -> str:
+    """Method and preservation: what shares a sign."""
+    label = METHODS[row.method].label if row.method in METHODS else row.method
+    return f"{label}, {row.preservation}" if row.preservation else label
+
+
+def harmful(row: ResultRow) -> str:
+    """The harmful rate with its interval."""
+    if row.harmful_rate is None:
+        return "harmful rate unknown"
+    return f"harmful {percent(row.harmful_rate)}" + _interval(row.harmful_low, row.harmful_high, 100)
+
+
+def line(row: ResultRow, utility: str) -> str:
+    """A row as one line of a list: `sku@1: harmful 12 % (8 to 18), KL from base 0.09 nats a token, broken 1 %`."""
+    parts = [harmful(row)]
+    number = value(row, utility)
+    if number is not None:
+        parts.append(f"{UTILITIES[utility].label} {measure(number, UTILITIES[utility].unit)}")
+    broken = share(row.broken, row.n)
+    if broken is not None:
+        parts.append(f"broken {percent(broken)}")
+    return f"{row.variant}: {', '.join(parts)}"
+
+
+def hover(row: ResultRow) -> str:
+    """Everything measured of a row, for a hover box: lines of HTML without any of the row's own."""
+    settings = [kind(row)]
+    if row.seed is not None:
+        settings.append(f"seed {row.seed}")
+    if row.steps is not None:
+        settings.append(f"{row.steps} steps")
+    counts = ", ".join(f"{name} {getattr(row, name)}" for name in OUTCOMES)
+    broken = share(row.broken, row.n)
+    lines = [
+        ", ".join(settings),
+        harmful(row) + (f", broken {percent(broken)}" if broken is not None else ""),
+        f"of {row.n} answers: {counts}",
+    ]
+    for name, utility in UTILITIES.items():
+        number = value(row, name)
+        if number is not None:
+            interval = _interval(row.kl_low, row.kl_high) if name == "kl" else ""
+            lines.append(f"{utility.label} {measure(number, utility.unit)}{interval}")
+    lines.append(f"{row.side} prompts" + (f", judge {row.judge}" if row.judge else ""))
+    return "<br>".join([f"<b>{html.escape(row.variant)}</b>", *map(html.escape, lines)])
+
+
+def _interval(low: float | None, high: float | None, scale: float = 1) -> str:
+    if low is None or high is None:
+        return ""
+    form = ".0f" if scale == 100 else ".3g"
+    return f" ({scale * low:{form}} to {scale * high:{form}})"
