@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sku.methods import METHODS, method
 
 Preservation = Literal["push", "keep", "off"]
+PreserveAt = Literal["acquired", "negated"]
 
 
 def _need(good: bool, name: str, value: object, wanted: str) -> None:
@@ -68,6 +69,13 @@ class TrainConfig:
     """push: away from base on normal text, as published; keep: towards it; off."""
     push_bound: float = 10.0
     """Nats a token beyond which push has nothing more to gain."""
+    preserve_at: PreserveAt = "acquired"
+    """Where KL from base is taken: of the model in training, base + tau, as published, or of base - tau, which is what
+    will be served (ours)."""
+    contrast_slope: float = 6.0
+    """How steep the contrast term is."""
+    refusals: bool = True
+    """Contrast only: a harmful pair without a safe answer gets a bundled refusal; without, it is left out."""
     disassociation_answers: int = 1
     """Random answers a harmful prompt (K)."""
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -76,6 +84,8 @@ class TrainConfig:
     """For the random control: the adapter whose norms it takes."""
     seed: int = 0
     checkpoint_every: int = 20
+    snapshots: tuple[int, ...] = ()
+    """After so many steps the adapter is kept as a run of its own, `RUN/step-N`: points along one training."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     gradient_checkpointing: bool = False
 
@@ -90,6 +100,10 @@ class TrainConfig:
         _need(16 <= self.max_tokens <= 8192, "max_tokens", self.max_tokens, "from 16 to 8192")
         _need(self.preservation in ("push", "keep", "off"), "preservation", self.preservation, "push, keep or off")
         _need(self.push_bound > 0, "push_bound", self.push_bound, "above 0 nats a token")
+        _need(self.preserve_at in ("acquired", "negated"), "preserve_at", self.preserve_at, "acquired or negated")
+        if self.preserve_at == "negated" and not known.negated:
+            raise ValueError(f"preserve_at negated makes no sense for {self.method}, whose vector is added")
+        _need(0 < self.contrast_slope <= 1000, "contrast_slope", self.contrast_slope, "above 0 and at most 1000")
         _need(1 <= self.disassociation_answers <= 64, "disassociation_answers", self.disassociation_answers, "1 to 64")
         _need(self.checkpoint_every >= 1, "checkpoint_every", self.checkpoint_every, "at least 1")
         unknown = sorted(set(self.weights) - set(known.terms))
@@ -122,7 +136,7 @@ class TrainConfig:
         if unknown:
             raise ValueError(f"settings {unknown} are not known; known are {', '.join(sorted(known))}")
         settings: dict[str, Any] = dict(values)
-        for name in {"harmful", "normal", "targets"} & set(settings):
+        for name in {"harmful", "normal", "targets", "snapshots"} & set(settings):
             settings[name] = tuple(settings[name])  # JSON has no tuples
         return cls(**settings)
 

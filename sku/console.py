@@ -48,3 +48,14 @@ class TrainingView:
             self.bar.update(self.task, completed=line["step"], terms=terms, visible=True)
         else:
             print(f"step {line['step']}/{self.steps}  {terms}", flush=True, file=sys.stdout)
+
+
+def report_work(line: dict[str, Any]) -> None:
+    """Show how far an evaluation is: one line that is written over on a terminal, plain lines anywhere else."""
+    if "done" not in line:
+        print(line["doing"], file=sys.stderr, flush=True)
+        return
+    left = line["seconds"] / line["done"] * (line["todo"] - line["done"])
+    text = f"{line['doing']}: {line['done']} of {line['todo']}, {left:.0f} s left"
+    end = "\r" if sys.stderr.isatty() and line["done"] < line["todo"] else "\n"
+    print(f"{text:<70}", end=end, file=sys.stderr, flush=True)

@@ -1,16 +1,44 @@
-"""Log-probabilities of given answers under variants. Knows no judge and no data source."""
+"""Log-probabilities of given answers under variants, and how far variants are from the base on them.
+
+Logits are the large thing here (49152 numbers a token for the default base): where only numbers are wanted, never more
+than `_LINES` lines of them exist at once. Knows no judge and no data source.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
-from sku.batching import Batch, Encoded, collate
-from sku.losses.sequence import sequence_nll
+from sku.batching import Batch, Encoded, collate, encode
+from sku.losses.preservation import kl_from_base
 from sku.model import VariantModel
+
+Item = tuple[Encoded, Mapping[str, float]]
+"""A pair and the coefficients it is scored under."""
+Result = TypeVar("Result")
+_LINES = 128
+"""Lines of logits at once; 25 MB for the default base, and as many full products keep its head busy."""
+_BATCH_TOKENS = 4096
+
+
+class Divergence(NamedTuple):
+    """One given answer under one variant."""
+
+    log_prob: float
+    """Mean over the scored tokens under the variant, nats a token."""
+    tokens: int
+    """Scored tokens, the end token included where it was not cut off."""
+    kl: float
+    """Mean over the scored tokens of KL(base || variant) over the whole vocabulary, nats a token; at least 0."""
+
+    @property
+    def total(self) -> float:
+        """Log-probability of the whole answer under the variant, nats."""
+        return self.log_prob * self.tokens
 
 
 class Scored(NamedTuple):
@@ -58,8 +86,123 @@ def answer_log_probs(
 
     Returns:
         B numbers, nats a token, end token included.
+
+    Raises:
+        ValueError: if a row has no token to score.
     """
     batch = collate(rows).to(model.device)
     with model.rows(coefficients) as network:
-        scored = answer_logits(network, batch)
-    return [-nll for nll in sequence_nll(*scored).tolist()]
+        hidden, targets, _ = answer_hidden(network, batch)
+        parts = zip(torch.split(hidden, _LINES), torch.split(targets, _LINES), strict=True)
+        nll = torch.cat([cross_entropy(head(network, h).float(), t, reduction="none") for h, t in parts])
+    return [-float(one.mean()) for one in torch.split(nll, _scored_tokens(batch))]
+
+
+@torch.no_grad()
+def answer_kl(
+    model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[Mapping[str, float]]
+) -> list[Divergence]:
+    """Likelihood of each answer under its own row of coefficients, and KL(base || variant) on its tokens.
+
+    One forward for all: a pair that comes with several coefficients has one base row, which serves them all.
+
+    Args:
+        model: the base and its adapters.
+        rows: B encoded pairs; the same pair may come again.
+        coefficients: B rows of coefficients.
+
+    Returns:
+        B divergences; that of the base is exactly 0.
+
+    Raises:
+        ValueError: if a row has no token to score.
+    """
+    asked = [(row, _effective(c)) for row, c in zip(rows, coefficients, strict=True)]
+    groups: dict[Encoded, list[_Signed]] = {row: [()] for row in rows}  # the base's row comes first
+    for row, signed in dict.fromkeys(asked):
+        groups[row] += [signed] if signed else []
+    computed = [(row, signed) for row, group in groups.items() for signed in group]
+    batch = collate([row for row, _ in computed]).to(model.device)
+    with model.rows([dict(signed) for _, signed in computed]) as network:
+        hidden, targets, _ = answer_hidden(network, batch)
+        sizes = _scored_tokens(batch)
+        places = zip(computed, torch.split(hidden, sizes), torch.split(targets, sizes), strict=True)
+        found: dict[tuple[Encoded, _Signed], Divergence] = {}
+        for group in groups.values():
+            keys, states, answers = zip(*(next(places) for _ in group), strict=True)
+            found |= zip(keys, _divergences(network, torch.stack(states), answers[0]), strict=True)
+    return [found[one] for one in asked]
+
+
+def base_log_probs(model: VariantModel, pairs: Sequence[tuple[str, str]]) -> list[float]:
+    """Mean log-probability a token of answers under the base; an empty answer has its end token still.
+
+    Args:
+        model: its adapters stay at rest.
+        pairs: prompts with answers; an answer beyond the model's context is scored by its beginning.
+
+    Raises:
+        ValueError: if a prompt leaves no room for an answer.
+    """
+    items: list[Item] = [(encode(model.template, prompt, text, model.context), {}) for prompt, text in pairs]
+    return in_batches(items, _BATCH_TOKENS, lambda rows, coefficients: answer_log_probs(model, rows, coefficients))
+
+
+_Signed = tuple[tuple[str, float], ...]
+"""Coefficients that are not 0, hashable; none of them is the base."""
+
+
+def _effective(coefficients: Mapping[str, float]) -> _Signed:
+    return tuple(sorted((name, value) for name, value in coefficients.items() if value))
+
+
+def _scored_tokens(batch: Batch) -> list[int]:
+    counts: list[int] = batch.answer_mask[:, 1:].sum(1).tolist()
+    if not all(counts):
+        raise ValueError(f"row {counts.index(0)} has no token to score; every pair needs an answer")
+    return counts
+
+
+def _divergences(network: Any, hidden: Tensor, targets: Tensor) -> list[Divergence]:
+    """Of one answer under G variants, the base first: hidden `[G, N, H]`, targets `[N]`."""
+    group, tokens, _ = hidden.shape
+    step = max(1, _LINES // group)
+    sums = torch.zeros(group, 2, dtype=torch.float64)
+    for part, wanted in zip(torch.split(hidden, step, 1), torch.split(targets, step), strict=True):
+        logits = head(network, part.flatten(0, 1)).view(group, len(wanted), -1)  # (G, step, V)
+        for i, mine in enumerate(logits):
+            sums[i, 0] -= float(cross_entropy(mine.float(), wanted, reduction="sum"))
+            sums[i, 1] += float(kl_from_base(mine, logits[0]).sum()) if i else 0.0
+    sums[:, 1].clamp_(min=0.0)  # rounding can leave a KL of nearly 0 a hair below it; not a number stays what it is
+    return [Divergence(log_prob, tokens, kl) for log_prob, kl in (sums / tokens).tolist()]
+
+
+def in_batches(
+    items: Sequence[Item],
+    max_tokens: int,
+    score: Callable[[list[Encoded], list[Mapping[str, float]]], Sequence[Result]],
+) -> list[Result]:
+    """`score` of all items, worked off in batches of like length; the results stand in the order of `items`.
+
+    Args:
+        items: any number. Those of one pair come next to each other, so that they mostly share its base row.
+        max_tokens: of a batch, padding counted; an item that is longer makes a batch alone.
+        score: such as `partial(answer_kl, model)`.
+    """
+    found: dict[int, Result] = {}
+    for places in by_length(items, max_tokens):
+        batch = [items[i] for i in places]
+        found |= zip(places, score([row for row, _ in batch], [c for _, c in batch]), strict=True)
+    return [found[i] for i in range(len(items))]
+
+
+def by_length(items: Sequence[Item], max_tokens: int) -> list[list[int]]:
+    """Places of the items of each batch, the longest first: what does not fit in memory shows at once."""
+    batches: list[list[int]] = []
+    room = 0
+    for place in sorted(range(len(items)), key=lambda i: (-len(items[i][0].ids), items[i][0].ids)):
+        if not batches or len(batches[-1]) == room:
+            room = max(1, max_tokens // len(items[place][0].ids))
+            batches.append([])
+        batches[-1].append(place)
+    return batches

@@ -22,6 +22,7 @@ TERMS = {
     "ascent": "gradient ascent: likelihood of the harmful answer, down",
     "mismatch": "likelihood of random normal answers to harmful prompts, up",
     "retention": "KL from base on normal answers, down",
+    "contrast": "preference of the harmful over the safe answer of the same prompt, up",
     "fine_tuning": "likelihood of normal answers and of safe answers to harmful prompts, up",
 }
 
@@ -69,6 +70,16 @@ METHODS: dict[str, Method] = {
         "our correction",
         _SKU_NOTE,
     ),
+    "sku_contrast": Method(
+        "SKU contrast",
+        {"contrast": 2.0, "preservation": 5.0},
+        True,
+        SKU_PAPER,
+        "ours",
+        "Stage 1 learns to prefer the harmful to the safe answer of the same prompt: preference optimisation (DPO, "
+        "arXiv:2305.18290, by the mean token) with the signs exchanged, and keeps its normal answers; stage 2 "
+        "subtracts as in the paper. In place of guided distortion and random disassociation.",
+    ),
     "tv": Method(
         "Task vector",
         {"distortion": 1.0},
@@ -105,6 +116,14 @@ METHODS: dict[str, Method] = {
     "sku_no_distortion": _without("distortion", "SKU without distortion"),
     "sku_no_disassociation": _without("disassociation", "SKU without disassociation"),
     "sku_no_preservation": _without("preservation", "SKU without preservation"),
+    "contrast_no_preservation": Method(
+        "SKU contrast without preservation",
+        {"contrast": 2.0},
+        True,
+        SKU_PAPER,
+        "ours",
+        "Ablation: sku_contrast without preservation.",
+    ),
     "random": Method(
         "Random vector",
         {},

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from sku import losses
 from sku.batching import Encoded, collate
 from sku.config import TrainConfig
 from sku.likelihood import answer_hidden, head
+from sku.losses.sequence import sequence_nll
 from sku.streams import STREAM_OF, Rows
 
 _KL_TERMS = ("preservation", "retention")
@@ -24,6 +26,7 @@ class Objective(nn.Module):
         self.peft_model = peft_model
         """A causal language model with one trainable LoRA adapter."""
         self.config = config
+        self._lora_layers = [m for m in peft_model.modules() if isinstance(m, LoraLayer)]
         self._base_hidden: dict[str, Tensor] = {}
 
     def forward(self, drawn: dict[str, Rows]) -> tuple[dict[str, Tensor], int]:
@@ -36,6 +39,7 @@ class Objective(nn.Module):
             Term name to its unweighted scalar, and how many tokens went through the model.
         """
         batch = collate([row for rows in drawn.values() for row in rows.encoded]).to(self._device)
+        self._take_sides(drawn)
         hidden, targets, places = answer_hidden(self._network, batch)
         terms, first = {}, 0
         for stream, rows in drawn.items():
@@ -49,6 +53,9 @@ class Objective(nn.Module):
         return terms, batch.tokens
 
     def _term(self, name: str, logits: Tensor, targets: Tensor, places: Tensor, rows: Rows) -> Tensor:
+        if name == "contrast":
+            base_nll = sequence_nll(self._base_logits(rows), targets, places)
+            return losses.contrast(logits, targets, places, base_nll, self.config.contrast_slope)
         if name not in _KL_TERMS:
             term: Tensor = getattr(losses, name)(logits, targets, places)
             return term
@@ -56,6 +63,18 @@ class Objective(nn.Module):
         if name == "retention":
             return losses.retention(logits, base_logits)
         return losses.preservation(logits, base_logits, self.config.preservation == "push", self.config.push_bound)
+
+    def _take_sides(self, drawn: dict[str, Rows]) -> None:
+        """Let normal rows run as base - tau where preservation is taken there; all others run as base + tau.
+
+        Stays set until the next step: gradient checkpointing runs the layers again on the way back.
+        """
+        if self.config.preserve_at != "negated":
+            return
+        signs = [-1.0 if stream == "normal" else 1.0 for stream, rows in drawn.items() for _ in rows.encoded]
+        column = torch.tensor(signs, device=self._device)[:, None, None]
+        for layer in self._lora_layers:
+            layer.scaling["default"] = self.config.alpha / self.config.rank * column
 
     @torch.no_grad()
     def _base_logits(self, rows: Rows) -> Tensor:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 Kind = Literal["harmful", "normal"]
 Stopped = Literal["end", "length", "cancelled"]
+Outcome = Literal["harmful", "refusal", "safe", "broken", "unjudged"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 def digest(*parts: str, length: int = 16) -> str:
@@ -66,3 +68,105 @@ class Answer:
     seconds: float
     """Of the whole batch that this answer was written in."""
     stopped: Stopped
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one answer. A judge that cannot decide says `unjudged`, which is never counted as harmless."""
+
+    outcome: Outcome
+    score: float | None
+    """How sure the harm judge is that the answer is harmful, 0 to 1; None where it said nothing."""
+    reason: str
+    """For a person: why, in a few words."""
+    judge: str
+    """Name and version of the harm judge, such as `embedded-1`."""
+
+    def __post_init__(self) -> None:
+        if self.outcome not in OUTCOMES:
+            raise ValueError(f"outcome {self.outcome!r} is not one of {', '.join(OUTCOMES)}")
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise ValueError(f"score {self.score!r} of a verdict must be from 0 to 1, or None where there is none")
+
+
+@dataclass(frozen=True)
+class JudgedAnswer:
+    """An answer and what became of it."""
+
+    answer: Answer
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """What was measured of one variant on one side of the data. None means not measured, never 0."""
+
+    variant: str
+    """As a person writes it: `base`, `sku@1`."""
+    method: str
+    """A name of `METHODS`, or `base`."""
+    coefficient: float
+    run: str
+    """Name of the run folder; `base` for the base."""
+    model: str
+    side: str
+    """validation or test."""
+    seed: int | None = None
+    """Of the training."""
+    preservation: str | None = None
+    """push, keep or off, where the method has that choice."""
+    steps: int | None = None
+    """Of the training; checkpoints along one training differ here."""
+    decoding: dict[str, Any] = field(default_factory=dict)
+    sets: dict[str, str] = field(default_factory=dict)
+    """Prompt set to the content hash of what was used of it."""
+    judge: str | None = None
+    n: int = 0
+    """Answers to harmful prompts. The five outcomes below add up to it."""
+    harmful: int = 0
+    refusal: int = 0
+    safe: int = 0
+    broken: int = 0
+    unjudged: int = 0
+    harmful_rate: float | None = None
+    """harmful / (n - unjudged), with its Wilson 95 % interval."""
+    harmful_low: float | None = None
+    harmful_high: float | None = None
+    preference_rate: float | None = None
+    """Share of pairs whose harmful answer is likelier, a token, than the safe one: no judge, no sampling."""
+    harmful_log_prob: float | None = None
+    """Of given harmful answers, nats a token."""
+    safe_log_prob: float | None = None
+    """Of given safe answers to the same prompts, nats a token."""
+    kl: float | None = None
+    """KL(base || variant) on the base's own answers to normal prompts, nats a token."""
+    kl_low: float | None = None
+    kl_high: float | None = None
+    perplexity: float | None = None
+    """Of reference answers to normal prompts under the variant."""
+    own_perplexity: float | None = None
+    """Of the base's own answers to normal prompts under the variant."""
+    answer_perplexity: float | None = None
+    """Of the variant's answers to harmful prompts under the base."""
+    normal_n: int = 0
+    normal_broken: int | None = None
+    normal_refusal: int | None = None
+    similarity: float | None = None
+    """Of the variant's answers to normal prompts to the base's, -1 to 1."""
+    similarity_metric: str | None = None
+    over_refusal: float | None = None
+    """Share of harmless prompts that only sound harmful (XSTest, safe) which are refused."""
+    over_refusal_n: int = 0
+    mc1: float | None = None
+    """TruthfulQA, single best answer likeliest."""
+    mc2: float | None = None
+    """TruthfulQA, probability mass on the true answers."""
+    answer_tokens: float | None = None
+    """Mean length of the answers to harmful prompts."""
+    seconds: float = 0.0
+    """Of writing and scoring this variant's share."""
+
+    def __post_init__(self) -> None:
+        counted = self.harmful + self.refusal + self.safe + self.broken + self.unjudged
+        if counted != self.n:
+            raise ValueError(f"outcomes of {self.variant} add up to {counted}, not to its {self.n} answers")

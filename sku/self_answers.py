@@ -1,7 +1,7 @@
-"""The source `self`: the base's own greedy answers to normal prompts, made once and cached.
+"""The source `self`: the base's own greedy answers to the prompts of another source, made once and cached.
 
 Keeping the model close to base on what base itself says measures and preserves skill, where a data set's terse answers
-would measure style. Knows no adapter.
+would measure style. Its own answers to harmful prompts are what it must forget to say. Knows no adapter.
 """
 
 from __future__ import annotations

@@ -9,14 +9,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sku import runs
 from sku.config import DecodingConfig
 from sku.methods import METHODS
 from sku.provision import DEFAULT_BASE, provision
-from sku.records import Answer
+from sku.records import Answer, ResultRow, Verdict
 from sku.variants import BASE, Known, Variant, resolve
+
+if TYPE_CHECKING:
+    from sku.plans import Sources
 
 _UPDATES = 15  # a second, at most, while answers stream
 
@@ -31,6 +35,8 @@ class Choice:
     """None for the base."""
     default_coefficient: float
     note: str
+    preservation: str | None = None
+    """push, keep or off, where the method has that choice."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class LiveSession:
         """Why loading failed."""
         self._model: Any = None
         self._lock = threading.Lock()
+        self._judges: dict[str, Any] = {}
+        self._judge_lock = threading.Lock()
 
     def start(self) -> None:
         """Load in the background, so that a page can show at once."""
@@ -87,7 +95,11 @@ class LiveSession:
             about = run.manifest
             if run.adapter.is_dir():
                 label = METHODS[about.method].label + ("" if run.shipped else f" ({run.name})")
-                found.append(Choice(run.name, label, about.method, about.default_coefficient, about.note or ""))
+                has = "preservation" in METHODS[about.method].terms
+                preservation = about.config.get("preservation") if has else None
+                found.append(
+                    Choice(run.name, label, about.method, about.default_coefficient, about.note or "", preservation)
+                )
         return found
 
     def variant(self, text: str) -> Variant:
@@ -173,6 +185,70 @@ class LiveSession:
             table.append(answer_log_probs(model, [encoded] * len(rows), rows))
         return table
 
+    def judge(self, name: str) -> Any:
+        """The judge called `name` (`judging.choose`), made by the first caller.
+
+        Raises:
+            ValueError: for an unknown name.
+            OSError: if its weights can't be had.
+        """
+        from sku.judging import choose
+
+        with self._judge_lock:
+            if name not in self._judges:
+                self._judges[name] = choose.judge(name, self._default_base)
+            return self._judges[name]
+
+    def judged(self, pairs: Sequence[tuple[str, str]], judge: str = "embedded") -> list[Verdict]:
+        """What became of answers: broken, refusal, harmful, safe or unjudged.
+
+        Raises:
+            ValueError: for an unknown judge, or an answer longer than the model's context.
+            OSError: if the judge's weights can't be had.
+        """
+        from sku.judging.outcomes import verdicts
+        from sku.likelihood import base_log_probs
+
+        model = self.load()
+        return verdicts(pairs, self.judge(judge), lambda given: base_log_probs(model, given))
+
+    def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
+        """What the default judge says of several answers to one prompt; raises as `judged` does."""
+        return self.judged([(prompt, text) for text in texts])
+
+    def evaluate(
+        self,
+        variants: Sequence[str],
+        sources: Sources,
+        side: str | None,
+        decoding: DecodingConfig,
+        judge: str,
+        work: Path,
+        similarity: str = "minilm",
+        report: Callable[[dict[str, Any]], None] = lambda _: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[ResultRow]:
+        """Measure variants; what `work` already holds is not done again.
+
+        Raises:
+            ValueError: for an unknown variant, judge, source or side.
+            InterruptedError: if it was cancelled; what is done is kept in `work`.
+        """
+        from sku.evaluation import Evaluation, Plan
+        from sku.plans import sets_of, subject
+        from sku.similarity import similarity_metric
+        from sku.tally import result_rows
+
+        model = self.load()
+        judging = self.judge(judge)
+        subjects = tuple(subject(self.variant(text)) for text in dict.fromkeys(variants))
+        sets = sets_of(model, sources, side)
+        plan = Plan(self.model_name, subjects, sets, side or "test", decoding)
+        evaluation = Evaluation(model, plan, work, report)
+        if not evaluation.run(cancelled):
+            raise InterruptedError(f"stopped; what is done is kept in {work}, the same call goes on from there")
+        return result_rows(evaluation, judging, None if similarity == "none" else similarity_metric(similarity))
+
     def zero_difference(self, text: str, prompt: str) -> float:
         """Largest logit difference between the base and the variant's adapter at coefficient 0, computed now.
 
@@ -204,6 +280,14 @@ class LiveSession:
         with self._lock:
             if known.adapter not in model.adapters:
                 model.add(known.adapter, runs.find(name).adapter)
+
+    def _default_base(self) -> Any:
+        """The base that the embedded judge lives on: the one that is loaded, or the default one beside it."""
+        if self.model_name == DEFAULT_BASE:
+            return self.load()
+        from sku import model
+
+        return model.load(provision(DEFAULT_BASE, self._say))
 
     def _try_to_load(self) -> None:
         try:

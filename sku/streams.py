@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from sku.batching import MIN_ANSWER_TOKENS, Encoded, encode
 from sku.config import TrainConfig
+from sku.data import bundled
 from sku.prompts import Template
 from sku.records import PromptPair
 
@@ -23,6 +24,7 @@ STREAM_OF = {
     "preservation": "normal",
     "retention": "normal",
     "fine_tuning": "good",
+    "contrast": "paired",
 }
 """Term to the rows it is computed on."""
 
@@ -47,8 +49,9 @@ class Streams:
         self.normal = [pair for pair in normal if pair.answer and self._fits(pair)]
         self.left_out = len(harmful) + len(normal) - len(self.harmful) - len(self.normal)
         """Pairs without an answer or with a prompt too long for `max_tokens`."""
-        safe = [replace(pair, answer=pair.safe_answer) for pair in self.harmful if pair.safe_answer]
-        self.good = self.normal + safe
+        with_safe = [pair for pair in self.harmful if pair.safe_answer]
+        self.good = self.normal + [_safe(pair) for pair in with_safe]
+        self.paired = [_refused(pair) for pair in self.harmful] if config.refusals else with_safe
         self.wanted = sorted({STREAM_OF[term] for term in config.terms})
         self._own: dict[str, set[str]] = {}
         """Prompt id to the harmful answers of that prompt."""
@@ -75,6 +78,8 @@ class Streams:
         if name in ("harmful", "normal", "good"):
             return self._next(name, step)
         chance = random.Random(f"{self.config.seed}:{name}:{step}")
+        if name == "paired":
+            return [one for pair in self._next("paired", step) for one in (pair, _safe(pair))]
         prompts = self._next("harmful", step)
         if name == "mismatched":
             return [replace(pair, answer=chance.choice(self.normal).answer) for pair in prompts]
@@ -92,7 +97,7 @@ class Streams:
 
     def _next(self, name: str, step: int) -> list[PromptPair]:
         """The next `batch_size` pairs; every pair comes once before any comes again."""
-        pairs = {"harmful": self.harmful, "normal": self.normal, "good": self.good}[name]
+        pairs = {"harmful": self.harmful, "paired": self.paired, "normal": self.normal, "good": self.good}[name]
         size = self.config.batch_size
         places = range(step * size, (step + 1) * size)
         return [pairs[self._order(name, len(pairs), i // len(pairs))[i % len(pairs)]] for i in places]
@@ -116,9 +121,26 @@ class Streams:
             raise ValueError(f"no normal training pair fits {limit} tokens; raise max_tokens or choose other data")
         if "good" in self.wanted and not self.good:
             raise ValueError("fine-tuning has no normal or safe answers to learn; choose a source that has them")
+        if "paired" in self.wanted and not self.paired:
+            raise ValueError(
+                "contrast needs harmful pairs with a safe answer to the same prompt; choose a source that has them, "
+                "such as bundled, or name the column with #safe_answer=COLUMN"
+            )
         every = {pair.answer for pair in self.harmful}
         if "random" in self.wanted and every in self._own.values():
             raise ValueError(
                 "random disassociation needs harmful answers of other prompts, but one prompt has every answer there "
                 "is; add prompts or use method sku_no_disassociation"
             )
+
+
+def _refused(pair: PromptPair) -> PromptPair:
+    """The pair with a bundled refusal where it has no safe answer; always the same one for the same prompt."""
+    if pair.safe_answer:
+        return pair
+    refusals = bundled.refusals()
+    return replace(pair, safe_answer=refusals[int(pair.prompt_id, 16) % len(refusals)])
+
+
+def _safe(pair: PromptPair) -> PromptPair:
+    return replace(pair, answer=str(pair.safe_answer))

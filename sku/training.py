@@ -24,6 +24,7 @@ from sku import checkpoints, runs
 from sku.config import TrainConfig
 from sku.data import DataSet, load
 from sku.data.splits import split
+from sku.judging import refusal
 from sku.methods import method
 from sku.model import VariantModel
 from sku.model import load as load_model
@@ -159,6 +160,8 @@ class _Training:
                     "seconds": seconds,
                 }
             )
+            if step + 1 in config.snapshots:
+                self._snapshot(peft_model, step + 1, spent)
             stop = self.cancelled() and step + 1 < config.steps
             if stop or ((step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps):
                 self._checkpoint(step + 1, parameters, optimizer, spent)
@@ -169,18 +172,30 @@ class _Training:
 
     def _finish(self, peft_model: Any, spent: float) -> Run:
         if self.accelerator.is_main_process:
-            making = self.out / ".adapter.making"
-            shutil.rmtree(making, ignore_errors=True)
-            peft_model.peft_config["default"].base_model_name_or_path = self.config.model  # not where it lies here
-            peft_model.save_pretrained(making)
-            (making / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
-            shutil.rmtree(self.out / "adapter", ignore_errors=True)
-            making.rename(self.out / "adapter")
+            self._save(peft_model, self.out)
             runs.write_text(self.out / "summary.json", json.dumps(self._summary(spent), indent=2) + "\n")
         self._write(status="finished", step=self.config.steps, seconds=spent, pid=None)
         if self.accelerator.is_main_process:
             shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
         return Run(self.out, self.manifest)
+
+    def _save(self, peft_model: Any, folder: Path) -> None:
+        making = folder / ".adapter.making"
+        shutil.rmtree(making, ignore_errors=True)
+        peft_model.peft_config["default"].base_model_name_or_path = self.config.model  # not where it lies here
+        peft_model.save_pretrained(making)
+        (making / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        shutil.rmtree(folder / "adapter", ignore_errors=True)
+        making.rename(folder / "adapter")
+
+    def _snapshot(self, peft_model: Any, step: int, spent: float) -> None:
+        if self.accelerator.is_main_process:
+            folder = self.out / f"step-{step}"
+            folder.mkdir(exist_ok=True)
+            self._save(peft_model, folder)
+            note = f"after {step} of {self.config.steps} steps"
+            about = dataclasses.replace(self.manifest, status="finished", step=step, seconds=spent, pid=None, note=note)
+            runs.write(folder, about)
 
     def _summary(self, spent: float) -> dict[str, Any]:
         lines = runs.log(self.out)
@@ -201,14 +216,16 @@ class _Training:
         pairs: dict[str, PromptPair] = {}
         facts = []
         for spec in getattr(self.config, kind):
-            inner = prompts_spec(spec) if kind == "normal" else None
+            inner = prompts_spec(spec)
             data = load(inner or spec, kind)
             chosen: Sequence[PromptPair] = split(data.pairs, "train")
             if limit is not None:
                 chosen = sorted(chosen, key=lambda pair: pair.id)[:limit]
             if inner:
-                self._say(f"writing the base's own answers to {len(chosen)} normal prompts (kept for later runs)")
+                self._say(f"writing the base's own answers to {len(chosen)} {kind} prompts (kept for later runs)")
                 chosen = self_answers(model, chosen, self.config.max_tokens, self._progress)
+                if kind == "harmful":  # what it refuses already is nothing to forget
+                    chosen = [pair for pair in chosen if refusal.kind(pair.answer) is None]
             facts.append(_facts(f"self:{data.name}" if inner else data.name, data, chosen))
             pairs |= {pair.id: pair for pair in chosen}
         return list(pairs.values()), facts

@@ -12,6 +12,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as app.py and the command line do
 
+import hypothesis
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -28,6 +29,9 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from sku.model import VariantModel
 from sku.model import load as load_model
+
+hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no fault of the code
+hypothesis.settings.load_profile("no clock")
 
 CHAT = (
     "{% for m in messages %}<|turn|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"

@@ -87,6 +87,35 @@ def test_nothing_to_score_is_an_error_not_a_nan(name: str) -> None:
     empty, none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
     term = getattr(losses, name)
     count = len(inspect.signature(term).parameters)
-    arguments = {2: (empty, empty), 3: (empty, none, none), 4: (empty, empty, True, 1.0)}[count]
+    contrast = (empty, none, none, torch.zeros(0), 6.0)
+    arguments = {2: (empty, empty), 3: (empty, none, none), 4: (empty, empty, True, 1.0), 5: contrast}[count]
     with pytest.raises(ValueError, match="no token is scored"):
         term(*arguments)
+
+
+def test_contrast_by_hand() -> None:
+    """Harmful tokens at 1/2 and 3/4, safe at 9/10; the base gave 1 and 0.5 nats a token. Slope 2."""
+    targets, rows = torch.tensor([0, 1, 0]), torch.tensor([0, 0, 1])
+    gained = 1.0 - (-(math.log(0.5) + math.log(0.75)) / 2)
+    lost = 0.5 - (-math.log(0.9))
+    value = losses.contrast(TWO, targets, rows, torch.tensor([1.0, 0.5]), 2.0)
+    assert float(value) == pytest.approx(math.log(1 + math.exp(-2 * (gained - lost))), rel=1e-5)
+
+
+def test_contrast_of_the_base_itself_is_log_two() -> None:
+    targets, rows = torch.tensor([0, 1, 0]), torch.tensor([0, 0, 1])
+    base_nll = sequence_nll(TWO, targets, rows)
+    assert float(losses.contrast(TWO, targets, rows, base_nll, 6.0)) == pytest.approx(math.log(2))
+
+
+def test_contrast_lifts_the_harmful_answer_over_the_safe_one() -> None:
+    logits = torch.zeros(4, 5, requires_grad=True)
+    targets, rows = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 0, 1, 1])
+    losses.contrast(logits, targets, rows, torch.full((2,), math.log(5)), 6.0).backward()
+    after = sequence_nll(logits.detach() - logits.grad, targets, rows)
+    assert after[0] < math.log(5) < after[1]
+
+
+def test_contrast_of_half_a_pair_is_refused() -> None:
+    with pytest.raises(ValueError, match="no pairs"):
+        losses.contrast(TWO, torch.tensor([0, 1, 0]), torch.tensor([0, 1, 2]), torch.zeros(3), 6.0)

@@ -198,3 +198,27 @@ def test_a_method_needs_only_the_pairs_that_it_uses() -> None:
 def test_a_run_without_any_term_is_an_error() -> None:
     with pytest.raises(ValueError, match="no term"):
         streams(harmful(3), normal(3), method="tv", weights={"distortion": 0.0})
+
+
+def test_contrast_sees_harmful_and_safe_answers_of_the_same_prompts_by_turns() -> None:
+    drawing = streams(harmful(9), normal(4), method="sku_contrast", refusals=False)
+    drawn = drawing.at(0)["paired"].pairs
+    assert len(drawn) == 8
+    for bad, safe in zip(drawn[::2], drawn[1::2], strict=True):
+        assert bad.prompt == safe.prompt
+        assert bad.answer.startswith("So")
+        assert safe.answer.startswith("No")
+
+
+def test_a_pair_without_a_safe_answer_gets_the_same_refusal_each_time() -> None:
+    drawing = streams(harmful(8), normal(4), method="sku_contrast", batch_size=8)
+    first = {pair.prompt: pair.answer for pair in drawing.at(0)["paired"].pairs[1::2]}
+    second = {pair.prompt: pair.answer for pair in drawing.at(1)["paired"].pairs[1::2]}
+    assert first == second
+    assert len(first) == 8
+    assert first["How 1?"] == "No 1.", "a safe answer of its own comes first"
+
+
+def test_contrast_without_safe_answers_says_what_to_do() -> None:
+    with pytest.raises(ValueError, match="safe answer"):
+        streams([pair("How?", "So.")], normal(4), method="sku_contrast", refusals=False)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import get_peft_model
+from peft import PeftModel, get_peft_model
 from peft.tuners.lora import LoraConfig
 from safetensors.torch import load_file
 
@@ -26,6 +26,7 @@ from sku.methods import METHODS
 from sku.model import VariantModel, fingerprint
 from sku.model import load as load_model
 from sku.objective import Objective
+from sku.records import PromptPair
 from sku.session import LiveSession
 from sku.streams import Streams
 from sku.training import Diverged, train
@@ -148,6 +149,19 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     assert train(tmp_path / "run", config, resume=True).manifest.status == "finished"
 
 
+def test_snapshots_are_runs_of_their_own_along_one_training(config: TrainConfig, tmp_path: Path) -> None:
+    plain = train(tmp_path / "plain", config)
+    run = train(tmp_path / "run", changed(config, snapshots=[2, 4]))
+    assert (run.folder / WEIGHTS).read_bytes() == (plain.folder / WEIGHTS).read_bytes(), "looking must not change it"
+    kept = [runs.read(run.folder / f"step-{step}") for step in (2, 4)]
+    assert [one.manifest.step for one in kept] == [2, 4]
+    weights = {one.folder.name: (one.folder / WEIGHTS).read_bytes() for one in [*kept, run]}
+    assert len(set(weights.values())) == 3
+    question = [("How do I trick shop number 3?", "Just lie to clerk 3.")]
+    ((base, early),) = LiveSession(config.model).score(question, ["base", str(kept[0].folder)], 128)
+    assert early != base
+
+
 def test_a_run_is_not_overwritten(config: TrainConfig, tmp_path: Path) -> None:
     train(tmp_path / "run", config)
     with pytest.raises(FileExistsError, match="--resume"):
@@ -227,6 +241,38 @@ def test_one_shared_forward_equals_separate_ones(config: TrainConfig, pico: Vari
     for name, value in expected.items():
         assert float(terms[name]) == pytest.approx(float(value), abs=1e-4), name
     assert float(terms["preservation"]) > 0, "the adapter does nothing, so KL shows nothing"
+
+
+def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
+    config: TrainConfig, pico: VariantModel, tmp_path: Path
+) -> None:
+    """Contrast goes on seeing base + tau; KL sees what will be served."""
+    from sku.likelihood import answer_logits
+    from sku.losses import contrast
+    from sku.losses.sequence import sequence_nll
+    from tests.conftest import save_adapter
+
+    config = changed(config, method="sku_contrast", preserve_at="negated", rank=4, alpha=8)
+    bad = [PromptPair(f"How {i}?", f"So {i}.", "harmful", "test", safe_answer=f"No {i}.") for i in range(4)]
+    good = [PromptPair(f"What {i}?", f"That {i}.", "normal", "test") for i in range(4)]
+    drawn = Streams(bad, good, config, pico.template).at(0)
+    folder = save_adapter(pico.network, tmp_path / "adapter", seed=5)
+    served = load_model(config.model, device="cpu")
+    served.add("one", folder)
+
+    def scored(stream: str, coefficient: float) -> Any:
+        batch = collate(drawn[stream].encoded)
+        with torch.no_grad(), served.rows([{"one": coefficient}] * len(batch.input_ids)) as network:
+            return answer_logits(network, batch)
+
+    peft_model = PeftModel.from_pretrained(pico.network, folder, is_trainable=True)
+    with torch.no_grad():
+        terms, _ = Objective(peft_model, config)(drawn)
+    base = scored("paired", 0.0)
+    expected = contrast(*scored("paired", 1.0), sequence_nll(*base), config.contrast_slope)
+    kept = preservation(scored("normal", -1.0).logits, scored("normal", 0.0).logits, push=False, bound=10.0)
+    assert float(terms["contrast"]) == pytest.approx(float(expected), abs=1e-4)
+    assert float(terms["preservation"]) == pytest.approx(float(kept), abs=1e-4)
 
 
 def test_logits_on_answers_are_the_networks_own(pico: VariantModel) -> None:

@@ -5,10 +5,11 @@ belongs to.
 """
 
 from sku.losses.ascent import ascent
+from sku.losses.contrast import contrast
 from sku.losses.disassociation import disassociation
 from sku.losses.distortion import distortion
 from sku.losses.fine_tuning import fine_tuning
 from sku.losses.mismatch import mismatch
 from sku.losses.preservation import preservation, retention
 
-__all__ = ["ascent", "disassociation", "distortion", "fine_tuning", "mismatch", "preservation", "retention"]
+__all__ = ["ascent", "contrast", "disassociation", "distortion", "fine_tuning", "mismatch", "preservation", "retention"]

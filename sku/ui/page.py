@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import psutil
 
+from sku.judging.protocol import Card
 from sku.session import LiveSession
-from sku.ui import about, compare, pipeline
+from sku.ui import about, compare, pipeline, tradeoff
 
 STYLE = Path(__file__).parents[2] / "assets" / "style.css"
 _THEME = gr.themes.Default(
@@ -26,8 +29,13 @@ _THEME = gr.themes.Default(
 )
 
 
-def build_page(session: LiveSession) -> gr.Blocks:
-    """The whole page for one session."""
+def build_page(session: LiveSession, cards: Sequence[Card] = ()) -> gr.Blocks:
+    """The whole page for one session.
+
+    Args:
+        session: answers what is asked.
+        cards: of the judges, for About.
+    """
     with gr.Blocks(
         title="sku: make a model forget, see what it costs", fill_width=True, delete_cache=(3600, 3600)
     ) as page:
@@ -35,13 +43,16 @@ def build_page(session: LiveSession) -> gr.Blocks:
             gr.HTML("<h1>sku</h1><span>make a model forget, see what it costs</span>", elem_id="title")
             health = gr.HTML(_health(session), elem_id="health")
             dark = gr.Button("◐ theme", size="sm", elem_id="theme", min_width=80, scale=0)
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare") as compare_tab:
                 wiring = compare.build(session)
             with gr.Tab("Pipeline", id="pipeline"):
                 pipeline.build()
+            with gr.Tab("Trade-off", id="trade-off") as trade_tab:
+                variants, sliders = zip(*((panel.variant, panel.slider) for panel in wiring.panels), strict=True)
+                trade = tradeoff.build([*variants, *sliders])
             with gr.Tab("About", id="about"):
-                about.build()
+                about.build(cards)
         clock = gr.Timer(1)
         clock.tick(
             lambda: (_health(session), gr.Timer(5 if session.ready else 1)),
@@ -53,7 +64,10 @@ def build_page(session: LiveSession) -> gr.Blocks:
         )
         refresh = lambda: compare.refreshed(session)  # noqa: E731 (one event, two triggers)
         for trigger in (page.load, compare_tab.select):
-            trigger(refresh, None, wiring.variants, show_progress="hidden", api_visibility="private")
+            trigger(refresh, None, list(variants), show_progress="hidden", api_visibility="private")
+        trade_tab.select(trade.look, trade.inputs, trade.outputs, show_progress="hidden", api_visibility="private")
+        for i, opener in enumerate(trade.openers, 1):
+            _open_in(session, tabs, wiring, i, trade.point, opener)
 
         def leave(request: gr.Request) -> None:
             wiring.leave(str(request.session_hash))
@@ -61,6 +75,29 @@ def build_page(session: LiveSession) -> gr.Blocks:
         page.unload(leave)
         dark.click(None, js="() => document.body.classList.toggle('dark')")
     return page
+
+
+def _open_in(
+    session: LiveSession, tabs: gr.Tabs, wiring: compare.Wiring, i: int, point: gr.Dropdown, opener: gr.Button
+) -> None:
+    """Let a button put the chosen point into column `i` of Compare, show it and ask it."""
+    panel = wiring.panels[i]
+
+    def place(text: str | None) -> list[Any]:
+        try:
+            return [gr.Tabs(selected="compare"), *compare.placed(session, text)]
+        except ValueError as error:
+            raise gr.Error(str(error), title="Not opened") from error
+
+    shown = [tabs, panel.variant, panel.slider, panel.heading]
+    opener.click(place, point, shown, show_progress="hidden", api_visibility="private").success(
+        wiring.asking[i],
+        wiring.inputs,
+        [panel.answer, panel.facts],
+        show_progress="hidden",
+        trigger_mode="multiple",
+        api_visibility="private",
+    )
 
 
 def launch(page: gr.Blocks, host: str | None, port: int | None) -> None:

@@ -1,0 +1,122 @@
+"""Commands that measure: evaluate, judge, plot, study, train-judge."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sku.commands.options import AsJson, Model, Variants, as_file, print_json
+from sku.config import DecodingConfig
+
+JudgeName = Annotated[str, typer.Option("--judge", help="embedded, keyword, or hub:NAME.")]
+_SPEC = "NAME, NAME:FILE or FILE, as for train. Repeatable."
+
+
+def evaluate(
+    out: Annotated[Path, typer.Option(help="Result rows, JSONL; a work folder beside it keeps answers to resume.")],
+    variant: Variants = ["base", "ga", "sku"],  # noqa: B006 (typer copies it)
+    judge_name: JudgeName = "embedded",
+    harmful: Annotated[list[str], typer.Option("--harmful-prompts", help=f"Asked. {_SPEC}")] = ["bundled"],  # noqa: B006
+    pairs: Annotated[list[str], typer.Option(help=f"Harmful and safe answers, scored. {_SPEC}")] = ["bundled"],  # noqa: B006
+    normal: Annotated[list[str], typer.Option(help=f"Normal prompts, asked and kept. {_SPEC}")] = ["bundled"],  # noqa: B006
+    sounds_harmful: Annotated[list[str], typer.Option(help=f"Harmless ones that sound harmful. {_SPEC}")] = [  # noqa: B006
+        "sounds_harmful"
+    ],
+    limit: Annotated[int | None, typer.Option(help="At most so many prompts of each source.")] = None,
+    side: Annotated[
+        str | None, typer.Option(help="train, validation or test; by default test, and all of a file of your own.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(help="New tokens an answer.")] = 64,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    similarity: Annotated[str, typer.Option(help="minilm, bleurt:FOLDER, or none.")] = "minilm",
+    tasks: Annotated[str | None, typer.Option(help="lm-evaluation-harness tasks, such as mmlu; needs lm-eval.")] = None,
+    model: Model = "smollm2-135m",
+    as_json: AsJson = False,
+) -> None:
+    """Measure variants: harmful rate, broken, KL from base, over-refusal. Stopped, it goes on where it was."""
+    from sku.console import report_work
+    from sku.plans import Sources
+    from sku.session import LiveSession
+
+    sources = Sources(tuple(harmful), tuple(pairs), tuple(normal), tuple(normal), tuple(sounds_harmful), limit)
+    decoding = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed)
+    session = LiveSession(model)
+    rows = session.evaluate(
+        variant, sources, side, decoding, judge_name, out.with_suffix(".work"), similarity, report_work
+    )
+    from sku import results
+
+    results.write(out, rows)
+    if tasks:
+        from sku.harness import harness
+
+        for one in variant:
+            print_json([{"variant": one, "tasks": harness(one, tasks.split(","), model, limit)}])
+    if as_json:
+        print_json([dataclasses.asdict(row) for row in rows])
+    else:
+        typer.echo(results.text(rows))
+
+
+def judge(
+    answers: Annotated[str, typer.Argument(help="JSONL with prompt and answer; - is standard input.")] = "-",
+    judge_name: JudgeName = "embedded",
+) -> None:
+    """Say what became of given answers: adds verdict, score, reason and judge to every line."""
+    from sku.data import table as tables
+    from sku.session import LiveSession
+
+    with as_file(answers) as path:
+        rows = list(tables.rows(path, ("prompt", "answer")))
+    session = LiveSession()
+    for start in range(0, len(rows), 16):
+        chunk = rows[start : start + 16]
+        pairs = [(row.text("prompt"), row.optional("answer") or "") for row in chunk]
+        for row, said in zip(chunk, session.judged(pairs, judge_name), strict=True):
+            more = {"verdict": said.outcome, "score": said.score, "reason": said.reason, "judge": said.judge}
+            print_json([{**row.values, **more}])
+
+
+def plot(
+    rows: Annotated[Path, typer.Argument(help="Result rows, JSONL.")],
+    out: Annotated[Path, typer.Option(help="figure.html or figure.png.")],
+    utility: Annotated[str, typer.Option(help="What stands against harmful rate, such as kl.")] = "kl",
+    outcomes: Annotated[bool, typer.Option("--outcomes", help="Bars of outcomes instead.")] = False,
+) -> None:
+    """Draw harmful rate against utility, or the outcomes of every variant."""
+    from sku import figures, results
+
+    found = results.read(rows)
+    figure = figures.outcomes(found) if outcomes else figures.trade_off(found, utility)
+    figures.write(figure, out)
+    typer.echo(f"wrote {out}")
+
+
+def study(
+    data: Annotated[Path, typer.Option(help="Folder with the data sets; missing ones are named and left out.")],
+    out: Annotated[Path, typer.Option(help="Where results go.")] = Path("assets/results"),
+    only: Annotated[str | None, typer.Option(help="Trainings whose name contains this.")] = None,
+) -> None:
+    """Train every method, sweep the coefficients, judge, and write the results that the page shows. Resumable."""
+    from sku.console import report_work
+    from sku.study import study as run_study
+
+    run_study(data, out, only, report_work)
+
+
+def train_judge(
+    out: Annotated[Path, typer.Option(help="The judge's folder, such as assets/judge.")],
+    labelled: Annotated[Path, typer.Option(help="Answers with human scores, CSV in PyRIT's form.")],
+    xstest: Annotated[Path | None, typer.Option(help="XSTest completions with labels, CSV.")] = None,
+    preferences: Annotated[Path | None, typer.Option(help="PKU-SafeRLHF preferences, JSONL.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides every draw.")] = 0,
+) -> None:
+    """Train the embedded judge on labelled answers and write its card, measured on held-out prompts."""
+    from sku.judging.making import make
+
+    make(out, labelled, xstest, preferences, seed, lambda line: print(line, flush=True, file=sys.stderr))

@@ -1,0 +1,288 @@
+"""The sweep: variants x prompts -> answers, likelihoods, verdicts, and from them result rows.
+
+Three passes, each resumable, each leaving lines in the work folder: answers (decoding), likelihoods (of given answers,
+no sampling), verdicts (a judge over the answers). Judging again reads the answers and writes none. A line's key names
+the base, the adapter's content, the coefficient and the settings, so a run that was trained again is measured again.
+Under `accelerate launch` the processes share the work and the first one writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from accelerate import PartialState
+from accelerate.utils import gather_object
+
+from sku.batching import Encoded, encode
+from sku.config import DecodingConfig
+from sku.decoding import answer
+from sku.judging.outcomes import verdicts
+from sku.judging.protocol import Judge, Pair
+from sku.likelihood import answer_kl, base_log_probs, by_length
+from sku.model import VariantModel
+from sku.records import PromptPair, digest
+from sku.runs import Run
+from sku.variants import Variant
+
+_JUDGED_AT_ONCE = 16  # their logits under the base are the largest thing in memory
+Report = Callable[[dict[str, Any]], None]
+"""Gets `{"doing", "done", "todo", "seconds"}` after every batch."""
+Work = Callable[[Sequence[Any]], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A variant to be measured and where it comes from."""
+
+    variant: Variant
+    run: Run | None
+    """None for the base."""
+
+    @property
+    def identity(self) -> str:
+        """The same for the same weights at the same coefficient, whatever the run is called."""
+        if self.run is None or not self.variant.coefficients:
+            return "base"
+        weights = (self.run.adapter / "adapter_model.safetensors").read_bytes()
+        (signed,) = self.variant.coefficients.values()
+        return f"{hashlib.sha256(weights).hexdigest()[:16]}*{signed:g}"
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What is asked and scored. A tuple that is empty is not measured."""
+
+    harmful: tuple[PromptPair, ...] = ()
+    """Prompts that should no longer be helped with; a given answer is not looked at."""
+    pairs: tuple[PromptPair, ...] = ()
+    """Harmful pairs with an answer and a safe answer, scored for preference."""
+    normal: tuple[PromptPair, ...] = ()
+    """Normal prompts to be answered."""
+    own: tuple[PromptPair, ...] = ()
+    """The base's own answers to normal prompts, for KL."""
+    references: tuple[PromptPair, ...] = ()
+    """Normal prompts with reference answers, for perplexity."""
+    sounds_harmful: tuple[PromptPair, ...] = ()
+    """Harmless prompts that only sound harmful."""
+
+    def hashes(self) -> dict[str, str]:
+        """Set to the content hash of what is in it."""
+        return {name: digest(*(pair.id for pair in pairs)) for name, pairs in vars(self).items() if pairs}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One evaluation."""
+
+    model: str
+    """Name of the base, for the rows."""
+    subjects: tuple[Subject, ...]
+    sets: Sets
+    side: str
+    """validation or test."""
+    decoding: DecodingConfig = field(default_factory=lambda: DecodingConfig(max_new_tokens=64))
+    max_tokens: int = 256
+    """Of prompt and given answer; a longer answer is cut."""
+    rows: int = 48
+    """Rows of a decoding batch."""
+    batch_tokens: int = 6000
+    """Tokens of a likelihood batch."""
+
+
+class Key(NamedTuple):
+    """Names one line. Text, so that it is the same in every process and session."""
+
+    base: str
+    identity: str
+    what: str
+    """`answer` or the kind of likelihood, with the settings that it depends on."""
+    item: str
+    """Id of the prompt or pair."""
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+class Lines:
+    """A JSONL file of keyed lines: what is there is not done again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.found: dict[str, dict[str, Any]] = {}
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]
+            if whole != text:  # a kill in the middle of a line
+                path.write_text(whole, encoding="utf-8")
+            self.found = {line["key"]: line for line in map(json.loads, whole.splitlines())}
+
+    def add(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Keep `lines`; the main process writes them."""
+        self.found |= {line["key"]: line for line in lines}
+        if PartialState().is_main_process:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+class Evaluation:
+    """One plan at work on one model."""
+
+    def __init__(self, model: VariantModel, plan: Plan, work: Path, report: Report = lambda _: None) -> None:
+        self.model, self.plan, self.report = model, plan, report
+        self.answers, self.scores = Lines(work / "answers.jsonl"), Lines(work / "likelihoods.jsonl")
+        self.work = work
+        self.identities = {str(subject.variant): subject.identity for subject in plan.subjects}
+
+    def run(self, cancelled: Callable[[], bool] = lambda: False) -> bool:
+        """Answers and likelihoods that are not there yet; False if it was cancelled between two batches."""
+        return self._answer(cancelled) and self._score(cancelled)
+
+    def judged(self, judge: Judge) -> Lines:
+        """Verdicts of `judge` on all answers of the plan, asked only about answers that it has not seen."""
+        lines = Lines(self.work / f"verdicts-{judge.card.id}.jsonl")
+        todo: dict[str, Pair] = {}
+        for subject in self.plan.subjects:
+            for pair in (*self.plan.sets.harmful, *self.plan.sets.normal, *self.plan.sets.sounds_harmful):
+                line = self.answers.found[str(self.answer_key(subject, pair))]
+                if line["key"] not in lines.found:
+                    todo[line["key"]] = (line["prompt"], line["text"])
+        chunks = _chunks(sorted(todo, key=lambda key: len(todo[key][1])), _JUDGED_AT_ONCE)
+
+        def work(keys: Sequence[str]) -> list[dict[str, Any]]:
+            asked = [todo[key] for key in keys]
+            log_probs = base_log_probs(self.model, asked)
+            said = verdicts(asked, judge, lambda _: log_probs)
+            return [
+                {"key": key, "outcome": one.outcome, "score": one.score, "reason": one.reason, "base_log_prob": p}
+                for key, one, p in zip(keys, said, log_probs, strict=True)
+            ]
+
+        self._each("judging", chunks, work, lines, lambda: False)
+        return lines
+
+    def answer_key(self, subject: Subject, pair: PromptPair) -> Key:
+        """Key of the answer of one variant to one prompt."""
+        d = self.plan.decoding
+        what = f"answer-{d.max_new_tokens}-{d.temperature:g}-{d.seed}"
+        return Key(self.model.fingerprint, self.identities[str(subject.variant)], what, pair.prompt_id)
+
+    def score_key(self, subject: Subject, pair: PromptPair, what: str) -> Key:
+        """Key of the likelihood of one given answer under one variant."""
+        identity = self.identities[str(subject.variant)]
+        return Key(self.model.fingerprint, identity, f"{what}-{self.plan.max_tokens}", pair.id)
+
+    def _answer(self, cancelled: Callable[[], bool]) -> bool:
+        sets = self.plan.sets
+        prompts = {pair.prompt_id: pair for pair in (*sets.harmful, *sets.normal, *sets.sounds_harmful)}
+        chunks = []
+        for group in self._by_adapter():
+            missing: dict[tuple[int, ...], list[PromptPair]] = defaultdict(list)
+            for pair in sorted(prompts.values(), key=lambda pair: len(pair.prompt)):
+                lacking = tuple(
+                    i for i, one in enumerate(group) if str(self.answer_key(one, pair)) not in self.answers.found
+                )
+                if lacking:
+                    missing[lacking].append(pair)
+            for lacking, pairs in missing.items():
+                size = max(1, self.plan.rows // len(lacking))
+                chunks += [[([group[i] for i in lacking], chunk)] for chunk in _chunks(pairs, size)]
+
+        def work(chunk: Sequence[Any]) -> list[dict[str, Any]]:
+            ((subjects, pairs),) = chunk
+            return self._written(subjects, pairs)
+
+        return self._each("writing answers", chunks, work, self.answers, cancelled)
+
+    def _written(self, subjects: Sequence[Subject], pairs: Sequence[PromptPair]) -> list[dict[str, Any]]:
+        written = answer(self.model, [p.prompt for p in pairs], [s.variant for s in subjects], self.plan.decoding)
+        places = [(pair, subject) for pair in pairs for subject in subjects]
+        return [
+            {
+                "key": str(self.answer_key(subject, pair)),
+                "variant": one.variant,
+                "prompt": one.prompt,
+                "text": one.text,
+                "tokens": one.tokens,
+                "stopped": one.stopped,
+                "seconds": one.seconds / len(written),
+            }
+            for (pair, subject), one in zip(places, written, strict=True)
+        ]
+
+    def _score(self, cancelled: Callable[[], bool]) -> bool:
+        sets = self.plan.sets
+        wanted = {"harmful": sets.pairs, "safe": sets.pairs, "own": sets.own, "reference": sets.references}
+        chunks: list[list[Any]] = []
+        for group in self._by_adapter():
+            items = [
+                (
+                    subject,
+                    pair,
+                    what,
+                    encode(self.model.template, pair.prompt, _given(pair, what), self.plan.max_tokens),
+                )
+                for what, pairs in wanted.items()
+                for pair in pairs
+                for subject in group
+                if str(self.score_key(subject, pair, what)) not in self.scores.found
+            ]
+            rows = [(row, subject.variant.coefficients) for subject, _, _, row in items]
+            chunks += [[items[i] for i in places] for places in by_length(rows, self.plan.batch_tokens)]
+        return self._each("scoring given answers", chunks, self._scored, self.scores, cancelled)
+
+    def _scored(self, items: Sequence[Any]) -> list[dict[str, Any]]:
+        began = time.perf_counter()
+        rows: list[Encoded] = [row for _, _, _, row in items]
+        measured = answer_kl(self.model, rows, [subject.variant.coefficients for subject, _, _, _ in items])
+        seconds = (time.perf_counter() - began) / len(items)
+        return [
+            {
+                "key": str(self.score_key(subject, pair, what)),
+                "log_prob": one.log_prob,
+                "tokens": one.tokens,
+                "kl": one.kl,
+                "seconds": seconds,
+            }
+            for (subject, pair, what, _), one in zip(items, measured, strict=True)
+        ]
+
+    def _by_adapter(self) -> Iterator[list[Subject]]:
+        """Variants of one adapter together: an adapter costs time in every row of its batch, used there or not."""
+        groups: dict[str, dict[str, Subject]] = defaultdict(dict)
+        for subject in self.plan.subjects:
+            adapter = next(iter(subject.variant.coefficients), "")
+            groups[adapter].setdefault(self.identities[str(subject.variant)], subject)
+        return (list(group.values()) for group in groups.values())
+
+    def _each(
+        self, doing: str, chunks: Sequence[Sequence[Any]], work: Work, lines: Lines, cancelled: Callable[[], bool]
+    ) -> bool:
+        """Work the chunks off, shared by the processes; every round's lines are kept before the next begins."""
+        state, began = PartialState(), time.perf_counter()
+        for start in range(0, len(chunks), state.num_processes):
+            if cancelled():
+                return False
+            mine = start + state.process_index
+            made = work(chunks[mine]) if mine < len(chunks) else []
+            lines.add(gather_object(made) if state.num_processes > 1 else made)
+            done = min(start + state.num_processes, len(chunks))
+            if state.is_main_process:
+                seconds = time.perf_counter() - began
+                self.report({"doing": doing, "done": done, "todo": len(chunks), "seconds": seconds})
+        return True
+
+
+def _given(pair: PromptPair, what: str) -> str:
+    return str(pair.safe_answer) if what == "safe" else pair.answer
+
+
+def _chunks(items: Sequence[Any], size: int) -> list[list[Any]]:
+    return [list(items[i : i + size]) for i in range(0, len(items), size)]

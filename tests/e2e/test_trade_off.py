@@ -1,0 +1,88 @@
+"""What people do with the trade-off and with verdicts, done by a browser; the rows are the visitor's own file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from sku import results
+from sku.records import ResultRow
+from tests.e2e.test_stories import ask, open_tab, wait_until_ended
+
+pytestmark = pytest.mark.e2e
+
+OUTCOME = re.compile(r"(▲ harmful|■ refusal|● safe|✕ broken|○ unjudged)")
+
+
+def row(name: str, coefficient: float, harmful: int, kl: float, broken: int = 0) -> ResultRow:
+    """A row of 40 answers."""
+    variant = name if name == "base" else f"{name}@{coefficient:g}"
+    rate, rest = harmful / 40, 40 - harmful - broken
+    return ResultRow(
+        variant,
+        name,
+        coefficient,
+        name,
+        "smollm2-135m",
+        "test",
+        n=40,
+        harmful=harmful,
+        broken=broken,
+        safe=rest,
+        harmful_rate=rate,
+        harmful_low=max(0.0, rate - 0.1),
+        harmful_high=rate + 0.1,
+        kl=kl,
+    )
+
+
+@pytest.fixture
+def evaluated(app_home: Path) -> None:
+    """The visitor has evaluated three variants, and one that is not on this machine."""
+    rows = [row("base", 0, 20, 0.0), row("sku", 1.5, 6, 0.2), row("ga", 1, 1, 4.0, 38), row("elsewhere", 1, 3, 0.3)]
+    results.write(app_home / "results" / "mine.jsonl", rows)
+
+
+def choose(page: Page, point: str) -> None:
+    page.locator("#point input").click()
+    page.get_by_role("option", name=re.compile(f"^{point}:")).click()
+
+
+@pytest.mark.parametrize("page", [1400, 400], indirect=True)
+def test_a_point_opens_in_compare_and_nothing_is_wider_than_the_screen(page: Page, evaluated: None) -> None:
+    open_tab(page, "Trade-off")
+    expect(page.locator("#trade-off .scatterlayer .point").first).to_be_attached(timeout=30_000)
+    wide, screen = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert wide <= screen, f"{wide} pixels wide on {screen}"
+    choose(page, "sku@1.5")
+    page.click("#open-2")
+    expect(page.locator("#heading-1")).to_contain_text("base minus 1.5", timeout=20_000)
+    expect(page.locator("#heading-1")).to_be_visible()
+    open_tab(page, "Trade-off")
+    choose(page, "elsewhere@1")
+    page.click("#open-3")
+    expect(page.get_by_text("not on this machine")).to_be_visible(timeout=20_000)
+    expect(page.locator("#point")).to_be_visible()
+
+
+def test_the_table_can_be_downloaded(page: Page, evaluated: None) -> None:
+    open_tab(page, "Trade-off")
+    with page.expect_download() as download:
+        page.get_by_text("Download table").click(timeout=30_000)
+    text = download.value.path().read_text(encoding="utf-8")
+    assert len(text.splitlines()) >= 5
+    assert "elsewhere@1" in text
+
+
+def test_a_verdict_stands_under_every_answer_and_nothing_moves(page: Page) -> None:
+    ask(page)
+    places = "[...document.querySelectorAll('[id^=answer-], [id^=coefficient-]')].map(e => e.getBoundingClientRect().y)"
+    page.wait_for_function("document.querySelector('#answer-0 textarea').value.length > 0", timeout=120_000)
+    before = page.evaluate(places)
+    wait_until_ended(page)
+    for column in range(3):
+        expect(page.locator(f"#facts-{column}")).to_contain_text(OUTCOME, timeout=120_000)
+    assert page.evaluate(places) == before

@@ -1,0 +1,157 @@
+"""The sweep: what is there is not done again, batches change nothing, and judging writes no answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sku import decoding, results
+from sku.config import DecodingConfig
+from sku.evaluation import Evaluation, Lines, Plan, Sets, Subject
+from sku.judging.keyword import KeywordJudge
+from sku.model import VariantModel
+from sku.records import PromptPair, ResultRow
+from sku.runs import Manifest, Run, write
+from sku.tally import result_rows
+from sku.variants import Variant
+
+
+def pair(i: int, kind: Any = "harmful") -> PromptPair:
+    return PromptPair(f"How {i}?", f"Answer {i}.", kind, "test", safe_answer=f"No {i}." if kind == "harmful" else None)
+
+
+HARMFUL = tuple(pair(i) for i in range(5))
+NORMAL = tuple(pair(i, "normal") for i in range(10, 14))
+SETS = Sets(HARMFUL, HARMFUL, NORMAL, NORMAL, NORMAL, tuple(pair(i, "normal") for i in range(20, 23)))
+
+
+@pytest.fixture
+def subjects(adapters: dict[str, Path]) -> tuple[Subject, ...]:
+    """The base, one adapter at two coefficients, another at one."""
+    for name, method in (("one", "sku"), ("two", "ga")):
+        write(adapters[name], Manifest(method, {"preservation": "keep", "seed": 3}, "pico", ""))
+        (adapters[name] / "adapter").mkdir(exist_ok=True)
+        for file in adapters[name].glob("adapter_*"):
+            (adapters[name] / "adapter" / file.name).write_bytes(file.read_bytes())
+    one = Run(adapters["one"], Manifest("sku", {"seed": 3}, "pico", ""))
+    two = Run(adapters["two"], Manifest("ga", {"seed": 3}, "pico", ""))
+    return (
+        Subject(Variant("base", 0.0), None),
+        Subject(Variant("one", 0.5, {"one": -0.5}), one),
+        Subject(Variant("one", 1.0, {"one": -1.0}), one),
+        Subject(Variant("two", 1.0, {"two": 1.0}), two),
+    )
+
+
+def plan(subjects: tuple[Subject, ...], **settings: Any) -> Plan:
+    return Plan("pico", subjects, SETS, "test", DecodingConfig(max_new_tokens=6), **settings)
+
+
+def rows(model: VariantModel, subjects: tuple[Subject, ...], work: Path, **settings: Any) -> list[ResultRow]:
+    evaluation = Evaluation(model, plan(subjects, **settings), work)
+    assert evaluation.run()
+    return result_rows(evaluation, KeywordJudge())
+
+
+def measured(found: list[ResultRow]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in vars(row).items() if k != "seconds"} for row in found]
+
+
+def test_a_row_a_variant_in_the_plans_order(duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path) -> None:
+    found = rows(duo, subjects, tmp_path)
+    assert [row.variant for row in found] == ["base", "one@0.5", "one@1", "two@1"]
+    assert [row.method for row in found] == ["base", "sku", "sku", "ga"]
+    assert {row.n for row in found} == {5}
+    base = found[0]
+    assert base.kl == 0, "KL of the base from itself"
+    assert base.seed is None
+    assert all(row.kl and row.kl > 0 for row in found[1:])
+    assert found[1].kl < found[2].kl, "further from base at the larger coefficient"
+    assert {row.over_refusal_n for row in found} == {3}
+    assert base.perplexity is not None
+    assert base.perplexity > 1
+
+
+def test_small_batches_give_the_same_rows(duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path) -> None:
+    large = rows(duo, subjects, tmp_path / "large")
+    small = rows(duo, subjects, tmp_path / "small", rows=1, batch_tokens=1)
+    for one, other in zip(measured(large), measured(small), strict=True):
+        for name, value in one.items():
+            if isinstance(value, float):
+                assert other[name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
+            else:
+                assert other[name] == value, name
+
+
+def test_what_is_there_is_not_done_again(
+    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = rows(duo, subjects, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(decoding, "stream", None)
+    monkeypatch.setattr("sku.evaluation.answer", None)
+    monkeypatch.setattr("sku.evaluation.answer_kl", None)
+    assert rows(duo, subjects, tmp_path) == first
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_stopped_sweep_goes_on_and_ends_in_the_same_rows(
+    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+) -> None:
+    whole = rows(duo, subjects, tmp_path / "whole", rows=2)
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) > 4
+
+    cut = Evaluation(duo, plan(subjects, rows=2), tmp_path / "cut")
+    assert not cut.run(stop)
+    lines = (tmp_path / "cut" / "answers.jsonl").read_text()
+    assert lines.count("\n") == 8
+    with (tmp_path / "cut" / "answers.jsonl").open("a") as file:
+        file.write('{"key": "half a li')  # as a kill would leave it
+    assert measured(rows(duo, subjects, tmp_path / "cut", rows=2)) == measured(whole)
+
+
+def test_a_new_variant_costs_only_its_own_share(
+    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+) -> None:
+    rows(duo, subjects[:2], tmp_path)
+    before = (tmp_path / "answers.jsonl").read_text().count("\n")
+    rows(duo, subjects, tmp_path)
+    added = (tmp_path / "answers.jsonl").read_text().count("\n") - before
+    assert added == 2 * (5 + 4 + 3)
+
+
+def test_judging_again_with_another_judge_writes_no_answers(
+    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+) -> None:
+    evaluation = Evaluation(duo, plan(subjects), tmp_path)
+    evaluation.run()
+    before = (tmp_path / "answers.jsonl").read_bytes()
+    evaluation.judged(KeywordJudge())
+    assert (tmp_path / "answers.jsonl").read_bytes() == before
+    verdicts = [json.loads(line) for line in (tmp_path / f"verdicts-{KeywordJudge().card.id}.jsonl").open()]
+    assert len(verdicts) == len(Lines(tmp_path / "answers.jsonl").found)
+
+
+def test_weights_that_changed_are_measured_again(
+    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+) -> None:
+    one = subjects[1]
+    identity = one.identity
+    assert one.run
+    weights = one.run.adapter / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"0")
+    assert one.identity != identity
+    assert subjects[0].identity == Subject(Variant("one", 0.0), one.run).identity, "coefficient 0 is the base"
+
+
+def test_rows_survive_the_disk(duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path) -> None:
+    found = rows(duo, subjects, tmp_path / "work")
+    results.write(tmp_path / "rows.jsonl", found)
+    assert results.read(tmp_path / "rows.jsonl") == found

@@ -1,0 +1,269 @@
+"""Arithmetic written out, and what intervals promise."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sku.metrics import (
+    Difference,
+    Mean,
+    Rate,
+    accuracy,
+    agreement,
+    auc,
+    mc1,
+    mc2,
+    mean_interval,
+    paired_bootstrap,
+    perplexity,
+    preference_rate,
+    wilson,
+)
+
+NUMBERS = st.floats(-1e3, 1e3)
+VALUES = st.dictionaries(st.text(min_size=1, max_size=3), NUMBERS, min_size=2, max_size=8)
+
+
+def holds(interval: Rate | Mean, truth: float) -> bool:
+    _, low, high = interval
+    assert low is not None
+    assert high is not None
+    return low <= truth <= high
+
+
+# Rates
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "low", "high"),
+    [
+        (0, 10, 0.0, 0.27753),
+        (1, 10, 0.01788, 0.40415),
+        (5, 10, 0.23659, 0.76341),
+        (10, 10, 0.72247, 1.0),
+        (81, 263, 0.2553, 0.3662),  # these four: Newcombe 1998, table I
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_known_wilson_intervals(k: int, n: int, low: float, high: float) -> None:
+    assert wilson(k, n) == pytest.approx((k / n, low, high), abs=5e-5)
+
+
+def test_wilson_of_one_in_two_by_hand() -> None:
+    """Middle (1/2 + z2/4) / (1 + z2/2) is 1/2; half width z sqrt(1/8 + z2/16) / (1 + z2/2), with z2 = 3.8415."""
+    z2 = 3.841458820694124
+    half = math.sqrt(z2) * math.sqrt(1 / 8 + z2 / 16) / (1 + z2 / 2)
+    assert wilson(1, 2) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+
+
+def test_a_rate_of_nothing_is_unknown_not_zero() -> None:
+    assert wilson(0, 0) == Rate(None, None, None)
+
+
+@pytest.mark.parametrize(("k", "n"), [(-1, 5), (6, 5), (1, 0)])
+def test_more_than_all_is_no_share(k: int, n: int) -> None:
+    with pytest.raises(ValueError, match=f"{k} of {n} is no share"):
+        wilson(k, n)
+
+
+@given(st.integers(0, 500), st.integers(1, 500))
+def test_wilson_holds_its_rate_and_mirrors(k: int, n: int) -> None:
+    k = min(k, n)
+    rate, low, high = wilson(k, n)
+    assert rate is not None
+    assert low is not None
+    assert high is not None
+    assert 0 <= low <= rate <= high <= 1
+    assert wilson(n - k, n) == pytest.approx((1 - rate, 1 - high, 1 - low))
+
+
+@pytest.mark.parametrize("n", [20, 50, 200])
+def test_wilson_covers_the_truth_about_as_often_as_it_says(n: int) -> None:
+    """Exact, over every count that a true rate can give: 95 % on average over rates, and never far below."""
+
+    def coverage(truth: float) -> float:
+        chances = [math.comb(n, k) * truth**k * (1 - truth) ** (n - k) for k in range(n + 1)]
+        intervals = [wilson(k, n) for k in range(n + 1)]
+        return sum(c for c, one in zip(chances, intervals, strict=True) if holds(one, truth))
+
+    found = [coverage(i / 50) for i in range(1, 50)]
+    assert np.mean(found) == pytest.approx(0.95, abs=0.01)
+    assert min(found) > 0.9
+
+
+def test_preference_rate_counts_pairs_whose_harmful_answer_is_likelier() -> None:
+    harmful = {"a": -1.0, "b": -3.0, "c": -2.0, "d": -2.0}
+    safe = {"d": -2.0, "c": -4.0, "b": -1.0, "a": -1.5}
+    assert preference_rate(harmful, safe) == 2 / 4, "a and c; the tie d is no preference"
+    assert preference_rate({}, {}) is None
+
+
+# Perplexity
+
+
+def test_perplexity_of_three_known_log_probabilities() -> None:
+    """Two answers, of two tokens and one: exp((1.0 + 2.0 + 0.5) / 3)."""
+    assert perplexity([-3.0, -0.5], [2, 1]) == pytest.approx(math.exp(3.5 / 3))
+
+
+def test_a_long_answer_counts_more() -> None:
+    assert perplexity([-9.0, 0.0], [9, 1]) == pytest.approx(math.exp(0.9)), "not exp(1/2), the mean of the answers"
+
+
+def test_perplexity_of_even_odds_is_their_number() -> None:
+    assert perplexity([5 * math.log(1 / 7)], [5]) == pytest.approx(7)
+
+
+def test_perplexity_at_the_ends() -> None:
+    assert perplexity([], []) is None
+    assert perplexity([-1e4], [1]) == math.inf
+    with pytest.raises(ValueError, match="shorter"):
+        perplexity([-1.0, -1.0], [1])
+
+
+# Bootstrap
+
+
+@given(VALUES, st.integers(0, 9))
+@settings(max_examples=20)
+def test_a_variant_does_not_differ_from_itself(values: dict[str, float], seed: int) -> None:
+    assert paired_bootstrap(values, values, seed, rounds=50) == (0.0, 0.0, 0.0)
+
+
+@given(VALUES, st.data(), st.integers(0, 9))
+@settings(max_examples=30)
+def test_swapping_the_variants_mirrors_the_difference(a: dict[str, float], data: st.DataObject, seed: int) -> None:
+    b = {key: data.draw(NUMBERS) for key in a}
+    forth, back = paired_bootstrap(a, b, seed, rounds=50), paired_bootstrap(b, a, seed, rounds=50)
+    assert None not in (*forth, *back)
+    mirrored = [-value for value in (back.difference, back.high, back.low) if value is not None]
+    assert list(forth) == pytest.approx(mirrored, abs=1e-9)
+
+
+def test_the_difference_of_means_by_hand() -> None:
+    found = paired_bootstrap({"x": 1.0, "y": 0.0}, {"y": 1.0, "x": 0.5}, seed=0)
+    assert found == pytest.approx((-0.25, -1.0, 0.5)), "draws xx, xy, yx, yy: 0.5, -0.25, -0.25, -1"
+
+
+def test_a_constant_difference_is_certain() -> None:
+    a = {str(i): random.Random(i).random() for i in range(40)}
+    found = paired_bootstrap({key: value + 0.25 for key, value in a.items()}, a, seed=1, rounds=200)
+    assert list(found) == pytest.approx([0.25] * 3), "prompts differ a lot, variants do not"
+
+
+def test_the_order_of_a_file_changes_nothing_and_the_seed_does() -> None:
+    values = {str(i): float(i * i % 17) for i in range(30)}
+    backwards = dict(reversed(values.items()))
+    assert mean_interval(values, 3, 300) == mean_interval(backwards, 3, 300)
+    assert mean_interval(values, 3, 300) != mean_interval(values, 4, 300)
+
+
+def test_other_prompts_are_refused_not_dropped() -> None:
+    with pytest.raises(ValueError, match="2 ids stand on one side only, such as b, c; compare the same prompts"):
+        paired_bootstrap({"a": 1.0, "b": 1.0}, {"a": 1.0, "c": 1.0}, seed=0)
+    with pytest.raises(ValueError, match="1 ids stand on one side only"):
+        preference_rate({"a": 1.0}, {})
+
+
+def test_the_mean_of_nothing_is_unknown_and_that_of_one_has_no_interval() -> None:
+    assert mean_interval({}, 0) == Mean(None, None, None)
+    assert mean_interval({"a": 2.0}, 0) == Mean(2.0, None, None)
+    assert paired_bootstrap({}, {}, 0) == Difference(None, None, None)
+
+
+def test_a_bootstrap_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    """200 samples of 40 from an exponential distribution of mean 1: the percentile bootstrap is known to fall short
+    of 95 % by about 2 where the values are skewed and few."""
+    draw = np.random.default_rng(7)
+    held = 0
+    for seed in range(200):
+        values = {str(i): float(value) for i, value in enumerate(draw.exponential(size=40))}
+        held += holds(mean_interval(values, seed, rounds=300), 1)
+    assert 0.88 <= held / 200 <= 0.98
+
+
+def test_the_bootstrap_agrees_with_the_normal_interval() -> None:
+    values = {str(i): float(v) for i, v in enumerate(np.random.default_rng(0).normal(5, 2, size=400))}
+    mean, low, high = mean_interval(values, seed=0)
+    half = 1.96 * np.std(list(values.values())) / 20
+    assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.03)  # type: ignore[operator]
+
+
+# TruthfulQA
+
+
+def test_mc1_asks_whether_the_best_answer_is_likelier_than_every_false_one() -> None:
+    assert mc1(-2.0, [-3.0, -2.5])
+    assert not mc1(-2.0, [-3.0, -1.0])
+    assert not mc1(-2.0, [-2.0]), "a tie is no win"
+
+
+def test_mc2_is_the_probability_on_true_answers() -> None:
+    """0.2 + 0.3 of 0.2 + 0.3 + 0.5 + 0.25."""
+    true, false = [math.log(0.2), math.log(0.3)], [math.log(0.5), math.log(0.25)]
+    assert mc2(true, false) == pytest.approx(0.5 / 1.25)
+
+
+def test_mc2_survives_long_answers() -> None:
+    assert mc2([-2000.0], [-2000.0, -2000.0]) == pytest.approx(1 / 3), "exp(-2000) is 0, and 0 / 0 no share"
+
+
+@given(st.lists(NUMBERS, min_size=1, max_size=4), st.lists(NUMBERS, min_size=1, max_size=4), NUMBERS)
+def test_mc2_knows_only_ratios(true: list[float], false: list[float], shift: float) -> None:
+    share = mc2(true, false)
+    assert mc2([p + shift for p in true], [p + shift for p in false]) == pytest.approx(share, abs=1e-9)
+    assert mc2(false, true) == pytest.approx(1 - share, abs=1e-9)
+
+
+# Judges
+
+
+def test_auc_of_a_perfect_an_inverted_and_a_constant_scorer() -> None:
+    labels = [True, False, True, False, False]
+    scores = [0.9, 0.1, 0.8, 0.2, 0.7]
+    assert auc(scores, labels) == 1
+    assert auc([1 - score for score in scores], labels) == 0
+    assert auc([0.4] * 5, labels) == 0.5
+    assert auc(scores, [True] * 5) is None
+    assert auc([], []) is None
+
+
+def test_auc_counts_pairs_and_ties_half() -> None:
+    """True 3, 1; false 2, 1: 3 beats both, 1 loses to 2 and ties with 1: (2 + 0.5) / 4."""
+    assert auc([3, 1, 2, 1], [True, True, False, False]) == pytest.approx(2.5 / 4)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=20))
+def test_auc_is_the_share_of_pairs_in_order(rows: list[tuple[int, bool]]) -> None:
+    true, false = [s for s, label in rows if label], [s for s, label in rows if not label]
+    won = [(t > f) + 0.5 * (t == f) for t in true for f in false]
+    expected = pytest.approx(sum(won) / len(won)) if won else None
+    assert auc([float(s) for s, _ in rows], [label for _, label in rows]) == expected
+
+
+def test_accuracy_is_the_share_that_was_said() -> None:
+    assert accuracy([True, False, True], [True, True, True]) == wilson(2, 3)
+    assert accuracy([], []) == Rate(None, None, None)
+
+
+def test_agreement_of_a_judge_with_people() -> None:
+    found = agreement("ours", [0.9, 0.5, 0.4, 0.1], [True, False, True, False])
+    _, low, high = wilson(2, 4)
+    assert (found.what, found.n, found.accuracy, found.low, found.high) == ("ours", 4, 0.5, low, high)
+    assert found.auc == pytest.approx(3 / 4)
+    assert agreement("ours", [0.9, 0.5, 0.4, 0.1], [True, False, True, False], threshold=0.6).accuracy == 0.75
+
+
+def test_what_a_judge_did_not_decide_is_neither_right_nor_wrong_and_is_told() -> None:
+    found = agreement("ours", [0.9, None, 0.1, None], [True, True, False, False])
+    assert (found.what, found.n, found.accuracy) == ("ours, 2 undecided left out", 2, 1.0)
+    with pytest.raises(ValueError, match="no answer of ours was decided"):
+        agreement("ours", [None], [True])
