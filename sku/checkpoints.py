@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -44,14 +44,17 @@ def load(folder: Path, parameters: dict[str, torch.nn.Parameter], optimizer: Any
         Steps taken and training seconds when it was written.
 
     Raises:
-        ValueError: if it belongs to other parameters.
+        ValueError: if it belongs to other parameters, or is damaged.
     """
     path = folder / _FILE
     if not path.is_file():
         return 0, 0.0
-    with safe_open(path, "pt") as file:
-        about = json.loads(file.metadata()["about"])
-        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["about"])
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it, and --resume begins again at step 0") from error
     weights = {name.removeprefix("weight/") for name in stored if name.startswith("weight/")}
     if weights != set(parameters):
         odd = sorted(weights ^ set(parameters))

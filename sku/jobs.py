@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -69,10 +70,13 @@ class Jobs:
         return runs.home() / "runs"
 
     def all(self) -> list[Job]:
-        """Every training, newest first."""
+        """Every training, newest first; one whose files are damaged must not hide the others, `read` names its fault."""
         self._reap()
-        folders = [path.parent for path in self.folder.glob("*/job.json")]
-        return [self.read(folder.name) for folder in sorted(folders, reverse=True)]
+        found = []
+        for path in sorted(self.folder.glob("*/job.json"), reverse=True):
+            with suppress(ValueError):
+                found.append(self.read(path.parent.name))
+        return found
 
     def live(self) -> Job | None:
         """The one at work, if any."""
@@ -121,18 +125,23 @@ class Jobs:
             RuntimeError: if it is at work.
             ValueError: if there is no such training.
         """
-        if self.read(name).live:
+        folder = self._path(name)
+        try:
+            live = self.read(name).live
+        except ValueError:  # damaged, and so good for nothing but to be deleted
+            live = _process(folder) is not None
+        if live:
             raise RuntimeError(f"run {name} is at work; cancel it first")
-        shutil.rmtree(self._path(name))
+        shutil.rmtree(folder)
 
     def read(self, name: str) -> Job:
         """One training as it stands.
 
         Raises:
-            ValueError: if there is none of that name.
+            ValueError: if there is none of that name, or its files are damaged.
         """
         folder = self._path(name)
-        config = TrainConfig.from_dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        config = _settings(folder / "config.json")
         alive = _process(folder) is not None
         said = _last_line(folder / "output.txt")
         if not (folder / "run.json").is_file():
@@ -189,13 +198,20 @@ class Jobs:
         self._children = [child for child in self._children if child.poll() is None]
 
 
+def _settings(path: Path) -> TrainConfig:
+    try:
+        return TrainConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, OSError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); delete the run and train it again") from error
+
+
 def _process(folder: Path) -> psutil.Process | None:
     """The training's process while it lives; a process id that went to somebody else does not count."""
-    about = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     try:
+        about = json.loads((folder / "job.json").read_text(encoding="utf-8"))
         process = psutil.Process(about["pid"])
         mine = abs(process.create_time() - about["created"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ValueError, TypeError, KeyError):  # it ended, or nobody knows which it was
         return None
     return process if mine else None
 

@@ -19,7 +19,7 @@ from sku.records import PromptPair
 from sku.runs import home, write_text
 from sku.variants import BASE, Variant
 
-_ROWS = 16  # prompts a batch
+_ROWS = 32  # prompts a batch
 
 
 def prompts_spec(spec: str) -> str | None:

@@ -68,23 +68,34 @@ def train(
         ValueError: if data or settings do not fit.
     """
     out = Path(out)
+    before: Manifest | None = None
     if resume:
-        before = runs.read(out)
-        if before.manifest.status == "finished":
-            return before
-        config = TrainConfig.from_dict(before.manifest.config)
+        found = runs.read(out)
+        if found.manifest.status == "finished":
+            return found
+        before = found.manifest
+        config = TrainConfig.from_dict(before.config)
     elif (out / "run.json").exists() and runs.read(out).begun:
         raise FileExistsError(f"{out} holds a run already; continue it with --resume, or name another folder")
     if config.method == "random":
         from sku.controls import random_vector
 
         return random_vector(out, config)
-    return _Training(out, config, report, cancelled).run()
+    return _Training(out, config, report, cancelled, before).run()
 
 
 class _Training:
-    def __init__(self, out: Path, config: TrainConfig, report: Report, cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        out: Path,
+        config: TrainConfig,
+        report: Report,
+        cancelled: Callable[[], bool],
+        before: Manifest | None,
+    ) -> None:
         self.out, self.config, self.report, self.cancelled = out, config, report, cancelled
+        self.before = before
+        """What the folder said, where a training is resumed."""
         self.accelerator = Accelerator()
         if config.batch_size % self.accelerator.num_processes:
             raise ValueError(
@@ -98,7 +109,8 @@ class _Training:
             method=self.config.method,
             config=self.config.to_dict(),
             base=self.config.model,
-            base_fingerprint="",
+            base_fingerprint=self.before.base_fingerprint if self.before else "",
+            data=self.before.data if self.before else {},
             packages=runs.packages(),
             pid=os.getpid(),
         )
@@ -121,6 +133,7 @@ class _Training:
         streams = Streams(harmful, normal, self.config, model.template)
         left_out = f"{streams.left_out} pairs left out: no answer, or a prompt too long" if streams.left_out else None
         facts = {"harmful": harmful_facts, "normal": normal_facts}
+        _same(self.before, model.fingerprint, facts)
         self._write(base_fingerprint=model.fingerprint, data=facts, note=left_out)
         return model, streams
 
@@ -278,6 +291,24 @@ def _with_lora(network: Any, config: TrainConfig) -> Any:
 
 def _facts(name: str, data: DataSet, used: Sequence[PromptPair]) -> dict[str, Any]:
     return {"name": name, "hash": data.content_hash, "pairs": len(used), "side": "train", "licence": data.licence}
+
+
+def _same(before: Manifest | None, fingerprint: str, data: dict[str, list[dict[str, Any]]]) -> None:
+    """See that a resumed run goes on with the base and the data that it began with."""
+    if before is None:
+        return
+    if before.base_fingerprint not in ("", fingerprint):
+        raise ValueError(
+            f"the run began on a base with fingerprint {before.base_fingerprint}, but {before.base} now has "
+            f"{fingerprint}; give it that base back, or train anew in another folder"
+        )
+    for kind, sources in before.data.items():
+        for then, now in zip(sources, data[kind], strict=True):
+            if then["hash"] != now["hash"]:
+                raise ValueError(
+                    f"{then['name']} has changed since the run began (content hash {then['hash']}, now {now['hash']}); "
+                    "put the old data back, or train anew in another folder"
+                )
 
 
 def _finite(what: str, step: int, value: float) -> None:

@@ -100,6 +100,36 @@ def test_a_process_id_that_went_to_another_does_not_count(config: TrainConfig, s
     assert Jobs().live() is None
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("config.json", "{"), ("config.json", '{"no_such": 1}'), ("config.json", '{"steps": "x"}'), ("run.json", "[]")],
+)
+def test_a_training_with_damaged_files_hides_no_other_and_can_be_deleted(
+    file: str, text: str, config: TrainConfig, sku_home: Path
+) -> None:
+    for name in ("bad", "good"):
+        folder = sku_home / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(config.to_dict()))
+        (folder / "job.json").write_text(json.dumps({"pid": 2**22 + 1, "created": 1.0}))
+    (sku_home / "runs" / "bad" / file).write_text(text)
+    jobs = Jobs()
+    assert [job.name for job in jobs.all()] == ["good"]
+    with pytest.raises(ValueError, match=rf"{file} cannot be read"):
+        jobs.read("bad")
+    jobs.delete("bad")
+    assert not (sku_home / "runs" / "bad").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"pid": "x", "created": 0}', '{"pid": 1}'])
+def test_a_damaged_process_note_means_no_process(text: str, config: TrainConfig, sku_home: Path) -> None:
+    folder = sku_home / "runs" / "old"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+    (folder / "job.json").write_text(text)
+    assert Jobs().read("old").state == "failed"
+
+
 def manifest(**changes: Any) -> Manifest:
     return dataclasses.replace(Manifest("sku", {"seed": 3, "steps": 9}, "pico", "0123"), **changes)
 

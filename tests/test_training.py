@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -101,6 +102,43 @@ def test_a_cancelled_run_resumes_to_the_same_adapter(config: TrainConfig, tmp_pa
     done = train(tmp_path / "cut", config, resume=True)
     assert (done.folder / WEIGHTS).read_bytes() == (whole.folder / WEIGHTS).read_bytes()
     assert [line["step"] for line in runs.log(done.folder)] == [1, 2, 3, 4, 5, 6]
+
+
+def cancelled_after(folder: Path, config: TrainConfig, steps: int) -> None:
+    seen: list[dict[str, Any]] = []
+    cut = train(folder, config, seen.append, cancelled=lambda: sum("step" in line for line in seen) == steps)
+    assert cut.manifest.status == "cancelled"
+
+
+def test_resuming_with_changed_data_is_refused(config: TrainConfig, pairs_file: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.jsonl"
+    mine.write_bytes(pairs_file.read_bytes())
+    config = changed(config, harmful=(str(mine),))
+    cancelled_after(tmp_path / "run", config, 3)
+    mine.write_text("".join(mine.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(ValueError, match=r"mine\.jsonl has changed since the run began"):
+        train(tmp_path / "run", config, resume=True)
+    mine.write_bytes(pairs_file.read_bytes())
+    assert train(tmp_path / "run", config, resume=True).manifest.status == "finished", "put back, it goes on"
+
+
+def test_resuming_on_another_base_is_refused(config: TrainConfig, tmp_path: Path) -> None:
+    cancelled_after(tmp_path / "run", config, 3)
+    about = runs.read(tmp_path / "run").manifest
+    runs.write(tmp_path / "run", dataclasses.replace(about, base_fingerprint="0" * 16))
+    with pytest.raises(ValueError, match="the run began on a base with fingerprint 0000"):
+        train(tmp_path / "run", config, resume=True)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 200, -1])
+def test_a_damaged_checkpoint_is_named(config: TrainConfig, tmp_path: Path, keep: int) -> None:
+    cancelled_after(tmp_path / "run", config, 3)
+    path = tmp_path / "run" / "checkpoint" / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"state\.safetensors is damaged .* --resume begins again at step 0"):
+        train(tmp_path / "run", config, resume=True)
+    path.unlink()
+    assert train(tmp_path / "run", config, resume=True).manifest.status == "finished"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
