@@ -70,7 +70,7 @@ class Jobs:
         return runs.home() / "runs"
 
     def all(self) -> list[Job]:
-        """Every training, newest first; one whose files are damaged must not hide the others, `read` names its fault."""
+        """Every training, newest first. One with damaged files is left out, so that it hides no other; `read` names its fault."""
         self._reap()
         found = []
         for path in sorted(self.folder.glob("*/job.json"), reverse=True):
