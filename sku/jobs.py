@@ -70,7 +70,7 @@ class Jobs:
         return runs.home() / "runs"
 
     def all(self) -> list[Job]:
-        """Every training, newest first. One with damaged files is left out, so that it hides no other; `read` names its fault."""
+        """Every training, newest first, but for those with damaged files: `read` names their fault."""
         self._reap()
         found = []
         for path in sorted(self.folder.glob("*/job.json"), reverse=True):
