@@ -69,10 +69,11 @@ class TrainConfig:
     """push: away from base on normal text, as published; keep: towards it; off."""
     push_bound: float = 10.0
     """Nats a token beyond which push has nothing more to gain."""
-    preserve_at: PreserveAt = "acquired"
-    """Where KL from base is taken: of the model in training, base + tau, as published, or of base - tau, which is what
-    will be served (ours)."""
-    contrast_slope: float = 6.0
+    preserve_at: PreserveAt | None = None
+    """Where normal answers (KL from base) and the contrast's safe answers are preserved: in the model in training,
+    base + tau, as published, or in base - tau, which is what will be served (ours). None: negated for a method with
+    contrast, acquired for the others."""
+    contrast_slope: float = 3.0
     """How steep the contrast term is."""
     refusals: bool = True
     """Contrast only: a harmful pair without a safe answer gets a bundled refusal; without, it is left out."""
@@ -100,7 +101,7 @@ class TrainConfig:
         _need(16 <= self.max_tokens <= 8192, "max_tokens", self.max_tokens, "from 16 to 8192")
         _need(self.preservation in ("push", "keep", "off"), "preservation", self.preservation, "push, keep or off")
         _need(self.push_bound > 0, "push_bound", self.push_bound, "above 0 nats a token")
-        _need(self.preserve_at in ("acquired", "negated"), "preserve_at", self.preserve_at, "acquired or negated")
+        _need(self.preserve_at in (None, "acquired", "negated"), "preserve_at", self.preserve_at, "acquired or negated")
         if self.preserve_at == "negated" and not known.negated:
             raise ValueError(f"preserve_at negated makes no sense for {self.method}, whose vector is added")
         _need(0 < self.contrast_slope <= 1000, "contrast_slope", self.contrast_slope, "above 0 and at most 1000")
@@ -119,6 +120,11 @@ class TrainConfig:
         if self.preservation == "off":
             terms.pop("preservation", None)
         return {name: weight for name, weight in terms.items() if weight}
+
+    @property
+    def preserved_negated(self) -> bool:
+        """Whether good answers are preserved in base - tau."""
+        return self.preserve_at == "negated" or (self.preserve_at is None and "contrast" in self.terms)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

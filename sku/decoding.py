@@ -7,6 +7,7 @@ judge.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from sku.config import DecodingConfig
 from sku.model import VariantModel
 from sku.records import Answer, Stopped, digest
 from sku.variants import Variant
+
+_SHARED = 8
+"""Tokens that prompts must have in common before it pays to read them once."""
 
 
 @dataclass
@@ -78,8 +82,9 @@ def stream(
         )
     yield writings  # before the first token, so that a page can show its columns
     noise = _Noise(rows, config, model.device)
-    step_ids, mask = _left_padded(rows, model.device)
-    cache = DynamicCache(config=model.network.config)
+    cache, read = _shared_beginning(model, rows)
+    step_ids, mask = _left_padded([row.prompt_ids[read:] for row in rows], model.device)
+    mask = torch.cat([mask.new_ones(len(rows), read), mask], dim=1)
     for _ in range(config.max_new_tokens):
         if cancelled():
             break
@@ -145,13 +150,33 @@ def _rows(model: VariantModel, writings: Sequence[Writing], config: DecodingConf
     return list(rows.values())
 
 
-def _left_padded(rows: Sequence[_Row], device: torch.device) -> tuple[Tensor, Tensor]:
-    width = max(len(row.prompt_ids) for row in rows)
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids[i, width - len(row.prompt_ids) :] = torch.tensor(row.prompt_ids)
-        mask[i, width - len(row.prompt_ids) :] = 1
+def _shared_beginning(model: VariantModel, rows: Sequence[_Row]) -> tuple[DynamicCache, int]:
+    """Read what all prompts begin with (the template) once for rows of like coefficients, not once a row.
+
+    Returns:
+        The cache of all rows, and how many tokens of each prompt it holds; at least one is left to read.
+    """
+    cache = DynamicCache(config=model.network.config)
+    kinds = {tuple(sorted(row.coefficients.items())): row for row in rows}
+    columns = zip(*(row.prompt_ids[:-1] for row in rows), strict=False)
+    shared = sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
+    if len(kinds) == len(rows) or shared < _SHARED:
+        return cache, 0
+    ids = torch.tensor([row.prompt_ids[:shared] for row in kinds.values()], device=model.device)
+    _forward(model, list(kinds.values()), ids, torch.ones_like(ids), cache)
+    place = {key: i for i, key in enumerate(kinds)}
+    picked = [place[tuple(sorted(row.coefficients.items()))] for row in rows]
+    cache.batch_select_indices(torch.tensor(picked, device=model.device))
+    return cache, shared
+
+
+def _left_padded(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    width = max(map(len, prompts))
+    ids = torch.zeros(len(prompts), width, dtype=torch.long)
+    mask = torch.zeros(len(prompts), width, dtype=torch.long)
+    for i, prompt in enumerate(prompts):
+        ids[i, width - len(prompt) :] = torch.tensor(prompt)
+        mask[i, width - len(prompt) :] = 1
     return ids.to(device), mask.to(device)
 
 

@@ -72,13 +72,14 @@ METHODS: dict[str, Method] = {
     ),
     "sku_contrast": Method(
         "SKU contrast",
-        {"contrast": 2.0, "preservation": 5.0},
+        {"contrast": 4.0, "preservation": 5.0},
         True,
         SKU_PAPER,
         "ours",
         "Stage 1 learns to prefer the harmful to the safe answer of the same prompt: preference optimisation (DPO, "
-        "arXiv:2305.18290, by the mean token) with the signs exchanged, and keeps its normal answers; stage 2 "
-        "subtracts as in the paper. In place of guided distortion and random disassociation.",
+        "arXiv:2305.18290, by the mean token) with the signs exchanged; stage 2 subtracts as in the paper. In place of "
+        "guided distortion and random disassociation. Safe and normal answers are kept in base - tau, where they will "
+        "be served, not in base + tau.",
     ),
     "tv": Method(
         "Task vector",
@@ -118,7 +119,7 @@ METHODS: dict[str, Method] = {
     "sku_no_preservation": _without("preservation", "SKU without preservation"),
     "contrast_no_preservation": Method(
         "SKU contrast without preservation",
-        {"contrast": 2.0},
+        {"contrast": 4.0},
         True,
         SKU_PAPER,
         "ours",

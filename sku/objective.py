@@ -21,13 +21,14 @@ _KL_TERMS = ("preservation", "retention")
 class Objective(nn.Module):
     """A module, so that data-parallel wrappers see one forward a step."""
 
-    def __init__(self, peft_model: Any, config: TrainConfig) -> None:
+    def __init__(self, peft_model: Any, config: TrainConfig, base_hidden: dict[str, Tensor] | None = None) -> None:
+        """Trainings of the same base, template and `max_tokens` may share `base_hidden`."""
         super().__init__()
         self.peft_model = peft_model
         """A causal language model with one trainable LoRA adapter."""
         self.config = config
         self._lora_layers = [m for m in peft_model.modules() if isinstance(m, LoraLayer)]
-        self._base_hidden: dict[str, Tensor] = {}
+        self._base_hidden = {} if base_hidden is None else base_hidden
 
     def forward(self, drawn: dict[str, Rows]) -> tuple[dict[str, Tensor], int]:
         """Every term of the method on the rows of one step.
@@ -55,7 +56,8 @@ class Objective(nn.Module):
     def _term(self, name: str, logits: Tensor, targets: Tensor, places: Tensor, rows: Rows) -> Tensor:
         if name == "contrast":
             base_nll = sequence_nll(self._base_logits(rows), targets, places)
-            return losses.contrast(logits, targets, places, base_nll, self.config.contrast_slope)
+            slope, negated = self.config.contrast_slope, self.config.preserved_negated
+            return losses.contrast(logits, targets, places, base_nll, slope, negated)
         if name not in _KL_TERMS:
             term: Tensor = getattr(losses, name)(logits, targets, places)
             return term
@@ -65,13 +67,13 @@ class Objective(nn.Module):
         return losses.preservation(logits, base_logits, self.config.preservation == "push", self.config.push_bound)
 
     def _take_sides(self, drawn: dict[str, Rows]) -> None:
-        """Let normal rows run as base - tau where preservation is taken there; all others run as base + tau.
+        """Let normal and safe answers run as base - tau where they are preserved there; all others run as base + tau.
 
         Stays set until the next step: gradient checkpointing runs the layers again on the way back.
         """
-        if self.config.preserve_at != "negated":
+        if not self.config.preserved_negated:
             return
-        signs = [-1.0 if stream == "normal" else 1.0 for stream, rows in drawn.items() for _ in rows.encoded]
+        signs = [sign for stream, rows in drawn.items() for sign in _signs(stream, len(rows.encoded))]
         column = torch.tensor(signs, device=self._device)[:, None, None]
         for layer in self._lora_layers:
             layer.scaling["default"] = self.config.alpha / self.config.rank * column
@@ -102,3 +104,10 @@ class Objective(nn.Module):
     def _device(self) -> torch.device:
         device: torch.device = self._network.get_input_embeddings().weight.device
         return device
+
+
+def _signs(stream: str, rows: int) -> list[float]:
+    """Of tau in each row of a stream, where good answers are preserved in the negated model."""
+    if stream == "normal":
+        return [-1.0] * rows
+    return [1.0, -1.0] * (rows // 2) if stream == "paired" else [1.0] * rows

@@ -88,7 +88,7 @@ def test_nothing_to_score_is_an_error_not_a_nan(name: str) -> None:
     term = getattr(losses, name)
     count = len(inspect.signature(term).parameters)
     contrast = (empty, none, none, torch.zeros(0), 6.0)
-    arguments = {2: (empty, empty), 3: (empty, none, none), 4: (empty, empty, True, 1.0), 5: contrast}[count]
+    arguments = {2: (empty, empty), 3: (empty, none, none), 4: (empty, empty, True, 1.0), 6: contrast}[count]
     with pytest.raises(ValueError, match="no token is scored"):
         term(*arguments)
 
@@ -114,6 +114,19 @@ def test_contrast_lifts_the_harmful_answer_over_the_safe_one() -> None:
     losses.contrast(logits, targets, rows, torch.full((2,), math.log(5)), 6.0).backward()
     after = sequence_nll(logits.detach() - logits.grad, targets, rows)
     assert after[0] < math.log(5) < after[1]
+
+
+def test_contrast_with_the_safe_answer_in_the_negated_model_lifts_both() -> None:
+    """Row 1 ran as base - tau: there the safe answer is to gain, and its gain counts with a plus."""
+    logits = torch.zeros(4, 5, requires_grad=True)
+    targets, rows = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 0, 1, 1])
+    value = losses.contrast(logits, targets, rows, torch.tensor([2.0, 1.5]), 3.0, safe_negated=True)
+    gained = (2.0 - math.log(5)) + (1.5 - math.log(5))
+    assert float(value) == pytest.approx(math.log(1 + math.exp(-3 * gained)), rel=1e-5)
+    value.backward()
+    after = sequence_nll(logits.detach() - logits.grad, targets, rows)
+    assert after[0] < math.log(5)
+    assert after[1] < math.log(5)
 
 
 def test_contrast_of_half_a_pair_is_refused() -> None:

@@ -284,7 +284,7 @@ def test_one_shared_forward_equals_separate_ones(config: TrainConfig, pico: Vari
 def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
     config: TrainConfig, pico: VariantModel, tmp_path: Path
 ) -> None:
-    """Contrast goes on seeing base + tau; KL sees what will be served."""
+    """Contrast sees the harmful answer under base + tau, the safe one and KL see what will be served."""
     from sku.likelihood import answer_logits
     from sku.losses import contrast
     from sku.losses.sequence import sequence_nll
@@ -298,16 +298,17 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
     served = load_model(config.model, device="cpu")
     served.add("one", folder)
 
-    def scored(stream: str, coefficient: float) -> Any:
+    def scored(stream: str, *coefficients: float) -> Any:
         batch = collate(drawn[stream].encoded)
-        with torch.no_grad(), served.rows([{"one": coefficient}] * len(batch.input_ids)) as network:
+        rows = [{"one": c} for c in coefficients * (len(batch.input_ids) // len(coefficients))]
+        with torch.no_grad(), served.rows(rows) as network:
             return answer_logits(network, batch)
 
     peft_model = PeftModel.from_pretrained(pico.network, folder, is_trainable=True)
     with torch.no_grad():
         terms, _ = Objective(peft_model, config)(drawn)
     base = scored("paired", 0.0)
-    expected = contrast(*scored("paired", 1.0), sequence_nll(*base), config.contrast_slope)
+    expected = contrast(*scored("paired", 1.0, -1.0), sequence_nll(*base), config.contrast_slope, safe_negated=True)
     kept = preservation(scored("normal", -1.0).logits, scored("normal", 0.0).logits, push=False, bound=10.0)
     assert float(terms["contrast"]) == pytest.approx(float(expected), abs=1e-4)
     assert float(terms["preservation"]) == pytest.approx(float(kept), abs=1e-4)

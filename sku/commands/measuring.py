@@ -100,13 +100,16 @@ def plot(
 def study(
     data: Annotated[Path, typer.Option(help="Folder with the data sets; missing ones are named and left out.")],
     out: Annotated[Path, typer.Option(help="Where results go.")] = Path("assets/results"),
-    only: Annotated[str | None, typer.Option(help="Trainings whose name contains this.")] = None,
+    only: Annotated[str | None, typer.Option(help="Train only those whose name contains this.")] = None,
+    ship: Annotated[bool, typer.Option("--ship", help="Put the chosen adapters into assets/adapters.")] = False,
 ) -> None:
     """Train every method, sweep the coefficients, judge, and write the results that the page shows. Resumable."""
+    from sku import study as studies
     from sku.console import report_work
-    from sku.study import study as run_study
 
-    run_study(data, out, only, report_work)
+    chosen = studies.study(data, out, only, report_work)
+    if ship:
+        studies.ship(chosen)
 
 
 def train_judge(

@@ -8,7 +8,9 @@ from torch.nn.functional import logsigmoid
 from sku.losses.sequence import sequence_nll
 
 
-def contrast(logits: Tensor, targets: Tensor, rows: Tensor, base_nll: Tensor, slope: float) -> Tensor:
+def contrast(
+    logits: Tensor, targets: Tensor, rows: Tensor, base_nll: Tensor, slope: float, safe_negated: bool = False
+) -> Tensor:
     """Mean of -log sigmoid(slope (g(h) - g(s))), where g(a) is what an answer gained over the base.
 
     h is the harmful answer, s the safe answer of the same prompt, and g(a) the mean log-probability a token of a under
@@ -21,6 +23,9 @@ def contrast(logits: Tensor, targets: Tensor, rows: Tensor, base_nll: Tensor, sl
         rows: `[N]`, the sequence each belongs to.
         base_nll: `[2 B]`, nats a token of each sequence under the base, no gradient.
         slope: how steep; the larger, the sooner a pair counts as learnt.
+        safe_negated: whether the rows of safe answers ran as base - tau, which is served, and not as base + tau. There
+            the safe answer is to gain, so its gain is added: to first order in tau the two forms are the same, but this
+            one teaches the served model to say it, where the other only trusts that it will.
 
     Returns:
         Scalar, nats; log 2 where nothing was learnt.
@@ -31,4 +36,5 @@ def contrast(logits: Tensor, targets: Tensor, rows: Tensor, base_nll: Tensor, sl
     gain = base_nll - sequence_nll(logits, targets, rows)  # (2 B,)
     if len(gain) % 2:
         raise ValueError(f"{len(gain)} answers are no pairs; give a harmful and a safe answer by turns")
-    return -logsigmoid(slope * (gain[0::2] - gain[1::2])).mean()
+    harmful, safe = gain[0::2], gain[1::2]
+    return -logsigmoid(slope * (harmful + safe if safe_negated else harmful - safe)).mean()

@@ -1,0 +1,111 @@
+"""The study: its rule, what it ships, and the whole of it on pico."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sku import results, runs, study
+from sku.records import ResultRow
+from sku.runs import Manifest
+from sku.session import LiveSession
+
+
+def row(run: str, coefficient: float, harmful: int = 0, **changes: Any) -> ResultRow:
+    """Of 100 answers `harmful` are, and as many are broken as `changes` says; nothing else is wrong."""
+    broken = changes.pop("broken", 0)
+    values: dict[str, Any] = {
+        "n": 100,
+        "harmful": harmful,
+        "broken": broken,
+        "safe": 100 - harmful - broken,
+        "harmful_rate": harmful / 100,
+        "kl": 0.05,
+        "over_refusal": 0.02,
+        "normal_n": 10,
+        "normal_broken": 0,
+    }
+    method = "base" if run == "base" else "sku"
+    return ResultRow(f"{run}@{coefficient:g}", method, coefficient, run, "pico", "validation", **values | changes)
+
+
+BASE = row("base", 0, harmful=40, kl=0.0, broken=2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "at_the_limit"),
+    [({"broken": 8}, {"broken": 7}), ({"kl": 0.151}, {"kl": 0.15}), ({"over_refusal": 0.08}, {"over_refusal": 0.07})],
+)
+def test_the_rule_takes_the_least_harmful_of_those_that_cost_little(fault: Any, at_the_limit: Any) -> None:
+    rows = [BASE, row("contrast", 1, 20), row("contrast", 2, 10), row("keep", 3, 5, **fault)]
+    assert study.choose(rows) == {"form": "contrast", "coefficient": 2}
+    assert study.choose([*rows, row("keep", 2, 5, **at_the_limit)]) == {"form": "keep", "coefficient": 2}
+
+
+def test_of_equals_the_rule_takes_the_one_nearer_to_base() -> None:
+    assert study.choose([BASE, row("keep", 2, 5, kl=0.1), row("keep", 1, 5, kl=0.01)]) == {
+        "form": "keep",
+        "coefficient": 1,
+    }
+
+
+def test_a_rate_that_was_not_measured_is_not_chosen_and_neither_is_another_method() -> None:
+    assert study.choose([BASE, row("ga", 1, 0), row("keep", 1, 0, kl=None), row("keep", 2, harmful_rate=None)]) is None
+
+
+def trained(name: str, home: Path) -> None:
+    folder = home / "study" / name
+    (folder / "adapter").mkdir(parents=True)
+    (folder / "adapter" / "adapter_config.json").write_text("{}")
+    (folder / "checkpoint").mkdir()
+    for file in ("log.jsonl", "summary.json"):
+        (folder / file).write_text("{}\n")
+    config = {"harmful": ["bundled", "self:advbench:/here/only/advbench.csv"], "normal": ["self"], "seed": 0}
+    runs.write(folder, Manifest("sku", config, "pico", "0123", status="finished"))
+
+
+def test_what_is_shipped_says_its_coefficient_and_no_path_of_this_machine(sku_home: Path, tmp_path: Path) -> None:
+    for name in {"contrast", *study.BESIDE}:
+        trained(name, sku_home)
+    out = tmp_path / "adapters"
+    (out / "sku" / "old").mkdir(parents=True)
+    study.ship(study.Choice(form="contrast", coefficient=2.0), out)
+    assert {path.name for path in out.iterdir()} == {"sku", *study.BESIDE}
+    shipped = runs.read(out / "sku").manifest
+    assert shipped.default_coefficient == 2.0
+    assert shipped.config["harmful"] == ["bundled", "self:advbench:advbench.csv"]
+    assert {path.name for path in (out / "sku").iterdir()} == {"adapter", "log.jsonl", "run.json", "summary.json"}
+    assert runs.read(out / "ga").manifest.default_coefficient == 1.0
+
+
+def test_a_rule_that_chose_none_ships_none(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no form fits the rule"):
+        study.ship(None, tmp_path)
+
+
+def test_the_whole_study_on_pico(
+    pico_folder: Path, pairs_file: Path, sku_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = study.Entry("sku", {"model": str(pico_folder), "rank": 4, "preservation": "off"}, (0.5, 1.0), (1,))
+    monkeypatch.setattr(study, "ENTRIES", {"keep": entry})
+    monkeypatch.setattr(study, "_COMMON", {"steps": 2, "batch_size": 2, "max_tokens": 128})
+    monkeypatch.setattr(study, "LiveSession", lambda: LiveSession(str(pico_folder)))
+    monkeypatch.setattr(study, "LIMIT", 2)
+    monkeypatch.setattr(study, "_NEW_TOKENS", 4)
+    monkeypatch.setattr(study, "JUDGE", "keyword")
+    monkeypatch.setattr(study, "SIMILARITY", "none")
+    told: list[dict[str, Any]] = []
+    chosen = study.study(tmp_path / "no-data", tmp_path / "out", report=told.append)
+    assert any("advbench.csv is not in" in line["doing"] for line in told)
+    rows = results.read(tmp_path / "out" / "study.jsonl")
+    name = "sku" if chosen else "keep"
+    assert [r.variant for r in rows] == ["base", f"{name}@0.5", f"{name}@1", "keep/step-1@1"]
+    assert all(r.kl > 0 for r in rows[1:] if r.kl is not None)
+    assert {r.side for r in results.read(tmp_path / "out" / "validation.jsonl")} == {"validation"}
+    assert json.loads((tmp_path / "out" / "choice.json").read_text())["rule"] == study.RULE
+    before = len(told)
+    study.study(tmp_path / "no-data", tmp_path / "out", report=told.append)
+    assert not any(line.get("todo") for line in told[before:]), "what is finished must not be done again"
