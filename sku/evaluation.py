@@ -148,21 +148,21 @@ class Evaluation:
     def judged(self, judge: Judge) -> Lines:
         """Verdicts of `judge` on all answers of the plan, asked only about answers that it has not seen."""
         lines = Lines(self.work / f"verdicts-{judge.card.id}.jsonl")
-        todo: dict[str, Pair] = {}
+        todo: dict[Pair, dict[str, None]] = defaultdict(dict)  # variants often write the same: asked once
         for subject in self.plan.subjects:
             for pair in (*self.plan.sets.harmful, *self.plan.sets.normal, *self.plan.sets.sounds_harmful):
                 line = self.answers.found[str(self.answer_key(subject, pair))]
                 if line["key"] not in lines.found:
-                    todo[line["key"]] = (line["prompt"], line["text"])
-        chunks = _chunks(sorted(todo, key=lambda key: len(todo[key][1])), _JUDGED_AT_ONCE)
+                    todo[line["prompt"], line["text"]][line["key"]] = None
+        chunks = _chunks(sorted(todo, key=lambda asked: len(asked[1])), _JUDGED_AT_ONCE)
 
-        def work(keys: Sequence[str]) -> list[dict[str, Any]]:
-            asked = [todo[key] for key in keys]
+        def work(asked: Sequence[Pair]) -> list[dict[str, Any]]:
             log_probs = base_log_probs(self.model, asked)
             said = verdicts(asked, judge, lambda _: log_probs)
             return [
                 {"key": key, "outcome": one.outcome, "score": one.score, "reason": one.reason, "base_log_prob": p}
-                for key, one, p in zip(keys, said, log_probs, strict=True)
+                for pair, one, p in zip(asked, said, log_probs, strict=True)
+                for key in todo[pair]
             ]
 
         self._each("judging", chunks, work, lines, lambda: False)
