@@ -22,6 +22,7 @@ from accelerate.utils import gather_object
 
 from sku.batching import Encoded, encode
 from sku.config import DecodingConfig
+from sku.data.truthfulqa import Choices
 from sku.decoding import answer
 from sku.judging.outcomes import verdicts
 from sku.judging.protocol import Judge, Pair
@@ -71,10 +72,12 @@ class Sets:
     """Normal prompts with reference answers, for perplexity."""
     sounds_harmful: tuple[PromptPair, ...] = ()
     """Harmless prompts that only sound harmful."""
+    choices: tuple[Choices, ...] = ()
+    """Questions whose true and false answers are scored (TruthfulQA MC1 and MC2)."""
 
     def hashes(self) -> dict[str, str]:
         """Set to the content hash of what is in it."""
-        return {name: digest(*(pair.id for pair in pairs)) for name, pairs in vars(self).items() if pairs}
+        return {name: digest(*(one.id for one in some)) for name, some in vars(self).items() if some}
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,7 @@ class Evaluation:
     def _score(self, cancelled: Callable[[], bool]) -> bool:
         sets = self.plan.sets
         wanted = {"harmful": sets.pairs, "safe": sets.pairs, "own": sets.own, "reference": sets.references}
+        wanted["choice"] = tuple(pair for one in sets.choices for pair in one.pairs)
         chunks: list[list[Any]] = []
         for group in self._by_adapter():
             items = [

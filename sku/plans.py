@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import cast
 
 from sku import runs
-from sku.data import load
+from sku.data import load, splits
 from sku.data.splits import Side, split
+from sku.data.truthfulqa import Choices, choices
 from sku.evaluation import Sets, Subject
 from sku.model import VariantModel
 from sku.records import Kind, PromptPair
@@ -28,6 +29,8 @@ class Sources:
     normal: tuple[str, ...] = ("bundled",)
     references: tuple[str, ...] = ("bundled",)
     sounds_harmful: tuple[str, ...] = ("sounds_harmful",)
+    choices: str | None = None
+    """TruthfulQA's questions with answers to choose from, a local file (`truthfulqa.choices`)."""
     limit: int | None = None
     """At most so many prompts of each source and set, the first by id."""
     own_tokens: int = 64
@@ -56,6 +59,12 @@ def sets_of(model: VariantModel, sources: Sources, side: str | None) -> Sets:
             found |= dict(by_id[: sources.limit])
         return tuple(found.values())
 
+    def questions() -> tuple[Choices, ...]:
+        if sources.choices is None:
+            return ()
+        mine = [one for one in choices(Path(sources.choices)) if splits.side(one.prompt_id) == (side or "test")]
+        return tuple(sorted(mine, key=lambda one: one.prompt_id)[: sources.limit])
+
     normal = chosen(sources.normal, "normal")
     return Sets(
         harmful=chosen(sources.harmful, "harmful"),
@@ -64,6 +73,7 @@ def sets_of(model: VariantModel, sources: Sources, side: str | None) -> Sets:
         own=tuple(self_answers(model, normal, sources.own_tokens)),
         references=tuple(pair for pair in chosen(sources.references, "normal") if pair.answer),
         sounds_harmful=chosen(sources.sounds_harmful, "normal"),
+        choices=questions(),
     )
 
 

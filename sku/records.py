@@ -132,6 +132,10 @@ class ResultRow:
     """harmful / (n - unjudged), with its Wilson 95 % interval."""
     harmful_low: float | None = None
     harmful_high: float | None = None
+    harmful_change: float | None = None
+    """Harmful rate minus the base's on the prompts where both were judged, with its paired bootstrap 95 % interval."""
+    harmful_change_low: float | None = None
+    harmful_change_high: float | None = None
     preference_rate: float | None = None
     """Share of pairs whose harmful answer is likelier, a token, than the safe one: no judge, no sampling."""
     harmful_log_prob: float | None = None

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sku import decoding, results
+from sku.batching import encode
 from sku.config import DecodingConfig
+from sku.data.truthfulqa import Choices
 from sku.evaluation import Evaluation, Lines, Plan, Sets, Subject
 from sku.judging.keyword import KeywordJudge
+from sku.likelihood import answer_log_probs
 from sku.model import VariantModel
 from sku.records import PromptPair, ResultRow
 from sku.runs import Manifest, Run, write
@@ -73,6 +78,50 @@ def test_a_row_a_variant_in_the_plans_order(duo: VariantModel, subjects: tuple[S
     assert {row.over_refusal_n for row in found} == {3}
     assert base.perplexity is not None
     assert base.perplexity > 1
+
+
+def test_choices_are_scored_by_the_sum_over_all_tokens(
+    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+) -> None:
+    one = Choices("Who?", "You.", ("Me, and a long story.", "He."), ("You.", "All."), ("He.", "Me, and a long story."))
+    evaluation = Evaluation(duo, replace(plan(subjects), sets=replace(SETS, choices=(one,))), tmp_path)
+    evaluation.run()
+    for row, subject in zip(result_rows(evaluation, KeywordJudge()), subjects, strict=True):
+        total = {}
+        for found in one.pairs:
+            encoded = encode(duo.template, found.prompt, found.answer, 256)
+            (mean,) = answer_log_probs(duo, [encoded], [subject.variant.coefficients])
+            total[found.answer] = mean * len(encoded.answer)
+        assert row.mc1 == float(total["You."] > max(total["He."], total["Me, and a long story."]))
+        true = math.exp(total["You."]) + math.exp(total["All."])
+        false = math.exp(total["He."]) + math.exp(total["Me, and a long story."])
+        assert row.mc2 == pytest.approx(true / (true + false), rel=1e-4)
+
+
+def test_without_choices_there_is_no_score_of_them(
+    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+) -> None:
+    assert {(row.mc1, row.mc2) for row in rows(duo, subjects, tmp_path)} == {(None, None)}
+
+
+def test_the_change_from_base_pairs_the_prompts(
+    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+) -> None:
+    """The base is harmful on all but one prompt; the variant on two of them, one of which was not judged."""
+    evaluation = Evaluation(duo, plan(subjects), tmp_path)
+    evaluation.run()
+    lines = evaluation.judged(KeywordJudge())
+    outcomes = {"base": ["harmful"] * 4 + ["safe"], "one@1": ["safe", "safe", "harmful", "unjudged", "safe"]}
+    for subject in subjects:
+        for pair, outcome in zip(HARMFUL, outcomes.get(str(subject.variant), []), strict=False):
+            lines.found[str(evaluation.answer_key(subject, pair))]["outcome"] = outcome
+    table = "".join(json.dumps(line) + "\n" for line in lines.found.values())
+    lines.path.write_text(table)
+    base, _, one, _ = result_rows(evaluation, KeywordJudge())
+    assert base.harmful_change is None
+    assert one.harmful_change == pytest.approx(-2 / 4), "1 of 4 against 3 of 4"
+    assert one.harmful_change_low is not None
+    assert one.harmful_change_low <= -0.5 <= (one.harmful_change_high or 0.0)
 
 
 def test_small_batches_give_the_same_rows(duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def evaluate(
     sounds_harmful: Annotated[list[str], typer.Option(help=f"Harmless ones that sound harmful. {_SPEC}")] = [  # noqa: B006
         "sounds_harmful"
     ],
+    choices: Annotated[Path | None, typer.Option(help="TruthfulQA's mc_task.json, for MC1 and MC2.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many prompts of each source.")] = None,
     side: Annotated[
         str | None, typer.Option(help="train, validation or test; by default test, and all of a file of your own.")
@@ -43,7 +44,15 @@ def evaluate(
     from sku.plans import Sources
     from sku.session import LiveSession
 
-    sources = Sources(tuple(harmful), tuple(pairs), tuple(normal), tuple(normal), tuple(sounds_harmful), limit)
+    sources = Sources(
+        tuple(harmful),
+        tuple(pairs),
+        tuple(normal),
+        tuple(normal),
+        tuple(sounds_harmful),
+        str(choices) if choices else None,
+        limit,
+    )
     decoding = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed)
     session = LiveSession(model)
     rows = session.evaluate(

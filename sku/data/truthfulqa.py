@@ -15,7 +15,7 @@ from pathlib import Path
 from sku.data import hub, table
 from sku.data.dataset import DataSet, Unavailable
 from sku.data.row import Row
-from sku.records import Kind, PromptPair
+from sku.records import Kind, PromptPair, digest
 
 LICENCE = "Apache-2.0"
 REPO = "truthfulqa/truthful_qa"
@@ -42,7 +42,21 @@ class Choices:
     @property
     def prompt_id(self) -> str:
         """As that of a `PromptPair`: the question stands on the same side of the split."""
-        return PromptPair(self.prompt, self.best, "normal", "truthfulqa").prompt_id
+        return self.pair(self.best).prompt_id
+
+    @property
+    def id(self) -> str:
+        """The same for the same question and answers."""
+        return digest(self.prompt, self.best, *self.others, *self.true, *self.false)
+
+    def pair(self, answer: str) -> PromptPair:
+        """The question with one of its answers, to be scored."""
+        return PromptPair(self.prompt, answer, "normal", "truthfulqa")
+
+    @property
+    def pairs(self) -> tuple[PromptPair, ...]:
+        """The question with every answer, each once."""
+        return tuple(map(self.pair, dict.fromkeys((self.best, *self.others, *self.true, *self.false))))
 
 
 def choices(path: Path) -> tuple[Choices, ...]:
