@@ -73,7 +73,7 @@ class TrainConfig:
     """Where normal answers (KL from base) and the contrast's safe answers are preserved: in the model in training,
     base + tau, as published, or in base - tau, which is what will be served (ours). None: negated for a method with
     contrast, acquired for the others."""
-    contrast_slope: float = 3.0
+    contrast_slope: float = 6.0
     """How steep the contrast term is."""
     refusals: bool = True
     """Contrast only: a harmful pair without a safe answer gets a bundled refusal; without, it is left out."""

@@ -72,7 +72,7 @@ METHODS: dict[str, Method] = {
     ),
     "sku_contrast": Method(
         "SKU contrast",
-        {"contrast": 4.0, "preservation": 5.0},
+        {"contrast": 2.0, "preservation": 5.0},
         True,
         SKU_PAPER,
         "ours",
@@ -119,7 +119,7 @@ METHODS: dict[str, Method] = {
     "sku_no_preservation": _without("preservation", "SKU without preservation"),
     "contrast_no_preservation": Method(
         "SKU contrast without preservation",
-        {"contrast": 4.0},
+        {"contrast": 2.0},
         True,
         SKU_PAPER,
         "ours",

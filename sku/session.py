@@ -94,9 +94,10 @@ class LiveSession:
         for run in [*runs.shipped(), *runs.own()]:
             about = run.manifest
             if run.adapter.is_dir():
-                label = METHODS[about.method].label + ("" if run.shipped else f" ({run.name})")
                 has = "preservation" in METHODS[about.method].terms
                 preservation = about.config.get("preservation") if has else None
+                label = ", ".join(filter(None, (METHODS[about.method].label, preservation)))
+                label += "" if run.shipped else f" ({run.name})"
                 found.append(
                     Choice(run.name, label, about.method, about.default_coefficient, about.note or "", preservation)
                 )

@@ -32,6 +32,7 @@ FEW = (1.0, 2.0)
 """Of ablations, seeds and controls."""
 _KEEP = {"preservation": 5.0}
 _COMMON: dict[str, Any] = {"steps": 60, "harmful_limit": 150, "normal": ("self", "self:sounds_harmful")}
+_STRONG = {"weights": {"contrast": 4.0}, "contrast_slope": 3.0}
 _ASCENT = {"learning_rate": 3e-4}
 
 
@@ -58,6 +59,7 @@ ENTRIES: dict[str, Entry] = {
     "no-distortion": Entry("sku_no_distortion", {"weights": _KEEP}),
     "no-disassociation": Entry("sku_no_disassociation", {"weights": _KEEP}),
     "contrast-no-preservation": Entry("contrast_no_preservation"),
+    "contrast-strong": Entry("sku_contrast", _STRONG, (0.5, 1.0)),
     "contrast-seed1": Entry("sku_contrast", {"seed": 1}),
     "contrast-seed2": Entry("sku_contrast", {"seed": 2}),
     "keep-seed1": Entry("sku", {"weights": _KEEP, "seed": 1}),
