@@ -21,6 +21,7 @@ _NORMAL = {
 }
 _LOCAL_PRESETS = ("quick", "standard", "tiny")
 _ACTIONS = ("Resume", "Delete")
+_METHOD = "sku_contrast"
 
 
 def build() -> None:
@@ -30,11 +31,11 @@ def build() -> None:
         with gr.Column(scale=2, min_width=300):
             method = gr.Dropdown(
                 [(found.label, name) for name, found in METHODS.items() if found.terms],
-                value="sku",
+                value=_METHOD,
                 label="Method",
                 elem_id="method",
             )
-            about = gr.Markdown(_about("sku", "quick"), elem_classes="facts")
+            about = gr.Markdown(_about(_METHOD, "quick"), elem_classes="facts")
             size = gr.Dropdown(
                 [(f"{name}: {PRESETS[name].note}", name) for name in _LOCAL_PRESETS],
                 value="quick",
