@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,9 +73,6 @@ ten steps."""
 
 FORMS = ("contrast", "keep", "push")
 """Forms of SKU, of which the rule chooses the one that is shipped as `sku`."""
-BESIDE = ("keep", "ga", "ga_mismatch", "tv")
-"""Shipped beside it for comparison, under these names."""
-
 FILES = {
     "advbench": "advbench.csv",
     "labelled": "human_labelled_answers.csv",
@@ -180,37 +176,8 @@ def choose(rows: Sequence[ResultRow]) -> Choice | None:
     return Choice(form=Path(best.run).name, coefficient=best.coefficient)
 
 
-def ship(chosen: Choice | None, out: Path = runs.SHIPPED) -> None:
-    """Copy the chosen form as `sku`, and those of `BESIDE`, without what only a training needs.
-
-    Raises:
-        ValueError: if the rule chose none.
-    """
-    if chosen is None:
-        raise ValueError(f"no form fits the rule, so none is shipped; the rule is: {RULE}")
-    for name in (chosen["form"], *(name for name in BESIDE if name != chosen["form"])):
-        run = runs.read(folder() / name)
-        is_chosen = name == chosen["form"]
-        to = out / (SKU if is_chosen else name)
-        shutil.rmtree(to, ignore_errors=True)
-        to.mkdir(parents=True)
-        shutil.copytree(run.adapter, to / "adapter")
-        for file in ("log.jsonl", "summary.json"):
-            shutil.copy(run.folder / file, to / file)
-        config = run.manifest.config
-        for kind in ("harmful", "normal"):  # a path of this machine tells nobody anything
-            config = config | {kind: [_without_folder(spec) for spec in config[kind]]}
-        coefficient = chosen["coefficient"] if is_chosen else run.manifest.default_coefficient
-        runs.write(to, dataclasses.replace(run.manifest, config=config, default_coefficient=coefficient))
-
-
 SKU = "sku"
 """Name under which the chosen form is shipped."""
-
-
-def _without_folder(spec: str) -> str:
-    before, colon, path = spec.rpartition(":")
-    return f"{before}{colon}{Path(path).name}"
 
 
 def _named(row: ResultRow, chosen: Choice | None) -> ResultRow:

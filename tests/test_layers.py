@@ -18,6 +18,7 @@ LAYERS = [
     {"sku.ui.page"},
     {"sku.ui.compare", "sku.ui.pipeline", "sku.ui.tradeoff", "sku.ui.about"},
     {"sku.ui"},
+    {"sku.shipping"},
     {"sku.study"},
     {"sku.session", "sku.jobs", "sku.console"},
     {"sku.plans", "sku.tally", "sku.harness"},

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sku import results, runs, study
+from sku import results, runs, shipping, study
 from sku.records import ResultRow
 from sku.runs import Manifest
 from sku.session import LiveSession
@@ -68,12 +68,12 @@ def trained(name: str, home: Path) -> None:
 
 
 def test_what_is_shipped_says_its_coefficient_and_no_path_of_this_machine(sku_home: Path, tmp_path: Path) -> None:
-    for name in {"contrast", *study.BESIDE}:
+    for name in {"contrast", *shipping.BESIDE}:
         trained(name, sku_home)
     out = tmp_path / "adapters"
     (out / "sku" / "old").mkdir(parents=True)
-    study.ship(study.Choice(form="contrast", coefficient=2.0), out)
-    assert {path.name for path in out.iterdir()} == {"sku", *study.BESIDE}
+    shipping.ship(study.Choice(form="contrast", coefficient=2.0), out)
+    assert {path.name for path in out.iterdir()} == {"sku", *shipping.BESIDE}
     shipped = runs.read(out / "sku").manifest
     assert shipped.default_coefficient == 2.0
     assert shipped.config["harmful"] == ["bundled", "self:advbench:advbench.csv"]
@@ -83,7 +83,7 @@ def test_what_is_shipped_says_its_coefficient_and_no_path_of_this_machine(sku_ho
 
 def test_a_rule_that_chose_none_ships_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no form fits the rule"):
-        study.ship(None, tmp_path)
+        shipping.ship(None, tmp_path)
 
 
 def test_the_whole_study_on_pico(

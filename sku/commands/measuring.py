@@ -113,12 +113,13 @@ def study(
     ship: Annotated[bool, typer.Option("--ship", help="Put the chosen adapters into assets/adapters.")] = False,
 ) -> None:
     """Train every method, sweep the coefficients, judge, and write the results that the page shows. Resumable."""
-    from sku import study as studies
+    from sku import shipping
     from sku.console import report_work
+    from sku.study import study as run_study
 
-    chosen = studies.study(data, out, only, report_work)
+    chosen = run_study(data, out, only, report_work)
     if ship:
-        studies.ship(chosen)
+        shipping.ship(chosen)
 
 
 def train_judge(

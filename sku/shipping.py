@@ -1,0 +1,42 @@
+"""From the study to `assets/adapters`: the chosen form as `sku`, and what it is compared with beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from sku import runs
+from sku.study import RULE, SKU, Choice, folder
+
+BESIDE = ("keep", "ga", "ga_mismatch", "tv")
+"""Shipped for comparison, under these names."""
+
+
+def ship(chosen: Choice | None, out: Path = runs.SHIPPED) -> None:
+    """Copy the chosen form as `sku`, and those of `BESIDE`, without what only a training needs.
+
+    Raises:
+        ValueError: if the rule chose none.
+    """
+    if chosen is None:
+        raise ValueError(f"no form fits the rule, so none is shipped; the rule is: {RULE}")
+    for name in (chosen["form"], *(name for name in BESIDE if name != chosen["form"])):
+        run = runs.read(folder() / name)
+        is_chosen = name == chosen["form"]
+        to = out / (SKU if is_chosen else name)
+        shutil.rmtree(to, ignore_errors=True)
+        to.mkdir(parents=True)
+        shutil.copytree(run.adapter, to / "adapter")
+        for file in ("log.jsonl", "summary.json"):
+            shutil.copy(run.folder / file, to / file)
+        config = run.manifest.config
+        for kind in ("harmful", "normal"):  # a path of this machine tells nobody anything
+            config = config | {kind: [_without_folder(spec) for spec in config[kind]]}
+        coefficient = chosen["coefficient"] if is_chosen else run.manifest.default_coefficient
+        runs.write(to, dataclasses.replace(run.manifest, config=config, default_coefficient=coefficient))
+
+
+def _without_folder(spec: str) -> str:
+    before, colon, path = spec.rpartition(":")
+    return f"{before}{colon}{Path(path).name}"
