@@ -160,7 +160,8 @@ def _shared_beginning(model: VariantModel, rows: Sequence[_Row]) -> tuple[Dynami
     kinds = {tuple(sorted(row.coefficients.items())): row for row in rows}
     columns = zip(*(row.prompt_ids[:-1] for row in rows), strict=False)
     shared = sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
-    if len(kinds) == len(rows) or shared < _SHARED:
+    windowed = getattr(model.network.config, "sliding_window", None)  # counts the padding behind the beginning too
+    if len(kinds) == len(rows) or shared < _SHARED or windowed:
         return cache, 0
     ids = torch.tensor([row.prompt_ids[:shared] for row in kinds.values()], device=model.device)
     _forward(model, list(kinds.values()), ids, torch.ones_like(ids), cache)

@@ -15,6 +15,7 @@ import pytest
 import torch
 from transformers import DynamicCache
 
+from sku import decoding
 from sku.config import DecodingConfig
 from sku.decoding import answer, stream
 from sku.model import VariantModel
@@ -60,6 +61,12 @@ def short_window() -> Any:
     config = ARCHITECTURES["gemma2"]()
     config.sliding_window = 8
     return config
+
+
+@pytest.fixture(autouse=True)
+def shared_from_the_first_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pico's template is short: every law here must hold where the beginning is read once."""
+    monkeypatch.setattr(decoding, "_SHARED", 1)
 
 
 @pytest.fixture(params=[*ARCHITECTURES, "short window"])
@@ -120,8 +127,31 @@ def test_rows_that_must_come_out_equal_are_computed_once(duo: VariantModel) -> N
     duo.network.register_forward_pre_hook(lambda _m, _a, k: sizes.append(len(k["input_ids"])), with_kwargs=True)
     zero = Variant("one", 0.0)
     answers = written(duo, PROMPTS[:2], [BASE_ROW, zero, ONE], samples=5, max_new_tokens=1)
-    assert sizes == [4], "two prompts by two different rows; greedy samples and coefficient 0 cost nothing"
+    assert sizes[-1] == 4, "two prompts by two different rows; greedy samples and coefficient 0 cost nothing"
     assert len(answers) == 2 * 3 * 5
+
+
+def test_what_all_prompts_begin_with_is_read_once_a_variant(duo: VariantModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[tuple[int, ...]] = []
+    forward = decoding._forward
+
+    def watched(model: VariantModel, rows: Any, ids: torch.Tensor, *rest: Any) -> torch.Tensor:
+        shapes.append(tuple(ids.shape))
+        return forward(model, rows, ids, *rest)
+
+    monkeypatch.setattr(decoding, "_forward", watched)
+    written(duo, PROMPTS, [BASE_ROW, ONE], max_new_tokens=1)
+    prompts = [duo.template.prompt_ids(prompt) for prompt in PROMPTS]
+    columns = itertools.takewhile(lambda tokens: len(set(tokens)) == 1, zip(*prompts, strict=False))
+    shared = sum(1 for _ in columns)
+    assert shapes == [(2, shared), (6, max(map(len, prompts)) - shared)]
+    shapes.clear()
+    written(duo, PROMPTS[:1], [BASE_ROW, ONE], max_new_tokens=1)
+    assert shapes == [(2, len(prompts[0]))], "one prompt has nothing to share"
+    shapes.clear()
+    monkeypatch.setattr(decoding, "_SHARED", shared + 1)
+    written(duo, PROMPTS, [BASE_ROW, ONE], max_new_tokens=1)
+    assert shapes == [(6, max(map(len, prompts)))], "too little in common to be worth a forward of its own"
 
 
 def test_answers_come_prompt_by_prompt_variant_by_variant_sample_by_sample(duo: VariantModel) -> None:
