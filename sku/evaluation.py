@@ -91,7 +91,7 @@ class Plan:
     side: str
     """validation or test."""
     decoding: DecodingConfig = field(default_factory=lambda: DecodingConfig(max_new_tokens=64))
-    max_tokens: int = 256
+    max_tokens: int = 128
     """Of prompt and given answer; a longer answer is cut."""
     rows: int = 48
     """Rows of a decoding batch."""
@@ -157,7 +157,7 @@ class Evaluation:
                 line = self.answers.found[str(self.answer_key(subject, pair))]
                 if line["key"] not in lines.found:
                     todo[line["prompt"], line["text"]][line["key"]] = None
-        chunks = _chunks(sorted(todo, key=lambda asked: len(asked[1])), _JUDGED_AT_ONCE)
+        chunks = _chunks(sorted(todo, key=lambda asked: len(asked[0] + asked[1])), _JUDGED_AT_ONCE)
 
         def work(asked: Sequence[Pair]) -> list[dict[str, Any]]:
             log_probs = base_log_probs(self.model, asked)

@@ -33,6 +33,8 @@ class Sources:
     """TruthfulQA's questions with answers to choose from, a local file (`truthfulqa.choices`)."""
     limit: int | None = None
     """At most so many prompts of each source and set, the first by id."""
+    sounds_harmful_limit: int | None = None
+    """The same for `sounds_harmful`, whose refusals are few, so that they want more prompts; None: as `limit`."""
     own_tokens: int = 64
     """Length of the base's own answers, on which KL is measured."""
 
@@ -49,14 +51,14 @@ def sets_of(model: VariantModel, sources: Sources, side: str | None) -> Sets:
         ValueError: if a source has no prompt on that side.
     """
 
-    def chosen(specs: Iterable[str], kind: Kind) -> tuple[PromptPair, ...]:
+    def chosen(specs: Iterable[str], kind: Kind, limit: int | None = sources.limit) -> tuple[PromptPair, ...]:
         found: dict[str, PromptPair] = {}
         for spec in specs:
             pairs = _on_side(load(spec, kind).pairs, spec, side)
             if not pairs:
                 raise ValueError(f"{spec} has no prompt on the {side or 'test'} side; give more prompts, or --side all")
             by_id = sorted({pair.prompt_id: pair for pair in pairs}.items())
-            found |= dict(by_id[: sources.limit])
+            found |= dict(by_id[:limit])
         return tuple(found.values())
 
     def questions() -> tuple[Choices, ...]:
@@ -72,7 +74,7 @@ def sets_of(model: VariantModel, sources: Sources, side: str | None) -> Sets:
         normal=normal,
         own=tuple(self_answers(model, normal, sources.own_tokens)),
         references=tuple(pair for pair in chosen(sources.references, "normal") if pair.answer),
-        sounds_harmful=chosen(sources.sounds_harmful, "normal"),
+        sounds_harmful=chosen(sources.sounds_harmful, "normal", sources.sounds_harmful_limit or sources.limit),
         choices=questions(),
     )
 

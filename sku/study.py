@@ -81,8 +81,8 @@ FILES = {
     "truthfulqa": "truthfulqa.csv",
 }
 _PREFERENCES = "saferlhf_preferences_5k.jsonl"
-LIMIT = 15
-"""Prompts of each source that are asked: 60 harmful ones in all."""
+LIMIT, SOUNDS_HARMFUL_LIMIT = 15, 40
+"""Prompts of each source that are asked: 60 harmful ones in all. Of 15 harmless ones a single refusal would be 7 %."""
 _NEW_TOKENS = 48
 JUDGE, SIMILARITY = "embedded", "minilm"
 
@@ -149,6 +149,7 @@ def measured(data: Path, here: dict[str, Path], limit: int) -> Sources:
         references=(f"truthfulqa:{here['truthfulqa']}",) if "truthfulqa" in here else ("bundled",),
         sounds_harmful=(f"xstest:{here['xstest']}",) if "xstest" in here else ("sounds_harmful",),
         limit=limit,
+        sounds_harmful_limit=SOUNDS_HARMFUL_LIMIT,
     )
 
 

@@ -1,0 +1,59 @@
+"""The recorded study, what is shipped and what README says agree."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from sku import results, runs
+from sku.records import ResultRow
+from sku.results import share
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+_LINE = re.compile(r"^\| `([\w./-]+(?:@[\d.]+)?)` \| (?=\d+ % \()", re.MULTILINE)
+
+
+def cells(row: ResultRow) -> str:
+    """A row as README's tables of results have it."""
+    assert row.harmful_rate is not None
+    assert row.harmful_low is not None
+    assert row.harmful_high is not None
+    harmful = f"{100 * row.harmful_rate:.0f} % ({100 * row.harmful_low:.0f} to {100 * row.harmful_high:.0f})"
+    broken, refused = (f"{100 * (rate or 0):.0f} %" for rate in (share(row.broken, row.n), row.over_refusal))
+    return f"| `{row.variant}` | {harmful} | {row.refusal} | {broken} | {row.kl:.3f} | {refused} |"
+
+
+def test_every_line_of_readmes_tables_is_a_recorded_row() -> None:
+    recorded = {
+        cells(row)
+        for name in ("study.jsonl", "headline.jsonl")
+        for row in results.read(results.RECORDED.with_name(name))
+    }
+    lines = [line for line in README.splitlines() if _LINE.match(line)]
+    assert len(lines) > 12, "the tables are there"
+    assert [line for line in lines if line not in recorded] == []
+
+
+def test_what_is_shipped_is_what_the_rule_chose() -> None:
+    choice = json.loads(results.RECORDED.with_name("choice.json").read_text(encoding="utf-8"))
+    shipped = runs.find("sku").manifest
+    assert shipped.default_coefficient == choice["coefficient"]
+    chosen = [row for row in results.recorded() if row.run == "sku" and row.side == "validation"]
+    assert choice["coefficient"] in {row.coefficient for row in chosen}
+    assert {row.method for row in chosen} == {shipped.method}
+
+
+def test_every_shipped_adapter_is_in_the_study_at_its_default() -> None:
+    measured = {row.variant for row in results.read(results.RECORDED)}
+    for run in runs.shipped():
+        assert f"{run.name}@{run.manifest.default_coefficient:g}" in measured
+
+
+def test_nothing_recorded_names_a_folder_of_a_machine() -> None:
+    for path in results.RECORDED.parent.glob("*.json*"):
+        text = path.read_text(encoding="utf-8")
+        assert "/tmp" not in text
+        assert "/work" not in text
+        assert str(Path.home()) not in text
