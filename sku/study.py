@@ -47,7 +47,7 @@ class Entry:
 
 
 ENTRIES: dict[str, Entry] = {
-    "contrast": Entry("sku_contrast", {}, CURVE),
+    "contrast": Entry("sku_contrast", {}, (0.5, 1.0, 1.5, 2.0, 3.0)),
     "keep": Entry("sku", {"weights": _KEEP}, CURVE),
     "ga": Entry("ga", _ASCENT, (1.0, 1.5), (10, 20, 30, 40)),
     "push": Entry("sku", {"preservation": "push"}, CURVE),
