@@ -33,6 +33,7 @@ from sku.runs import Run
 from sku.variants import Variant
 
 _JUDGED_AT_ONCE = 16  # their logits under the base are the largest thing in memory
+_AT_LEAST = 32
 Report = Callable[[dict[str, Any]], None]
 """Gets `{"doing", "done", "todo", "seconds"}` after every batch."""
 Work = Callable[[Sequence[Any]], list[dict[str, Any]]]
@@ -92,7 +93,7 @@ class Plan:
     """validation or test."""
     decoding: DecodingConfig = field(default_factory=lambda: DecodingConfig(max_new_tokens=64))
     max_tokens: int = 128
-    """Of prompt and given answer; a longer answer is cut."""
+    """Of prompt and given answer; a longer answer is cut, though not below `_AT_LEAST` tokens."""
     rows: int = 48
     """Rows of a decoding batch."""
     batch_tokens: int = 6000
@@ -231,7 +232,7 @@ class Evaluation:
                     subject,
                     pair,
                     what,
-                    encode(self.model.template, pair.prompt, _given(pair, what), self.plan.max_tokens),
+                    self._encoded(pair.prompt, _given(pair, what)),
                 )
                 for what, pairs in wanted.items()
                 for pair in pairs
@@ -241,6 +242,11 @@ class Evaluation:
             rows = [(row, subject.variant.coefficients) for subject, _, _, row in items]
             chunks += [[items[i] for i in places] for places in by_length(rows, self.plan.batch_tokens)]
         return self._each("scoring given answers", chunks, self._scored, self.scores, cancelled)
+
+    def _encoded(self, prompt: str, given: str) -> Encoded:
+        template = self.model.template
+        room = max(self.plan.max_tokens, len(template.prompt_ids(prompt)) + _AT_LEAST)
+        return encode(template, prompt, given, min(room, self.model.context))
 
     def _scored(self, items: Sequence[Any]) -> list[dict[str, Any]]:
         began = time.perf_counter()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[dict[str, Any]], None]
 
-CURVE = (0.5, 1.0, 2.0, 3.0)
+CURVE = (0.5, 1.0, 2.0)
 FEW = (1.0, 2.0)
 """Of ablations, seeds and controls."""
 _KEEP = {"preservation": 5.0}
@@ -52,7 +52,7 @@ class Entry:
 
 
 ENTRIES: dict[str, Entry] = {
-    "contrast": Entry("sku_contrast", {}, (0.5, 1.0, 1.5, 2.0, 3.0)),
+    "contrast": Entry("sku_contrast", {}, (0.5, 1.0, 1.5, 2.0)),
     "contrast-long": Entry("sku_contrast", _LONG, (0.5, 1.0, 1.5, 2.0)),
     "keep": Entry("sku", {"weights": _KEEP}, CURVE),
     "ga": Entry("ga", _ASCENT, (1.0, 1.5), (10, 20, 30, 40)),

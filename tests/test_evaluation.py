@@ -98,6 +98,15 @@ def test_choices_are_scored_by_the_sum_over_all_tokens(
         assert row.mc2 == pytest.approx(true / (true + false), rel=1e-4)
 
 
+def test_a_long_prompt_leaves_room_for_its_answer(
+    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+) -> None:
+    long = PromptPair("Why? " * 40, "Because it is so, and it always was, and will be. " * 3, "normal", "test")
+    evaluation = Evaluation(duo, replace(plan(subjects), sets=Sets(references=(long,)), max_tokens=64), tmp_path)
+    assert evaluation.run()
+    assert {line["tokens"] for line in evaluation.scores.found.values()} == {32}
+
+
 def test_without_choices_there_is_no_score_of_them(
     duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
 ) -> None:

@@ -81,6 +81,13 @@ def test_what_is_shipped_says_its_coefficient_and_no_path_of_this_machine(sku_ho
     assert runs.read(out / "ga").manifest.default_coefficient == 1.0
 
 
+def test_what_was_not_trained_stays_as_it_is_shipped(sku_home: Path, tmp_path: Path) -> None:
+    trained("push", sku_home)
+    (tmp_path / "ga").mkdir()
+    shipping.ship(study.Choice(form="push", coefficient=1.0), tmp_path)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} >= {"sku", "ga"}
+
+
 def test_a_rule_that_chose_none_ships_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no form fits the rule"):
         shipping.ship(None, tmp_path)
