@@ -9,6 +9,7 @@ import sys
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # read when torch is: see sku/__main__.py
 
+from sku.judging import cards
 from sku.provision import DEFAULT_BASE
 from sku.session import LiveSession
 from sku.ui.page import build_page, launch
@@ -24,7 +25,7 @@ def main() -> None:
     session = LiveSession(flags.model)
     session.start()
     try:
-        launch(build_page(session), host=flags.host, port=flags.port)
+        launch(build_page(session, cards.every()), host=flags.host, port=flags.port)
     except OSError as error:  # the port is taken, or the address is not this machine's
         sys.exit(f"error: {error}")
 

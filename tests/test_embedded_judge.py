@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from sku.data.splits import side
-from sku.judging.embedded import ADAPTER, EmbeddedJudge, card, encode_pair
+from sku.judging.cards import FOLDER, every
+from sku.judging.cards import embedded as card
+from sku.judging.embedded import ADAPTER, EmbeddedJudge, encode_pair
 from sku.judging.fitting import JudgeConfig, fit
+from sku.judging.guards import MODELS
 from sku.judging.labels import Labelled, Preference, read_labelled, read_preferences, read_xstest
 from sku.judging.making import _write, agreements
 from sku.judging.protocol import Card
@@ -104,7 +107,6 @@ def test_the_card_is_read_without_weights(folder: Path) -> None:
 
 
 def test_the_shipped_judge_is_small_and_says_how_it_was_measured() -> None:
-    from sku.judging.embedded import FOLDER
 
     assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= 8e6
     about = card()
@@ -148,3 +150,9 @@ def test_preferences_are_pairs(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text(json.dumps({"prompt": "A", "safer_response": "b", "other_response": "c"}) + "\n")
     assert read_preferences(path) == [Preference("A", "b", "c")]
+
+
+def test_every_judge_that_can_be_chosen_has_a_card_and_the_default_comes_first() -> None:
+    ids = [one.name for one in every()]
+    assert ids[:2] == ["embedded", "keyword"]
+    assert set(MODELS) <= set(ids)

@@ -17,11 +17,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sku.batching import Batch, Encoded, collate
-from sku.judging.protocol import Agreement, Card, Harm, Pair
+from sku.judging import cards
+from sku.judging.protocol import Harm, Pair
 from sku.likelihood import by_length
 from sku.model import VariantModel
 
-FOLDER = Path(__file__).parents[2] / "assets" / "judge"
 ADAPTER = "judge"
 PROMPT_TOKENS, ANSWER_TOKENS = 64, 128
 _BATCH_TOKENS = 4096
@@ -33,7 +33,7 @@ questions has about 0.55 without declining."""
 class EmbeddedJudge:
     """Judges with the weights in `folder` on `model`, whose base must be the one it was trained on."""
 
-    def __init__(self, model: VariantModel, folder: Path = FOLDER) -> None:
+    def __init__(self, model: VariantModel, folder: Path = cards.FOLDER) -> None:
         about = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
         if about["base_fingerprint"] != model.fingerprint:
             raise ValueError(
@@ -43,7 +43,7 @@ class EmbeddedJudge:
         if ADAPTER not in model.adapters:
             model.add(ADAPTER, folder / "adapter")
         self.model = model
-        self.card = card(folder)
+        self.card = cards.embedded(folder)
         self.head = JudgeHead(model.network.config.hidden_size)
         self.head.load_state_dict({name: t.float() for name, t in load_file(folder / "head.safetensors").items()})
         self.head.to(model.device)
@@ -98,11 +98,3 @@ def encode_pair(tokenizer: Any, prompt: str, answer: str) -> Encoded:
     question = ids("<|im_start|>user\n", False) + ids(prompt, True)[:PROMPT_TOKENS]
     opening = question + ids("<|im_end|>\n<|im_start|>assistant\n", False)
     return Encoded(tuple(opening + ids(answer, True)[:ANSWER_TOKENS] + ids("<|im_end|>", False)), len(opening))
-
-
-def card(folder: Path = FOLDER) -> Card:
-    """The card of the judge in `folder`; reads no weights."""
-    about = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
-    values = about["card"]
-    agreement = tuple(Agreement(**one) for one in values.pop("agreement"))
-    return Card(**values | {"agreement": agreement, "failures": tuple(values["failures"])})
