@@ -122,7 +122,7 @@ def test_contrast_with_the_safe_answer_in_the_negated_model_lifts_both() -> None
     targets, rows = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 0, 1, 1])
     value = losses.contrast(logits, targets, rows, torch.tensor([2.0, 1.5]), 3.0, safe_negated=True)
     gained = (2.0 - math.log(5)) + (1.5 - math.log(5))
-    assert float(value) == pytest.approx(math.log(1 + math.exp(-3 * gained)), rel=1e-5)
+    assert value.item() == pytest.approx(math.log(1 + math.exp(-3 * gained)), rel=1e-5)
     value.backward()
     after = sequence_nll(logits.detach() - logits.grad, targets, rows)
     assert after[0] < math.log(5)
