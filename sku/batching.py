@@ -81,3 +81,14 @@ def collate(rows: Sequence[Encoded], pad_id: int = 0) -> Batch:
         attention_mask[i, : len(row.ids)] = 1
         answer_mask[i, row.prompt_tokens : len(row.ids)] = True
     return Batch(input_ids, attention_mask, answer_mask)
+
+
+def left_padded(rows: Sequence[Sequence[int]], device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """Ids and mask, `[B, T]` on `device`, each row at the right end: what is decoded next stands in one column."""
+    width = max(map(len, rows))
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    mask = torch.zeros(len(rows), width, dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, width - len(row) :] = torch.tensor(row)
+        mask[i, width - len(row) :] = 1
+    return ids.to(device), mask.to(device)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from sku.batching import left_padded
 from sku.config import DecodingConfig
 from sku.model import VariantModel
 from sku.records import Answer, Stopped, digest
@@ -83,7 +84,7 @@ def stream(
     yield writings  # before the first token, so that a page can show its columns
     noise = _Noise(rows, config, model.device)
     cache, read = _shared_beginning(model, rows)
-    step_ids, mask = _left_padded([row.prompt_ids[read:] for row in rows], model.device)
+    step_ids, mask = left_padded([row.prompt_ids[read:] for row in rows], model.device)
     mask = torch.cat([mask.new_ones(len(rows), read), mask], dim=1)
     for _ in range(config.max_new_tokens):
         if cancelled():
@@ -169,16 +170,6 @@ def _shared_beginning(model: VariantModel, rows: Sequence[_Row]) -> tuple[Dynami
     picked = [place[tuple(sorted(row.coefficients.items()))] for row in rows]
     cache.batch_select_indices(torch.tensor(picked, device=model.device))
     return cache, shared
-
-
-def _left_padded(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    width = max(map(len, prompts))
-    ids = torch.zeros(len(prompts), width, dtype=torch.long)
-    mask = torch.zeros(len(prompts), width, dtype=torch.long)
-    for i, prompt in enumerate(prompts):
-        ids[i, width - len(prompt) :] = torch.tensor(prompt)
-        mask[i, width - len(prompt) :] = 1
-    return ids.to(device), mask.to(device)
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sku.batching import left_padded
 from sku.data import Unavailable
 from sku.judging.guards import MODELS, Guard, card
 from sku.judging.protocol import Harm, Pair
@@ -77,7 +78,7 @@ class HubJudge:
         judge = _written if self.guard.scores else _classified
         for start in range(0, len(short), self.rows):
             places = short[start : start + self.rows]
-            inputs = _left_padded([ids[place] for place in places], network.device)
+            inputs = left_padded([ids[place] for place in places], network.device)
             found |= dict(zip(places, judge(self.guard, network, tokenizer, *inputs), strict=True))
         return [found[place] for place in range(len(pairs))]
 
@@ -213,17 +214,6 @@ def _classified(guard: Guard, network: Any, tokenizer: Any, ids: Tensor, mask: T
     score, place = kinds.max(-1)
     names = network.config.id2label
     return [Harm(s, None, f"{s:.0%} {names[p]}") for s, p in zip(score.tolist(), place.tolist(), strict=True)]
-
-
-def _left_padded(rows: list[list[int]], device: Any) -> tuple[Tensor, Tensor]:
-    """Ids and mask, `[B, T]`, each row at the right end."""
-    width = max(len(row) for row in rows)
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids[i, width - len(row) :] = torch.tensor(row)
-        mask[i, width - len(row) :] = 1
-    return ids.to(device), mask.to(device)
 
 
 def _first_line(error: OSError) -> str:
