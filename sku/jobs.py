@@ -114,8 +114,10 @@ class Jobs:
 
     def cancel(self, name: str) -> None:
         """Ask a training to write a checkpoint and stop; nothing happens to one that is not at work."""
-        process = _process(self._path(name))
-        if process is not None:
+        folder = self._path(name)
+        process = _process(folder)
+        if process is not None:  # marked first: one that has only begun dies of the signal and says nothing itself
+            runs.write_text(folder / "job.json", json.dumps({**_about(folder), "cancelled": True}) + "\n")
             process.terminate()
 
     def delete(self, name: str) -> None:
@@ -145,14 +147,14 @@ class Jobs:
         alive = _process(folder) is not None
         said = _last_line(folder / "output.txt")
         if not (folder / "run.json").is_file():
-            state: State = "starting" if alive else "failed"
-            return Job(name, folder, state, config, [], said)
+            over: State = "cancelled" if _about(folder).get("cancelled") else "failed"
+            return Job(name, folder, "starting" if alive else over, config, [], said)
         manifest = runs.read(folder).manifest
-        state = manifest.status
+        state: State = manifest.status
         if alive and state != "finished":
             state = "running"
         elif state == "running":
-            state = "interrupted"
+            state = "cancelled" if _about(folder).get("cancelled") else "interrupted"
         return Job(name, folder, state, config, runs.log(folder), manifest.reason or said)
 
     def _path(self, name: str) -> Path:
@@ -205,10 +207,19 @@ def _settings(path: Path) -> TrainConfig:
         raise ValueError(f"{path} cannot be read ({error}); delete the run and train it again") from error
 
 
+def _about(folder: Path) -> dict[str, Any]:
+    """What `job.json` says of the process; nothing if it is damaged."""
+    try:
+        found = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _process(folder: Path) -> psutil.Process | None:
     """The training's process while it lives; a process id that went to somebody else does not count."""
+    about = _about(folder)
     try:
-        about = json.loads((folder / "job.json").read_text(encoding="utf-8"))
         process = psutil.Process(about["pid"])
         mine = abs(process.create_time() - about["created"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, ValueError, TypeError, KeyError):  # it ended, or nobody knows which it was

@@ -84,6 +84,17 @@ def test_a_training_that_cannot_begin_says_why(config: TrainConfig) -> None:
     assert "Traceback" not in (failed.folder / "output.txt").read_text()
 
 
+def test_a_training_cancelled_before_it_began_is_cancelled_and_can_begin_again(config: TrainConfig) -> None:
+    jobs = Jobs()
+    job = jobs.start(config)
+    jobs.cancel(job.name)
+    assert wait(jobs, job.name, lambda found: not found.live).state == "cancelled"
+    jobs.resume(job.name)
+    assert wait(jobs, job.name, lambda found: found.step > 0).state == "running"
+    jobs.cancel(job.name)
+    assert wait(jobs, job.name, lambda found: not found.live).state == "cancelled"
+
+
 @pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "nosuch", "/etc"])
 def test_names_that_are_no_run_are_refused(name: str) -> None:
     for action in (Jobs().read, Jobs().cancel, Jobs().delete, Jobs().resume):

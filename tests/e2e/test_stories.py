@@ -120,7 +120,7 @@ def test_a_run_can_be_cancelled_and_resumed(page: Page) -> None:
     page.locator("#method input").click()
     page.get_by_role("option", name="Gradient ascent", exact=True).click()
     page.click("#start")
-    expect(page.locator("#doing")).to_contain_text(re.compile(r"step [1-9]"), timeout=120_000)
+    expect(page.locator("#doing")).to_contain_text(re.compile(r"-ga: .*step [1-9]"), timeout=120_000)
     page.click("#cancel")
     expect(page.locator("#doing")).to_contain_text("cancelled", timeout=60_000)
     page.get_by_role("button", name="Resume").click()
