@@ -145,16 +145,17 @@ class Jobs:
         folder = self._path(name)
         config = _settings(folder / "config.json")
         alive = _process(folder) is not None
+        cancelled = bool(_about(folder).get("cancelled"))
         said = _last_line(folder / "output.txt")
         if not (folder / "run.json").is_file():
-            over: State = "cancelled" if _about(folder).get("cancelled") else "failed"
-            return Job(name, folder, "starting" if alive else over, config, [], said)
+            state: State = "starting" if alive else "cancelled" if cancelled else "failed"
+            return Job(name, folder, state, config, [], said)
         manifest = runs.read(folder).manifest
-        state: State = manifest.status
+        state = manifest.status
         if alive and state != "finished":
             state = "running"
         elif state == "running":
-            state = "cancelled" if _about(folder).get("cancelled") else "interrupted"
+            state = "cancelled" if cancelled else "interrupted"
         return Job(name, folder, state, config, runs.log(folder), manifest.reason or said)
 
     def _path(self, name: str) -> Path:
