@@ -8,12 +8,10 @@ Under `accelerate launch` the processes share the work and the first one writes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,83 +19,18 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from sku.batching import Encoded, encode
-from sku.config import DecodingConfig
-from sku.data.truthfulqa import Choices
 from sku.decoding import answer
 from sku.judging.outcomes import verdicts
 from sku.judging.protocol import Judge, Pair
 from sku.likelihood import answer_kl, base_log_probs, by_length
 from sku.model import VariantModel
-from sku.records import PromptPair, digest
-from sku.runs import Run
-from sku.variants import Variant
+from sku.plans import AT_LEAST, Plan, Subject
+from sku.records import PromptPair
 
 _JUDGED_AT_ONCE = 16  # their logits under the base are the largest thing in memory
-_AT_LEAST = 32
 Report = Callable[[dict[str, Any]], None]
 """Gets `{"doing", "done", "todo", "seconds"}` after every batch."""
 Work = Callable[[Sequence[Any]], list[dict[str, Any]]]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A variant to be measured and where it comes from."""
-
-    variant: Variant
-    run: Run | None
-    """None for the base."""
-
-    @property
-    def identity(self) -> str:
-        """The same for the same weights at the same coefficient, whatever the run is called."""
-        if self.run is None or not self.variant.coefficients:
-            return "base"
-        weights = (self.run.adapter / "adapter_model.safetensors").read_bytes()
-        (signed,) = self.variant.coefficients.values()
-        return f"{hashlib.sha256(weights).hexdigest()[:16]}*{signed:g}"
-
-
-@dataclass(frozen=True)
-class Sets:
-    """What is asked and scored. A tuple that is empty is not measured."""
-
-    harmful: tuple[PromptPair, ...] = ()
-    """Prompts that should no longer be helped with; a given answer is not looked at."""
-    pairs: tuple[PromptPair, ...] = ()
-    """Harmful pairs with an answer and a safe answer, scored for preference."""
-    normal: tuple[PromptPair, ...] = ()
-    """Normal prompts to be answered."""
-    own: tuple[PromptPair, ...] = ()
-    """The base's own answers to normal prompts, for KL."""
-    references: tuple[PromptPair, ...] = ()
-    """Normal prompts with reference answers, for perplexity."""
-    sounds_harmful: tuple[PromptPair, ...] = ()
-    """Harmless prompts that only sound harmful."""
-    choices: tuple[Choices, ...] = ()
-    """Questions whose true and false answers are scored (TruthfulQA MC1 and MC2)."""
-
-    def hashes(self) -> dict[str, str]:
-        """Set to the content hash of what is in it."""
-        return {name: digest(*(one.id for one in some)) for name, some in vars(self).items() if some}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One evaluation."""
-
-    model: str
-    """Name of the base, for the rows."""
-    subjects: tuple[Subject, ...]
-    sets: Sets
-    side: str
-    """validation or test."""
-    decoding: DecodingConfig = field(default_factory=lambda: DecodingConfig(max_new_tokens=64))
-    max_tokens: int = 128
-    """Of prompt and given answer; a longer answer is cut, though not below `_AT_LEAST` tokens."""
-    rows: int = 48
-    """Rows of a decoding batch."""
-    batch_tokens: int = 6000
-    """Tokens of a likelihood batch."""
 
 
 class Key(NamedTuple):
@@ -245,7 +178,7 @@ class Evaluation:
 
     def _encoded(self, prompt: str, given: str) -> Encoded:
         template = self.model.template
-        room = max(self.plan.max_tokens, len(template.prompt_ids(prompt)) + _AT_LEAST)
+        room = max(self.plan.max_tokens, len(template.prompt_ids(prompt)) + AT_LEAST)
         return encode(template, prompt, given, min(room, self.model.context))
 
     def _scored(self, items: Sequence[Any]) -> list[dict[str, Any]]:

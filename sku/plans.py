@@ -1,23 +1,89 @@
-"""Names of data to the sets of an evaluation: who is asked what, and on which side of the split. Writes nothing but the
-base's own answers, which are cached.
+"""What an evaluation is to do: who is asked what, on which side of the split; from names of data to its sets. Writes
+nothing but the base's own answers, which are cached.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from sku import runs
+from sku.config import DecodingConfig
 from sku.data import load, splits
 from sku.data.splits import Side, split
 from sku.data.truthfulqa import Choices, choices
-from sku.evaluation import Sets, Subject
 from sku.model import VariantModel
-from sku.records import Kind, PromptPair
+from sku.records import Kind, PromptPair, digest
+from sku.runs import Run
 from sku.self_answers import self_answers
 from sku.variants import Variant, parse
+
+AT_LEAST = 32
+"""Tokens of a given answer that are scored after however long a prompt."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A variant to be measured and where it comes from."""
+
+    variant: Variant
+    run: Run | None
+    """None for the base."""
+
+    @property
+    def identity(self) -> str:
+        """The same for the same weights at the same coefficient, whatever the run is called."""
+        if self.run is None or not self.variant.coefficients:
+            return "base"
+        weights = (self.run.adapter / "adapter_model.safetensors").read_bytes()
+        (signed,) = self.variant.coefficients.values()
+        return f"{hashlib.sha256(weights).hexdigest()[:16]}*{signed:g}"
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What is asked and scored. A tuple that is empty is not measured."""
+
+    harmful: tuple[PromptPair, ...] = ()
+    """Prompts that should no longer be helped with; a given answer is not looked at."""
+    pairs: tuple[PromptPair, ...] = ()
+    """Harmful pairs with an answer and a safe answer, scored for preference."""
+    normal: tuple[PromptPair, ...] = ()
+    """Normal prompts to be answered."""
+    own: tuple[PromptPair, ...] = ()
+    """The base's own answers to normal prompts, for KL."""
+    references: tuple[PromptPair, ...] = ()
+    """Normal prompts with reference answers, for perplexity."""
+    sounds_harmful: tuple[PromptPair, ...] = ()
+    """Harmless prompts that only sound harmful."""
+    choices: tuple[Choices, ...] = ()
+    """Questions whose true and false answers are scored (TruthfulQA MC1 and MC2)."""
+
+    def hashes(self) -> dict[str, str]:
+        """Set to the content hash of what is in it."""
+        return {name: digest(*(one.id for one in some)) for name, some in vars(self).items() if some}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One evaluation."""
+
+    model: str
+    """Name of the base, for the rows."""
+    subjects: tuple[Subject, ...]
+    sets: Sets
+    side: str
+    """validation or test."""
+    decoding: DecodingConfig = field(default_factory=lambda: DecodingConfig(max_new_tokens=64))
+    max_tokens: int = 128
+    """Of prompt and given answer; a longer answer is cut, though not below `AT_LEAST` tokens."""
+    rows: int = 48
+    """Rows of a decoding batch."""
+    batch_tokens: int = 6000
+    """Tokens of a likelihood batch."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sku import runs
+from sku.choices import Choice, choices
 from sku.config import DecodingConfig
-from sku.methods import METHODS
 from sku.provision import DEFAULT_BASE, provision
 from sku.records import Answer, ResultRow, Verdict
-from sku.variants import BASE, Known, Variant, resolve
+from sku.variants import Known, Variant, resolve
 
 if TYPE_CHECKING:
     from sku.plans import Sources
@@ -26,28 +26,14 @@ _UPDATES = 15  # a second, at most, while answers stream
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A variant that can be asked, for a list on a screen."""
-
-    name: str
-    label: str
-    method: str | None
-    """None for the base."""
-    default_coefficient: float
-    note: str
-    preservation: str | None = None
-    """push, keep or off, where the method has that choice."""
-
-
-@dataclass(frozen=True)
 class Column:
     """One variant's part of a comparison: an answer, or why there is none."""
 
     name: str
     answer: Answer | None
-    error: str | None = None
     writing: bool = False
     """Whether more of the answer is to come."""
+    error: str | None = None
 
 
 class LiveSession:
@@ -90,18 +76,7 @@ class LiveSession:
 
     def choices(self) -> list[Choice]:
         """The base, the shipped adapters and the visitor's finished runs."""
-        found = [Choice(BASE, "base", None, 0.0, "the model as it was")]
-        for run in [*runs.shipped(), *runs.own()]:
-            about = run.manifest
-            if run.adapter.is_dir():
-                has = "preservation" in METHODS[about.method].terms
-                preservation = about.config.get("preservation") if has else None
-                label = ", ".join(filter(None, (METHODS[about.method].label, preservation)))
-                label += "" if run.shipped else f" ({run.name})"
-                found.append(
-                    Choice(run.name, label, about.method, about.default_coefficient, about.note or "", preservation)
-                )
-        return found
+        return choices()
 
     def variant(self, text: str) -> Variant:
         """The variant that `text` names, its adapter loaded.
@@ -109,7 +84,13 @@ class LiveSession:
         Raises:
             ValueError: if it is not known, or was trained on another base.
         """
-        return self._with_adapter(text)
+
+        def lookup(name: str) -> Known:
+            known = runs.find(name).known
+            self._ensure(name, known)
+            return known
+
+        return resolve(text, lookup)
 
     def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
         """All answers of all variants to all prompts, in one batch.
@@ -148,7 +129,7 @@ class LiveSession:
                 columns.append(str(error))
         good = [column for column in columns if isinstance(column, Variant)]
         if not good:
-            yield [Column(text, None, str(column)) for text, column in zip(variants, columns, strict=True)]
+            yield [Column(text, None, error=str(column)) for text, column in zip(variants, columns, strict=True)]
             return
         began, shown = time.perf_counter(), 0.0
         for writings in decoding.stream(model, _checked([prompt]), good, config, cancelled):
@@ -160,7 +141,7 @@ class LiveSession:
             answers = decoding.records(model, first, config.seed, now - began)
             states = zip(answers, (writing.stopped is None for writing in first), strict=True)
             yield [
-                _column(text, *next(states)) if isinstance(column, Variant) else Column(text, None, column)
+                Column(text, *next(states)) if isinstance(column, Variant) else Column(text, None, error=column)
                 for text, column in zip(variants, columns, strict=True)
             ]
 
@@ -235,8 +216,8 @@ class LiveSession:
             ValueError: for an unknown variant, judge, source or side.
             InterruptedError: if it was cancelled; what is done is kept in `work`.
         """
-        from sku.evaluation import Evaluation, Plan
-        from sku.plans import sets_of, subject
+        from sku.evaluation import Evaluation
+        from sku.plans import Plan, sets_of, subject
         from sku.similarity import similarity_metric
         from sku.tally import result_rows
 
@@ -268,14 +249,6 @@ class LiveSession:
                 zero = network(input_ids=ids).logits[0]
         return float((zero - base).abs().max())
 
-    def _with_adapter(self, text: str) -> Variant:
-        def lookup(name: str) -> Known:
-            known = runs.find(name).known
-            self._ensure(name, known)
-            return known
-
-        return resolve(text, lookup)
-
     def _ensure(self, name: str, known: Known) -> None:
         model = self.load()
         with self._lock:
@@ -298,10 +271,6 @@ class LiveSession:
 
     def _say(self, doing: str) -> None:
         self.doing = doing
-
-
-def _column(text: str, answer: Answer, writing: bool) -> Column:
-    return Column(text, answer, writing=writing)
 
 
 def _checked(prompts: Sequence[str]) -> Sequence[str]:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sku import metrics
-from sku.evaluation import Evaluation, Lines, Subject
+from sku.evaluation import Evaluation, Lines
 from sku.judging.protocol import Judge
 from sku.methods import METHODS
+from sku.plans import Subject
 from sku.records import OUTCOMES, PromptPair, ResultRow
 from sku.runs import Run
 

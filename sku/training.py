@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,14 @@ from torch import Tensor
 
 from sku import checkpoints, runs
 from sku.config import TrainConfig
-from sku.data import DataSet, load
-from sku.data.splits import split
-from sku.judging import refusal
 from sku.methods import method
 from sku.model import VariantModel
 from sku.model import load as load_model
 from sku.objective import Objective
 from sku.provision import provision
-from sku.records import PromptPair
 from sku.runs import Manifest, Run
-from sku.self_answers import prompts_spec, self_answers
 from sku.streams import Streams
+from sku.training_data import check_same, gather
 
 Report = Callable[[dict[str, Any]], None]
 """Gets one line of `log.jsonl` a step, or `{"doing": "..."}` while something else takes time."""
@@ -134,12 +130,12 @@ class _Training:
         self._say(f"loading {self.config.model}")
         folder = provision(self.config.model, self._say)
         model = load_model(folder, self.config.dtype, str(self.accelerator.device))
-        harmful, harmful_facts = self._pairs(model, "harmful")
-        normal, normal_facts = self._pairs(model, "normal")
+        harmful, harmful_facts = gather(self.config, "harmful", model, self._say)
+        normal, normal_facts = gather(self.config, "normal", model, self._say)
         streams = Streams(harmful, normal, self.config, model.template)
         left_out = f"{streams.left_out} pairs left out: no answer, or a prompt too long" if streams.left_out else None
         facts = {"harmful": harmful_facts, "normal": normal_facts}
-        _same(self.before, model.fingerprint, facts)
+        check_same(self.before, model.fingerprint, facts)
         self._write(base_fingerprint=model.fingerprint, data=facts, note=left_out)
         return model, streams
 
@@ -229,26 +225,6 @@ class _Training:
             "terms_last_steps": terms,
         }
 
-    def _pairs(self, model: VariantModel, kind: Any) -> tuple[list[PromptPair], list[dict[str, Any]]]:
-        """Training pairs of one kind, with what the manifest says about their sources."""
-        limit = self.config.harmful_limit if kind == "harmful" else self.config.normal_limit
-        pairs: dict[str, PromptPair] = {}
-        facts = []
-        for spec in getattr(self.config, kind):
-            inner = prompts_spec(spec)
-            data = load(inner or spec, kind)
-            chosen: Sequence[PromptPair] = split(data.pairs, "train")
-            if limit is not None:
-                chosen = sorted(chosen, key=lambda pair: pair.id)[:limit]
-            if inner:
-                self._say(f"writing the base's own answers to {len(chosen)} {kind} prompts (kept for later runs)")
-                chosen = self_answers(model, chosen, self.config.max_tokens, self._progress)
-                if kind == "harmful":  # what it refuses already is nothing to forget
-                    chosen = [pair for pair in chosen if refusal.kind(pair.answer) is None]
-            facts.append(_facts(f"self:{data.name}" if inner else data.name, data, chosen))
-            pairs |= {pair.id: pair for pair in chosen}
-        return list(pairs.values()), facts
-
     def _checkpoint(self, step: int, parameters: dict[str, Any], optimizer: Any, spent: float) -> None:
         if self.accelerator.is_main_process:
             checkpoints.save(self.out / "checkpoint", step, parameters, optimizer, spent)
@@ -277,9 +253,6 @@ class _Training:
         if self.accelerator.is_main_process:
             self.report({"doing": doing})
 
-    def _progress(self, done: int, todo: int) -> None:
-        self._say(f"the base's own answers: {done} of {todo}")
-
 
 def _with_lora(network: Any, config: TrainConfig) -> Any:
     lora = LoraConfig(
@@ -293,28 +266,6 @@ def _with_lora(network: Any, config: TrainConfig) -> Any:
         network.enable_input_require_grads()
         return peft_model.train()
     return peft_model.eval()  # no dropout: KL from base would measure it
-
-
-def _facts(name: str, data: DataSet, used: Sequence[PromptPair]) -> dict[str, Any]:
-    return {"name": name, "hash": data.content_hash, "pairs": len(used), "side": "train", "licence": data.licence}
-
-
-def _same(before: Manifest | None, fingerprint: str, data: dict[str, list[dict[str, Any]]]) -> None:
-    """See that a resumed run goes on with the base and the data that it began with."""
-    if before is None:
-        return
-    if before.base_fingerprint not in ("", fingerprint):
-        raise ValueError(
-            f"the run began on a base with fingerprint {before.base_fingerprint}, but {before.base} now has "
-            f"{fingerprint}; give it that base back, or train anew in another folder"
-        )
-    for kind, sources in before.data.items():
-        for then, now in zip(sources, data[kind], strict=True):
-            if then["hash"] != now["hash"]:
-                raise ValueError(
-                    f"{then['name']} has changed since the run began (content hash {then['hash']}, now {now['hash']}); "
-                    "put the old data back, or train anew in another folder"
-                )
 
 
 def _finite(what: str, step: int, value: float) -> None:

@@ -14,10 +14,11 @@ from sku import decoding, results
 from sku.batching import encode
 from sku.config import DecodingConfig
 from sku.data.truthfulqa import Choices
-from sku.evaluation import Evaluation, Lines, Plan, Sets, Subject
+from sku.evaluation import Evaluation, Lines
 from sku.judging.keyword import KeywordJudge
 from sku.likelihood import answer_log_probs
 from sku.model import VariantModel
+from sku.plans import Plan, Sets, Subject
 from sku.records import PromptPair, ResultRow
 from sku.runs import Manifest, Run, write
 from sku.tally import result_rows

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 
+from sku.choices import Choice
 from sku.methods import METHODS
 from sku.records import Outcome, Verdict
-from sku.session import Choice, Column
+from sku.session import Column
 from sku.signs import outcome_sign, sign
 
 JUDGING = "<span class='verdict'>judging</span>"

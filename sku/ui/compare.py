@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from sku.session import Choice, LiveSession
+from sku.choices import Choice
+from sku.session import LiveSession
 from sku.ui import badges
 from sku.ui.asking import MAX_PROMPT, asker
 from sku.ui.turns import Turns

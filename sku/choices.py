@@ -1,0 +1,39 @@
+"""Which variants there are to be asked: the base, the shipped adapters, the visitor's finished runs. Loads none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sku import runs
+from sku.methods import METHODS
+from sku.variants import BASE
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A variant that can be asked, for a list on a screen."""
+
+    name: str
+    label: str
+    method: str | None
+    """None for the base."""
+    default_coefficient: float
+    note: str
+    preservation: str | None = None
+    """push, keep or off, where the method has that choice."""
+
+
+def choices() -> list[Choice]:
+    """All of them, base first."""
+    found = [Choice(BASE, "base", None, 0.0, "the model as it was")]
+    for run in [*runs.shipped(), *runs.own()]:
+        about = run.manifest
+        if run.adapter.is_dir():
+            has = "preservation" in METHODS[about.method].terms
+            preservation = about.config.get("preservation") if has else None
+            label = ", ".join(filter(None, (METHODS[about.method].label, preservation)))
+            label += "" if run.shipped else f" ({run.name})"
+            found.append(
+                Choice(run.name, label, about.method, about.default_coefficient, about.note or "", preservation)
+            )
+    return found

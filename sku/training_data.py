@@ -1,0 +1,81 @@
+"""The pairs that a training learns from, and what its manifest says of their sources. Takes no step itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sku.config import TrainConfig
+from sku.data import DataSet, load
+from sku.data.splits import split
+from sku.judging import refusal
+from sku.model import VariantModel
+from sku.records import Kind, PromptPair
+from sku.runs import Manifest
+from sku.self_answers import prompts_spec, self_answers
+
+Facts = list[dict[str, Any]]
+"""One entry a source: name, content hash, how many pairs, side, licence."""
+
+
+def gather(
+    config: TrainConfig, kind: Kind, model: VariantModel, say: Callable[[str], None]
+) -> tuple[list[PromptPair], Facts]:
+    """Training pairs of one kind, with the facts about their sources.
+
+    Args:
+        config: names the sources and how many pairs of each are wanted.
+        kind: harmful or normal.
+        model: the base writes its own answers where a source asks for them.
+        say: told what takes time.
+
+    Raises:
+        ValueError: for an unknown or unusable source.
+    """
+    limit = config.harmful_limit if kind == "harmful" else config.normal_limit
+    pairs: dict[str, PromptPair] = {}
+    facts = []
+
+    def progress(done: int, todo: int) -> None:
+        say(f"the base's own answers: {done} of {todo}")
+
+    for spec in config.harmful if kind == "harmful" else config.normal:
+        inner = prompts_spec(spec)
+        data = load(inner or spec, kind)
+        chosen: Sequence[PromptPair] = split(data.pairs, "train")
+        if limit is not None:
+            chosen = sorted(chosen, key=lambda pair: pair.id)[:limit]
+        if inner:
+            say(f"writing the base's own answers to {len(chosen)} {kind} prompts (kept for later runs)")
+            chosen = self_answers(model, chosen, config.max_tokens, progress)
+            if kind == "harmful":  # what it refuses already is nothing to forget
+                chosen = [pair for pair in chosen if refusal.kind(pair.answer) is None]
+        facts.append(_facts(f"self:{data.name}" if inner else data.name, data, chosen))
+        pairs |= {pair.id: pair for pair in chosen}
+    return list(pairs.values()), facts
+
+
+def check_same(before: Manifest | None, fingerprint: str, data: dict[str, Facts]) -> None:
+    """See that a resumed run goes on with the base and the data that it began with.
+
+    Raises:
+        ValueError: if either has changed.
+    """
+    if before is None:
+        return
+    if before.base_fingerprint not in ("", fingerprint):
+        raise ValueError(
+            f"the run began on a base with fingerprint {before.base_fingerprint}, but {before.base} now has "
+            f"{fingerprint}; give it that base back, or train anew in another folder"
+        )
+    for kind, sources in before.data.items():
+        for then, now in zip(sources, data[kind], strict=True):
+            if then["hash"] != now["hash"]:
+                raise ValueError(
+                    f"{then['name']} has changed since the run began (content hash {then['hash']}, now {now['hash']}); "
+                    "put the old data back, or train anew in another folder"
+                )
+
+
+def _facts(name: str, data: DataSet, used: Sequence[PromptPair]) -> dict[str, Any]:
+    return {"name": name, "hash": data.content_hash, "pairs": len(used), "side": "train", "licence": data.licence}
