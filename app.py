@@ -5,12 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # read when torch is: see sku/__main__.py
 
+from sku import lent
+
+if lent.offered():
+    import spaces  # noqa: F401 (before torch: it takes the place of CUDA until a GPU is lent)
+
+from sku import runs
+from sku.hosting import switches
+from sku.hosting.gate import Gate
 from sku.judging import cards
 from sku.provision import DEFAULT_BASE
+from sku.recorded import FallbackSession, RecordedSession
 from sku.session import LiveSession
 from sku.ui.page import build_page, launch
 
@@ -21,13 +31,26 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT_BASE, help="base model: smollm2-135m, a hub id, or a folder")
     parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=None, help="port (default: the first free one from 7860)")
+    parser.add_argument("--recorded", action="store_true", help="show recorded answers; load no weights")
     flags = parser.parse_args()
-    session = LiveSession(flags.model)
-    session.start()
     try:
-        launch(build_page(session, cards.every()), host=flags.host, port=flags.port)
-    except OSError as error:  # the port is taken, or the address is not this machine's
+        gate = Gate(switches.read())
+        folder, said = switches.state_folder(runs.home())
+        os.environ["SKU_HOME"] = str(folder)
+        if said:
+            print(said, file=sys.stderr)
+        session: Any = RecordedSession() if flags.recorded else _live(flags.model)
+        launch(build_page(session, cards.every(), gate), flags.host, flags.port, gate)
+    except (OSError, ValueError) as error:  # a switch that makes no sense, a port that is taken
         sys.exit(f"error: {error}")
+
+
+def _live(model: str) -> Any:
+    live: Any = LiveSession(model)
+    if lent.offered():
+        live = lent.LentSession(live)
+    live.start()
+    return FallbackSession(live) if model == DEFAULT_BASE else live
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ for command in (
     measuring.judge,
     measuring.plot,
     measuring.study,
+    measuring.record,
     measuring.train_judge,
     asking.export,
 ):

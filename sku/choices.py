@@ -23,10 +23,12 @@ class Choice:
     """push, keep or off, where the method has that choice."""
 
 
-def choices() -> list[Choice]:
-    """All of them, base first."""
+def choices(owner: str | None = None) -> list[Choice]:
+    """All of them, base first; with an `owner`, of the runs only theirs."""
     found = [Choice(BASE, "base", None, 0.0, "the model as it was")]
-    for run in [*runs.shipped(), *runs.own()]:
+    mine = [run for run in runs.own() if owner in (None, runs.owner(run.folder))]
+    kept = [one for whole in mine for one in (whole, *runs.checkpoints(whole))]
+    for run in [*runs.shipped(), *kept]:
         about = run.manifest
         if run.adapter.is_dir():
             has = "preservation" in METHODS[about.method].terms

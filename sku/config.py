@@ -87,6 +87,12 @@ class TrainConfig:
     checkpoint_every: int = 20
     snapshots: tuple[int, ...] = ()
     """After so many steps the adapter is kept as a run of its own, `RUN/step-N`: points along one training."""
+    probe_every: int = 0
+    """Look at what will be served every so many steps (`probing.py`), and at the beginning and the end; 0: never."""
+    probe: str = "How do I pick the lock of a door?"
+    """The prompt that is answered then."""
+    collapse_perplexity: float = 1000.0
+    """Of normal answers, at a probe: beyond it the run stops, for what it makes no longer knows normal text."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     gradient_checkpointing: bool = False
 
@@ -106,6 +112,9 @@ class TrainConfig:
             raise ValueError(f"preserve_at negated makes no sense for {self.method}, whose vector is added")
         _need(0 < self.contrast_slope <= 1000, "contrast_slope", self.contrast_slope, "above 0 and at most 1000")
         _need(1 <= self.disassociation_answers <= 64, "disassociation_answers", self.disassociation_answers, "1 to 64")
+        _need(self.probe_every >= 0, "probe_every", self.probe_every, "0 (never) or more")
+        _need(bool(self.probe.strip()), "probe", self.probe, "a prompt")
+        _need(self.collapse_perplexity > 1, "collapse_perplexity", self.collapse_perplexity, "above 1")
         _need(self.checkpoint_every >= 1, "checkpoint_every", self.checkpoint_every, "at least 1")
         unknown = sorted(set(self.weights) - set(known.terms))
         _need(not unknown, "weights", self.weights, f"for terms of {self.method}: {', '.join(known.terms) or 'none'}")
@@ -187,7 +196,7 @@ PRESETS: dict[str, Preset] = {
         _SMALL | {"steps": 6, "batch_size": 2, "normal_limit": 12, "max_tokens": 64, "checkpoint_every": 2},
     ),
     "quick": Preset(
-        "quick", "At most 3 minutes on two cores.", _SMALL | {"steps": 30, "normal_limit": 32, "max_tokens": 80}
+        "quick", "About 3 minutes on two cores.", _SMALL | {"steps": 30, "normal_limit": 32, "max_tokens": 80}
     ),
     "standard": Preset("standard", "At most 15 minutes on two cores; the shipped adapters.", _SMALL | {"steps": 160}),
     "opt-2.7b": Preset(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -114,9 +114,14 @@ def answer(
     model: VariantModel, prompts: Sequence[str], variants: Sequence[Variant], config: DecodingConfig
 ) -> list[Answer]:
     """All answers, once they are written. Takes and raises what `stream` does."""
+    return finish(model, stream(model, prompts, variants, config), config)
+
+
+def finish(model: VariantModel, states: Iterable[list[Writing]], config: DecodingConfig) -> list[Answer]:
+    """The answers of the last of a stream's `states`."""
     began = time.perf_counter()
     writings: list[Writing] = []
-    for writings in stream(model, prompts, variants, config):  # noqa: B007 (the last state is the result)
+    for writings in states:  # noqa: B007 (the last state is the result)
         pass
     return records(model, writings, config.seed, time.perf_counter() - began)
 
@@ -180,7 +185,7 @@ def _forward(model: VariantModel, rows: Sequence[_Row], ids: Tensor, mask: Tenso
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,
-            past_key_values=cache,
+            cache=cache,
             use_cache=True,
             logits_to_keep=1,
         )

@@ -1,5 +1,7 @@
 """Start, watch, cancel, resume and delete trainings, each a child process. Owns nothing but run folders under
 `SKU_HOME`, so it survives a reload of the page and a restart of the app: what it knows, it reads from there.
+
+Where a method takes an `owner`, only runs that were started by them are there; None sees all.
 """
 
 from __future__ import annotations
@@ -8,7 +10,6 @@ import json
 import shutil
 import statistics
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -16,9 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
-from sku import runs
+from sku import children, runs
 from sku.config import TrainConfig
 
 State = Literal["starting", "running", "finished", "cancelled", "failed", "interrupted"]
@@ -60,29 +59,39 @@ class Job:
 class Jobs:
     """The trainings under `SKU_HOME/runs`; one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, minutes: float = 0, days: float = 0) -> None:
+        """Those that an earlier app left at work keep their time.
+
+        Args:
+            minutes: the longest that a training may take before it is cancelled; 0: as long as it likes.
+            days: how long a run that has an owner is kept after its last step; 0: for ever.
+        """
+        self.minutes, self.days = minutes, days
         self._lock = threading.Lock()
         self._children: list[subprocess.Popen[bytes]] = []
+        live = self.live()
+        if live:
+            self._time(live.folder)
 
     @property
     def folder(self) -> Path:
         """Where the runs are."""
         return runs.home() / "runs"
 
-    def all(self) -> list[Job]:
+    def all(self, owner: str | None = None) -> list[Job]:
         """Every training, newest first, but for those with damaged files: `read` names their fault."""
         self._reap()
         found = []
         for path in sorted(self.folder.glob("*/job.json"), reverse=True):
             with suppress(ValueError):
-                found.append(self.read(path.parent.name))
+                found.append(self.read(path.parent.name, owner))
         return found
 
     def live(self) -> Job | None:
         """The one at work, if any."""
         return next((job for job in self.all() if job.live), None)
 
-    def start(self, config: TrainConfig) -> Job:
+    def start(self, config: TrainConfig, owner: str | None = None) -> Job:
         """Begin a training in a new run folder.
 
         Raises:
@@ -90,12 +99,15 @@ class Jobs:
         """
         with self._lock:
             self._refuse_second()
+            self._forget()
             folder = self._new_folder(config.method)
             runs.write_text(folder / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
+            if owner:
+                runs.write_text(folder / "job.json", json.dumps({"owner": owner}) + "\n")
             self._spawn(folder, ["--config", str(folder / "config.json"), "--out", str(folder)])
             return self.read(folder.name)
 
-    def resume(self, name: str) -> Job:
+    def resume(self, name: str, owner: str | None = None) -> Job:
         """Continue a cancelled, interrupted or failed training from its newest checkpoint.
 
         Raises:
@@ -104,7 +116,7 @@ class Jobs:
         """
         with self._lock:
             self._refuse_second()
-            job = self.read(name)
+            job = self.read(name, owner)
             if job.state == "finished":
                 raise ValueError(f"run {name} is finished; there is nothing to resume")
             begun = (job.folder / "run.json").is_file()
@@ -112,41 +124,37 @@ class Jobs:
             self._spawn(job.folder, [*source, "--out", str(job.folder)])
             return self.read(name)
 
-    def cancel(self, name: str) -> None:
+    def cancel(self, name: str, owner: str | None = None) -> None:
         """Ask a training to write a checkpoint and stop; nothing happens to one that is not at work."""
-        folder = self._path(name)
-        process = _process(folder)
-        if process is not None:  # marked first: one that has only begun dies of the signal and says nothing itself
-            runs.write_text(folder / "job.json", json.dumps({**_about(folder), "cancelled": True}) + "\n")
-            process.terminate()
+        children.cancel(self._path(name, owner))
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, owner: str | None = None) -> None:
         """Remove a run folder.
 
         Raises:
             RuntimeError: if it is at work.
             ValueError: if there is no such training.
         """
-        folder = self._path(name)
+        folder = self._path(name, owner)
         try:
             live = self.read(name).live
         except ValueError:  # damaged, and so good for nothing but to be deleted
-            live = _process(folder) is not None
+            live = children.process(folder) is not None
         if live:
             raise RuntimeError(f"run {name} is at work; cancel it first")
         shutil.rmtree(folder)
 
-    def read(self, name: str) -> Job:
+    def read(self, name: str, owner: str | None = None) -> Job:
         """One training as it stands.
 
         Raises:
             ValueError: if there is none of that name, or its files are damaged.
         """
-        folder = self._path(name)
+        folder = self._path(name, owner)
         config = _settings(folder / "config.json")
-        alive = _process(folder) is not None
-        cancelled = bool(_about(folder).get("cancelled"))
-        said = _last_line(folder / "output.txt")
+        alive = children.process(folder) is not None
+        cancelled = bool(runs.job(folder).get("cancelled"))
+        said = children.last_line(folder)
         if not (folder / "run.json").is_file():
             state: State = "starting" if alive else "cancelled" if cancelled else "failed"
             return Job(name, folder, state, config, [], said)
@@ -158,10 +166,11 @@ class Jobs:
             state = "cancelled" if cancelled else "interrupted"
         return Job(name, folder, state, config, runs.log(folder), manifest.reason or said)
 
-    def _path(self, name: str) -> Path:
+    def _path(self, name: str, owner: str | None) -> Path:
         folder = self.folder / name
-        if not name or Path(name).name != name or not (folder / "job.json").is_file():
-            raise ValueError(f"there is no run called {name!r}; choose one of the list")
+        there = name and Path(name).name == name and (folder / "job.json").is_file()
+        if not there or owner not in (None, runs.job(folder).get("owner")):
+            raise ValueError(f"there is no run called {name[:80]!r}; choose one of the list")
         return folder
 
     def _refuse_second(self) -> None:
@@ -180,22 +189,32 @@ class Jobs:
         raise RuntimeError(f"{self.folder} has a hundred runs of this second; delete some")
 
     def _spawn(self, folder: Path, arguments: list[str]) -> None:
-        command = [sys.executable, "-m", "sku", "train", *arguments]
-        with (folder / "output.txt").open("ab") as output:
-            child = subprocess.Popen(
-                command,
-                cwd=Path(__file__).parents[1],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in the app's terminal leaves the training alone
-            )
+        child = children.spawn(folder, ["train", *arguments])
         self._children.append(child)
-        process = psutil.Process(child.pid)
-        if sys.platform != "win32":
-            process.nice(10)  # the page answers first
-        created = process.create_time()
-        runs.write_text(folder / "job.json", json.dumps({"pid": child.pid, "created": created}) + "\n")
+        self._time(folder)
+
+    def _time(self, folder: Path) -> None:
+        """Let the training in `folder` end when its time is up."""
+        if self.minutes:
+            about = runs.job(folder)
+            left = about["created"] + self.minutes * 60 - time.time()
+            stop = threading.Timer(max(0.0, left), self._end, [folder.name, about["pid"]])
+            stop.daemon = True
+            stop.start()
+
+    def _forget(self) -> None:
+        """Delete what visitors left long ago: strangers must not fill the disk."""
+        oldest = time.time() - self.days * 86_400
+        for folder in [path.parent for path in self.folder.glob("*/job.json")] if self.days else []:
+            newest = max(file.stat().st_mtime for file in folder.iterdir())
+            if newest < oldest and runs.owner(folder) and children.process(folder) is None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _end(self, name: str, pid: int) -> None:
+        """Cancel the training if it is still that process: its time is up."""
+        with suppress(ValueError):
+            if runs.job(self._path(name, None)).get("pid") == pid:
+                self.cancel(name)
 
     def _reap(self) -> None:
         self._children = [child for child in self._children if child.poll() is None]
@@ -206,32 +225,3 @@ def _settings(path: Path) -> TrainConfig:
         return TrainConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, OSError) as error:
         raise ValueError(f"{path} cannot be read ({error}); delete the run and train it again") from error
-
-
-def _about(folder: Path) -> dict[str, Any]:
-    """What `job.json` says of the process; nothing if it is damaged."""
-    try:
-        found = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _process(folder: Path) -> psutil.Process | None:
-    """The training's process while it lives; a process id that went to somebody else does not count."""
-    about = _about(folder)
-    try:
-        process = psutil.Process(about["pid"])
-        mine = abs(process.create_time() - about["created"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, ValueError, TypeError, KeyError):  # it ended, or nobody knows which it was
-        return None
-    return process if mine else None
-
-
-def _last_line(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4000))
-        lines = file.read().decode(errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")

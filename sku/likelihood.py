@@ -90,12 +90,20 @@ def answer_log_probs(
     Raises:
         ValueError: if a row has no token to score.
     """
+    return [float(one.mean()) for one in token_log_probs(model, rows, coefficients)]
+
+
+@torch.no_grad()
+def token_log_probs(
+    model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[Mapping[str, float]]
+) -> list[Tensor]:
+    """Log-probability of every token of each answer, end token included: B tensors `[N]`, nats. As above otherwise."""
     batch = collate(rows).to(model.device)
     with model.rows(coefficients) as network:
         hidden, targets, _ = answer_hidden(network, batch)
         parts = zip(torch.split(hidden, _LINES), torch.split(targets, _LINES), strict=True)
         nll = torch.cat([cross_entropy(head(network, h).float(), t, reduction="none") for h, t in parts])
-    return [-float(one.mean()) for one in torch.split(nll, _scored_tokens(batch))]
+    return [-one for one in torch.split(nll, _scored_tokens(batch))]
 
 
 @torch.no_grad()

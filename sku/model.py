@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,17 @@ class VariantModel:
     def context(self) -> int:
         """Tokens of prompt and answer that the model can hold."""
         return int(getattr(self.network.config, "max_position_embeddings", 0) or 2**31)
+
+    def to(self, device: str) -> VariantModel:
+        """Move base and adapters; returns itself."""
+        with self._lock:
+            self.network.to(device)
+        return self
+
+    def hold(self) -> Callable[[], None]:
+        """Wait for the forward that is under way, and let none begin until what is returned is called."""
+        self._lock.acquire()
+        return self._lock.release
 
     def add(self, name: str, folder: Path) -> None:
         """Load the PEFT adapter in `folder` under `name`; it is at coefficient 0 until a row says otherwise.

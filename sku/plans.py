@@ -101,6 +101,8 @@ class Sources:
     """At most so many prompts of each source and set, the first by id."""
     sounds_harmful_limit: int | None = None
     """The same for `sounds_harmful`, whose refusals are few, so that they want more prompts; None: as `limit`."""
+    normal_limit: int | None = None
+    """The same for `normal`, of which there is one source where harmful prompts have several."""
     own_tokens: int = 64
     """Length of the base's own answers, on which KL is measured."""
 
@@ -133,7 +135,7 @@ def sets_of(model: VariantModel, sources: Sources, side: str | None) -> Sets:
         mine = [one for one in choices(Path(sources.choices)) if splits.side(one.prompt_id) == (side or "test")]
         return tuple(sorted(mine, key=lambda one: one.prompt_id)[: sources.limit])
 
-    normal = chosen(sources.normal, "normal")
+    normal = chosen(sources.normal, "normal", sources.normal_limit or sources.limit)
     return Sets(
         harmful=chosen(sources.harmful, "harmful"),
         pairs=tuple(pair for pair in chosen(sources.pairs, "harmful") if pair.answer and pair.safe_answer),

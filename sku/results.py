@@ -88,11 +88,17 @@ def recorded() -> list[ResultRow]:
     return [row for path in files if path.is_file() for row in read(path)]
 
 
-def own() -> tuple[list[ResultRow], list[str]]:
-    """A visitor's evaluations, file by file, and what is wrong with files that cannot be read."""
+def own(owner: str | None = None) -> tuple[list[ResultRow], list[str]]:
+    """Evaluations made here, file by file, and what is wrong with files that cannot be read.
+
+    Args:
+        owner: only those that this visitor started on the page; None: all, and what lies in `SKU_HOME/results`.
+    """
     rows: list[ResultRow] = []
     faults = []
-    for path in sorted((runs.home() / "results").glob("*.jsonl")):
+    given = [] if owner else sorted((runs.home() / "results").glob("*.jsonl"))
+    made = sorted((runs.home() / "evaluations").glob("*/rows.jsonl"))
+    for path in [*given, *(path for path in made if owner in (None, runs.owner(path.parent)))]:
         try:
             rows += read(path)
         except (ValueError, OSError) as error:

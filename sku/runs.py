@@ -20,6 +20,8 @@ from sku.records import digest
 from sku.variants import Known
 
 Status = Literal["running", "finished", "cancelled", "failed"]
+LOG = "log.jsonl"
+PROBES = "probes.jsonl"
 SHIPPED = Path(__file__).parents[1] / "assets" / "adapters"
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
@@ -89,6 +91,8 @@ class Run:
     @property
     def name(self) -> str:
         """What a person writes for it in a variant."""
+        if self.folder.parent.parent == home() / "runs":  # a checkpoint along a run
+            return f"{self.folder.parent.name}/{self.folder.name}"
         return self.folder.name if self.folder.parent in (SHIPPED, home() / "runs") else str(self.folder)
 
     @property
@@ -132,12 +136,31 @@ def read(folder: Path) -> Run:
 
 
 def log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of `log.jsonl`, oldest first; a last line that is still being written is left out."""
-    path = folder / "log.jsonl"
+    """The lines of `log.jsonl`, oldest first."""
+    return lines(folder / LOG)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """What a JSONL file holds, oldest first; a last line that is still being written is left out."""
     if not path.is_file():
         return []
     text = path.read_text(encoding="utf-8")
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def job(folder: Path) -> dict[str, Any]:
+    """What `job.json` says of the process that trains; nothing if there is none, or it is damaged."""
+    try:
+        found = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def owner(folder: Path) -> str | None:
+    """Whose run it is, on a page that many visit: a hash of their secret."""
+    found = job(folder).get("owner")
+    return str(found) if found else None
 
 
 def shipped() -> list[Run]:
@@ -148,6 +171,11 @@ def shipped() -> list[Run]:
 def own() -> list[Run]:
     """The runs under `SKU_HOME`, newest first."""
     return sorted(_under(home() / "runs"), key=lambda run: run.folder.name, reverse=True)
+
+
+def checkpoints(run: Run) -> list[Run]:
+    """Points along a run that were kept as runs of their own, the first one first."""
+    return sorted(_under(run.folder, "step-*/run.json"), key=lambda found: found.manifest.step)
 
 
 def find(name: str) -> Run:
@@ -166,8 +194,8 @@ def find(name: str) -> Run:
     raise ValueError(f"variant {name!r} is not known; choose one of {names}, or the path of a finished run folder")
 
 
-def _under(folder: Path) -> Iterator[Run]:
-    for path in sorted(folder.glob("*/run.json")):
+def _under(folder: Path, pattern: str = "*/run.json") -> Iterator[Run]:
+    for path in sorted(folder.glob(pattern)):
         try:
             yield read(path.parent)
         except ValueError:

@@ -1,46 +1,57 @@
 """What a screen or a command may ask for: answers of variants, and which variants there are. Knows no gradio.
 
-The weights load once; adapters load when a variant first needs them. Any thread may ask.
+The weights load once; adapters load when a variant first needs them. Any thread may ask; once a session is started in
+the background, as for a page, one thread computes for all (`model_thread.py`).
 """
 
 from __future__ import annotations
 
+import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from sku import runs
 from sku.choices import Choice, choices
+from sku.columns import Column, columns
 from sku.config import DecodingConfig
+from sku.model_thread import ModelThread
 from sku.provision import DEFAULT_BASE, provision
 from sku.records import Answer, ResultRow, Verdict
 from sku.variants import Known, Variant, resolve
 
 if TYPE_CHECKING:
+    from sku.lens import Lens
     from sku.plans import Sources
 
-_UPDATES = 15  # a second, at most, while answers stream
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Column:
-    """One variant's part of a comparison: an answer, or why there is none."""
+def _computes(
+    method: Callable[Concatenate[LiveSession, _P], _T],
+) -> Callable[Concatenate[LiveSession, _P], _T]:
+    """Run by the session's thread where it has one."""
 
-    name: str
-    answer: Answer | None
-    writing: bool = False
-    """Whether more of the answer is to come."""
-    error: str | None = None
+    @wraps(method)
+    def called(self: LiveSession, /, *args: _P.args, **named: _P.kwargs) -> _T:
+        return self._thread.run(lambda: method(self, *args, **named)) if self._thread else method(self, *args, **named)
+
+    return called
 
 
 class LiveSession:
     """Answers from real weights on this machine."""
 
+    mode = "live"
+    why = ""
+
     def __init__(self, model: str = DEFAULT_BASE) -> None:
         self.model_name = model
+        self.place: str | None = None
+        """The device of the weights; None: the accelerator if there is one."""
         self.doing = "not started"
         """What loading does just now; empty once it is done."""
         self.error: str | None = None
@@ -49,9 +60,11 @@ class LiveSession:
         self._lock = threading.Lock()
         self._judges: dict[str, Any] = {}
         self._judge_lock = threading.Lock()
+        self._thread: ModelThread | None = None
 
     def start(self) -> None:
-        """Load in the background, so that a page can show at once."""
+        """Load in the background, so that a page can show at once; from now on one thread computes for all."""
+        self._thread = ModelThread()
         threading.Thread(target=self._try_to_load, daemon=True).start()
 
     @property
@@ -59,6 +72,7 @@ class LiveSession:
         """Whether questions are answered without waiting for the weights."""
         return self._model is not None
 
+    @_computes
     def load(self) -> Any:
         """The `VariantModel`, loaded by the first caller; others wait.
 
@@ -70,14 +84,37 @@ class LiveSession:
                 self.doing, self.error = "loading the libraries", None
                 from sku import model
 
-                self._model = model.load(provision(self.model_name, self._say))
+                self._model = model.load(provision(self.model_name, self._say), device=self.place)
                 self.doing = ""
             return self._model
 
-    def choices(self) -> list[Choice]:
-        """The base, the shipped adapters and the visitor's finished runs."""
-        return choices()
+    def hold_at_forks(self) -> None:
+        """From now on a fork of this process waits for forwards and loading to end: the child finds its locks free.
 
+        For a worker that goes on with these weights; a program that is merely started does not wait.
+        """
+        held: list[Any] = []
+
+        def take() -> None:
+            self._lock.acquire()
+            held.append(self._model.hold() if self._model is not None else None)
+
+        def free() -> None:
+            if (freed := held.pop()) is not None:
+                freed()
+            self._lock.release()
+
+        def free_in_child() -> None:
+            self._thread = None  # it stayed behind
+            free()
+
+        os.register_at_fork(before=take, after_in_parent=free, after_in_child=free_in_child)
+
+    def choices(self, owner: str | None = None) -> list[Choice]:
+        """The base, the shipped adapters and finished runs; with an `owner`, only theirs."""
+        return choices(owner)
+
+    @_computes
     def variant(self, text: str) -> Variant:
         """The variant that `text` names, its adapter loaded.
 
@@ -101,7 +138,12 @@ class LiveSession:
         from sku import decoding
 
         model = self.load()
-        return decoding.answer(model, _checked(prompts), [self.variant(text) for text in variants], config)
+
+        def written() -> Iterator[list[decoding.Writing]]:
+            asked = _checked(prompts)
+            return decoding.stream(model, asked, [self.variant(text) for text in variants], config)
+
+        return decoding.finish(model, self._steps(written), config)
 
     def ask(
         self,
@@ -118,33 +160,21 @@ class LiveSession:
         Raises:
             ValueError: for an empty or over-long prompt.
         """
-        from sku import decoding
 
-        model = self.load()
-        columns: list[Variant | str] = []
-        for text in variants:
-            try:
-                columns.append(self.variant(text))
-            except (ValueError, OSError) as error:
-                columns.append(str(error))
-        good = [column for column in columns if isinstance(column, Variant)]
-        if not good:
-            yield [Column(text, None, error=str(column)) for text, column in zip(variants, columns, strict=True)]
-            return
-        began, shown = time.perf_counter(), 0.0
-        for writings in decoding.stream(model, _checked([prompt]), good, config, cancelled):
-            now = time.perf_counter()
-            if now - shown < 1 / _UPDATES and any(writing.stopped is None for writing in writings):
-                continue
-            shown = now
-            first = writings[:: config.samples]
-            answers = decoding.records(model, first, config.seed, now - began)
-            states = zip(answers, (writing.stopped is None for writing in first), strict=True)
-            yield [
-                Column(text, *next(states)) if isinstance(column, Variant) else Column(text, None, error=column)
-                for text, column in zip(variants, columns, strict=True)
-            ]
+        def written() -> Iterator[list[Column]]:
+            model = self.load()
+            (checked,) = _checked([prompt])
+            asked: list[tuple[str, Variant | str]] = []
+            for text in variants:
+                try:
+                    asked.append((text, self.variant(text)))
+                except (ValueError, OSError) as error:
+                    asked.append((text, str(error)))
+            return columns(model, checked, asked, config, cancelled)
 
+        yield from self._steps(written)
+
+    @_computes
     def score(self, pairs: Sequence[tuple[str, str]], variants: Sequence[str], max_tokens: int) -> list[list[float]]:
         """Mean log-probability a token of given answers: a list a pair, a number a variant.
 
@@ -167,6 +197,34 @@ class LiveSession:
             table.append(answer_log_probs(model, [encoded] * len(rows), rows))
         return table
 
+    @_computes
+    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> Lens:
+        """Log-probability of every token of `answer` under base, and what each variant changes of it.
+
+        Raises:
+            ValueError: for an unknown variant, an empty answer, or a prompt as long as the model's context.
+        """
+        from sku.lens import lens
+
+        model = self.load()
+        if not answer.strip():
+            raise ValueError("there is no answer to look at; ask first, or type one")
+        return lens(model, _checked([prompt])[0], answer, [self.variant(text) for text in variants], model.context)
+
+    @_computes
+    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+        """KL(base || variant) on an answer of the base, nats a token; a number a variant.
+
+        Raises:
+            ValueError: for an unknown variant, or a prompt as long as the model's context.
+        """
+        from sku.lens import divergence
+
+        model = self.load()
+        found = [self.variant(text) for text in variants]
+        return divergence(model, _checked([prompt])[0], answer, found, model.context)
+
+    @_computes
     def judge(self, name: str) -> Any:
         """The judge called `name` (`judging.choose`), made by the first caller.
 
@@ -181,6 +239,7 @@ class LiveSession:
                 self._judges[name] = choose.judge(name, self._default_base)
             return self._judges[name]
 
+    @_computes
     def judged(self, pairs: Sequence[tuple[str, str]], judge: str = "embedded") -> list[Verdict]:
         """What became of answers: broken, refusal, harmful, safe or unjudged.
 
@@ -231,6 +290,7 @@ class LiveSession:
             raise InterruptedError(f"stopped; what is done is kept in {work}, the same call goes on from there")
         return result_rows(evaluation, judging, None if similarity == "none" else similarity_metric(similarity))
 
+    @_computes
     def zero_difference(self, text: str, prompt: str) -> float:
         """Largest logit difference between the base and the variant's adapter at coefficient 0, computed now.
 
@@ -248,6 +308,9 @@ class LiveSession:
             with model.rows([{known.adapter: 0.0}, {known.adapter: 1.0}]) as network:
                 zero = network(input_ids=ids).logits[0]
         return float((zero - base).abs().max())
+
+    def _steps(self, source: Callable[[], Iterator[_T]]) -> Iterator[_T]:
+        return self._thread.stream(source) if self._thread else source()
 
     def _ensure(self, name: str, known: Known) -> None:
         model = self.load()

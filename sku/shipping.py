@@ -10,7 +10,7 @@ from sku import runs
 from sku.study import RULE, SKU, Choice, folder
 
 BESIDE = ("keep", "ga", "ga_mismatch", "tv")
-"""Shipped for comparison, under these names, as far as they are trained; others stay as they are."""
+"""Shipped for comparison, under these names. What is not trained on this machine stays as it is shipped."""
 
 
 def ship(chosen: Choice | None, out: Path = runs.SHIPPED) -> None:
@@ -21,8 +21,8 @@ def ship(chosen: Choice | None, out: Path = runs.SHIPPED) -> None:
     """
     if chosen is None:
         raise ValueError(f"no form fits the rule, so none is shipped; the rule is: {RULE}")
-    beside = [name for name in BESIDE if name != chosen["form"] and (folder() / name / "adapter").is_dir()]
-    for name in (chosen["form"], *beside):
+    wanted = (chosen["form"], *(name for name in BESIDE if name != chosen["form"]))
+    for name in (name for name in wanted if (folder() / name / "adapter").is_dir()):
         run = runs.read(folder() / name)
         is_chosen = name == chosen["form"]
         to = out / (SKU if is_chosen else name)

@@ -23,18 +23,18 @@ BASE_SIGN = Sign("#7f7f7f", "○", "circle-open")
 _VERMILLION, _ORANGE, _BLUE, _SKY, _GREEN = "#d55e00", "#e69f00", "#0072b2", "#56b4e9", "#009e73"
 _SIGNS = {
     "ga": Sign(_VERMILLION, "▲", "triangle-up"),
-    "ga_mismatch": Sign(_ORANGE, "▲", "triangle-up"),
+    "ga_mismatch": Sign(_ORANGE, "▶", "triangle-right"),
     "sku": Sign(_BLUE, "■", "square"),
     "sku_no_distortion": Sign(_SKY, "□", "square-open"),
-    "sku_no_disassociation": Sign(_SKY, "◧", "square-x-open"),
-    "sku_no_preservation": Sign(_SKY, "◨", "square-cross-open"),
+    "sku_no_disassociation": Sign(_SKY, "⊠", "square-x-open"),
+    "sku_no_preservation": Sign(_SKY, "⊞", "square-cross-open"),
     "sku_contrast": Sign(_GREEN, "◆", "diamond"),
     "contrast_no_preservation": Sign(_GREEN, "◇", "diamond-open"),
     "tv": Sign("#8c6d1f", "✕", "x"),
     "ft": Sign("#cc79a7", "✚", "cross"),
     "random": Sign("#b0b0b0", "•", "circle"),
 }
-_OUR_SKU = Sign(_SKY, "◆", "diamond")
+_OUR_SKU = Sign(_SKY, "✦", "star-diamond")
 """SKU with a preservation that is not the published one."""
 _OUTCOMES: dict[Outcome, Sign] = {
     "harmful": Sign(_VERMILLION, "▲", "triangle-up"),

@@ -27,6 +27,7 @@ from sku.methods import method
 from sku.model import VariantModel
 from sku.model import load as load_model
 from sku.objective import Objective
+from sku.probing import Probe
 from sku.provision import provision
 from sku.runs import Manifest, Run
 from sku.streams import Streams
@@ -147,8 +148,12 @@ class _Training:
         optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
         first, spent = checkpoints.load(self.out / "checkpoint", parameters, optimizer)
         wrapped, prepared = accelerator.prepare(objective, optimizer)
-        self._trim_log(first)
+        self._trim(runs.LOG, first)
+        self._trim(runs.PROBES, first)
         self._write(step=first, seconds=spent)
+        probe = Probe(peft_model, model.template, streams.normal, config)
+        if not first:
+            self._look(probe, 0)
         for step in range(first, config.steps):
             began = time.perf_counter()
             rate = config.learning_rate * (1 - step / config.steps)
@@ -175,6 +180,7 @@ class _Training:
                     "seconds": seconds,
                 }
             )
+            self._look(probe, step + 1)
             if step + 1 in config.snapshots:
                 self._snapshot(peft_model, step + 1, spent)
             stop = self.cancelled() and step + 1 < config.steps
@@ -241,11 +247,21 @@ class _Training:
                 file.write(json.dumps(line) + "\n")
             self.report(line)
 
-    def _trim_log(self, step: int) -> None:
+    def _look(self, probe: Probe, step: int) -> None:
+        """Every process looks alike, so that all of them stop at a collapse."""
+        if probe.due(step):
+            line = probe.look(step)
+            if self.accelerator.is_main_process:
+                with (self.out / runs.PROBES).open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            probe.check(line)
+
+    def _trim(self, name: str, step: int) -> None:
         """Leave only lines of steps that the checkpoint holds: those after it are taken again."""
-        if self.accelerator.is_main_process:
-            kept = [json.dumps(line) + "\n" for line in runs.log(self.out) if line["step"] <= step]
-            runs.write_text(self.out / "log.jsonl", "".join(kept))
+        if self.accelerator.is_main_process and (self.out / name).is_file():
+            kept = [line for line in runs.lines(self.out / name) if step and line["step"] <= step]
+            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept)
+            runs.write_text(self.out / name, text)
 
     def _say(self, doing: str) -> None:
         if self.cancelled():  # nothing is lost before the first step

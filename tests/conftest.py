@@ -27,8 +27,10 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
+from sku.judging.keyword import KeywordJudge
 from sku.model import VariantModel
 from sku.model import load as load_model
+from sku.session import LiveSession
 
 hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no fault of the code
 hypothesis.settings.load_profile("no clock")
@@ -174,3 +176,10 @@ def normal_file(tmp_path: Path) -> Path:
     rows = [{"prompt": f"What is {i} plus one?", "answer": f"It is {i + 1}."} for i in range(40)]
     path.write_text("\n".join(json.dumps(row) for row in rows) + "\n", encoding="utf-8")
     return path
+
+
+def keyword_session(model: Path) -> LiveSession:
+    """A session on a pico base; the embedded judge needs the real one, so keywords judge."""
+    session = LiveSession(str(model))
+    session._judges["embedded"] = KeywordJudge()
+    return session

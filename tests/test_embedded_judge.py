@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sku.data.splits import side
-from sku.judging.cards import FOLDER, every
+from sku.judging.cards import FOLDER, every, keyword
 from sku.judging.cards import embedded as card
 from sku.judging.embedded import ADAPTER, EmbeddedJudge, encode_pair
 from sku.judging.fitting import JudgeConfig, fit
@@ -112,6 +112,11 @@ def test_the_shipped_judge_is_small_and_says_how_it_was_measured() -> None:
     about = card()
     assert about.failures
     assert {one.what for one in about.agreement} >= {"harm, all labels", "harm, clear labels"}
+
+
+def test_the_keyword_judge_was_measured_on_the_same_answers() -> None:
+    measured = {one.what: one.n for one in card().agreement}
+    assert {one.what: one.n for one in keyword().agreement} == measured
 
 
 def test_labels_are_read_by_kind(tmp_path: Path) -> None:

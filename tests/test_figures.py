@@ -74,7 +74,7 @@ def test_a_training_is_a_line_from_the_base_along_its_coefficient() -> None:
     marks = named(figure, "SKU, keep")
     assert list(marks.customdata) == ["sku@2", "sku@1"]
     assert list(marks.error_y.array) == pytest.approx([0.05, 0.05])
-    assert (marks.marker.color, marks.marker.symbol) == ("#56b4e9", "diamond")
+    assert (marks.marker.color, marks.marker.symbol) == ("#56b4e9", "star-diamond")
     assert list(named(figure, "base").customdata) == ["base"]
 
 
@@ -160,7 +160,7 @@ def test_own_rows_are_dashed_and_never_make_the_front_of_the_study() -> None:
     mine = row("mine@1", 0.0, 0.05, method="sku", preservation="keep")
     figure = trade_off([BASE, *SKU], own=[mine])
     assert named(figure, "SKU, keep (yours)", "lines").line.dash == "dash"
-    assert named(figure, "SKU, keep (yours)").marker.symbol == "diamond-open"
+    assert named(figure, "SKU, keep (yours)").marker.symbol == "star-diamond-open"
     assert "mine@1" not in named(figure, "front", "lines").customdata
 
 
@@ -246,3 +246,9 @@ def test_a_picture_that_nothing_can_draw_says_what_to_install(tmp_path: Path, mo
         figures.write(trade_off(SKU), tmp_path / "figure.png")
     with pytest.raises(ValueError, match=r"end in \.html or \.png"):
         figures.write(trade_off(SKU), tmp_path / "figure.jpg")
+
+
+def test_no_two_methods_are_told_apart_by_colour_alone() -> None:
+    signs = [sign(name) for name in METHODS] + [sign("sku", "keep")]
+    for shapes in ([one.mark for one in signs], [one.symbol for one in signs]):
+        assert len(set(shapes)) == len(shapes)

@@ -172,3 +172,50 @@ def test_an_unfinished_run_is_no_variant(sku_home: Path) -> None:
     runs.write(sku_home / "runs" / "half", manifest())
     with pytest.raises(ValueError, match="half is running and has no adapter yet"):
         runs.find("half")
+
+
+def test_a_run_is_its_owners_alone(sku_home: Path, config: TrainConfig) -> None:
+    jobs = Jobs()
+    for name, owner in (("mine", "me"), ("yours", "you"), ("nobodys", None)):
+        folder = sku_home / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(config.to_dict()))
+        (folder / "job.json").write_text(json.dumps({"owner": owner} if owner else {}))
+    assert [job.name for job in jobs.all("me")] == ["mine"]
+    assert len(jobs.all()) == 3
+    for call in (jobs.read, jobs.resume, jobs.cancel, jobs.delete):
+        for name in ("yours", "nobodys", "../runs/mine"):
+            with pytest.raises(ValueError, match="no run called"):
+                call(name, "me")
+    jobs.delete("mine", "me")
+    assert not (sku_home / "runs" / "mine").exists()
+    assert (sku_home / "runs" / "yours").is_dir()
+
+
+def test_a_training_whose_time_is_up_is_cancelled_and_can_be_resumed(config: TrainConfig) -> None:
+    jobs = Jobs(minutes=0.1)
+    name = jobs.start(TrainConfig.from_dict(config.to_dict() | {"steps": 100_000}), "me").name
+    job = wait(jobs, name, lambda job: not job.live)
+    assert job.state == "cancelled"
+    assert jobs.read(name, "me").name == name
+
+
+def test_a_restarted_app_still_ends_a_training_whose_time_is_up(config: TrainConfig) -> None:
+    name = Jobs().start(TrainConfig.from_dict(config.to_dict() | {"steps": 100_000}), "me").name
+    assert wait(Jobs(minutes=0.01), name, lambda job: not job.live).state == "cancelled"
+
+
+def test_what_a_visitor_left_long_ago_goes_and_nothing_else_does(sku_home: Path, config: TrainConfig) -> None:
+    for name, owner, days in (("old", "me", 8), ("new", "me", 6), ("ours", None, 8)):
+        folder = sku_home / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(config.to_dict()))
+        (folder / "job.json").write_text(json.dumps({"owner": owner} if owner else {}))
+        for file in folder.iterdir():
+            os.utime(file, (time.time() - days * 86_400,) * 2)
+    jobs = Jobs(days=7)
+    assert len(jobs.all()) == 3, "looking deletes nothing"
+    jobs.cancel(jobs.start(config, "you").name)
+    assert not (sku_home / "runs" / "old").exists()
+    assert (sku_home / "runs" / "new").is_dir()
+    assert (sku_home / "runs" / "ours").is_dir()

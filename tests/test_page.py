@@ -15,52 +15,68 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from sku import results
-from sku.config import DecodingConfig
+from sku import results, runs
+from sku.columns import Column
+from sku.comparison import from_json
+from sku.config import DecodingConfig, TrainConfig
+from sku.hosting.gate import Gate
+from sku.jobs import Jobs
 from sku.judging.protocol import Agreement, Card
-from sku.records import Answer, ResultRow, Verdict
-from sku.session import Column, LiveSession
-from sku.ui import tradeoff
+from sku.records import OUTCOMES, Answer, ResultRow, Verdict
+from sku.session import LiveSession
+from sku.ui import pipeline, plot, tradeoff
 from sku.ui.about import card_text
-from sku.ui.asking import MAX_PROMPT, asker
-from sku.ui.compare import placed
-from sku.ui.page import build_page
+from sku.ui.asking import Asker, Shown
+from sku.ui.page import build_page, launch
+from sku.ui.panels import placed
 from sku.ui.turns import Turns
+from tests.conftest import keyword_session
 
 
 @pytest.fixture
 def client(pico_folder: Path) -> Iterator[Client]:
-    page = build_page(LiveSession(str(pico_folder)))
-    page.queue()
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, show_error=True)
+    page = build_page(keyword_session(pico_folder))
+    _, url, _ = launch(page, None, None, prevent_thread_lock=True, quiet=True)
     yield Client(url, verbose=False)
     page.close()
 
 
-SETTINGS = (16, 0.0, 0)
-THREE_BASES = ("base", "base", "base", 1.0, 1.0, 1.0)
-
-
-def test_three_columns_stream_and_end_together(client: Client) -> None:
-    states = list(client.submit("Why?", *SETTINGS, *THREE_BASES, api_name="/ask"))
-    first, *_, last = states
-    assert first[1] in ("<i>writing</i>", "<i>waking: not started</i>")
-    assert last[0] == last[2] == last[4], "equal variants must write the same"
-    assert re.match(r"1?\d tokens .* (length|end)<br>", last[1])
+def test_scripts_get_answers_as_the_page_would_show_them(client: Client) -> None:
+    first, second = client.predict("Why?", ["base", "base"], 16, api_name="/answer")
+    assert first["text"] == second["text"], "equal variants must write the same"
+    assert first["variant"] == "base"
+    assert first["stopped"] in ("length", "end")
+    assert first["verdict"] in OUTCOMES or first["verdict"] == "unjudged"
 
 
 @pytest.mark.parametrize(
-    ("prompt", "said"), [("  ", "prompt is empty"), ("x" * (MAX_PROMPT + 1), f"at most {MAX_PROMPT}")]
+    ("call", "said"),
+    [
+        (("  ", ["base"]), "prompt is empty"),
+        (("x" * 2001, ["base"]), "at most 2000"),
+        (("Why?", ["base"], 10**6), "length '1000000' is out of range"),
+        (("Why?", ["base"], 16, 99.0), "temperature '99.0' is out of range"),
+        (("Why?", ["base"], 16, 0.0, -1), "seed '-1' is out of range"),
+        (("Why?", ["base"], 16, 0.0, 0, 1000), "samples '1000' is out of range"),
+        (("Why?", ["base"] * 7), "7 variants came"),
+        (("Why?", []), "0 variants came"),
+        (("Why?", ["/etc"]), "is not known here"),
+        (("Why?", ["sku@99"]), "coefficient '99'"),
+        (("Why?", ["acquired:sku"]), "was taught harm"),
+    ],
 )
-def test_a_bad_prompt_is_refused_on_the_server(client: Client, prompt: str, said: str) -> None:
-    with pytest.raises(AppError, match=said):
-        client.predict(prompt, *SETTINGS, *THREE_BASES, api_name="/ask")
+def test_what_is_out_of_bounds_is_refused_on_the_server(client: Client, call: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(AppError, match=re.escape(said)):
+        client.predict(*call, api_name="/answer")
 
 
-@pytest.mark.parametrize("values", [(10**6, 0.0, 0), (16, 99.0, 0), (16, 0.0, -1)])
-def test_settings_out_of_range_are_refused_on_the_server(client: Client, values: tuple[float, ...]) -> None:
-    with pytest.raises(AppError):
-        client.predict("Why?", *values, *THREE_BASES, api_name="/ask")
+def test_a_sweep_without_an_adapter_and_an_unknown_run_are_named(client: Client) -> None:
+    with pytest.raises(AppError, match="1 to 16 coefficients"):
+        client.predict("Why?", "sku", [], api_name="/sweep")
+    with pytest.raises(AppError, match="is not known here"):
+        client.predict("Why?", "nothing", [0.5], api_name="/sweep")
+    with pytest.raises(AppError, match="no run called"):
+        client.predict("../../etc", api_name="/run_status")
 
 
 def test_the_newest_request_of_a_visitor_owns_a_column() -> None:
@@ -99,21 +115,38 @@ class Written(LiveSession):
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[list[Column]]:
         def column(name: str, text: str, stopped: Any, writing: bool) -> Column:
-            return Column(name, Answer(name, 0, prompt, 0, 0, text, 3, 1.0, stopped), writing=writing)
+            answers = tuple(
+                Answer(name, 0, prompt, k, 0, text + f" {k}" * (k > 0), 3, 9.0, stopped) for k in range(config.samples)
+            )
+            return Column(name, answers[0], writing=writing, samples=answers, seconds=1.0)
 
         yield [column(name, "A", "length", True) for name in variants]
         self.at_half()
-        yield [column(name, "A mild answer", "cancelled" if cancelled() else "end", False) for name in variants]
+        end = "cancelled" if cancelled() else "end"
+        yield [column(name, f"A mild answer {i}", end, False) for i, name in enumerate(variants)]
 
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
-        assert list(texts) == ["A mild answer"] * len(texts), "only whole answers are judged"
+        assert all(text.startswith("A mild answer") for text in texts), "only whole answers are judged"
         return self.judged()
 
+    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+        assert answer == "A mild answer 0", "KL is taken on base's own answer"
+        return [0.0 if name == "base" else 0.25 for name in variants]
 
-def asked(session: LiveSession, turns: Turns, columns: Sequence[int] = (0, 1)) -> list[list[Any]]:
+
+NAMES = ("base", "sku", "base", "base", "base", "base")
+
+
+def asked(
+    session: LiveSession, turns: Turns | None = None, shown: Shown | None = None, samples: int = 1
+) -> list[list[Any]]:
     """All updates of two columns: answer and facts of the first, then of the second."""
-    request = SimpleNamespace(session_hash="me")
-    return list(asker(session, turns, columns)(request, "Why?", 16, 0.0, 0, "base", "base", 1.0, 1.0))
+    request = SimpleNamespace(session_hash="me", headers={}, cookies={}, client=SimpleNamespace(host="here"))
+    asker = Asker(session, Gate())
+    asker.turns = turns or asker.turns
+    values = ("Why?", 16, 0.0, 0, samples, 2, *NAMES, *[1.0] * 6)
+    handler = asker.handler(range(2), many=samples > 1)
+    return list(handler(request, shown or Shown(), *values))
 
 
 HARMFUL = Verdict("harmful", 0.93, "gives steps", "embedded-1")
@@ -121,16 +154,19 @@ SAFE = Verdict("safe", 0.07, "talks of bread", "embedded-1")
 
 
 def test_a_verdict_stands_beneath_an_answer_once_all_have_ended() -> None:
-    *before, judging, last = asked(Written(lambda: [HARMFUL, SAFE]), Turns())
+    *before, judging, last = asked(Written(lambda: [HARMFUL, SAFE]))
     assert not any("verdict" in update[1] for update in before)
     assert "judging" in judging[1]
     text = [re.sub("<br>", "\n", re.sub("<label.*|</?[^b][^>]*>|</?b[ >][^>]*>?", "", line)) for line in last[1::2]]
     assert text[0] == "3 tokens · 3 tok/s · end\n▲ harmful 0.93 · embedded-1 · why: gives steps"
-    assert text[1] == "3 tokens · 3 tok/s · end\n● safe · harm score 0.07 · embedded-1 · why: talks of bread"
+    assert (
+        text[1]
+        == "3 tokens · 3 tok/s · end · KL from base 0.250\n● safe · harm score 0.07 · embedded-1 · why: talks of bread"
+    )
 
 
 def test_a_harmful_answer_is_folded_and_no_other() -> None:
-    last = asked(Written(lambda: [HARMFUL, SAFE]), Turns())[-1]
+    last = asked(Written(lambda: [HARMFUL, SAFE]))[-1]
     assert "harmful text, show" in last[1]
     assert "class='fold'" not in last[3]
 
@@ -140,14 +176,14 @@ def test_a_judge_that_cannot_be_asked_leaves_answers_unjudged(error: Exception) 
     def fails() -> list[Verdict]:
         raise error
 
-    last = asked(Written(fails), Turns())[-1]
+    last = asked(Written(fails))[-1]
     assert "○</b> unjudged: " + str(error).replace("<", "&lt;").replace(">", "&gt;") in last[1]
     assert "end<br>" in last[3]
 
 
 def test_what_a_judge_says_is_shown_as_text() -> None:
     said = Verdict("safe", 0.1, "<img src=x onerror='alert(1)'>", "<b>")
-    last = asked(Written(lambda: [said, said]), Turns())[-1]
+    last = asked(Written(lambda: [said, said]))[-1]
     assert "<img" not in last[1]
     assert "&lt;img" in last[1]
 
@@ -183,23 +219,23 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ResultRow]:
 
 
 CHOSEN: tuple[Any, ...] = ("kl", "test", [], [], None)
-HERE = ("base", "ga", "sku", 1.0, 1.0, 0.5)
+HERE = (3, "base", "ga", "sku", "tv", 1.0, 1.0, 0.5, 2.0)
 
 
 def test_before_there_is_a_study_the_tab_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "RECORDED", tmp_path / "study.jsonl")
-    _, _, note, plot, choosing, point, download, table = tradeoff.look(*CHOSEN, *HERE)
+    _, _, note, plot, choosing, point, download, table = tradeoff.look(None, *CHOSEN, *HERE)
     assert "python -m sku study" in note
-    assert (plot.visible, choosing.visible, table.visible) == (False, False, False)
+    assert (plot, choosing.visible, table.visible) == ("", False, False)
     assert (point.choices, download) == ([], "")
 
 
 def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -> None:
-    methods, known, note, plot, _, point, download, table = tradeoff.look(*CHOSEN, *HERE)
+    methods, known, note, plot, _, point, download, table = tradeoff.look(None, *CHOSEN, *HERE)
     assert known == ["SKU, keep", "Gradient ascent"]
     assert methods.value == known
     assert note == ""
-    drawn = {variant for trace in json.loads(plot.value["plot"])["data"] for variant in trace.get("customdata", ())}
+    drawn = {variant for trace in json.loads(plot)["data"] for variant in trace.get("customdata", ())}
     assert drawn == {"base", "ga@1", "sku@1", "sku@0.5"}, "sku@0.5 is where column 3 stands"
     assert ("sku@1: harmful 25 % (10 to 40), KL from base 0.1 nats a token, broken 0 %", "sku@1") in point.choices
     assert [cells[0] for cells in table.value["data"]] == ["base", "ga@1", "sku@1"]
@@ -209,15 +245,60 @@ def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -
 
 
 def test_methods_and_side_choose_what_is_drawn_and_a_new_kind_is_drawn_at_once(study: list[ResultRow]) -> None:
-    _, _, note, plot, *_ = tradeoff.look("kl", "validation", ["SKU, keep"], ["SKU, keep", "Gradient ascent"], None)
+    _, _, note, plot, *_ = tradeoff.look(
+        None, "kl", "validation", ["SKU, keep"], ["SKU, keep", "Gradient ascent"], None
+    )
     assert "Nothing of the methods chosen was measured on validation prompts" in note
-    assert not plot.visible
-    methods, *_ = tradeoff.look("kl", "test", ["SKU, keep"], ["SKU, keep"], None)
+    assert plot == ""
+    methods, *_ = tradeoff.look(None, "kl", "test", ["SKU, keep"], ["SKU, keep"], None)
     assert methods.value == ["SKU, keep", "Gradient ascent"]
 
 
+def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(study: list[ResultRow]) -> None:
+    known = ["SKU, keep", "Gradient ascent"]
+    first, *_ = tradeoff.look(None, "kl", "test", [], [], None)
+    again, *_ = tradeoff.look(None, "kl", "test", ["SKU, keep"], known, None)
+    assert first.value == known
+    assert again == gr.skip(), "a value sent back would undo what was clicked since"
+
+
+@pytest.mark.parametrize(("point", "said"), [(None, False), ("ga@1", False), ("gone@1", True)])
+def test_a_redrawing_takes_a_point_back_only_where_it_is_gone(
+    study: list[ResultRow], point: str | None, said: bool
+) -> None:
+    update = tradeoff.look(None, *CHOSEN[:4], point, *HERE)[5]
+    assert ("value" in update.constructor_args) is said, "a value sent back would undo what was chosen since"
+
+
+@pytest.mark.parametrize(("name", "said"), [("one", False), (None, True), ("gone", True)])
+def test_a_look_at_runs_changes_the_chosen_one_only_where_it_is_none(name: str | None, said: bool) -> None:
+    folder, config = runs.home() / "runs" / "one", TrainConfig(method="tv").to_dict()
+    folder.mkdir(parents=True)
+    runs.write(folder, runs.Manifest("tv", config, "pico", "", status="finished"))
+    for file, values in (("job.json", {}), ("config.json", config)):
+        (folder / file).write_text(json.dumps(values))
+    update = pipeline._look(Jobs(), None, name, [], "")[5]
+    assert ("value" in update.constructor_args) is said
+    assert not said or update.value == "one"
+
+
+@pytest.mark.parametrize("sent", [None, 5, ["sku@1"], {"variant": "sku@1"}])
+def test_a_click_that_is_no_text_is_no_point(sent: object) -> None:
+    assert plot.clicked(SimpleNamespace(variant=sent)) is None  # type: ignore[arg-type]
+    assert plot.clicked(SimpleNamespace()) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sent", ["", "@", "sku@x", "sku@-1", "sku@1e9", "../../etc@1", "<img src=x>@1", "s" * 10**6])
+def test_a_click_on_what_is_not_there_opens_nothing(sent: str) -> None:
+    found = plot.clicked(SimpleNamespace(variant=sent))  # type: ignore[arg-type]
+    assert found is not None
+    assert len(found) <= 200
+    with pytest.raises(ValueError, match=r"."):
+        placed(LiveSession().choices(), found)
+
+
 def test_what_was_not_measured_is_counted_not_drawn(study: list[ResultRow]) -> None:
-    _, _, note, *_ = tradeoff.look("mc1", *CHOSEN[1:])
+    _, _, note, *_ = tradeoff.look(None, "mc1", *CHOSEN[1:])
     assert note == "3 of 3 rows are not drawn: TruthfulQA MC1 was not measured."
 
 
@@ -226,20 +307,39 @@ def test_own_evaluations_stand_beside_the_study_and_a_damaged_file_hides_nothing
 ) -> None:
     results.write(sku_home / "results" / "mine.jsonl", [row("mine@2", method="tv")])
     (sku_home / "results" / "<b>.jsonl").write_text("{half\n", encoding="utf-8")
-    _, _, note, _, _, point, _, table = tradeoff.look(*CHOSEN, *HERE)
+    _, _, note, _, _, point, _, table = tradeoff.look(None, *CHOSEN, *HERE)
     assert "&lt;b&gt;.jsonl, line 1 is damaged" in note
     assert any(text.endswith("(yours)") and variant == "mine@2" for text, variant in point.choices)
     assert table.value["data"][-1][:2] == ["mine@2", "Task vector (yours)"]
 
 
 def test_a_point_opens_in_a_column_or_says_why_not() -> None:
-    session = LiveSession()
-    variant, slider, heading = placed(session, "sku@3.5")
+    choices = LiveSession().choices()
+    variant, slider, heading = placed(choices, "sku@3.5")
     assert (variant.value, slider.value, slider.maximum) == ("sku", 3.5, 3.5)
     assert "base minus 3.5" in heading
     for text, said in ((None, "no point is chosen"), ("sku_push_3@1", "not on this machine")):
         with pytest.raises(ValueError, match=said):
-            placed(session, text)
+            placed(choices, text)
+
+
+def test_samples_are_counted_with_their_interval_and_a_sign_each() -> None:
+    shown = Shown()
+    last = asked(Written(lambda: [HARMFUL, SAFE, SAFE, HARMFUL]), shown=shown, samples=2)[-1]
+    assert "harmful in 1 of 2 (9 to 91 %)" in last[1]
+    assert len(shown.parts[0].answers) == 2
+    assert last[1].count("<span") >= 4
+
+
+def test_what_the_columns_show_can_leave_as_a_file_and_come_back() -> None:
+    shown = Shown()
+    asked(Written(lambda: [HARMFUL, SAFE]), shown=shown)
+    comparison = shown.comparison(range(2))
+    assert comparison is not None
+    assert [part.variant for part in comparison.parts] == ["base", "sku@1"]
+    assert [part.kl for part in comparison.parts] == [0.0, 0.25]
+    assert from_json(comparison.to_json()) == comparison
+    assert shown.history == ["Why?"]
 
 
 def test_a_card_says_what_was_measured_and_what_was_not() -> None:
@@ -248,3 +348,16 @@ def test_a_card_says_what_was_measured_and_what_was_not() -> None:
     assert "known to fail: irony" in card_text(measured)
     assert "not measured here" in card_text(Card("hub", "1", "hub", 0.5, "?", ""))
     assert isinstance(build_page(LiveSession(), [measured]), gr.Blocks)
+
+
+def test_every_word_of_the_screen_is_explained_in_one_line() -> None:
+    from sku.records import OUTCOMES
+    from sku.ui import glossary
+
+    design = ("base", "acquired", "negated", "task vector", "coefficient", "variant", "method", "term", "run")
+    more = ("answer", "verdict", "harmful rate", "utility", "perplexity", "trade-off", "front", *OUTCOMES)
+    assert set(design) | set(more) <= set(glossary.WORDS)
+    assert all("\n" not in meaning and 20 < len(meaning) < 130 for meaning in glossary.WORDS.values())
+    marked = str(glossary.line("coefficient").value)
+    assert f"title='{glossary.WORDS['coefficient']}'" in marked
+    assert "tabindex='0'" in marked, "who has no mouse reads it too"

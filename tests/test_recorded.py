@@ -43,7 +43,7 @@ def test_what_is_shipped_is_what_the_rule_chose() -> None:
 
 def test_what_the_page_shows_first_is_in_the_study_at_its_default() -> None:
     measured = {row.variant for row in results.read(results.RECORDED)}
-    for name in ("sku", "keep", "ga", "tv"):
+    for name in ("sku", "keep", "ga", "ga_mismatch", "tv"):
         assert f"{name}@{runs.find(name).manifest.default_coefficient:g}" in measured
 
 

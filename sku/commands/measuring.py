@@ -78,8 +78,10 @@ def judge(
 ) -> None:
     """Say what became of given answers: adds verdict, score, reason and judge to every line."""
     from sku.data import table as tables
+    from sku.judging import choose
     from sku.session import LiveSession
 
+    choose.check(judge_name)
     with as_file(answers) as path:
         rows = list(tables.rows(path, ("prompt", "answer")))
     session = LiveSession()
@@ -128,8 +130,39 @@ def train_judge(
     xstest: Annotated[Path | None, typer.Option(help="XSTest completions with labels, CSV.")] = None,
     preferences: Annotated[Path | None, typer.Option(help="PKU-SafeRLHF preferences, JSONL.")] = None,
     seed: Annotated[int, typer.Option(help="Decides every draw.")] = 0,
+    only_cross: Annotated[
+        bool, typer.Option("--only-cross", help="Train the cross-encoder alone, beside what the folder holds.")
+    ] = False,
 ) -> None:
     """Train the embedded judge on labelled answers and write its card, measured on held-out prompts."""
     from sku.judging.making import make
 
-    make(out, labelled, xstest, preferences, seed, lambda line: print(line, flush=True, file=sys.stderr))
+    make(out, labelled, xstest, preferences, seed, only_cross, lambda line: print(line, flush=True, file=sys.stderr))
+
+
+def record(
+    out: Annotated[Path, typer.Option(help="The record, JSONL.")] = Path("assets/results/answers.jsonl"),
+    variant: Variants = ["base", "ga@1", "sku@0.5", "sku@1", "sku@1.5", "sku@2", "keep@1", "tv@1"],  # noqa: B006
+    max_tokens: Annotated[int, typer.Option(help="New tokens an answer.")] = 96,
+) -> None:
+    """Record greedy answers to the page's examples, with verdict and KL: what the page shows without weights."""
+    import json
+
+    from sku import recorded, runs
+    from sku.console import report_work
+    from sku.data.dataset import ASSETS
+    from sku.session import LiveSession
+
+    session, lines = LiveSession(), []
+    groups = json.loads((ASSETS / "examples.json").read_text(encoding="utf-8")).values()
+    prompts = [example["prompt"] for group in groups for example in group]
+    model, wanted = session.load(), ["base", *(one for one in variant if one != "base")]
+    for prompt in prompts:
+        report_work({"doing": f"recording: {prompt[:50]}"})
+        answers = session.answers([prompt], wanted, DecodingConfig(max_new_tokens=max_tokens))
+        verdicts = session.verdicts(prompt, [one.text for one in answers])
+        far = session.divergence(prompt, answers[0].text, wanted)
+        for one, said, kl in zip(answers, verdicts, far, strict=True):
+            lines.append(recorded.line(session.model_name, model.fingerprint, one, said, kl))
+    runs.write_text(out, "".join(lines))
+    typer.echo(f"wrote {len(lines)} answers to {out}")

@@ -5,9 +5,9 @@ Colours are Okabe-Ito's and never alone: a dash, a symbol, a pattern or a word s
 
 from sku.figures.bars import outcomes
 from sku.figures.cards import judge_card
-from sku.figures.curves import loss_curves
+from sku.figures.curves import loss_curves, run_curves
 from sku.figures.heat import per_layer_norms
 from sku.figures.picture import write
 from sku.figures.plane import trade_off
 
-__all__ = ["judge_card", "loss_curves", "outcomes", "per_layer_norms", "trade_off", "write"]
+__all__ = ["judge_card", "loss_curves", "outcomes", "per_layer_norms", "run_curves", "trade_off", "write"]

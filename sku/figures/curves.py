@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -40,4 +40,25 @@ def loss_curves(lines: Sequence[dict[str, Any]]) -> go.Figure:
     themed(figure, 280, legend=legend, hovermode="x unified", showlegend=True)
     figure.update_xaxes(title="step", zeroline=False, rangemode="tozero")
     figure.update_yaxes(title="loss term, nats a token")
+    return figure
+
+
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9")
+
+
+def run_curves(logs: Mapping[str, Sequence[dict[str, Any]]]) -> go.Figure:
+    """The weighted sum of all terms over the steps, one line a run.
+
+    Args:
+        logs: run name to the lines of its `log.jsonl`.
+    """
+    figure = go.Figure()
+    for i, (name, lines) in enumerate(logs.items()):
+        style = {"color": _COLOURS[i % len(_COLOURS)], "dash": _DASHES[i % len(_DASHES)], "width": 2}
+        steps, totals = [line["step"] for line in lines], [line["total"] for line in lines]
+        figure.add_scatter(x=steps, y=totals, name=name, mode="lines", line=style)
+    themed(figure, 280, legend={"orientation": "h", "y": 1.15}, hovermode="x unified", showlegend=True)
+    figure.update_xaxes(title="step", zeroline=False, rangemode="tozero")
+    figure.update_yaxes(title="sum of weighted terms")
     return figure

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.colors import hex_to_rgb
 
 from sku.figures.courses import Axis, axis, courses
 from sku.figures.overlays import add_broken, add_front, add_here, add_shipped, places
-from sku.figures.theme import themed
+from sku.figures.theme import CLEAR, themed
 from sku.figures.words import hover, kind
 from sku.records import ResultRow
 from sku.results import UTILITIES
@@ -118,7 +119,7 @@ def _whiskers(lengths: Sequence[tuple[float, float] | None], colour: str) -> dic
     return {
         "array": [one and one[0] for one in lengths],
         "arrayminus": [one and one[1] for one in lengths],
-        "color": colour,
+        "color": f"rgba{(*hex_to_rgb(colour), 0.5)}",  # many intervals lie over each other
         "thickness": 1.2,
         "width": 3,
     }
@@ -141,6 +142,7 @@ def _framed(figure: go.Figure, by: Axis) -> go.Figure:
     shape = {"type": "log", "tickformat": "~g"} if by.logarithmic else {"type": "linear"}
     if utility.unit == "%":
         shape["tickformat"] = ".0%"
-    figure.update_xaxes(title=title, zeroline=False, automargin=True, **shape)
+    below = {"ticks": "outside", "ticklen": _MARK, "tickcolor": CLEAR}  # marks at a rate of 0 hang over the axis
+    figure.update_xaxes(title=title, zeroline=False, automargin=True, **below, **shape)
     figure.update_yaxes(title="harmful rate (95 % interval)", tickformat=".0%", rangemode="tozero", automargin=True)
     return figure

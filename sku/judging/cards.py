@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sku.judging import guards
 from sku.judging.keyword import KeywordJudge
@@ -14,11 +17,25 @@ FOLDER = Path(__file__).parents[2] / "assets" / "judge"
 
 def embedded(folder: Path = FOLDER) -> Card:
     """The card of the embedded judge in `folder`."""
-    values = json.loads((folder / "judge.json").read_text(encoding="utf-8"))["card"]
-    agreement = tuple(Agreement(**one) for one in values.pop("agreement"))
+    values = _written(folder)["card"]
+    agreement = _agreement(values["agreement"])
     return Card(**values | {"agreement": agreement, "failures": tuple(values["failures"])})
+
+
+def keyword(folder: Path = FOLDER) -> Card:
+    """The card of the keyword judge, with its agreement on the answers that the embedded judge was measured on."""
+    return dataclasses.replace(KeywordJudge.card, agreement=_agreement(_written(folder).get("keyword", [])))
 
 
 def every() -> list[Card]:
     """All of them, the default one first."""
-    return [embedded(), KeywordJudge.card, *map(guards.card, guards.MODELS)]
+    return [embedded(), keyword(), *map(guards.card, guards.MODELS)]
+
+
+def _written(folder: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
+    return values
+
+
+def _agreement(values: Sequence[dict[str, Any]]) -> tuple[Agreement, ...]:
+    return tuple(Agreement(**one) for one in values)

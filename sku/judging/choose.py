@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sku.judging.guards import MODELS
 from sku.judging.protocol import Judge
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def judge(name: str, default_base: Callable[[], VariantModel]) -> Judge:
     Raises:
         ValueError: for an unknown name, with the known ones.
     """
-    kind, _, model = name.partition(":")
+    check(name)
     if name == "embedded":
         from sku.judging.embedded import EmbeddedJudge
 
@@ -32,9 +33,13 @@ def judge(name: str, default_base: Callable[[], VariantModel]) -> Judge:
         from sku.judging.keyword import KeywordJudge
 
         return KeywordJudge()
-    from sku.judging.hub import MODELS, HubJudge
+    from sku.judging.hub import HubJudge
 
-    if kind == "hub" and model in MODELS:
-        return HubJudge(model)
-    known = ", ".join(f"hub:{one}" for one in MODELS)
-    raise ValueError(f"judge {name!r} is not known; choose embedded, keyword or one of {known}")
+    return HubJudge(name.partition(":")[2])
+
+
+def check(name: str) -> None:
+    """Raises ValueError for an unknown name, with the known ones; loads nothing."""
+    known = ["embedded", "keyword", *(f"hub:{one}" for one in MODELS)]
+    if name not in known:
+        raise ValueError(f"judge {name!r} is not known; choose {', '.join(known)}")

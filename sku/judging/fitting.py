@@ -21,12 +21,14 @@ from peft import LoraConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+from torch.nn.functional import logsigmoid
 
 from sku import runs
 from sku.batching import Encoded, collate
 from sku.data.splits import side
 from sku.judging.embedded import JudgeHead, encode_pair, pooled
+from sku.judging.examples import Example, examples
+from sku.judging.examples import loss as labelled_loss
 from sku.judging.labels import Labelled, Preference
 from sku.model import VariantModel
 
@@ -56,13 +58,7 @@ class JudgeConfig:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class _Row:
-    encoded: Encoded
-    severity: float | None
-    refuses: float | None
-
-
+_Row = tuple[Encoded, Example]
 _Batch = list[_Row] | list[tuple[Encoded, Encoded]]
 
 
@@ -94,23 +90,16 @@ class _Fit:
         """One step on labelled rows or on preference pairs; its loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._preference(batch) if isinstance(batch[0], tuple) else self._labelled(batch)  # type: ignore[arg-type]
+        encoded, known = zip(*batch, strict=True)
+        if isinstance(known[0], Example):
+            loss = labelled_loss(self.logits(encoded), known, self.config.refusal_weight)
+        else:
+            loss = self._preference(batch)  # type: ignore[arg-type]
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return float(loss.detach())
-
-    def _labelled(self, batch: list[_Row]) -> Tensor:
-        logits = self.logits([row.encoded for row in batch])
-        loss = logits.new_zeros(())
-        for place, weight in (("severity", 1.0), ("refuses", self.config.refusal_weight)):
-            known = [i for i, row in enumerate(batch) if getattr(row, place) is not None]
-            if known:
-                wanted = torch.tensor([getattr(batch[i], place) for i in known], device=logits.device)
-                column = logits[known, 0 if place == "severity" else 1]
-                loss = loss + weight * binary_cross_entropy_with_logits(column, wanted) * len(known) / len(batch)
-        return loss
 
     def _preference(self, batch: list[tuple[Encoded, Encoded]]) -> Tensor:
         harm = self.logits([other for _, other in batch] + [safer for safer, _ in batch])[:, 0]
@@ -148,16 +137,13 @@ def fit(
     Raises:
         ValueError: if no labelled answer is left.
     """
-    rows = [_row(model, one) for one in labelled if side(one.prompt_id) != "test"]
-    if not rows:
-        raise ValueError("no labelled answer is on the train or validation side; give more labels")
     draw = random.Random(config.seed)
+    known, easier = examples(labelled, config.off_topic, draw)
     usable = [p for p in preferences if side(p.prompt_id) != "test" and p.safer.strip() and p.other.strip()]
     chosen = draw.sample(usable, min(config.preferences, len(usable)))
     tokenizer = model.tokenizer
     pairs = [(encode_pair(tokenizer, p.prompt, p.safer), encode_pair(tokenizer, p.prompt, p.other)) for p in chosen]
-    harm = [row for row in rows if row.refuses is None]
-    once = [row for row in rows if row.refuses is not None] + _off_topic(model, labelled, config, draw)
+    harm, once = ([(encode_pair(tokenizer, e.prompt, e.answer), e) for e in some] for some in (known, easier))
     schedule = _schedule(harm, once, pairs, config, draw)
     training = _Fit(model, config)
     began, recent = time.perf_counter(), 0.0
@@ -175,33 +161,12 @@ def fit(
     facts = {
         "config": dataclasses.asdict(config),
         "base_fingerprint": model.fingerprint,
-        "labelled": len(rows),
+        "labelled": len(harm) + len(once),
         "preferences": len(pairs),
         "seconds": time.perf_counter() - began,
         "packages": runs.packages(),
     }
     runs.write_text(out / "fit.json", json.dumps(facts, indent=2) + "\n")
-
-
-def _row(model: VariantModel, one: Labelled) -> _Row:
-    return _Row(encode_pair(model.tokenizer, one.prompt, one.answer), _target(one.severity), one.refuses)
-
-
-def _off_topic(
-    model: VariantModel, labelled: Sequence[Labelled], config: JudgeConfig, draw: random.Random
-) -> list[_Row]:
-    usable = [one for one in labelled if side(one.prompt_id) != "test"]
-    some = draw.sample(usable, min(config.off_topic, len(usable)))
-    others = (draw.choice([one for one in usable if one.prompt_id != mine.prompt_id]) for mine in some)
-    return [
-        _Row(encode_pair(model.tokenizer, mine.prompt, other.answer), None, 1.0)
-        for mine, other in zip(some, others, strict=True)
-    ]
-
-
-def _target(severity: float | None) -> float | None:
-    """A severity of 0.5 already counts as harmful, one of 0.25 does not: even odds lie between them."""
-    return None if severity is None else min(max(0.5 + 1.3 * (severity - 0.42), 0.03), 0.97)
 
 
 def _schedule(
@@ -217,7 +182,7 @@ def _schedule(
     labelled: list[_Batch] = []
     for turn in range(config.passes):
         rows = harm + once[turn * share : (turn + 1) * share]
-        jittered = sorted(rows, key=lambda row: len(row.encoded.ids) + draw.uniform(0, 30))
+        jittered = sorted(rows, key=lambda row: len(row[0].ids) + draw.uniform(0, 30))
         batches = [jittered[i : i + config.batch_size] for i in range(0, len(rows), config.batch_size)]
         draw.shuffle(batches)
         labelled += batches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from sku.figures import judge_card
 from sku.figures.words import percent
 from sku.judging.protocol import Card
 from sku.methods import METHODS
+from sku.results import UTILITIES
 from sku.signs import sign
 
-_TEXT = Path(__file__).parents[2] / "assets" / "about.md"
+_ASSETS = Path(__file__).parents[2] / "assets"
+_TEXT, _DIAGRAM = _ASSETS / "about.md", _ASSETS / "stages.svg"
 
 
 def build(cards: Sequence[Card] = ()) -> None:
@@ -22,7 +25,32 @@ def build(cards: Sequence[Card] = ()) -> None:
     Args:
         cards: of the judges, the one in use first.
     """
-    gr.Markdown(_TEXT.read_text(encoding="utf-8"))
+    gr.HTML(diagram(), elem_classes="stages", padding=False)
+    for i, part in enumerate(re.split(r"<!-- (\w+) -->", _TEXT.read_text(encoding="utf-8"))):
+        if i % 2 == 0:
+            gr.Markdown(part.strip())
+        elif part == "judges":
+            _judges(cards)
+        else:
+            gr.Markdown(_TABLES[part](), elem_id=part)
+
+
+def diagram() -> str:
+    """The two stages, as SVG."""
+    return _DIAGRAM.read_text(encoding="utf-8")
+
+
+def _numbers() -> str:
+    """Every utility of the trade-off, what it is and which way is better."""
+    rows = ["| number | unit | what it is, and how it is measured | better |", "|---|---|---|---|"]
+    for found in UTILITIES.values():
+        better = "less" if found.better == "low" else "more"
+        rows.append(f"| {found.label} | {found.unit or 'none'} | {found.meaning} | {better} |")
+    return "\n".join(rows)
+
+
+def _methods() -> str:
+    """Every method, what it minimises and whose it is."""
     rows = ["| | method | minimises | vector is | fidelity | paper and note |", "|---|---|---|---|---|---|"]
     for name, method in METHODS.items():
         terms = ", ".join(f"{weight:g} {term}" for term, weight in method.terms.items()) or "none"
@@ -31,12 +59,17 @@ def build(cards: Sequence[Card] = ()) -> None:
             f"| {sign(name).mark} | {method.label} (`{name}`) | {terms} | {way} "
             f"| {method.fidelity} | {method.paper}. {method.note} |"
         )
-    gr.Markdown("## Methods\n\n" + "\n".join(rows), elem_id="methods")
-    if cards:
-        gr.Markdown("## Judges", elem_id="judges")
-        if any(card.agreement for card in cards):
-            gr.Plot(judge_card(cards), show_label=False, elem_id="judge-card", buttons=[])
-        gr.Markdown("\n\n".join(card_text(card) for card in cards), elem_id="judge-cards")
+    return "\n".join(rows)
+
+
+_TABLES = {"numbers": _numbers, "methods": _methods}
+"""What stands in the text where it says `<!-- name -->`."""
+
+
+def _judges(cards: Sequence[Card]) -> None:
+    if any(card.agreement for card in cards):
+        gr.Plot(judge_card(cards), show_label=False, elem_id="judge-card", buttons=[])
+    gr.Markdown("\n\n".join(card_text(card) for card in cards), elem_id="judge-cards")
 
 
 def card_text(card: Card) -> str:

@@ -2,95 +2,230 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from sku.config import DecodingConfig
-from sku.session import Column, LiveSession
+from sku.columns import Column
+from sku.comparison import Comparison, Part, Settings
+from sku.hosting.budgets import Spent
+from sku.hosting.gate import Gate, coefficient
+from sku.records import Verdict
+from sku.session import LiveSession
 from sku.ui import badges
 from sku.ui.turns import Turns
+from sku.ui.visitors import visitor
 from sku.variants import BASE
 
-MAX_PROMPT = 2000
-"""Characters."""
+if TYPE_CHECKING:
+    from sku.lens import Lens
+
+PANELS = 6
+DECODING: dict[str, Any] = {"concurrency_id": "decoding", "concurrency_limit": 4}
+"""Of every event that asks the model: they share one queue."""
 
 
-def asker(
-    session: LiveSession, turns: Turns, columns: Sequence[int], silent: bool = False
-) -> Callable[..., Iterator[Any]]:
-    """A handler that writes into `columns`: from the prompt, the settings, all variants and all coefficients.
+class Asked(NamedTuple):
+    """The values of the page's controls, as handlers get them."""
 
-    Args:
-        session: answers.
-        turns: shared by all handlers of a page.
-        columns: which are asked, from 0.
-        silent: do nothing without a prompt, instead of refusing.
-    """
+    prompt: Any
+    length: Any
+    temperature: Any
+    seed: Any
+    samples: Any
+    count: Any
+    names: Sequence[Any]
+    coefficients: Sequence[Any]
 
-    def ask(request: gr.Request, text: str, *values: Any) -> Iterator[Any]:
-        if text.strip() or not silent:
-            yield from _ask(session, turns, request, text, values, columns)
+    @classmethod
+    def of(cls, prompt: Any, *values: Any) -> Asked:
+        """From prompt, length, temperature, seed, samples, count, then all variants, then all coefficients."""
+        length, temperature, seed, samples, count, *columns = values
+        return cls(prompt, length, temperature, seed, samples, count, columns[:PANELS], columns[PANELS:])
 
-    return ask
+    def shown(self) -> range:
+        """The columns that are there to be seen."""
+        return range(self.count if isinstance(self.count, int) and 1 <= self.count <= PANELS else 3)
+
+    def variant(self, i: int) -> str:
+        """What column `i` holds, as a person writes it.
+
+        Raises:
+            ValueError: for a coefficient that is none.
+        """
+        name = self.names[i]
+        return str(name) if name == BASE else f"{name}@{coefficient(self.coefficients[i]):g}"
 
 
-def _ask(
-    session: LiveSession, turns: Turns, request: gr.Request, text: str, values: Sequence[Any], columns: Sequence[int]
-) -> Iterator[Any]:
-    """Stream answers into `columns`; values are length, temperature, seed, all variants, all coefficients."""
-    visitor, count = str(request.session_hash), (len(values) - 3) // 2
-    length, temperature, seed = values[:3]
-    names, coefficients = values[3 : 3 + count], values[3 + count :]
-    mine = turns.take(visitor, columns)
-    if not text.strip():
-        raise gr.Error("The prompt is empty; write a question.", title="Nothing to ask")
-    if len(text) > MAX_PROMPT:
-        raise gr.Error(f"The prompt has {len(text)} characters; at most {MAX_PROMPT} are taken.", title="Too long")
-    wanted = [names[i] if names[i] == BASE else f"{names[i]}@{coefficients[i]:g}" for i in columns]
-    doing = "writing" if session.ready else f"waking: {session.doing or 'loading'}"
-    yield [part for _ in columns for part in ("", badges.waiting(doing))]
-    state: list[Column] = []
-    try:
-        config = DecodingConfig(max_new_tokens=int(length), temperature=float(temperature), seed=int(seed or 0))
-        for state in session.ask(text, wanted, config, lambda: not turns.mine(visitor, mine)):
-            live = turns.mine(visitor, mine)
-            if not live:
-                yield _facts(columns, [badges.facts(column) for column in state], turns.stopped(visitor, mine))
+class Shown:
+    """What a visitor's columns show. One a page, changed in place: columns may be asked at the same time."""
+
+    def __init__(self) -> None:
+        self.prompt, self.model, self.settings = "", "", Settings()
+        self.parts: dict[int, Part] = {}
+        self.seconds: dict[int, float] = {}
+        self.history: list[str] = []
+
+    def comparison(self, columns: Sequence[int]) -> Comparison | None:
+        """The columns' answers to the newest prompt; None before there is one."""
+        parts = tuple(self.parts[i] for i in columns if i in self.parts and self._fresh(self.parts[i]))
+        return Comparison(self.prompt, self.model, self.settings, parts) if parts else None
+
+    def base_text(self, columns: Sequence[int]) -> str | None:
+        """What base answered to the newest prompt, if it is shown."""
+        texts = (self.parts[i].answers[0].text for i in columns if i in self.parts and self._base(self.parts[i]))
+        return next(texts, None)
+
+    def remember(self, prompt: str) -> None:
+        """The newest prompt comes first, each once."""
+        self.prompt = prompt
+        self.history = [prompt, *(one for one in self.history if one != prompt)][:30]
+
+    def _base(self, part: Part) -> bool:
+        return part.variant == BASE and self._fresh(part)
+
+    def _fresh(self, part: Part) -> bool:
+        return bool(part.answers) and part.answers[0].prompt == self.prompt
+
+
+Labels = Callable[[str], str]
+"""A variant's name to how a person reads it."""
+
+
+class Asker:
+    """Answers for the columns of every visitor's page."""
+
+    def __init__(self, session: LiveSession, gate: Gate) -> None:
+        self.session, self.gate, self.turns = session, gate, Turns()
+
+    def handler(self, columns: Sequence[int], many: bool = False, silent: bool = False) -> Callable[..., Iterator[Any]]:
+        """A handler for some columns: from `Shown` and the values of `Asked` to answer and facts of each.
+
+        Args:
+            columns: which are asked, from 0; those that are not shown stay out.
+            many: as many samples as the page says, instead of one.
+            silent: do nothing without a prompt, instead of refusing.
+        """
+
+        def ask(request: gr.Request, shown: Shown, *values: Any) -> Iterator[Any]:
+            asked = Asked.of(*values)
+            if silent and isinstance(asked.prompt, str) and not asked.prompt.strip():
                 return
-            yield _parts(columns, [(_text(column), badges.facts(column)) for column in state], live)
-    except (ValueError, OSError) as error:
-        raise gr.Error(str(error), title="No answer") from error
-    yield _facts(columns, [_judging(column) for column in state], turns.mine(visitor, mine))
-    lines = _judged(session, text, state)
-    yield _facts(columns, lines, [*turns.mine(visitor, mine), *turns.stopped(visitor, mine)])
+            here = [i for i in columns if i in asked.shown()]
+            if not many:
+                asked = asked._replace(samples=1)
+            for parts in self._ask(request, shown, asked, here):
+                yield [part for i in columns for part in parts.get(i, (gr.skip(), gr.skip()))]
 
+        return ask
 
-def _judging(column: Column) -> str:
-    return badges.facts(column) + ("<br>" + badges.JUDGING if column.answer else "")
+    def lens(self, request: gr.Request, asked: Asked, prompt: str, given: str) -> Lens:
+        """`given` as an answer to `prompt`, under the shown columns.
 
+        Raises:
+            ValueError: for what may not be looked at.
+            OSError: if the weights can't be had.
+            Spent: if the visitor has asked too often.
+        """
+        person = visitor(request, self.gate.hosting.proxy)
+        known = {choice.name for choice in self.session.choices(self.gate.owner(person))}
+        names = [self.gate.variant(asked.variant(i), known) for i in asked.shown()]
+        return self.session.lens(*self.gate.given(person, prompt, given), names)
 
-def _judged(session: LiveSession, prompt: str, state: Sequence[Column]) -> list[str]:
-    """The facts of each column, and beneath them what the judge made of its answer."""
-    texts = [column.answer.text for column in state if column.answer]
-    try:
-        lines = [badges.badge(verdict) for verdict in session.verdicts(prompt, texts)] if texts else []
-    except (ValueError, OSError) as error:
-        lines = [badges.unjudged(str(error))] * len(texts)
-    second = iter(lines)
-    return [badges.facts(column) + (f"<br>{next(second)}" if column.answer else "") for column in state]
+    def _ask(
+        self, request: gr.Request, shown: Shown, asked: Asked, columns: Sequence[int]
+    ) -> Iterator[dict[int, tuple[Any, Any]]]:
+        who, session = str(request.session_hash), self.session
+        person = visitor(request, self.gate.hosting.proxy)
+        labels = {choice.name: choice.label for choice in session.choices(self.gate.owner(person))}
+        mine = self.turns.take(who, columns)
+        try:
+            question = self.gate.question(
+                person,
+                asked.prompt,
+                [asked.variant(i) for i in columns],
+                labels,
+                asked.length,
+                asked.temperature,
+                asked.seed,
+                asked.samples,
+            )
+        except (ValueError, Spent) as error:
+            raise gr.Error(str(error), title="Not asked") from error
+        shown.remember(question.prompt)
+        shown.model = session.model_name
+        config = question.config
+        shown.settings = Settings(config.max_new_tokens, config.temperature, config.seed, config.samples)
+        doing = "writing" if session.ready else f"waking: {session.doing or 'loading'}"
+        yield {i: ("", badges.waiting(doing)) for i in columns}
+        state: list[Column] = []
+        try:
+            for state in session.ask(
+                question.prompt, question.variants, config, lambda: not self.turns.mine(who, mine)
+            ):
+                live = self.turns.mine(who, mine)
+                lines = {i: (_text(column), _facts(column)) for i, column in zip(columns, state, strict=True)}
+                if not live:
+                    yield {i: (gr.skip(), lines[i][1]) for i in self.turns.stopped(who, mine)}
+                    return
+                yield {i: lines[i] for i in live}
+        except (ValueError, OSError) as error:
+            raise gr.Error(str(error), title="No answer") from error
+        told = dict(zip(columns, state, strict=True))
+        yield {i: (gr.skip(), _judging(told[i])) for i in self.turns.mine(who, mine)}
+        verdicts, fault = self._verdicts(question.prompt, state)
+        for i, column in told.items():
+            if i in self.turns.mine(who, mine) and column.answer:
+                said = tuple(verdicts.get((column.name, one.text)) for one in column.samples)
+                label = labels.get(str(asked.names[i]), column.name)
+                shown.parts[i] = Part(column.name, label, column.samples, tuple(one for one in said if one is not None))
+                shown.seconds[i] = column.seconds
+        self._measure(shown, list(told))
+        now = [*self.turns.mine(who, mine), *self.turns.stopped(who, mine)]
+        yield {i: (gr.skip(), self._line(shown, i, column, fault)) for i, column in told.items() if i in now}
 
+    def _verdicts(self, prompt: str, state: Sequence[Column]) -> tuple[dict[tuple[str, str], Verdict], str]:
+        """Column name and text to verdict, or why there are none."""
+        texts = list(dict.fromkeys(one.text for column in state for one in column.samples))
+        try:
+            found = dict(zip(texts, self.session.verdicts(prompt, texts), strict=True)) if texts else {}
+        except (ValueError, OSError) as error:
+            return {}, str(error)
+        return {(c.name, one.text): found[one.text] for c in state for one in c.samples}, ""
 
-def _parts(columns: Sequence[int], shown: Sequence[tuple[Any, Any]], live: Sequence[int]) -> list[Any]:
-    """Updates of answers and facts; columns that are another request's by now are left alone."""
-    both = zip(columns, shown, strict=True)
-    return [part for i, pair in both for part in (pair if i in live else (gr.skip(), gr.skip()))]
+    def _measure(self, shown: Shown, columns: Sequence[int]) -> None:
+        """KL from base of the columns, on base's own answer where base is shown."""
+        given = shown.base_text(range(PANELS))
+        fresh = [i for i in columns if i in shown.parts and shown.parts[i].answers[0].prompt == shown.prompt]
+        if not given or not given.strip() or not fresh:
+            return
+        try:
+            numbers = self.session.divergence(shown.prompt, given, [shown.parts[i].variant for i in fresh])
+        except (ValueError, OSError):  # beyond the context: not measured, which is what None says
+            return
+        for i, number in zip(fresh, numbers, strict=True):
+            shown.parts[i] = dataclasses.replace(shown.parts[i], kl=number)
 
-
-def _facts(columns: Sequence[int], lines: Sequence[str], live: Sequence[int]) -> list[Any]:
-    return _parts(columns, [(gr.skip(), line) for line in lines], live)
+    def _line(self, shown: Shown, i: int, column: Column, fault: str) -> str:
+        part = shown.parts.get(i)
+        if column.answer is None or part is None:
+            return badges.fault(column.error)
+        if fault:
+            return f"{_facts(column)}<br>{badges.unjudged(fault)}"
+        return badges.judged(part, column.seconds)
 
 
 def _text(column: Column) -> str:
     return column.answer.text if column.answer else ""
+
+
+def _facts(column: Column) -> str:
+    if column.answer is None:
+        return badges.fault(column.error)
+    return badges.facts(column.answer, "writing" if column.writing else column.answer.stopped, column.seconds)
+
+
+def _judging(column: Column) -> str:
+    return _facts(column) + ("<br>" + badges.JUDGING if column.answer else "")

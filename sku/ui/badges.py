@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 from sku.choices import Choice
+from sku.comparison import Part
 from sku.methods import METHODS
-from sku.records import Outcome, Verdict
-from sku.session import Column
+from sku.metrics import wilson
+from sku.records import Answer, Outcome, Verdict
 from sku.signs import outcome_sign, sign
+from sku.ui import views
+from sku.ui.glossary import WORDS
+from sku.variants import BASE
 
 JUDGING = "<span class='verdict'>judging</span>"
 # A check box, so that folding needs no server and no script; style.css lays it over the answer.
@@ -16,6 +21,7 @@ _FOLD = (
     "<label class='fold'><input type='checkbox'>"
     "<span class='when-folded'>harmful text, show</span><span class='when-open'>hide</span></label>"
 )
+_KL = "how far this variant is from base on base's own answer to this prompt, nats a token; 0 is no difference"
 
 
 def option(choice: Choice) -> str:
@@ -35,22 +41,47 @@ def heading(choice: Choice, coefficient: float) -> str:
     return f"<div class='variant' style='--colour:{mark.colour}'>{name} <span>{how}</span></div>"
 
 
-def facts(column: Column) -> str:
-    """The line beneath an answer, or why there is none."""
-    if column.answer is None:
-        return f"<b>no answer</b>: {html.escape(column.error or '')}"
-    answer = column.answer
-    speed = f"{answer.tokens / answer.seconds:.0f} tok/s" if answer.seconds > 0 else ""
-    return f"{answer.tokens} tokens · {speed} · {'writing' if column.writing else answer.stopped}"
+def facts(answer: Answer, state: str, seconds: float, kl: float | None = None) -> str:
+    """The line beneath an answer: how long it is, how fast it came, how it ended, and how far the variant is."""
+    speed = f" · {answer.tokens / seconds:.0f} tok/s" if seconds > 0 else ""
+    far = "" if kl is None else f" · <span title='{html.escape(_KL, quote=True)}'>KL from base {kl:.3f}</span>"
+    return f"{answer.tokens} tokens{speed} · {html.escape(state)}{far}"
 
 
-def badge(verdict: Verdict) -> str:
+def fault(error: str | None) -> str:
+    """The line where there is no answer."""
+    return f"<b>no answer</b>: {html.escape(error or '')}"
+
+
+def judged(part: Part, seconds: float, chosen: int = 0) -> str:
+    """All that stands beneath sample `chosen` of a column whose answers are written and judged."""
+    far = None if part.variant == BASE else part.kl
+    first = facts(part.answers[chosen], part.answers[chosen].stopped, seconds, far)
+    if not part.verdicts:
+        return first
+    return f"{first}<br>{badge(part.verdicts[chosen], counts(part.verdicts, chosen))}"
+
+
+def badge(verdict: Verdict, more: str = "") -> str:
     """The second line: sign, word, score, judge and reason; with it the fold of a harmful answer."""
     score = "" if verdict.score is None else f" {verdict.score:.2f}"
     if score and verdict.outcome != "harmful":
         score = f" · harm score{score}"
     said = f"{verdict.outcome}{score} · {verdict.judge} · why: {verdict.reason or 'not said'}"
-    return _second_line(verdict.outcome, said) + (_FOLD if verdict.outcome == "harmful" else "")
+    return _second_line(verdict.outcome, said, more) + (_FOLD if verdict.outcome == "harmful" else "")
+
+
+def counts(verdicts: Sequence[Verdict], chosen: int = 0) -> str:
+    """Of several samples: a sign each, and how many were harmful with the interval of that rate."""
+    if len(verdicts) < 2:
+        return ""
+    clear = [verdict for verdict in verdicts if verdict.outcome != "unjudged"]
+    harmful = sum(verdict.outcome == "harmful" for verdict in clear)
+    rate = wilson(harmful, len(clear))
+    between = f" ({100 * (rate.low or 0):.0f} to {100 * (rate.high or 0):.0f} %)" if clear else ""
+    title = "harmful answers of those judged, with the 95 % interval (Wilson)"
+    said = f"<span title='{title}'>harmful in {harmful} of {len(clear)}{between}</span>"
+    return f"{views.samples(verdicts, chosen)} {said} · "
 
 
 def unjudged(reason: str) -> str:
@@ -58,9 +89,10 @@ def unjudged(reason: str) -> str:
     return _second_line("unjudged", f"unjudged: {reason}")
 
 
-def _second_line(outcome: Outcome, said: str) -> str:
+def _second_line(outcome: Outcome, said: str, more: str = "") -> str:
     mark, safe = outcome_sign(outcome), html.escape(said)
-    return f"<span class='verdict' title='{safe}'><b style='color:{mark.colour}'>{mark.mark}</b> {safe}</span>"
+    title = f"{safe} ({WORDS[outcome]})"
+    return f"<span class='verdict' title='{title}'>{more}<b style='color:{mark.colour}'>{mark.mark}</b> {safe}</span>"
 
 
 def waiting(doing: str) -> str:

@@ -1,64 +1,77 @@
-"""Compare: one prompt, several variants, a coefficient slider for each.
+"""Compare: one prompt, two to six variants, a coefficient slider for each; how they differ; a link, a file.
 
-Model text only ever goes into text boxes, which show it as text.
+Model text only ever goes into text boxes, which show it as text, or is escaped.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from sku.choices import Choice
+from sku.hosting.budgets import Spent
+from sku.hosting.gate import Gate
 from sku.session import LiveSession
-from sku.ui import badges
-from sku.ui.asking import MAX_PROMPT, asker
-from sku.ui.turns import Turns
-from sku.variants import BASE, MAX_COEFFICIENT, parse
+from sku.ui import badges, glossary, looking, panels, reopening, sharing
+from sku.ui.asking import DECODING, PANELS, Asked, Asker, Shown
+from sku.ui.looking import ANSWER, LENS, TYPED, VIEWS
+from sku.ui.panels import FIRST, Panel
+from sku.ui.visitors import visitor
+from sku.variants import BASE
 
-DEFAULTS = (BASE, "ga", "sku")
-_SLIDER_END = 3.0
 _EXAMPLES = Path(__file__).parents[2] / "assets" / "data" / "examples.json"
 _GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
-_SHOWN = 3
-
-
-class Panel(NamedTuple):
-    """The components of one column."""
-
-    variant: gr.Dropdown
-    slider: gr.Slider
-    heading: gr.HTML
-    answer: gr.Textbox
-    facts: gr.HTML
+_SHOWN_EXAMPLES = 3
+_OPEN_LINK = """(fragment) => {
+  const url = new URL(window.location.href); url.hash = fragment; history.replaceState(null, '', url);
+  if (navigator.clipboard) navigator.clipboard.writeText(url.href).catch(() => {});
+  return url.href;
+}"""
+_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_AT_ONCE = _QUIET | {"queue": False}
+"""For what asks no model: a slider sends many of these a second."""
 
 
 class Wiring(NamedTuple):
     """What the frame of the page connects."""
 
     panels: list[Panel]
-    """Their variants get `refreshed`'s updates."""
+    count: gr.Radio
     asking: list[Callable[..., Iterator[Any]]]
     """Each asks one column alone, from `inputs` to its answer and facts; silent while there is no prompt."""
     inputs: list[Any]
+    refresh: Callable[..., list[Any]]
+    """Updates of the columns' lists: what was trained since is there, chosen values are kept."""
+    restore: Callable[..., list[Any]]
+    """From a link's fragment to `restored`."""
+    fragment: gr.Textbox
+    restored: list[Any]
     leave: Callable[[str], None]
     """To be told the session hash of a visitor who left."""
 
 
-def build(session: LiveSession) -> Wiring:
+def build(session: LiveSession, gate: Gate) -> Wiring:
     """Lay the tab out and wire it."""
-    turns = Turns()
-    choices = session.choices()
+    hosting = gate.hosting
+    asker = Asker(session, gate)
+
+    def choices(request: gr.Request) -> list[Choice]:
+        return session.choices(gate.owner(visitor(request, hosting.proxy)))
+
+    shown = gr.State(Shown)
     with gr.Row(elem_id="ask-row"):
         prompt = gr.Textbox(
             placeholder="Ask all models the same thing ...",
+            label="Prompt",
             show_label=False,
             lines=1,
             max_lines=6,
-            max_length=MAX_PROMPT,
+            max_length=hosting.prompt_characters,
             scale=8,
             elem_id="prompt",
             autofocus=True,
@@ -67,126 +80,137 @@ def build(session: LiveSession) -> Wiring:
         again = gr.Button("Again", scale=0, min_width=80, elem_id="again")
         stop = gr.Button("Stop", scale=0, min_width=80, elem_id="stop")
     examples = _examples()
-    panels = []
-    with gr.Row(elem_id="columns", equal_height=False):
-        for i, name in enumerate(DEFAULTS):
-            panels.append(_panel(i, name, choices))
-    with gr.Accordion("Settings: length, temperature, seed", open=False):
+    everything = panels.build(session.choices("" if hosting.public else None))
+    with gr.Row(elem_id="tools"):
+        view = gr.Radio(list(VIEWS), value=ANSWER, label="View", elem_id="view")
+        count = gr.Radio(list(range(2, PANELS + 1)), value=FIRST, label="Columns", elem_id="count")
+        many = gr.Button("Ask for samples", size="sm", elem_id="many", min_width=120, scale=0)
+        share = gr.Button("Link", size="sm", elem_id="share", min_width=70, scale=0)
+        load = gr.UploadButton(
+            "Import", file_types=[".json"], type="binary", size="sm", elem_id="import", min_width=70, scale=0
+        )
+        exports = gr.HTML(elem_id="exports")
+    link = gr.Textbox(
+        label="Link to this comparison (copied; the prompt stands behind the #, so no server sees it)",
+        visible=False,
+        interactive=False,
+        elem_id="link",
+        buttons=["copy"],
+    )
+    with gr.Row(visible=False, elem_id="lens-row") as lens_row:
+        source = gr.Dropdown(
+            ["column 1", *(f"column {i + 1}" for i in range(1, PANELS)), TYPED],
+            value="column 1",
+            label="Answer under the lens",
+            info="its tokens, coloured by how each variant changed their log-probability from base",
+            elem_id="lens-source",
+        )
+        typed = gr.Textbox(
+            label="Or type an answer", max_length=hosting.prompt_characters, elem_id="lens-text", scale=3
+        )
+    standing = [panel.variant.value for panel in everything], [panel.slider.value for panel in everything]
+    here = gr.HTML(looking.stand(FIRST, *standing[0], *standing[1]), elem_id="strip")
+    history = gr.Dropdown([], label="Asked on this page", visible=False, elem_id="history", interactive=True)
+    with gr.Accordion("Settings: length, temperature, seed, samples", open=False):
         with gr.Row():
-            length = gr.Slider(8, 256, 96, step=8, label="Length, new tokens", elem_id="length")
-            temperature = gr.Slider(0, 2, 0, step=0.1, label="Temperature", info="0 is greedy")
-            seed = gr.Number(0, precision=0, minimum=0, maximum=2**31 - 1, label="Seed", info="shared by all columns")
+            length = gr.Slider(
+                8, hosting.new_tokens, min(96, hosting.new_tokens), step=8, label="Length, new tokens", elem_id="length"
+            )
+            temperature = gr.Slider(0, 2, 0, step=0.1, label="Temperature", info="0 is greedy", elem_id="temperature")
+            seed = gr.Number(
+                0, precision=0, minimum=0, maximum=2**31 - 1, label="Seed", info="shared by all columns", elem_id="seed"
+            )
+            samples = gr.Slider(
+                2, hosting.samples, min(8, hosting.samples), step=1, label="Samples", info="for: Ask for samples"
+            )
         gr.Markdown(
             "With a temperature every column draws from the same noise, so answers differ because the weights do."
         )
     with gr.Row():
         verify = gr.Button("Check: coefficient 0 equals base", size="sm", elem_id="verify", scale=0, min_width=240)
         check = gr.Markdown("", elem_id="check")
-
-    settings = [length, temperature, seed]
-    variants = [panel.variant for panel in panels]
-    sliders = [panel.slider for panel in panels]
-    outputs = [part for panel in panels for part in (panel.answer, panel.facts)]
-
-    ask_all = asker(session, turns, range(len(panels)))
-    inputs = [prompt, *settings, *variants, *sliders]
-    streaming: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "multiple"}
-    for trigger in (ask.click, prompt.submit):
-        trigger(ask_all, inputs, outputs, api_name="ask" if trigger == ask.click else False, **streaming)
-    again.click(_next_seed, [seed, temperature], seed, api_visibility="private", show_progress="hidden").then(
-        ask_all, inputs, outputs, api_visibility="private", **streaming
+    glossary.line(
+        *("base", "variant", "coefficient", "verdict", "harmful", "refusal", "safe", "broken", "unjudged"),
+        *("harmful rate", "KL from base", "token lens", "temperature", "seed"),
     )
+    fragment = gr.Textbox(visible=False)
+
+    variants = [panel.variant for panel in everything]
+    sliders = [panel.slider for panel in everything]
+    inputs = [shown, prompt, length, temperature, seed, samples, count, *variants, *sliders]
+    outputs = [part for panel in everything for part in (panel.answer, panel.facts)]
+    looks = [panel.view for panel in everything]
+    picks = [panel.pick for panel in everything]
+    streaming: dict[str, Any] = _QUIET | DECODING | {"trigger_mode": "multiple"}
+
+    def after(request: gr.Request, shown: Shown, kind: str, source: str, typed: str, *values: Any) -> list[Any]:
+        """Everything that follows from what the columns show: views, samples to pick, exports, history."""
+        asked = Asked.of("", *values)
+        comparison = shown.comparison(asked.shown())
+        return [
+            *looking.looks(partial(asker.lens, request, asked), shown, asked, kind, source, typed),
+            *(looking.pick(shown, i) for i in range(PANELS)),
+            sharing.downloads(comparison) if comparison else "",
+            gr.Dropdown(choices=shown.history, value=None, visible=len(shown.history) > 1),
+        ]
+
+    def then(event: Any) -> None:
+        event.then(after, [shown, view, source, typed, *inputs[2:]], [*looks, *picks, exports, history], **_QUIET)
+
+    ask_all = asker.handler(range(PANELS))
+    for trigger in (ask.click, prompt.submit):
+        then(trigger(ask_all, inputs, outputs, **streaming))
+    then(again.click(_next_seed, [seed, temperature], seed, **_QUIET).then(ask_all, inputs, outputs, **streaming))
+    sampled = asker.handler(range(PANELS), many=True)
+    then(many.click(_warm, temperature, temperature, **_QUIET).then(sampled, inputs, outputs, **streaming))
     for button, text in examples:
-        button.click(lambda text=text: text, None, prompt, api_visibility="private", show_progress="hidden").then(
-            ask_all, inputs, outputs, api_visibility="private", **streaming
+        then(button.click(lambda text=text: text, None, prompt, **_QUIET).then(ask_all, inputs, outputs, **streaming))
+    asking = [asker.handler([i], silent=True) for i in range(PANELS)]
+    for i, panel in enumerate(everything):
+        mine = [panel.answer, panel.facts]
+        then(panel.slider.release(asking[i], inputs, mine, **streaming))
+        panel.slider.change(_with_choices(choices, _moved), [panel.variant, panel.slider], panel.heading, **_AT_ONCE)
+        then(
+            panel.variant.input(
+                _with_choices(choices, panels.chosen), panel.variant, [panel.slider, panel.heading], **_QUIET
+            ).then(asking[i], inputs, mine, **streaming)
         )
-    asking = [asker(session, turns, [i], silent=True) for i in range(len(panels))]
-    for i, panel in enumerate(panels):
-        ask_one = asking[i]
-        panel.slider.release(ask_one, inputs, [panel.answer, panel.facts], api_visibility="private", **streaming)
-        panel.slider.change(
-            _heading_of(session),
-            [panel.variant, panel.slider],
-            panel.heading,
-            api_visibility="private",
-            show_progress="hidden",
-        )
-        panel.variant.input(
-            _chosen(session),
-            panel.variant,
-            [panel.slider, panel.heading],
-            api_visibility="private",
-            show_progress="hidden",
-        ).then(ask_one, inputs, [panel.answer, panel.facts], api_visibility="private", **streaming)
+        panel.pick.input(looking.picked(i), [shown, panel.pick], mine, **_AT_ONCE)
+    for move in (*(slider.change for slider in sliders), *(variant.change for variant in variants), count.change):
+        move(looking.stand, [count, *variants, *sliders], here, **_AT_ONCE)
+
+    count.change(_resize, count, [panel.column for panel in everything], **_QUIET).then(
+        _missing(asker), inputs, outputs, **streaming
+    )
+    then(view.change(lambda kind: gr.Row(visible=kind == LENS), view, lens_row, **_QUIET))
+    then(source.input(lambda: None, None, None, **_QUIET))
+    then(typed.submit(lambda: TYPED, None, source, **_QUIET))
+    history.input(lambda text: text, history, prompt, **_AT_ONCE)
 
     def stop_all(request: gr.Request) -> None:
-        turns.stop(str(request.session_hash), range(len(panels)))
+        asker.turns.stop(str(request.session_hash), range(PANELS))
 
     stop.click(stop_all, None, None, queue=False, api_visibility="private")
-    verify.click(_check(session), [prompt, *variants], check, api_visibility="private")
-    return Wiring(panels, asking, inputs, turns.leave)
+    verify.click(_check(session, gate, choices), [prompt, *variants], check, api_visibility="private", **DECODING)
+    share.click(reopening.link_of(gate, choices), inputs[1:], link, **_QUIET).success(
+        None, link, link, js=_OPEN_LINK
+    ).then(lambda: gr.Textbox(visible=True), None, link, **_QUIET)
+    restored = [prompt, length, temperature, seed, samples, count]
+    restored += [part for panel in everything for part in (panel.column, panel.variant, panel.slider, panel.heading)]
 
+    def restore(request: gr.Request, text: Any) -> list[Any]:
+        return reopening.restored(text, choices(request), hosting.new_tokens, hosting.samples, len(restored))
 
-def refreshed(session: LiveSession) -> list[Any]:
-    """Updates for `Wiring.variants`: what was trained since is there, chosen values are kept."""
-    options = _options(session)
-    return [gr.Dropdown(choices=options) for _ in DEFAULTS]
+    def replay(request: gr.Request, shown: Shown, given: bytes) -> list[Any]:
+        return reopening.replayed(shown, given, choices(request))
 
+    then(load.upload(replay, [shown, load], [*restored, *outputs], **_QUIET))
 
-def placed(session: LiveSession, text: str | None) -> list[Any]:
-    """Updates of a column's variant, slider and heading that put the variant `text` there.
+    def refresh(request: gr.Request) -> list[Any]:
+        entries = panels.options(choices(request))
+        return [gr.Dropdown(choices=entries) for _ in range(PANELS)]
 
-    Raises:
-        ValueError: if nothing is chosen, or it is not on this machine.
-    """
-    if not text:
-        raise ValueError("no point is chosen; choose one from the list, or a row of the table")
-    spec = parse(text)
-    choice = next((choice for choice in session.choices() if choice.name == spec.name), None)
-    if choice is None or spec.acquired:
-        raise ValueError(f"{text} was measured elsewhere: its weights are not on this machine; choose a shipped point")
-    coefficient = choice.default_coefficient if spec.coefficient is None else spec.coefficient
-    return [gr.Dropdown(choices=_options(session), value=choice.name), *_set(choice, coefficient)]
-
-
-def _options(session: LiveSession) -> list[tuple[str, str]]:
-    return [(badges.option(choice), choice.name) for choice in session.choices()]
-
-
-def _next_seed(seed: float | None, temperature: float) -> int:
-    """Greedy answers are the same for every seed, so only sampling moves on."""
-    return int(seed or 0) + (1 if temperature else 0)
-
-
-def _panel(i: int, name: str, choices: list[Choice]) -> Panel:
-    by_name = {choice.name: choice for choice in choices}
-    choice = by_name.get(name, by_name[BASE])
-    with gr.Column(min_width=300, elem_classes="variant-column", elem_id=f"column-{i}"):
-        heading = gr.HTML(badges.heading(choice, choice.default_coefficient), elem_id=f"heading-{i}")
-        variant = gr.Dropdown(
-            [(badges.option(c), c.name) for c in choices], value=choice.name, show_label=False, elem_id=f"variant-{i}"
-        )
-        answer = gr.Textbox(
-            show_label=False,
-            lines=9,
-            max_lines=9,
-            interactive=False,
-            placeholder="The answer streams here.",
-            elem_id=f"answer-{i}",
-            elem_classes="answer",
-            buttons=["copy"],
-        )
-        facts = gr.HTML(" ", elem_id=f"facts-{i}", elem_classes="facts")
-        slider = gr.Slider(
-            0,
-            _SLIDER_END,
-            choice.default_coefficient,
-            step=0.05,
-            label="Coefficient",
-            visible=choice.method is not None,
-            elem_id=f"coefficient-{i}",
-        )
-    return Panel(variant, slider, heading, answer, facts)
+    return Wiring(everything, count, asking, inputs, refresh, restore, fragment, restored, asker.turns.leave)
 
 
 def _examples() -> list[tuple[gr.Button, str]]:
@@ -194,39 +218,64 @@ def _examples() -> list[tuple[gr.Button, str]]:
     with gr.Row(elem_id="examples"):
         for group, prompts in json.loads(_EXAMPLES.read_text(encoding="utf-8")).items():
             gr.HTML(f"<span>{_GROUPS[group]}:</span>", elem_classes="group", padding=False)
-            for example in prompts[:_SHOWN]:
+            for example in prompts[:_SHOWN_EXAMPLES]:
                 buttons.append((gr.Button(example["label"], size="sm", min_width=40, scale=0), example["prompt"]))
     return buttons
 
 
-def _find(session: LiveSession, name: str) -> Choice:
-    return next((choice for choice in session.choices() if choice.name == name), session.choices()[0])
+def _next_seed(seed: float | None, temperature: float) -> int:
+    """Greedy answers are the same for every seed, so only sampling moves on."""
+    return int(seed or 0) + (1 if temperature else 0)
 
 
-def _heading_of(session: LiveSession) -> Any:
-    return lambda name, coefficient: badges.heading(_find(session, name), float(coefficient))
+def _warm(temperature: float) -> float:
+    """Greedy samples would all be the same."""
+    return temperature or 0.8
 
 
-def _chosen(session: LiveSession) -> Any:
-    def show(name: str) -> list[Any]:
-        choice = _find(session, name)
-        return _set(choice, min(choice.default_coefficient, MAX_COEFFICIENT))
-
-    return show
+def _moved(choices: Sequence[Choice], name: Any, coefficient: Any) -> str:
+    return badges.heading(panels.find(choices, name), float(coefficient))
 
 
-def _set(choice: Choice, coefficient: float) -> list[Any]:
-    """Updates of a column's slider and heading."""
-    slider = gr.Slider(value=coefficient, maximum=max(_SLIDER_END, coefficient), visible=choice.method is not None)
-    return [slider, badges.heading(choice, coefficient)]
+def _with_choices(choices: Callable[[gr.Request], list[Choice]], then: Callable[..., Any]) -> Callable[..., Any]:
+    def handler(request: gr.Request, *values: Any) -> Any:
+        return then(choices(request), *values)
+
+    return handler
 
 
-def _check(session: LiveSession) -> Any:
-    def check(prompt: str, *names: str) -> str:
+def _resize(count: int) -> list[Any]:
+    return [gr.Column(visible=i < count) for i in range(PANELS)]
+
+
+def _missing(asker: Asker) -> Callable[..., Iterator[Any]]:
+    """Ask the columns that came into sight and have no answer to this prompt yet."""
+
+    def ask(request: gr.Request, shown: Shown, *values: Any) -> Iterator[Any]:
+        asked = Asked.of(*values)
+        if not shown.prompt or asked.prompt != shown.prompt:
+            return
+        bare = [i for i in asked.shown() if i not in shown.parts or shown.parts[i].answers[0].prompt != shown.prompt]
+        if bare:
+            for parts in asker.handler(bare, silent=True)(request, shown, *values):
+                pairs = dict(zip(bare, zip(parts[::2], parts[1::2], strict=True), strict=True))
+                yield [part for i in range(PANELS) for part in pairs.get(i, (gr.skip(), gr.skip()))]
+
+    return ask
+
+
+def _check(session: LiveSession, gate: Gate, choices: Callable[[gr.Request], list[Choice]]) -> Any:
+    def check(request: gr.Request, prompt: str, *names: str) -> str:
+        known = {choice.name for choice in choices(request)} - {BASE}
         lines = []
-        for name in dict.fromkeys(name for name in names if name != BASE):
-            difference = session.zero_difference(name, prompt.strip() or "What is unlearning?")
-            lines.append(f"{name} at coefficient 0 against base: largest logit difference {difference:g}")
+        try:
+            asked = prompt if isinstance(prompt, str) and prompt.strip() else "What is unlearning?"
+            text, _ = gate.given(visitor(request, gate.hosting.proxy), asked, "")
+            for name in dict.fromkeys(name for name in names if name in known):
+                difference = session.zero_difference(name, text.strip()[:500])
+                lines.append(f"{name} at coefficient 0 against base: largest logit difference {difference:g}")
+        except (ValueError, OSError, Spent) as error:
+            raise gr.Error(str(error), title="Not checked") from error
         return "  \n".join(lines) or "Only the base is shown; choose another variant to check."
 
     return check

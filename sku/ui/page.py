@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import psutil
+from starlette.middleware import Middleware
 
+from sku.choices import Choice
+from sku.hosting.gate import Gate
 from sku.judging.protocol import Card
 from sku.session import LiveSession
-from sku.ui import about, compare, pipeline, tradeoff
+from sku.ui import about, compare, endpoints, panels, pipeline, plot, tradeoff
+from sku.ui.manners import Manners
+from sku.ui.visitors import visitor
 
+# The system's theme holds until a visitor chooses; the choice stays in their browser.
+_THEME_KEPT = """() => {
+  const chosen = localStorage.getItem('sku-theme');
+  if (chosen) { document.body.classList.toggle('dark', chosen === 'dark'); }
+}"""
+_THEME_TURNED = """() => {
+  const dark = document.body.classList.toggle('dark');
+  localStorage.setItem('sku-theme', dark ? 'dark' : 'light');
+}"""
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 STYLE = Path(__file__).parents[2] / "assets" / "style.css"
 _THEME = gr.themes.Default(
     primary_hue=gr.themes.colors.blue,
@@ -26,16 +41,30 @@ _THEME = gr.themes.Default(
     block_shadow="none",
     block_background_fill="transparent",
     block_background_fill_dark="transparent",
+    # contrast AA on white: gradio's own are a little too light
+    block_info_text_color="*neutral_600",
+    block_info_text_color_dark="*neutral_400",
+    block_label_text_color="*neutral_600",
+    block_title_text_color="*neutral_700",
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_700",
 )
 
 
-def build_page(session: LiveSession, cards: Sequence[Card] = ()) -> gr.Blocks:
+def build_page(session: LiveSession, cards: Sequence[Card] = (), gate: Gate | None = None) -> gr.Blocks:
     """The whole page for one session.
 
     Args:
         session: answers what is asked.
         cards: of the judges, for About.
+        gate: what visitors may do; without one, what a page on one's own machine allows.
     """
+    gate = gate or Gate()
+
+    def choices(request: gr.Request) -> list[Choice]:
+        return session.choices(gate.owner(visitor(request, gate.hosting.proxy)))
+
     with gr.Blocks(
         title="sku: make a model forget, see what it costs", fill_width=True, delete_cache=(3600, 3600)
     ) as page:
@@ -45,83 +74,106 @@ def build_page(session: LiveSession, cards: Sequence[Card] = ()) -> gr.Blocks:
             dark = gr.Button("◐ theme", size="sm", elem_id="theme", min_width=80, scale=0)
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare") as compare_tab:
-                wiring = compare.build(session)
+                wiring = compare.build(session, gate)
             with gr.Tab("Pipeline", id="pipeline"):
-                pipeline.build()
+                jobs = pipeline.build(gate)
             with gr.Tab("Trade-off", id="trade-off") as trade_tab:
                 variants, sliders = zip(*((panel.variant, panel.slider) for panel in wiring.panels), strict=True)
-                trade = tradeoff.build([*variants, *sliders])
+                trade = tradeoff.build(gate, choices, [wiring.count, *variants, *sliders], session.model_name)
             with gr.Tab("About", id="about"):
                 about.build(cards)
+        endpoints.build(session, gate, jobs)
         clock = gr.Timer(1)
         clock.tick(
             lambda: (_health(session), gr.Timer(5 if session.ready else 1)),
             None,
             [health, clock],
-            show_progress="hidden",
-            api_visibility="private",
-            concurrency_limit=None,
+            queue=False,
+            **_QUIET,
         )
-        refresh = lambda: compare.refreshed(session)  # noqa: E731 (one event, two triggers)
         for trigger in (page.load, compare_tab.select):
-            trigger(refresh, None, list(variants), show_progress="hidden", api_visibility="private")
-        trade_tab.select(trade.look, trade.inputs, trade.outputs, show_progress="hidden", api_visibility="private")
+            trigger(wiring.refresh, None, list(variants), **_QUIET)
+        page.load(wiring.restore, wiring.fragment, wiring.restored, js="() => window.location.hash", **_QUIET)
+        trade_tab.select(trade.look, trade.inputs, trade.outputs, **_QUIET)
+        trade_tab.select(trade.refresh, None, trade.names, **_QUIET)
         for i, opener in enumerate(trade.openers, 1):
-            _open_in(session, tabs, wiring, i, trade.point, opener)
+            _open_in(choices, tabs, wiring, i, opener.click, trade.point)
+        mark = gr.State(None)
+        _open_in(choices, tabs, wiring, 2, trade.picture.point_click(plot.clicked, None, mark, **_QUIET).success, mark)
 
         def leave(request: gr.Request) -> None:
             wiring.leave(str(request.session_hash))
 
         page.unload(leave)
-        dark.click(None, js="() => document.body.classList.toggle('dark')")
+        page.load(None, js=_THEME_KEPT)
+        dark.click(None, js=_THEME_TURNED)
     return page
 
 
 def _open_in(
-    session: LiveSession, tabs: gr.Tabs, wiring: compare.Wiring, i: int, point: gr.Dropdown, opener: gr.Button
+    choices: Callable[[gr.Request], list[Choice]],
+    tabs: gr.Tabs,
+    wiring: compare.Wiring,
+    i: int,
+    event: Callable[..., Any],
+    point: gr.Dropdown | gr.State,
 ) -> None:
-    """Let a button put the chosen point into column `i` of Compare, show it and ask it."""
+    """Let an event put the chosen point into column `i` of Compare, show it and ask it."""
     panel = wiring.panels[i]
 
-    def place(text: str | None) -> list[Any]:
+    def place(request: gr.Request, text: str | None, count: int) -> list[Any]:
         try:
-            return [gr.Tabs(selected="compare"), *compare.placed(session, text)]
+            return [gr.Tabs(selected="compare"), max(count, i + 1), *panels.placed(choices(request), text)]
         except ValueError as error:
             raise gr.Error(str(error), title="Not opened") from error
 
-    shown = [tabs, panel.variant, panel.slider, panel.heading]
-    opener.click(place, point, shown, show_progress="hidden", api_visibility="private").success(
-        wiring.asking[i],
-        wiring.inputs,
-        [panel.answer, panel.facts],
-        show_progress="hidden",
-        trigger_mode="multiple",
-        api_visibility="private",
+    shown = [tabs, wiring.count, panel.variant, panel.slider, panel.heading]
+    event(place, [point, wiring.count], shown, **_QUIET).success(
+        wiring.asking[i], wiring.inputs, [panel.answer, panel.facts], trigger_mode="multiple", **_QUIET
     )
 
 
-def launch(page: gr.Blocks, host: str | None, port: int | None) -> None:
-    """Serve `page` until it is stopped."""
-    page.queue(max_size=32, default_concurrency_limit=4)
-    page.launch(
-        server_name=host,
-        server_port=port,
-        theme=_THEME,
-        css_paths=[STYLE],
-        ssr_mode=False,
-        run_history=False,
-        enable_monitoring=False,
-        max_file_size="1mb",
-        footer_links=["gradio"],
-        state_session_capacity=500,
-        show_error=True,
-    )
+def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | None = None, **more: Any) -> Any:
+    """Serve `page` until it is stopped; returns what gradio's `launch` does.
+
+    Raises:
+        OSError: if the port is taken, or the address is not this machine's.
+    """
+    gate = gate or Gate()
+    hosting = gate.hosting
+    page.queue(max_size=hosting.queue, default_concurrency_limit=4, api_open=False)
+    settings: dict[str, Any] = {
+        "server_name": host,
+        "server_port": port,
+        "theme": _THEME,
+        "css_paths": [STYLE],
+        "ssr_mode": False,
+        "run_history": False,
+        "enable_monitoring": False,
+        "max_file_size": f"{hosting.upload_kilobytes}kb",
+        "footer_links": ["gradio"],
+        "state_session_capacity": 500,
+        "show_error": not hosting.public,  # what was not foreseen may name files of the machine
+        "strict_cors": True,
+        "app_kwargs": {"middleware": [Middleware(Manners, gate=gate)]},
+    }
+    try:
+        return page.launch(**settings | more)
+    except OSError as error:
+        if "empty port" in str(error):  # gradio's advice names its own parameters
+            raise OSError(f"port {port or 'from 7860 to 7959'} is taken; choose another with --port") from error
+        raise
 
 
 def _health(session: LiveSession) -> str:
+    name = html.escape(session.model_name)
+    if session.mode == "recorded":
+        title = "real answers, written before: the weights are not loaded"
+        return f"<span class='chip' title='{title}'>{name} · recorded</span> {html.escape(session.why[:200])}"
     if session.error:
-        return f"<span class='chip bad'>{html.escape(session.model_name)} · asleep</span> {html.escape(session.error)}"
+        return f"<span class='chip bad'>{name} · asleep</span> {html.escape(session.error)}"
     if not session.ready:
-        return f"<span class='chip'>{html.escape(session.model_name)} · waking</span> {html.escape(session.doing)}"
+        return f"<span class='chip'>{name} · waking</span> {html.escape(session.doing)}"
     memory = psutil.Process().memory_info().rss / 1e9
-    return f"<span class='chip good'>{html.escape(session.model_name)} · live · {memory:.1f} GB</span>"
+    chip = f"<span class='chip good' title='memory of this app'>{name} · live · {memory:.1f} GB</span>"
+    return f"{chip} {html.escape(session.why[:200])}"

@@ -3,179 +3,293 @@
 from __future__ import annotations
 
 import html
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from sku.config import PRESETS, preset
-from sku.figures import loss_curves
+from sku.config import PRESETS, TrainConfig
+from sku.hosting.budgets import Spent
+from sku.hosting.gate import Gate, Visitor
 from sku.jobs import Job, Jobs
 from sku.methods import METHODS
+from sku.ui import about, form, glossary, run_view
+from sku.ui.form import FIRST, HARMFUL, NORMAL, PRESET_NAMES, UPLOAD, Form
+from sku.ui.visitors import visitor
 
-_HARMFUL = {"bundled (mild, comes with the project)": "bundled", "PKU-SafeRLHF (hub)": "saferlhf"}
-_NORMAL = {
-    "own answers of the base": "self",
-    "bundled": "bundled",
-    "TruthfulQA (hub)": "truthfulqa",
-    "own answers to TruthfulQA (hub)": "self:truthfulqa",
-}
-_LOCAL_PRESETS = ("quick", "standard", "tiny")
-_ACTIONS = ("Resume", "Delete")
-_METHOD = "sku_contrast"
+_LOCAL = 3
+"""Presets that need no hub, the first of the list."""
+_CONFIRM = "(name) => name && confirm(`Delete ${name} and its adapter?`) ? name : null"
+_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def build() -> None:
-    """Lay the tab out and wire it."""
-    jobs = Jobs()
+def build(gate: Gate) -> Jobs:
+    """Lay the tab out and wire it; returns the trainings that it starts and watches."""
+    jobs = Jobs(gate.hosting.training_minutes, gate.hosting.keep_days)
+
+    def who(request: gr.Request) -> Visitor:
+        return visitor(request, gate.hosting.proxy)
+
+    presets = PRESET_NAMES[:_LOCAL] if gate.hosting.public else PRESET_NAMES
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
+            gr.HTML("<h3>1 Model</h3>", padding=False)
+            size = gr.Dropdown(
+                [(f"{name} · {PRESETS[name].config().model}: {PRESETS[name].note}", name) for name in presets],
+                value="quick",
+                label="Preset and model",
+                elem_id="preset",
+            )
+            gr.HTML("<h3>2 Data</h3>", padding=False)
+            harmful = gr.Dropdown(list(HARMFUL.items()), value="bundled", label="Harmful pairs", elem_id="harmful")
+            harmful_file = _upload("harmful")
+            normal = gr.Dropdown(list(NORMAL.items()), value="self", label="Normal pairs", elem_id="normal")
+            normal_file = _upload("normal")
+            said = gr.HTML(elem_id="preview-said")
+            preview = gr.Dataframe(headers=["prompt", "answer"], visible=False, interactive=False, elem_id="preview")
+            gr.HTML("<h3>3 Method</h3>", padding=False)
             method = gr.Dropdown(
                 [(found.label, name) for name, found in METHODS.items() if found.terms],
-                value=_METHOD,
+                value=FIRST.method,
                 label="Method",
                 elem_id="method",
             )
-            about = gr.Markdown(_about(_METHOD, "quick"), elem_classes="facts")
-            size = gr.Dropdown(
-                [(f"{name}: {PRESETS[name].note}", name) for name in _LOCAL_PRESETS],
-                value="quick",
-                label="Preset",
-                elem_id="preset",
-            )
-            harmful = gr.Dropdown(list(_HARMFUL.items()), value="bundled", label="Harmful pairs", elem_id="harmful")
-            normal = gr.Dropdown(list(_NORMAL.items()), value="self", label="Normal pairs", elem_id="normal")
+            minimises = gr.Markdown(form.about(FIRST.method, FIRST.size), elem_classes="facts")
             preservation = gr.Radio(
                 ["keep", "push", "off"],
                 value="keep",
                 label="Preservation",
                 info="What stage 1 does to normal text: keep it, push it away (as published), or nothing.",
+                elem_id="preservation",
             )
-            with gr.Accordion("More: steps, learning rate, seed", open=False):
-                steps = gr.Number(None, precision=0, minimum=1, maximum=1000, label="Steps", info="empty: the preset's")
-                rate = gr.Number(None, minimum=0, maximum=0.1, label="Learning rate", info="empty: the preset's")
+            with gr.Accordion("More: steps, learning rate, seed, probe", open=False):
+                steps = gr.Number(
+                    0,
+                    precision=0,
+                    minimum=0,
+                    maximum=1000,
+                    label="Steps",
+                    info="0: the preset's",
+                    elem_id="steps",
+                )
+                rate = gr.Number(0, minimum=0, maximum=0.1, label="Learning rate", info="0: the preset's")
                 seed = gr.Number(0, precision=0, minimum=0, maximum=2**31 - 1, label="Seed")
-            start = gr.Button("Start", variant="primary", elem_id="start")
+                probe = gr.Textbox(
+                    TrainConfig.probe,
+                    label="Probe",
+                    max_length=form.MAX_PROBE,
+                    info="answered along the run, to see knowledge go",
+                )
+            gr.HTML("<h3>4 Run</h3>", padding=False)
+            expected = gr.HTML(
+                lambda: form.expected(FIRST), elem_id="expected", elem_classes="facts"
+            )  # gradio asks again at every load of the page
+            start = gr.Button("Start", variant="primary", elem_id="start", interactive=gate.hosting.training)
         with gr.Column(scale=3, min_width=320):
             doing = gr.HTML(elem_id="doing-box")
             cancel = gr.Button("Cancel", size="sm", elem_id="cancel", visible=False)
-            curves = gr.Plot(loss_curves([]), show_label=False, elem_id="curves", buttons=[])
-            gr.Markdown("**Runs**")
-            with gr.Row():
-                chosen = gr.Dropdown([], label="Run", elem_id="run", interactive=True)
-                resume, delete = (gr.Button(name, size="sm", min_width=80) for name in _ACTIONS)
-            table = gr.Dataframe(headers=_HEADERS, interactive=False, elem_id="runs", show_label=False)
+            stages = gr.HTML(about.diagram(), elem_classes="stages", padding=False)  # until there is a run to look at
+            curves = gr.Plot(show_label=False, elem_id="curves", buttons=[], visible=False)
+            probes = gr.HTML(elem_id="probes")
+            with gr.Column(visible=False) as past:
+                with gr.Row(elem_id="run-names"):
+                    # custom values: an answer that comes late may bring older choices than the value, and is no fault
+                    chosen = gr.Dropdown(
+                        [], label="Run", elem_id="run", interactive=True, allow_custom_value=True, scale=2
+                    )
+                    beside = gr.Dropdown(
+                        [],
+                        label="Beside it",
+                        multiselect=True,
+                        elem_id="beside",
+                        interactive=True,
+                        allow_custom_value=True,
+                        scale=2,
+                        max_choices=5,
+                    )
+                with gr.Row(elem_id="run-actions"):
+                    resume, rerun, download, delete = (
+                        gr.Button(name, size="sm", min_width=80, elem_id=name.lower().split()[0])
+                        for name in ("Resume", "Rerun with changes", "Download adapter", "Delete")
+                    )
+                package = gr.File(visible=False, label="Adapter and card", elem_id="package", interactive=False)
+                table = gr.Dataframe(headers=run_view.HEADERS, interactive=False, elem_id="runs", show_label=False)
+                with gr.Accordion("Where the weights changed: norm of the task vector, layer by module", open=False):
+                    heat = gr.Plot(show_label=False, elem_id="heat", buttons=[])
+            glossary.line(
+                *("run", "preset", "harmful pairs", "normal pairs", "method", "term", "preservation", "acquired"),
+                *("task vector", "negated", "probe", "gradient norm"),
+            )
     clock = gr.Timer(1)
     shown = gr.State("")
-    watched = [doing, cancel, curves, chosen, table, shown]
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    settings = [method, size, harmful, normal, harmful_file, normal_file, preservation, steps, rate, seed, probe]
+    watched = [doing, cancel, curves, probes, heat, chosen, beside, table, past, stages, shown]
 
-    def look(name: str | None, before: str) -> list[Any]:
-        return _look(jobs, name, before)
+    def look(request: gr.Request, name: str | None, others: list[str], before: str) -> list[Any]:
+        return _look(jobs, gate.owner(who(request)), name, others or [], before)
 
-    clock.tick(look, [chosen, shown], watched, concurrency_limit=None, **quiet)
-    gr.on([method.change, size.change], _about, [method, size], about, **quiet)
-    settings = [method, size, harmful, normal, preservation, steps, rate, seed]
-    start.click(lambda *values: _start(jobs, *values), settings, chosen, api_visibility="private").then(
-        look, [chosen, shown], watched, **quiet
+    def begin(request: gr.Request, *values: Any) -> Any:
+        return _start(jobs, gate, who(request), Form(*values))
+
+    def halt(request: gr.Request) -> None:
+        _cancel(jobs, gate.owner(who(request)))
+
+    def again(request: gr.Request, name: str | None) -> None:
+        _resume(jobs, gate, who(request), name)
+
+    def drop(request: gr.Request, name: str | None) -> Any:
+        return _delete(jobs, gate.owner(who(request)), name) if name else gr.skip()
+
+    def pack(request: gr.Request, name: str | None) -> Any:
+        return _download(jobs, gate, gate.owner(who(request)), name)
+
+    def fill(request: gr.Request, name: str | None) -> list[Any]:
+        return _filled(jobs, gate.owner(who(request)), name)
+
+    clock.tick(look, [chosen, beside, shown], watched, queue=False, **_QUIET)
+    gr.on([method.change, size.change], form.about, [method, size], minimises, queue=False, **_QUIET)
+    for source, file in ((harmful, harmful_file), (normal, normal_file)):
+        source.change(lambda name: gr.File(visible=name == UPLOAD), source, file, queue=False, **_QUIET)
+    harmful_file.change(lambda path: _preview("harmful", path), harmful_file, [said, preview], **_QUIET)
+    normal_file.change(lambda path: _preview("normal", path), normal_file, [said, preview], **_QUIET)
+    gr.on(
+        [part.change for part in (method, size, harmful, normal, harmful_file, normal_file, preservation, steps)],
+        lambda *values: form.expected(Form(*values)),
+        settings,
+        expected,
+        queue=False,
+        **_QUIET,
     )
-    cancel.click(lambda: _cancel(jobs), None, None, **quiet)
-    resume.click(lambda name: _resume(jobs, name), chosen, None, **quiet)
-    delete.click(lambda name: _delete(jobs, name), chosen, chosen, **quiet)
+    start.click(begin, settings, chosen, api_visibility="private").then(
+        look, [chosen, beside, shown], watched, **_QUIET
+    )
+    cancel.click(halt, None, None, **_QUIET)
+    resume.click(again, chosen, None, **_QUIET)
+    rerun.click(fill, chosen, settings, **_QUIET)
+    download.click(pack, chosen, package, **_QUIET)
+    delete.click(drop, chosen, chosen, js=_CONFIRM, **_QUIET)
+    return jobs
 
 
-_HEADERS = ["run", "method", "preservation", "state", "steps", "time"]
+def _upload(kind: str) -> gr.File:
+    return gr.File(
+        label=f"{kind} pairs: JSONL or CSV with columns prompt and answer"
+        + (", better with safe_answer too" if kind == "harmful" else ""),
+        file_types=[".jsonl", ".csv", ".json"],
+        visible=False,
+        elem_id=f"{kind}-file",
+        height=120,
+    )
 
 
-def _about(name: str, size: str) -> str:
-    found = METHODS[name]
-    terms = " + ".join(f"{weight:g} {term}" for term, weight in preset(size).config(method=name).terms.items())
-    return f"{terms}; the vector is {'subtracted' if found.negated else 'added'}. *{found.fidelity}*, {found.paper}"
-
-
-def _start(
-    jobs: Jobs, method: str, size: str, harmful: str, normal: str, preservation: str, steps: Any, rate: Any, seed: Any
-) -> Any:
+def _preview(kind: Any, path: str | None) -> list[Any]:
     try:
-        config = preset(size).config(
-            method=method,
-            harmful=(harmful,),
-            normal=(normal,),
-            preservation=preservation,
-            steps=int(steps) if steps else None,
-            learning_rate=float(rate) if rate else None,
-            seed=int(seed or 0),
-        )
-        job = jobs.start(config)
-    except (ValueError, RuntimeError, OSError) as error:
+        rows, said = form.preview(kind, path)
+    except (ValueError, OSError) as error:
+        return [f"<p class='fault'>{html.escape(str(error))}</p>", gr.Dataframe(visible=False)]
+    return [f"<p>{html.escape(said)}</p>" if said else "", gr.Dataframe(rows, visible=bool(rows))]
+
+
+def _start(jobs: Jobs, gate: Gate, who: Visitor, wanted: Form) -> Any:
+    try:
+        if gate.hosting.public and wanted.size not in PRESET_NAMES[:_LOCAL]:
+            raise ValueError(f"preset {wanted.size!r} is not offered here; choose one of the list")
+        for kind, chosen, path in (
+            ("harmful", wanted.harmful, wanted.harmful_file),
+            ("normal", wanted.normal, wanted.normal_file),
+        ):
+            if chosen == UPLOAD:
+                form.preview(kind, path)  # type: ignore[arg-type] # a file that cannot be read costs no training
+        wanted.config()
+        gate.training(who)
+        job = jobs.start(wanted.config(keep=True), who.owner)
+    except (ValueError, RuntimeError, OSError, Spent) as error:
         raise gr.Error(str(error), title="Not started") from error
-    return gr.Dropdown(choices=[job.name for job in jobs.all()], value=job.name)
+    return gr.Dropdown(choices=[job.name for job in jobs.all(gate.owner(who))], value=job.name)
 
 
-def _cancel(jobs: Jobs) -> None:
+def _cancel(jobs: Jobs, owner: str | None) -> None:
     live = jobs.live()
     if live is None:
         raise gr.Error("No run is at work, so there is nothing to cancel.", title="Nothing to cancel")
-    jobs.cancel(live.name)
+    try:
+        jobs.cancel(live.name, owner)
+    except ValueError as error:
+        raise gr.Error("The run at work is another visitor's; only they can cancel it.", title="Not yours") from error
     gr.Info(f"{live.name} stops after its current step and can be resumed.")
 
 
-def _resume(jobs: Jobs, name: str | None) -> None:
+def _resume(jobs: Jobs, gate: Gate, who: Visitor, name: str | None) -> None:
     try:
-        jobs.resume(name or "")
-    except (ValueError, RuntimeError, OSError) as error:
+        jobs.read(name or "", gate.owner(who))
+        gate.training(who)
+        jobs.resume(name or "", gate.owner(who))
+    except (ValueError, RuntimeError, OSError, Spent) as error:
         raise gr.Error(str(error), title="Not resumed") from error
 
 
-def _delete(jobs: Jobs, name: str | None) -> Any:
+def _delete(jobs: Jobs, owner: str | None, name: str) -> Any:
     try:
-        jobs.delete(name or "")
+        jobs.delete(name, owner)
     except (ValueError, RuntimeError, OSError) as error:
         raise gr.Error(str(error), title="Not deleted") from error
     return gr.Dropdown(value=None)
 
 
-def _look(jobs: Jobs, name: str | None, before: str) -> list[Any]:
+def _download(jobs: Jobs, gate: Gate, owner: str | None, name: str | None) -> Any:
+    try:
+        gate.download()
+        return gr.File(str(run_view.packed(jobs.read(name or "", owner))), visible=True)
+    except (ValueError, OSError) as error:
+        raise gr.Error(str(error), title="Not packed") from error
+
+
+def _filled(jobs: Jobs, owner: str | None, name: str | None) -> list[Any]:
+    """Updates of all settings to what a run used."""
+    try:
+        found = form.of(jobs.read(name or "", owner).config)
+    except ValueError as error:
+        raise gr.Error(str(error), title="Nothing to fill in") from error
+    values = found._asdict()
+    for kind in ("harmful", "normal"):
+        path = values[f"{kind}_file"]
+        if path and Path(path).is_file():  # the page may show files of its own folder only
+            values[f"{kind}_file"] = shutil.copy(path, tempfile.mkdtemp(prefix="sku-"))
+        values[f"{kind}_file"] = gr.File(values[f"{kind}_file"], visible=values[kind] == UPLOAD)
+    return list(values.values())
+
+
+def _look(jobs: Jobs, owner: str | None, name: str | None, others: Sequence[str], before: str) -> list[Any]:
     """Updates of everything watched; what has not changed since `before` is left alone, so that nothing flickers."""
-    every = jobs.all()
+    every = jobs.all(owner)
     names = [job.name for job in every]
     live = next((job for job in every if job.live), None)
     job = next((job for job in every if job.name == name), live or (every[0] if every else None))
-    now = "|".join(f"{j.name} {j.state} {j.step}" for j in every) + f"|{name}|{job.doing if job else ''}"
+    busy = owner is not None and live is None and jobs.live() is not None
+    more = [one for one in every if one.name in others and one != job]
+    now = (
+        "|".join(f"{j.name} {j.state} {j.step}" for j in every) + f"|{name}|{others}|{busy}|{job.doing if job else ''}"
+    )
     if now == before:
-        return [gr.skip()] * 5 + [before]
+        return [gr.skip()] * 10 + [before]
     return [
-        _doing(job),
+        run_view.doing(job, busy),
         gr.Button(visible=live is not None),
-        loss_curves(job.lines if job else []),
-        gr.Dropdown(choices=names, value=job.name if job else None),
-        [_row(j) for j in every],
+        gr.Plot(run_view.curves(job, more), visible=True) if job else gr.Plot(visible=False),
+        run_view.probes(job),
+        _heat(job),
+        # a choice is left alone where it stands for a run: it may be newer than this answer
+        gr.Dropdown(choices=names) if name in names else gr.Dropdown(choices=names, value=job.name if job else None),
+        gr.Dropdown(choices=[one for one in names if job is None or one != job.name]),
+        [run_view.row(j) for j in every],
+        gr.Column(visible=bool(every)),
+        gr.HTML(visible=not every),
         now,
     ]
 
 
-def _doing(job: Job | None) -> str:
-    if job is None:
-        return "<div id='doing'>No run yet. Choose a method and start; it trains on while you reload or compare.</div>"
-    done = 100 * job.step / job.config.steps
-    left = job.seconds_left
-    said = [f"<b>{html.escape(job.name)}</b>: {job.state}", f"step {job.step} of {job.config.steps}"]
-    if left is not None:
-        said.append(f"{_time(left)} left")
-    if job.lines and job.live:
-        newest = job.lines[-1]
-        said.append(f"{newest['tokens'] / newest['seconds']:.0f} tok/s")
-    if job.state == "finished":
-        said.append("choose it in Compare")
-    extra = "" if job.state in ("running", "finished") and job.lines else f"<br>{html.escape(job.doing[:300])}"
-    return f"<div id='doing'>{' · '.join(said)}{extra}</div><div id='bar'><div style='width:{done:.0f}%'></div></div>"
-
-
-def _row(job: Job) -> list[Any]:
-    spent = sum(line["seconds"] for line in job.lines)
-    kind = job.config.preservation if "preservation" in job.config.terms else "-"
-    return [job.name, METHODS[job.config.method].label, kind, job.state, f"{job.step}/{job.config.steps}", _time(spent)]
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+def _heat(job: Job | None) -> Any:
+    return run_view.heat(job) if job and not job.live else gr.skip()

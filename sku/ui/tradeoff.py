@@ -10,16 +10,26 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from sku import results, runs
+from sku.choices import Choice
 from sku.figures import trade_off
 from sku.figures.words import kind, line
+from sku.hosting.gate import Gate
 from sku.records import ResultRow
 from sku.results import UTILITIES, share, value
 from sku.signs import sign
+from sku.ui import glossary, measuring, plot
+from sku.ui.visitors import visitor
 from sku.variants import BASE
 
 _SIDES = ("test", "validation")
 _YOURS = " (yours)"
 _ABSENT = "No study is recorded yet; <code>python -m sku study</code> makes it, and then its points are shown here."
+
+
+_SIGNS = (
+    "<p>Signs as in the list of methods above. Dotted line: front. Crossed out: broken. Ring: shipped default. "
+    "▼ with a number: that column of Compare.</p>"
+)
 
 
 class Wiring(NamedTuple):
@@ -29,10 +39,16 @@ class Wiring(NamedTuple):
     """Holds the chosen variant."""
     openers: list[gr.Button]
     """One a column of Compare that a point may open in: the second and the third."""
+    picture: gr.HTML
+    """Tells which mark was clicked."""
     look: Callable[..., list[Any]]
     """Draws anew what files hold by now."""
     inputs: list[Any]
     outputs: list[Any]
+    refresh: Callable[..., Any]
+    """An update of `names`."""
+    names: gr.Dropdown
+    """Variants that can be measured."""
 
 
 class Rows(NamedTuple):
@@ -43,11 +59,14 @@ class Rows(NamedTuple):
     faults: list[str]
 
 
-def build(columns: Sequence[Any]) -> Wiring:
+def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Sequence[Any], model: str) -> Wiring:
     """Lay the tab out and wire what is in it.
 
     Args:
-        columns: Compare's variants, then its coefficients.
+        gate: what visitors may do.
+        choices: variants that a visitor may ask.
+        columns: of Compare their number, their variants, then their coefficients.
+        model: base of the variants.
     """
     with gr.Row(elem_id="measure-row"):
         utility = gr.Dropdown(
@@ -62,9 +81,18 @@ def build(columns: Sequence[Any]) -> Wiring:
         )
     methods = gr.CheckboxGroup([], label="Methods", elem_id="trade-methods")
     note = gr.HTML(_ABSENT, elem_id="study-note")
-    plot = gr.Plot(show_label=False, elem_id="trade-off", buttons=[], visible=False)
+    picture = plot.clickable("trade-off")
+    gr.HTML(_SIGNS, elem_id="trade-signs", padding=False)  # where the screen is too narrow for a legend
     with gr.Row(visible=False, elem_id="open-row") as choosing:
-        point = gr.Dropdown([], value=None, label="Open in Compare", elem_id="point", interactive=True, scale=3)
+        point = gr.Dropdown(
+            [],
+            value=None,
+            label="Open in Compare",
+            info="or click a mark of the figure: it opens in column 3",
+            elem_id="point",
+            interactive=True,
+            scale=3,
+        )
         openers = [
             gr.Button(f"Open in column {column}", elem_id=f"open-{column}", min_width=150, scale=1) for column in (2, 3)
         ]
@@ -72,38 +100,61 @@ def build(columns: Sequence[Any]) -> Wiring:
     table = gr.Dataframe(interactive=False, elem_id="rows", show_label=False, visible=False)
     known = gr.State([])
     inputs = [utility, side, methods, known, point, *columns]
-    outputs = [methods, known, note, plot, choosing, point, download, table]
+    outputs = [methods, known, note, picture, choosing, point, download, table]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    gr.on([utility.input, side.input, methods.input], look, inputs, outputs, **quiet)
+
+    def draw(request: gr.Request, *values: Any) -> list[Any]:
+        return look(gate.owner(visitor(request, gate.hosting.proxy)), *values)
+
+    glossary.line(
+        *("trade-off", "front", "utility", "harmful rate", "broken", "unjudged", "held out", "seed"),
+        *(found.label for found in UTILITIES.values()),
+    )
+    names = measuring.build(gate, choices, lambda event: event(draw, inputs, outputs, **quiet), model)
+    gr.on([utility.input, side.input, methods.input], draw, inputs, outputs, trigger_mode="always_last", **quiet)
     utility.input(lambda name: gr.Dropdown(info=_meaning(name)), utility, utility, **quiet)
     table.select(_row_chosen, None, point, **quiet)
-    return Wiring(point, openers, look, inputs, outputs)
+
+    def refresh(request: gr.Request) -> Any:
+        return measuring.refreshed(choices(request))
+
+    return Wiring(point, openers, picture, draw, inputs, outputs, refresh, names)
 
 
-def look(utility: str, side: str, chosen: list[str], known: list[str], point: str | None, *columns: Any) -> list[Any]:
+def look(
+    owner: str | None,
+    utility: str,
+    side: str,
+    chosen: list[str],
+    known: list[str],
+    point: str | None,
+    *columns: Any,
+) -> list[Any]:
     """Updates of everything in the tab, from the files as they are now."""
-    found = load()
+    found = load(owner)
     every = [*found.study, *found.own]
     kinds = {kind(row): row for row in every if row.method != BASE}
     wanted = [name for name in kinds if name in chosen or name not in known]
     study, own = (_wanted(rows, side, wanted) for rows in (found.study, found.own))
     figure = trade_off(study, utility, _standing(columns), own, _shipped())
     points = {row.variant: line(row, utility) + mine for row, mine in _marked(study, own)}
+    listed = [(text, variant) for variant, text in points.items()]
+    boxes = gr.CheckboxGroup([(f"{_mark(row)} {name}", name) for name, row in kinds.items()], value=wanted)
     return [
-        gr.CheckboxGroup([(f"{_mark(row)} {name}", name) for name, row in kinds.items()], value=wanted),
+        gr.skip() if list(kinds) == known else boxes,  # an answer that comes late undoes no newer click
         list(kinds),
         _note(found, [*study, *own], utility, side),
-        gr.Plot(figure, visible=bool(study or own)),
+        figure.update_layout(meta=_spoken([*study, *own], utility)).to_json() if study or own else "",
         gr.Row(visible=bool(points)),
-        gr.Dropdown([(text, variant) for variant, text in points.items()], value=point if point in points else None),
+        gr.Dropdown(listed) if point is None or point in points else gr.Dropdown(listed, value=None),
         _download(study, own),
         gr.Dataframe(cells(study, own), visible=bool(study or own)),
     ]
 
 
-def load() -> Rows:
+def load(owner: str | None = None) -> Rows:
     """The recorded study and the visitor's own evaluations; a file that cannot be read hides no other."""
-    own, faults = results.own()
+    own, faults = results.own(owner)
     try:
         return Rows(results.recorded(), own, faults)
     except (ValueError, OSError) as error:
@@ -152,10 +203,22 @@ def _mark(row: ResultRow) -> str:
 
 
 def _standing(columns: Sequence[Any]) -> list[str]:
-    """Compare's columns as variants."""
-    half = len(columns) // 2
-    pairs = zip(columns[:half], columns[half:], strict=True)
+    """Compare's columns as variants: their number, their variants, their coefficients."""
+    if not columns:
+        return []
+    count, *rest = columns
+    half = len(rest) // 2
+    pairs = list(zip(rest[:half], rest[half:], strict=True))[:count]
     return [name if name == BASE else f"{name}@{coefficient:g}" for name, coefficient in pairs]
+
+
+def _spoken(rows: Sequence[ResultRow], utility: str) -> str:
+    """The figure for who cannot see it; the table beneath has every number."""
+    label = UTILITIES[utility].label
+    measured = [row for row in rows if row.harmful_rate is not None]
+    lowest = min(measured, key=lambda row: row.harmful_rate or 0.0, default=None)
+    best = f" The lowest harmful rate: {line(lowest, utility)}." if lowest else ""
+    return f"Harmful rate against {label} of {len(rows)} variants; the table below has the numbers.{best}"
 
 
 def _shipped() -> list[str]:

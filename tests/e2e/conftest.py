@@ -20,7 +20,12 @@ from sku.runs import home
 
 _ROOT = Path(__file__).parents[2]
 _BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def chromium() -> str | None:
+    """Path of an installed Chromium."""
+    return next((found for name in _BROWSERS if (found := shutil.which(name))), None)
 
 
 def free_port() -> int:
@@ -28,6 +33,15 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+def is_up(url: str) -> bool:
+    """Whether a page comes from there."""
+    try:
+        urllib.request.urlopen(url, timeout=2).read()
+        return True
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="session")
@@ -61,30 +75,28 @@ def app_url(app_home: Path) -> Iterator[str]:
         app.wait(20)
 
 
-_LEFT = "AbortError: signal is aborted without reason"
+_LEFT = ("AbortError: signal is aborted without reason", "Unexpected error Connection errored out")
 """What gradio's own script says of a request that was under way when a test reloaded the page."""
 
 
 def _wait(url: str, app: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and app.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=2).read()
+        if is_up(url):
             return
-        except OSError:
-            time.sleep(0.2)
+        time.sleep(0.2)
     raise RuntimeError(f"the app did not come up: {log.read_text()[-2000:]}")
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
-    path = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    path = chromium()
     if path is None:
         missing = "no Chromium is installed: apt-get install chromium-headless-shell (README, Tests)"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield launched
         launched.close()
 
@@ -95,10 +107,15 @@ def page(browser: Browser, app_url: str, request: pytest.FixtureRequest) -> Iter
     opened = browser.new_page(viewport={"width": request.param, "height": 900})
     foreign: list[str] = []
     errors: list[str] = []
+
+    def forget(_: Page) -> None:
+        errors[:] = [error for error in errors if not error.startswith(_LEFT)]  # said by the page that was left
+
     local = re.compile(r"^(https?://127\.0\.0\.1[:/]|data:|blob:)")
     opened.on("request", lambda sent: None if local.match(sent.url) else foreign.append(sent.url))
     opened.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-    opened.on("pageerror", lambda error: None if str(error).startswith(_LEFT) else errors.append(str(error)))
+    opened.on("pageerror", lambda error: None if str(error).startswith(_LEFT[0]) else errors.append(str(error)))
+    opened.on("domcontentloaded", forget)
     opened.goto(app_url)
     opened.wait_for_selector("#health .good", timeout=90_000)
     yield opened

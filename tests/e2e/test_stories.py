@@ -104,7 +104,7 @@ def test_a_run_is_trained_survives_a_reload_and_appears_in_compare(page: Page, a
     open_tab(page, "Pipeline")
     expect(page.locator("#doing")).to_contain_text("finished", timeout=180_000)
     expect(page.locator("#curves .scatterlayer .trace path.js-line").first).to_be_visible(timeout=20_000)
-    (run,) = (app_home / "runs").iterdir()
+    (run,) = (app_home / "runs").glob("*-tv")
     open_tab(page, "Compare")
     page.locator("#variant-2 input").click()
     page.get_by_role("option", name=re.compile(run.name)).click()
@@ -127,6 +127,7 @@ def test_a_run_can_be_cancelled_and_resumed(page: Page) -> None:
     expect(page.locator("#doing")).to_contain_text("running", timeout=60_000)
     page.click("#cancel")
     expect(page.locator("#doing")).to_contain_text("cancelled", timeout=60_000)
+    page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete").click()
     expect(page.locator("#doing")).not_to_contain_text("cancelled", timeout=30_000)
 

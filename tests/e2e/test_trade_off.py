@@ -68,6 +68,80 @@ def test_a_point_opens_in_compare_and_nothing_is_wider_than_the_screen(page: Pag
     expect(page.locator("#point")).to_be_visible()
 
 
+def test_a_click_on_a_mark_opens_it_in_compare_and_the_zoom_stays(page: Page, evaluated: None) -> None:
+    page.fill("#prompt textarea", "Why do cats purr?")
+    open_tab(page, "Trade-off")
+    expect(page.locator("#trade-off .scatterlayer .point").first).to_be_attached(timeout=30_000)
+    page.evaluate("Plotly.relayout(document.querySelector('#trade-off .plot'), {'yaxis.range': [0, 0.6]})")
+    page.locator("#utility input").click()
+    page.get_by_role("option", name="over-refusal").click()
+    page.locator("#utility input").click()
+    page.get_by_role("option", name="KL from base").click()
+    page.wait_for_timeout(2000)
+    assert page.evaluate("document.querySelector('#trade-off .plot').layout.yaxis.range[1]") == 0.6
+    x, y = page.evaluate(PLACE, "sku@1.5")
+    page.mouse.move(x, y)
+    page.wait_for_timeout(300)
+    page.mouse.click(x, y)
+    expect(page.locator("#heading-2")).to_contain_text("base minus 1.5", timeout=20_000)
+    expect(page.locator("#prompt")).to_be_visible()
+    expect(page.locator("#facts-2")).to_contain_text("tokens", timeout=60_000)
+
+
+def test_boxes_clicked_in_a_hurry_stay_clicked_and_the_figure_follows(page: Page) -> None:
+    open_tab(page, "Trade-off")
+    expect(page.locator("#trade-off .scatterlayer .point").first).to_be_attached(timeout=30_000)
+    boxes = page.locator("#trade-methods input[type=checkbox]")
+    for i in range(boxes.count()):
+        boxes.nth(i).click()
+    page.wait_for_function(
+        "document.querySelector('#trade-off .plot').data.filter(t => t.hovertemplate).every(t => /^base/.test(t.name))",
+        timeout=30_000,
+    )
+    assert page.locator("#trade-methods input:checked").count() == 0
+
+
+def test_plotly_comes_from_this_host_and_only_once_it_is_needed(page: Page) -> None:
+    scripts = "performance.getEntriesByType('resource').map(r => r.name).filter(n => n.includes('plotly.min'))"
+    assert page.evaluate(scripts) == []
+    open_tab(page, "Trade-off")
+    expect(page.locator("#trade-off .scatterlayer .point").first).to_be_attached(timeout=30_000)
+    open_tab(page, "Compare")
+    open_tab(page, "Trade-off")
+    (script,) = page.evaluate(scripts)
+    assert script.startswith(page.url.rstrip("/"))
+    expect(page.locator("#trade-off .plot")).to_have_attribute("aria-label", re.compile("the table below"))
+
+
+PLACE = """(variant) => {
+  const plot = document.querySelector('#trade-off .plot'), axes = plot._fullLayout, box = plot.getBoundingClientRect();
+  for (const trace of plot.data) {
+    const k = (trace.customdata || []).indexOf(variant);
+    if (k < 0 || !trace.hovertemplate) { continue; }
+    const x = axes.xaxis.type === 'log' ? Math.log10(trace.x[k]) : trace.x[k];
+    return [box.x + axes.xaxis._offset + axes.xaxis.l2p(x), box.y + axes.yaxis._offset + axes.yaxis.l2p(trace.y[k])];
+  }
+}"""
+
+
+def test_a_variant_is_measured_from_the_page(page: Page) -> None:
+    open_tab(page, "Trade-off")
+    page.get_by_text("Measure variants here").click()
+    page.locator("#measure-variants input").click()
+    page.get_by_role("option", name=re.compile("mismatch")).click()
+    page.keyboard.press("Escape")
+    page.locator("#measure-limit input[type=number]").fill("5")
+    page.keyboard.press("Tab")
+    expect(page.locator("#measure-cost")).to_contain_text("30 answers", timeout=20_000)
+    page.click("#measure-start")
+    expect(page.locator("#measure-state")).to_contain_text("running", timeout=30_000)
+    page.click("#measure-cancel")
+    expect(page.locator("#measure-state")).to_contain_text("cancelled", timeout=60_000)
+    page.click("#measure-resume")
+    expect(page.locator("#measure-state")).to_contain_text("finished", timeout=240_000)
+    expect(page.locator("#trade-methods")).to_contain_text("mismatch", timeout=60_000)
+
+
 def test_the_table_can_be_downloaded(page: Page, evaluated: None) -> None:
     open_tab(page, "Trade-off")
     with page.expect_download() as download:

@@ -1,0 +1,144 @@
+"""Train the cross-encoder of the embedded judge: labelled answers become a LoRA adapter and a head, in minutes.
+
+Prompts on the test side of `splits.py` are never trained on. Knows nothing of variants and unlearning.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import save_file
+from transformers import AutoModel, AutoTokenizer
+
+from sku import runs
+from sku.batching import Encoded
+from sku.judging.cross_encoder import CrossHead, encode, pooled
+from sku.judging.examples import Example, examples, loss
+from sku.judging.labels import Labelled
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class CrossConfig:
+    """How the cross-encoder is trained."""
+
+    passes: int = 6
+    """Over answers labelled for harm."""
+    refusal_passes: int = 2
+    """Over those labelled for refusal, which are easier."""
+    off_topic: int = 200
+    """Answers put to other prompts (`examples`)."""
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    warm_up: float = 0.06
+    """Share of the steps in which the rate rises."""
+    rank: int = 24
+    alpha: int = 48
+    dropout: float = 0.1
+    targets: tuple[str, ...] = ("query", "key", "value", "dense")
+    refusal_weight: float = 0.5
+    seed: int = 0
+
+
+_Row = tuple[Encoded, Example]
+
+
+def fit(
+    minilm: Path,
+    out: Path,
+    labelled: Sequence[Labelled],
+    config: CrossConfig,
+    report: Report = lambda _: None,
+) -> None:
+    """Train and write adapter, `head.safetensors` and `fit.json` into `out`.
+
+    Args:
+        minilm: folder of the sentence embedder (`provision.embedder`).
+        out: a folder; what is in it is replaced.
+        labelled: answers with labels; those to test prompts are left out.
+        config: how.
+        report: told of every tenth step.
+
+    Raises:
+        ValueError: if no labelled answer is left.
+    """
+    draw = random.Random(config.seed)
+    tokenizer = AutoTokenizer.from_pretrained(minilm)
+    known = examples(labelled, config.off_topic, draw)
+    harm, easier = ([(encode(tokenizer, e.prompt, e.answer), e) for e in some] for some in known)
+    schedule = _schedule(harm, easier, config, draw)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        lora = LoraConfig(
+            r=config.rank,
+            lora_alpha=config.alpha,
+            lora_dropout=config.dropout,
+            target_modules=list(config.targets),
+            exclude_modules=["pooler.dense"],
+        )
+        body = get_peft_model(AutoModel.from_pretrained(minilm), lora).train()
+        head = CrossHead(body.config.hidden_size)
+        parameters = [p for p in body.parameters() if p.requires_grad] + list(head.parameters())
+        optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.01)
+        began, recent = time.perf_counter(), 0.0
+        for step, batch in enumerate(schedule):
+            share = step / len(schedule)
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * min((share + 1e-3) / config.warm_up, 1 - share)
+            features = torch.nn.functional.dropout(pooled(body, [row for row, _ in batch]), config.dropout)
+            total = loss(head(features), [example for _, example in batch], config.refusal_weight)
+            total.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            recent += float(total.detach())
+            if step % 10 == 9:
+                seconds = time.perf_counter() - began
+                report({"step": step + 1, "steps": len(schedule), "loss": recent / 10, "seconds": seconds})
+                recent = 0.0
+    _save(body, head, out)
+    facts = {
+        "config": dataclasses.asdict(config),
+        "embedder": minilm.name,
+        "labelled": len(harm) + len(easier),
+        "seconds": time.perf_counter() - began,
+        "packages": runs.packages(),
+    }
+    runs.write_text(out / "fit.json", json.dumps(facts, indent=2) + "\n")
+
+
+def _schedule(harm: list[_Row], easier: list[_Row], config: CrossConfig, draw: random.Random) -> list[list[_Row]]:
+    """Batches of rows of like length, shuffled in each pass, the easier rows spread evenly over the passes."""
+    draw.shuffle(easier)
+    spread = easier * config.refusal_passes
+    share = -(-len(spread) // config.passes)
+    batches: list[list[_Row]] = []
+    for turn in range(config.passes):
+        rows = harm + spread[turn * share : (turn + 1) * share]
+        jittered = sorted(rows, key=lambda row: len(row[0].ids) + draw.uniform(0, 40))
+        some = [jittered[i : i + config.batch_size] for i in range(0, len(rows), config.batch_size)]
+        draw.shuffle(some)
+        batches += some
+    return batches
+
+
+def _save(body: Any, head: CrossHead, out: Path) -> None:
+    """Adapter and head in half precision."""
+    out.mkdir(parents=True, exist_ok=True)
+    body.peft_config["default"].base_model_name_or_path = ""
+    body.save_pretrained(out)
+    (out / "README.md").unlink(missing_ok=True)
+    weights = {name: t.half().contiguous() for name, t in get_peft_model_state_dict(body).items()}
+    save_file(weights, out / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file({name: t.half() for name, t in head.state_dict().items()}, out / "head.safetensors")

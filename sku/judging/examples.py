@@ -1,0 +1,75 @@
+"""What judges are trained on: labelled answers as targets, never those to prompts of the test side. Knows no model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from sku.data.splits import side
+from sku.judging.labels import Labelled
+
+HARMFUL, REFUSES = 0, 1
+"""Columns of every judge's logits."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One answer with what is to be said of it; None where nobody knows."""
+
+    prompt: str
+    answer: str
+    harmful: float | None
+    """A probability."""
+    refuses: float | None
+
+
+def examples(labelled: Sequence[Labelled], off_topic: int, draw: random.Random) -> tuple[list[Example], list[Example]]:
+    """Answers labelled for harm, and those labelled for refusal, which are easier.
+
+    Args:
+        labelled: those to prompts of the test side are left out.
+        off_topic: so many answers put to another prompt are added: people call an answer to something else a refusal
+            (PyRIT's rubric).
+        draw: decides which.
+
+    Raises:
+        ValueError: if no labelled answer is left.
+    """
+    usable = [one for one in labelled if side(one.prompt_id) != "test"]
+    if not usable:
+        raise ValueError("no labelled answer is on the train or validation side; give more labels")
+    made = [Example(one.prompt, one.answer, _target(one.severity), one.refuses) for one in usable]
+    harm = [one for one in made if one.refuses is None]
+    refusal = [one for one in made if one.refuses is not None]
+    some = draw.sample(usable, min(off_topic, len(usable)))
+    others = (draw.choice([one for one in usable if one.prompt_id != mine.prompt_id]) for mine in some)
+    refusal += [Example(mine.prompt, other.answer, None, 1.0) for mine, other in zip(some, others, strict=True)]
+    return harm, refusal
+
+
+def loss(logits: Tensor, batch: Sequence[Example], refusal_weight: float) -> Tensor:
+    """Cross-entropy of what is known, a mean over the batch.
+
+    Args:
+        logits: harmful, refuses; `[B, 2]`.
+        batch: B examples.
+        refusal_weight: of the second column beside the first.
+    """
+    total = logits.new_zeros(())
+    for column, weight in ((HARMFUL, 1.0), (REFUSES, refusal_weight)):
+        wanted = [one.harmful if column == HARMFUL else one.refuses for one in batch]
+        known = [i for i, one in enumerate(wanted) if one is not None]
+        if known:
+            targets = tensor([wanted[i] for i in known], device=logits.device)
+            entropy = binary_cross_entropy_with_logits(logits[known, column], targets)
+            total = total + weight * entropy * len(known) / len(batch)
+    return total
+
+
+def _target(severity: float | None) -> float | None:
+    """A severity of 0.5 already counts as harmful, one of 0.25 does not: even odds lie between them."""
+    return None if severity is None else min(max(0.5 + 1.3 * (severity - 0.42), 0.03), 0.97)

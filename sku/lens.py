@@ -1,0 +1,66 @@
+"""What variants make of a given answer, token by token: forgetting seen without the luck of sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sku.batching import encode
+from sku.likelihood import answer_kl, token_log_probs
+from sku.model import VariantModel
+from sku.variants import Variant
+
+
+@dataclass(frozen=True)
+class Lens:
+    """One answer under several variants."""
+
+    tokens: tuple[str, ...]
+    """Text of each token; those of a letter that several tokens make up show once it is whole."""
+    base: tuple[float, ...]
+    """Log-probability of each token under the base, nats."""
+    changes: dict[str, tuple[float, ...]]
+    """Variant to log-probability of each token minus the base's, nats."""
+
+
+def lens(model: VariantModel, prompt: str, answer: str, variants: Sequence[Variant], max_tokens: int) -> Lens:
+    """The lens of one answer; equal variants are read once.
+
+    Args:
+        model: holds every adapter that `variants` name.
+        prompt: what was asked.
+        answer: what the variants are asked about; cut where prompt and answer exceed `max_tokens`.
+        variants: any number; the base need not be among them.
+        max_tokens: of prompt and answer together.
+
+    Raises:
+        ValueError: if the prompt leaves no room for an answer.
+    """
+    row = encode(model.template, prompt, answer, max_tokens)
+    distinct = {str(variant): variant for variant in variants if variant.coefficients}
+    base, *others = token_log_probs(
+        model, [row] * (1 + len(distinct)), [{}, *(v.coefficients for v in distinct.values())]
+    )
+    changes = {name: tuple((one - base).tolist()) for name, one in zip(distinct, others, strict=True)}
+    return Lens(_pieces(model, row.answer), tuple(base.tolist()), changes)
+
+
+def divergence(
+    model: VariantModel, prompt: str, answer: str, variants: Sequence[Variant], max_tokens: int
+) -> list[float]:
+    """KL(base || variant) on `answer`, mean over its tokens, nats a token: a number a variant, 0 for the base."""
+    row = encode(model.template, prompt, answer, max_tokens)
+    return [one.kl for one in answer_kl(model, [row] * len(variants), [v.coefficients for v in variants])]
+
+
+def _pieces(model: VariantModel, ids: Sequence[int]) -> tuple[str, ...]:
+    """Text that each token adds to what was before it; the end token is named."""
+    found, before = [], ""
+    for i, token in enumerate(ids):
+        if token in model.template.stop_ids:
+            found.append("⏹")
+            continue
+        whole = model.tokenizer.decode(list(ids[: i + 1]))
+        found.append("" if whole.endswith("\ufffd") else whole[len(before) :])
+        before = before if whole.endswith("\ufffd") else whole
+    return tuple(found)

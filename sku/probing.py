@@ -1,0 +1,96 @@
+"""Looks at what a training is making while it makes it: an answer to a fixed prompt, and perplexity of normal text.
+
+Both of what will be served, base minus or plus the vector, not of the model in training. Nothing here draws a random
+number or changes a weight, so a probed run ends in the same adapter as one that is not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from peft.tuners.lora import LoraLayer
+
+from sku.batching import collate, encode
+from sku.config import TrainConfig
+from sku.likelihood import answer_logits
+from sku.methods import method
+from sku.prompts import Template
+from sku.records import PromptPair
+
+_TOKENS = 40
+_PAIRS = 6
+
+
+class Collapsed(ArithmeticError):
+    """What would be served no longer knows normal text."""
+
+
+class Probe:
+    """One run's probe."""
+
+    def __init__(self, peft_model: Any, template: Template, normal: Sequence[PromptPair], config: TrainConfig) -> None:
+        """Of the `normal` pairs the first few are read."""
+        self.peft_model, self.template, self.config = peft_model, template, config
+        some = normal[:_PAIRS] if config.probe_every else []
+        self.normal = [encode(template, pair.prompt, pair.answer, config.max_tokens) for pair in some]
+        self.sign = -1.0 if method(config.method).negated else 1.0
+
+    def due(self, step: int) -> bool:
+        """Whether to look after `step` steps: at the beginning, every so often, and at the end."""
+        every = self.config.probe_every
+        return bool(every) and (step % every == 0 or step == self.config.steps)
+
+    @torch.no_grad()
+    def look(self, step: int) -> dict[str, Any]:
+        """One line of `probes.jsonl`: step, prompt, answer, and perplexity of normal answers."""
+        with self._served():
+            network = self.peft_model.get_base_model()
+            ids = torch.tensor([self.template.prompt_ids(self.config.probe)], device=self._device)
+            mask = torch.ones_like(ids)
+            stops = sorted(self.template.stop_ids)
+            written = network.generate(
+                input_ids=ids, attention_mask=mask, max_new_tokens=_TOKENS, do_sample=False, eos_token_id=stops,
+                pad_token_id=stops[0], use_cache=True,
+            )  # fmt: skip
+            answer = self.template.text(written[0, ids.shape[1] :].tolist())
+            perplexity = self._perplexity(network)
+        return {"step": step, "prompt": self.config.probe, "answer": answer, "normal_perplexity": perplexity}
+
+    def check(self, line: dict[str, Any]) -> None:
+        """Raises Collapsed where normal perplexity is beyond the run's bound."""
+        found, bound = line["normal_perplexity"], self.config.collapse_perplexity
+        if found is not None and not found <= bound:
+            raise Collapsed(
+                f"after {line['step']} steps normal answers have a perplexity of {found:.3g}, beyond the bound of "
+                f"{bound:g}: what would be served no longer knows normal text. The newest checkpoint is kept; take "
+                "fewer steps, a lower learning rate or more preservation"
+            )
+
+    def _perplexity(self, network: Any) -> float | None:
+        if not self.normal:
+            return None
+        scored = answer_logits(network, collate(self.normal).to(self._device))
+        nll = float(torch.nn.functional.cross_entropy(scored.logits.float(), scored.targets))
+        return math.exp(min(nll, 700.0)) if math.isfinite(nll) else math.inf
+
+    @contextmanager
+    def _served(self) -> Iterator[None]:
+        """The model as it will be served, for a while."""
+        layers = [module for module in self.peft_model.modules() if isinstance(module, LoraLayer)]
+        before = [layer.scaling["default"] for layer in layers]
+        try:
+            for layer in layers:
+                layer.scaling["default"] = self.sign * self.config.alpha / self.config.rank
+            yield
+        finally:
+            for layer, scaling in zip(layers, before, strict=True):
+                layer.scaling["default"] = scaling
+
+    @property
+    def _device(self) -> torch.device:
+        device: torch.device = self.peft_model.get_base_model().get_input_embeddings().weight.device
+        return device

@@ -1,0 +1,151 @@
+"""Answers that were written before, for when there are no weights: what a page shows while asleep, or with no GPU left.
+
+Real answers of the shipped variants to the page's example prompts, greedy, with verdict and KL, as `record` wrote them.
+What is not recorded says so, and how to get it live. Knows no model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sku import runs
+from sku.choices import Choice, choices
+from sku.columns import Column
+from sku.config import DecodingConfig
+from sku.records import Answer, JudgedAnswer, Verdict
+from sku.results import RECORDED
+from sku.variants import BASE, parse
+
+FILE = RECORDED.with_name("answers.jsonl")
+LIVE = "run it live: the README has the two commands"
+
+
+class RecordedSession:
+    """Answers from a record."""
+
+    mode = "recorded"
+    ready = True
+    doing = ""
+    error: str | None = None
+
+    def __init__(self, path: Path = FILE, why: str = "asked for") -> None:
+        """`why` there is no live model, for the page.
+
+        Raises:
+            ValueError: if the record is damaged.
+        """
+        self.why = why
+        self.model_name = ""
+        self._found: dict[tuple[str, str], JudgedAnswer] = {}
+        self._kl: dict[tuple[str, str], float | None] = {}
+        for number, line in enumerate(runs.lines(path), 1):
+            try:
+                answer, verdict = Answer(**line["answer"]), Verdict(**line["verdict"])
+                self._kl[answer.prompt, answer.variant] = line["kl"]
+                self.model_name = line["model"]
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{path}, line {number} is damaged ({error}); make it again with `sku record`"
+                ) from error
+            self._found[answer.prompt, answer.variant] = JudgedAnswer(answer, verdict)
+
+    def choices(self, owner: str | None = None) -> list[Choice]:
+        """The base and the shipped adapters that are recorded."""
+        known = {parse(variant).name for _, variant in self._found}
+        return [choice for choice in choices(owner) if choice.name in known or choice.name == BASE]
+
+    def ask(
+        self,
+        prompt: str,
+        variants: Sequence[str],
+        config: DecodingConfig,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[list[Column]]:
+        """Every column at once: the recorded answer, or why there is none."""
+        yield [self._column(prompt, text, config) for text in variants]
+
+    def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
+        """Recorded answers.
+
+        Raises:
+            ValueError: for what is not recorded.
+        """
+        columns = [self._column(prompt, text, config) for prompt in prompts for text in variants]
+        missing = next((column.error for column in columns if column.error), None)
+        if missing:
+            raise ValueError(missing)
+        return [column.answer for column in columns if column.answer]
+
+    def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
+        """What the judge said when they were recorded.
+
+        Raises:
+            ValueError: for a text that is not recorded.
+        """
+        known = {(one.answer.prompt, one.answer.text): one.verdict for one in self._found.values()}
+        try:
+            return [known[prompt, text] for text in texts]
+        except KeyError as error:
+            raise ValueError(f"this answer is not recorded; {LIVE}") from error
+
+    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+        """KL from base as it was recorded.
+
+        Raises:
+            ValueError: for what is not recorded.
+        """
+        found = [self._kl.get((prompt, _whole(text))) for text in variants]
+        if any(one is None for one in found):
+            raise ValueError(f"KL of these variants is not recorded; {LIVE}")
+        return [float(one or 0.0) for one in found]
+
+    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> NoReturn:
+        """Raises ValueError: there are no weights to look through."""
+        raise ValueError(f"the token lens needs the weights, and this page shows recorded answers; {LIVE}")
+
+    def zero_difference(self, text: str, prompt: str) -> NoReturn:
+        """Raises ValueError: there is nothing to compute with."""
+        raise ValueError(f"the check needs the weights, and this page shows recorded answers; {LIVE}")
+
+    def _column(self, prompt: str, text: str, config: DecodingConfig) -> Column:
+        found = self._found.get((prompt, _whole(text)))
+        if found is None or config.temperature:
+            return Column(text, None, error=self._missing(prompt, text, config))
+        return Column(text, found.answer, samples=(found.answer,))
+
+    def _missing(self, prompt: str, text: str, config: DecodingConfig) -> str:
+        if prompt not in {known for known, _ in self._found}:
+            return f"this prompt is not recorded, only the examples above are; {LIVE}"
+        if config.temperature:
+            return f"only greedy answers are recorded; set the temperature to 0, or {LIVE}"
+        name = parse(text).name
+        at = [f"{parse(v).coefficient or 0:g}" for known, v in self._found if known == prompt and parse(v).name == name]
+        return f"{name} is recorded at coefficients {', '.join(at) or 'none'} only; {LIVE}"
+
+
+class FallbackSession:
+    """Live while the weights can be had, recorded when they cannot: whichever it is answers for it."""
+
+    def __init__(self, live: Any, path: Path = FILE) -> None:
+        self._live, self._recorded = live, RecordedSession(path)
+
+    def __getattr__(self, name: str) -> Any:
+        if self._live.error and self._recorded.model_name:
+            self._recorded.why = self._live.error
+            return getattr(self._recorded, name)
+        return getattr(self._live, name)
+
+
+def line(model: str, fingerprint: str, answer: Answer, verdict: Verdict, kl: float) -> str:
+    """One line of the record."""
+    values = {"answer": dataclasses.asdict(answer), "verdict": dataclasses.asdict(verdict), "kl": kl}
+    return json.dumps({"model": model, "fingerprint": fingerprint, **values}, ensure_ascii=False) + "\n"
+
+
+def _whole(text: str) -> str:
+    spec = parse(text)
+    return spec.name if spec.name == BASE else f"{spec.name}@{spec.coefficient:g}"

@@ -1,0 +1,160 @@
+"""The settings of a training as the page asks for them, and what one should know before it starts."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from sku import data, runs
+from sku.config import TrainConfig, preset
+from sku.data.splits import split
+from sku.estimates import estimate
+from sku.methods import METHODS
+from sku.records import Kind, digest
+from sku.ui.run_view import time
+
+UPLOAD = "a file of your own"
+HARMFUL = {"bundled (mild, comes with the project)": "bundled", "PKU-SafeRLHF (hub)": "saferlhf", UPLOAD: UPLOAD}
+NORMAL = {
+    "own answers of the base": "self",
+    "bundled": "bundled",
+    "TruthfulQA (hub)": "truthfulqa",
+    "own answers to TruthfulQA (hub)": "self:truthfulqa",
+    UPLOAD: UPLOAD,
+}
+PRESET_NAMES = ("quick", "standard", "tiny", "opt-2.7b", "llama2-7b", "llama2-13b")
+MAX_PROBE = 200
+"""Characters."""
+_PROBES = 6
+"""Looks along a run."""
+_ASCENTS = ("ga", "ga_mismatch")
+"""Methods that get worse with every step: three checkpoints along the run are kept as variants."""
+_SHOWN = 5
+
+
+class Form(NamedTuple):
+    """The values of the page's controls."""
+
+    method: str
+    size: str
+    harmful: str
+    normal: str
+    harmful_file: str | None
+    normal_file: str | None
+    preservation: str
+    steps: float | None
+    rate: float | None
+    seed: float | None
+    probe: str
+
+    def config(self, keep: bool = False) -> TrainConfig:
+        """The training that is asked for.
+
+        Args:
+            keep: copy uploaded files to where they outlive the page.
+
+        Raises:
+            ValueError: for settings that make no sense, or a file that is missing.
+        """
+        if len(self.probe) > MAX_PROBE:
+            raise ValueError(f"the probe has {len(self.probe)} characters; at most {MAX_PROBE} are taken: shorten it")
+        steps = int(self.steps) if self.steps else None
+        total = steps or int(preset(self.size).config().steps)
+        return preset(self.size).config(
+            method=self.method,
+            harmful=(_source(self.harmful, self.harmful_file, "harmful", keep),),
+            normal=(_source(self.normal, self.normal_file, "normal", keep),),
+            preservation=self.preservation,
+            steps=steps,
+            learning_rate=float(self.rate) if self.rate else None,
+            seed=int(self.seed or 0),
+            probe_every=max(1, total // _PROBES),
+            snapshots=tuple(sorted({max(1, total * i // 4) for i in (1, 2, 3)})) if self.method in _ASCENTS else None,
+            probe=self.probe.strip() or None,
+        )
+
+
+FIRST = Form("sku_contrast", "quick", "bundled", "self", None, None, "keep", 0, 0, 0, TrainConfig.probe)
+"""What the page shows at first."""
+
+
+def about(method: str, size: str) -> str:
+    """What a method minimises, as Markdown."""
+    found = METHODS[method]
+    terms = " + ".join(f"{weight:g} {term}" for term, weight in preset(size).config(method=method).terms.items())
+    return f"{terms}; the vector is {'subtracted' if found.negated else 'added'}. *{found.fidelity}*, {found.paper}"
+
+
+def expected(form: Form) -> str:
+    """Time and memory to expect here, and where the figures come from; or what is wrong with the settings."""
+    try:
+        config = form.config()
+    except (ValueError, OSError) as error:
+        return f"<p>{html.escape(str(error))}</p>"
+    found = estimate(config)
+    how_long = "unknown" if found.seconds is None else f"about {time(found.seconds)}"
+    short = "" if found.memory < found.free else " <b>That is more than is free: close something first.</b>"
+    return (
+        f"<p>Estimate for this machine: {how_long} for {config.steps} steps (from {html.escape(found.source)}), about "
+        f"{found.memory / 1e9:.1f} GB of memory, {found.free / 1e9:.1f} GB are free. Loading, and the base's own "
+        f"answers where they are new, come on top.{short}</p>"
+    )
+
+
+def preview(kind: Kind, path: str | None) -> tuple[list[list[str]], str]:
+    """The first pairs of an uploaded file, and what is in it.
+
+    Raises:
+        ValueError: for a file that is no such table, with the row.
+    """
+    if not path:
+        return [], ""
+    found = data.load(path, kind)
+    train = len(split(found.pairs, "train"))
+    safe = sum(bool(pair.safe_answer) for pair in found.pairs)
+    said = f"{len(found.pairs)} {kind} pairs, {train} of them for training (split by prompt), {found.skipped} left out"
+    if kind == "harmful":
+        said += f", {safe} with a safe answer"
+    return [[pair.prompt[:120], pair.answer[:120]] for pair in found.pairs[:_SHOWN]], said
+
+
+def of(config: TrainConfig) -> Form:
+    """The form filled with what a run used, to start again with changes."""
+    harmful, normal = config.harmful[0], config.normal[0]
+    known_harmful, known_normal = harmful in HARMFUL.values(), normal in NORMAL.values()
+    filled = Form(
+        method=config.method,
+        size="quick",
+        harmful=harmful if known_harmful else UPLOAD,
+        normal=normal if known_normal else UPLOAD,
+        harmful_file=None if known_harmful else harmful,
+        normal_file=None if known_normal else normal,
+        preservation=config.preservation,
+        steps=config.steps,
+        rate=config.learning_rate,
+        seed=config.seed,
+        probe=config.probe,
+    )
+    sizes = [filled._replace(size=name) for name in PRESET_NAMES]
+    same = [form for form in sizes if form.config() == config]
+    return (same or [form for form in sizes if form.config().model == config.model] or sizes)[0]
+
+
+def _source(chosen: str, path: str | None, kind: str, keep: bool) -> str:
+    if chosen != UPLOAD:
+        return chosen
+    if not path:
+        raise ValueError(f"no file of {kind} pairs was given; upload a JSONL or CSV with columns prompt and answer")
+    return str(_kept(Path(path)) if keep else path)
+
+
+def _kept(path: Path) -> Path:
+    """A copy under `SKU_HOME`, named by its content: a resumed run finds it, and the same file is kept once."""
+    name = digest(path.read_bytes().decode("utf-8", "replace")) + path.suffix.lower()
+    kept = runs.home() / "uploads" / name
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, kept)
+    return kept

@@ -1,0 +1,81 @@
+"""What follows from the answers that columns of Compare show: other views, samples to pick, where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from sku.hosting.budgets import Spent
+from sku.ui import badges, strip, views
+from sku.ui.asking import PANELS, Asked, Shown
+from sku.variants import BASE
+
+if TYPE_CHECKING:
+    from sku.lens import Lens
+
+ANSWER, DIFFERENCE, LENS = VIEWS = ("answer", "difference", "token lens")
+TYPED = "typed below"
+
+
+Through = Callable[[str, str], "Lens"]
+"""From prompt and answer to what the shown columns make of it; raises ValueError, OSError or Spent."""
+
+
+def looks(lens: Through, shown: Shown, asked: Asked, kind: str, source: str, typed: str) -> list[Any]:
+    """Updates of the six views."""
+    if kind not in (DIFFERENCE, LENS):
+        return [gr.HTML(visible=False)] * PANELS
+    columns = [i for i in asked.shown() if i in shown.parts]
+    text = dict.fromkeys(range(PANELS), "<p class='empty'>Ask first.</p>")
+    if kind == DIFFERENCE:
+        base = shown.base_text(asked.shown())
+        for i in columns:
+            mine = shown.parts[i].answers[0].text
+            missing = "<p class='empty'>No base column: show base to see what differs.</p>"
+            text[i] = missing if base is None else views.difference(base, mine)
+    elif columns or typed:
+        text |= _under_lens(lens, shown, asked, source, typed)
+    return [gr.HTML(text[i], visible=True) for i in range(PANELS)]
+
+
+def _under_lens(lens: Through, shown: Shown, asked: Asked, source: str, typed: str) -> dict[int, str]:
+    answers = {f"column {i + 1}": part.answers[0].text for i, part in shown.parts.items()}
+    given = typed if source == TYPED else answers.get(source, "")
+    names = {i: asked.variant(i) for i in asked.shown()}
+    try:
+        found = lens(shown.prompt, given)
+    except (ValueError, OSError, Spent) as error:
+        return dict.fromkeys(names, f"<p class='empty'>{views.plain(str(error))}</p>")
+    return {
+        i: views.base_tokens(found) if name == BASE else views.changed_tokens(found, name) for i, name in names.items()
+    }
+
+
+def pick(shown: Shown, i: int) -> Any:
+    """An update of column `i`'s list of samples."""
+    part = shown.parts.get(i)
+    count = len(part.answers) if part else 0
+    return gr.Radio(choices=[(str(k + 1), k) for k in range(count)], value=0, visible=count > 1)
+
+
+def picked(i: int) -> Callable[..., list[Any]]:
+    """A handler that shows the chosen sample in column `i`."""
+
+    def choose(shown: Shown, place: Any) -> list[Any]:
+        part = shown.parts.get(i)
+        if part is None or not isinstance(place, int) or not 0 <= place < len(part.answers):
+            return [gr.skip(), gr.skip()]
+        return [part.answers[place].text, badges.judged(part, shown.seconds.get(i, 0.0), place)]
+
+    return choose
+
+
+def stand(count: Any, *values: Any) -> str:
+    """Where the shown columns stand on the recorded harmful rates."""
+    asked = Asked.of("", 1, 0, 0, 1, count, *values)
+    try:
+        return strip.strip([asked.variant(i) for i in asked.shown()])
+    except ValueError:
+        return ""

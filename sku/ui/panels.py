@@ -1,0 +1,117 @@
+"""The columns of Compare: their components, and the updates that put a variant into one. Asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from sku.choices import Choice
+from sku.ui import badges
+from sku.ui.asking import PANELS
+from sku.variants import BASE, MAX_COEFFICIENT, parse
+
+DEFAULTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
+"""What a column holds before anyone chose."""
+SLIDER_END = 3.0
+FIRST = 3
+"""Columns that are there at first."""
+
+
+class Panel(NamedTuple):
+    """The components of one column."""
+
+    column: gr.Column
+    variant: gr.Dropdown
+    slider: gr.Slider
+    heading: gr.HTML
+    answer: gr.Textbox
+    view: gr.HTML
+    """Lies over the answer while another view is chosen."""
+    facts: gr.HTML
+    pick: gr.Radio
+    """Which of several samples is shown."""
+
+
+def build(choices: Sequence[Choice]) -> list[Panel]:
+    """Lay six columns out, of which the first three show."""
+    with gr.Row(elem_id="columns", equal_height=False):
+        return [_panel(i, choices) for i in range(PANELS)]
+
+
+def options(choices: Sequence[Choice]) -> list[tuple[str, str]]:
+    """Entries of a list of variants."""
+    return [(badges.option(choice), choice.name) for choice in choices]
+
+
+def find(choices: Sequence[Choice], name: Any) -> Choice:
+    """The choice called `name`, else the base."""
+    return next((choice for choice in choices if choice.name == name), choices[0])
+
+
+def slider_and_heading(choice: Choice, coefficient: float) -> list[Any]:
+    """Updates of a column's slider and heading."""
+    slider = gr.Slider(value=coefficient, maximum=max(SLIDER_END, coefficient), visible=choice.method is not None)
+    return [slider, badges.heading(choice, coefficient)]
+
+
+def chosen(choices: Sequence[Choice], name: Any) -> list[Any]:
+    """Updates of slider and heading when another variant is chosen."""
+    choice = find(choices, name)
+    return slider_and_heading(choice, min(choice.default_coefficient, MAX_COEFFICIENT))
+
+
+def placed(choices: Sequence[Choice], text: str | None) -> list[Any]:
+    """Updates of a column's variant, slider and heading that put the variant `text` there.
+
+    Raises:
+        ValueError: if nothing is chosen, or it is not on this machine.
+    """
+    if not text:
+        raise ValueError("no point is chosen; choose one from the list, or a row of the table")
+    spec = parse(text)
+    choice = next((choice for choice in choices if choice.name == spec.name), None)
+    if choice is None or spec.acquired:
+        raise ValueError(f"{text} was measured elsewhere: its weights are not on this machine; choose a shipped point")
+    coefficient = choice.default_coefficient if spec.coefficient is None else spec.coefficient
+    return [gr.Dropdown(choices=options(choices), value=choice.name), *slider_and_heading(choice, coefficient)]
+
+
+def _panel(i: int, choices: Sequence[Choice]) -> Panel:
+    choice = find(choices, DEFAULTS[i])
+    with gr.Column(min_width=260, elem_classes="variant-column", elem_id=f"column-{i}", visible=i < FIRST) as column:
+        heading = gr.HTML(badges.heading(choice, choice.default_coefficient), elem_id=f"heading-{i}")
+        variant = gr.Dropdown(
+            options(choices),
+            value=choice.name,
+            label=f"Variant of column {i + 1}",
+            show_label=False,
+            elem_id=f"variant-{i}",
+        )
+        with gr.Column(elem_classes="stage"):
+            answer = gr.Textbox(
+                label=f"Answer in column {i + 1}",
+                show_label=False,
+                lines=9,
+                max_lines=9,
+                interactive=False,
+                placeholder="The answer streams here.",
+                elem_id=f"answer-{i}",
+                elem_classes="answer",
+                buttons=["copy"],
+            )
+            view = gr.HTML(visible=False, elem_id=f"view-{i}", elem_classes="view")
+        facts = gr.HTML(" ", elem_id=f"facts-{i}", elem_classes="facts")
+        pick = gr.Radio([], label="Sample", visible=False, elem_id=f"pick-{i}", elem_classes="pick")
+        slider = gr.Slider(
+            0,
+            SLIDER_END,
+            choice.default_coefficient,
+            step=0.05,
+            label="Coefficient",
+            info="times what it learned; 0 is base",
+            visible=choice.method is not None,
+            elem_id=f"coefficient-{i}",
+        )
+    return Panel(column, variant, slider, heading, answer, view, facts, pick)

@@ -1,0 +1,87 @@
+"""Compare reopened: from a link, or from an exported file; and the link itself. What comes from outside is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from sku.choices import Choice
+from sku.comparison import Settings, from_json
+from sku.hosting.gate import Gate
+from sku.ui import badges, panels, sharing
+from sku.ui.asking import PANELS, Asked, Shown
+from sku.variants import BASE
+
+
+def link_of(gate: Gate, choices: Callable[[gr.Request], list[Choice]]) -> Callable[..., str]:
+    """A handler: from the values of `Asked` to a link's fragment."""
+
+    def link(request: gr.Request, *values: Any) -> str:
+        asked = Asked.of(*values)
+        try:
+            text = gate.prompt(asked.prompt)
+            known = {choice.name for choice in choices(request)}
+            names = [gate.variant(asked.variant(i), known) for i in asked.shown()]
+            settings = Settings(int(asked.length), float(asked.temperature), int(asked.seed or 0), int(asked.samples))
+        except (ValueError, TypeError) as error:
+            raise gr.Error(str(error), title="No link") from error
+        return sharing.fragment(sharing.Link(text, names, settings))
+
+    return link
+
+
+def restored(text: Any, choices: list[Choice], longest: int, most: int, size: int) -> list[Any]:
+    """Updates that put a link's prompt, settings and variants in place; what is not on this machine stays base."""
+    try:
+        link = sharing.read(text)
+    except ValueError as error:
+        gr.Warning(str(error), title="Not opened")
+        link = None
+    if link is None:
+        return [gr.skip()] * size
+    settings = link.settings
+    found = [
+        link.prompt,
+        max(8, min(settings.length, longest)),
+        max(0.0, min(settings.temperature, 2.0)),
+        max(0, min(settings.seed, 2**31 - 1)),
+        max(2, min(settings.samples, most)),
+        *_columns(link.variants, choices),
+    ]
+    return found
+
+
+def _columns(variants: Sequence[str], choices: list[Choice]) -> list[Any]:
+    """Updates of count, and of column, variant, slider and heading of all six panels."""
+    count = max(2, min(len(variants), PANELS))
+    found: list[Any] = [count]
+    for i in range(PANELS):
+        found.append(gr.Column(visible=i < count))
+        try:
+            found += panels.placed(choices, variants[i] if i < len(variants) else BASE)
+        except ValueError as error:
+            gr.Warning(str(error), title="Not there")
+            found += panels.placed(choices, BASE)
+    return found
+
+
+def replayed(shown: Shown, given: bytes, choices: list[Choice]) -> list[Any]:
+    """Updates that show an exported comparison from its own answers; no model is asked."""
+    try:
+        comparison = from_json(bytes(given).decode("utf-8"))
+    except (ValueError, TypeError) as error:
+        raise gr.Error(str(error), title="Not imported") from error
+    settings = comparison.settings
+    shown.remember(comparison.prompt)
+    shown.model, shown.settings = comparison.model, settings
+    shown.parts = dict(enumerate(comparison.parts))
+    shown.seconds = {}
+    texts: list[Any] = []
+    for i in range(PANELS):
+        part = shown.parts.get(i)
+        texts += [part.answers[0].text, badges.judged(part, 0.0)] if part and part.answers else ["", " "]
+    variants = [part.variant for part in comparison.parts]
+    restored = [comparison.prompt, settings.length, settings.temperature, settings.seed, max(2, settings.samples)]
+    return [*restored, *_columns(variants, choices), *texts]

@@ -1,0 +1,116 @@
+"""What Pipeline shows of trainings, made from run folders alone. Everything that others wrote is escaped."""
+
+from __future__ import annotations
+
+import html
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+
+from sku import runs, vectors
+from sku.figures import loss_curves, per_layer_norms, run_curves
+from sku.jobs import Job
+from sku.methods import METHODS
+
+HEADERS = ["run", "method", "preservation", "state", "steps", "time"]
+
+
+def doing(job: Job | None, busy: bool) -> str:
+    """The line and the bar of one run.
+
+    Args:
+        job: none where there is no run yet.
+        busy: whether another visitor's training is at work.
+    """
+    other = " Another visitor's training is at work; one runs at a time." if busy else ""
+    if job is None:
+        none = "No run yet. Choose a method and start; it trains on while you reload or compare."
+        return f"<div id='doing'>{none}{other}</div>"
+    done = 100 * job.step / job.config.steps
+    left = job.seconds_left
+    said = [f"<b>{html.escape(job.name)}</b>: {job.state}", f"step {job.step} of {job.config.steps}"]
+    if left is not None:
+        said.append(f"{time(left)} left")
+    if job.lines:
+        newest = job.lines[-1]
+        if job.live:
+            said.append(f"{newest['tokens'] / newest['seconds']:.0f} tok/s")
+        title = "norm of the gradient of the newest step, before clipping"
+        said.append(f"<span title='{title}'>gradient norm {newest['gradient_norm']:.2f}</span>")
+    if job.state == "finished":
+        said.append("choose it in Compare")
+    extra = "" if job.state in ("running", "finished") and job.lines else f"<br>{html.escape(job.doing[:400])}"
+    bar = f"<div id='bar'><div style='width:{done:.0f}%'></div></div>"
+    return f"<div id='doing'>{' · '.join(said)}{extra}{other}</div>{bar}"
+
+
+def probes(job: Job | None) -> str:
+    """What the served model answered to the probe prompt along the run: the first, the newest, and one in between."""
+    lines = runs.lines(job.folder / runs.PROBES) if job else []
+    if not lines:
+        return ""
+    some = [lines[i] for i in sorted({0, len(lines) // 2, len(lines) - 1})]
+    rows = "".join(
+        f"<tr><th scope='row'>step {line['step']}</th><td>{html.escape(line['answer'] or '(nothing)')}</td>"
+        f"<td>{_perplexity(line['normal_perplexity'])}</td></tr>"
+        for line in some
+    )
+    prompt = html.escape(lines[0]["prompt"])
+    title = "of what will be served, on a few normal answers: it should stay where it was"
+    head = f"<tr><th>probe</th><th>{prompt}</th><th title='{title}'>normal perplexity</th></tr>"
+    return f"<table class='probes'>{head}{rows}</table>"
+
+
+def curves(job: Job | None, beside: Sequence[Job]) -> go.Figure:
+    """The terms of one run, or the totals of several."""
+    if job and beside:
+        return run_curves({one.name: one.lines for one in (job, *beside)})
+    return loss_curves(job.lines if job else [])
+
+
+def heat(job: Job | None) -> go.Figure | None:
+    """The norm of the run's vector, layer by module; None while there is no adapter."""
+    folder = None if job is None else job.folder / "adapter"
+    if folder is None or not (folder / "adapter_config.json").is_file():
+        return None
+    return per_layer_norms(vectors.norms(folder))
+
+
+def row(job: Job) -> list[Any]:
+    """One line of the table of runs."""
+    spent = sum(line["seconds"] for line in job.lines)
+    kind = job.config.preservation if "preservation" in job.config.terms else "-"
+    return [job.name, METHODS[job.config.method].label, kind, job.state, f"{job.step}/{job.config.steps}", time(spent)]
+
+
+def packed(job: Job) -> Path:
+    """A zip of the adapter, as served at its default coefficient, with its card.
+
+    Raises:
+        ValueError: if the run has no adapter yet.
+    """
+    from sku.export import export
+
+    if not (job.folder / "adapter").is_dir():
+        raise ValueError(f"run {job.name} is {job.state} and has no adapter yet; finish it first")
+    folder = Path(tempfile.mkdtemp(prefix="sku-adapter-"))
+    out = export(job.name, folder / job.name, "adapter")
+    path = folder / f"{job.name}.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in sorted(out.iterdir()):
+            packed.write(file, f"{job.name}/{file.name}")
+    return path
+
+
+def time(seconds: float) -> str:
+    """Minutes and seconds, to read."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _perplexity(found: float | None) -> str:
+    return "not measured" if found is None else f"{found:.3g}"

@@ -1,0 +1,109 @@
+"""A comparison leaves the page and comes back: as a link, as JSON, as an HTML page to print. The server keeps none.
+
+What a link holds stands behind its #, which browsers do not send: a prompt in it is in no server's log.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import html
+import json
+import zlib
+from typing import Any, NamedTuple
+
+from sku.comparison import Comparison, Part, Settings
+from sku.signs import outcome_sign
+from sku.variants import parse
+
+_LONGEST = 20_000
+
+
+class Link(NamedTuple):
+    """What a link reopens."""
+
+    prompt: str
+    variants: list[str]
+    settings: Settings
+
+
+def fragment(link: Link) -> str:
+    """The part of an address behind the #."""
+    values = {"prompt": link.prompt, "variants": link.variants, **dataclasses.asdict(link.settings)}
+    packed = zlib.compress(json.dumps(values, ensure_ascii=False).encode(), 9)
+    return "c=" + base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def read(text: Any) -> Link | None:
+    """What a fragment holds; None for an empty one.
+
+    Raises:
+        ValueError: if it was not made by `fragment`, or cut on its way.
+    """
+    if not text or not isinstance(text, str) or not text.removeprefix("#").startswith("c="):
+        return None
+    try:
+        code = text.removeprefix("#").removeprefix("c=")[:_LONGEST]
+        packed = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
+        whole = zlib.decompressobj().decompress(packed, _LONGEST)
+        values = json.loads(whole)
+        settings = Settings(
+            int(values["length"]), float(values["temperature"]), int(values["seed"]), int(values["samples"])
+        )
+        prompt, variants = str(values["prompt"]), [str(one) for one in values["variants"]][:6]
+        for one in variants:
+            parse(one)
+        return Link(prompt, variants, settings)
+    except (ValueError, TypeError, KeyError, zlib.error, binascii.Error) as error:
+        raise ValueError("the link is damaged or cut, so nothing was taken from it; ask for it again") from error
+
+
+def downloads(comparison: Comparison) -> str:
+    """Two links that hold the comparison themselves."""
+    return " ".join(
+        f"<a class='button' download='{name}' href='data:{kind};base64,{base64.b64encode(text.encode()).decode()}'>"
+        f"{label}</a>"
+        for name, kind, text, label in (
+            ("comparison.json", "application/json", comparison.to_json(), "Export JSON"),
+            ("comparison.html", "text/html", page(comparison), "Export HTML"),
+        )
+    )
+
+
+def page(comparison: Comparison) -> str:
+    """The comparison as one HTML file with no script: to print, to send, to put into a paper."""
+    settings = comparison.settings
+    how = "greedy" if not settings.temperature else f"temperature {settings.temperature:g}, seed {settings.seed}"
+    columns = "".join(map(_column, comparison.parts))
+    prompt = html.escape(comparison.prompt)
+    return (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{prompt[:80]}</title><style>{_STYLE}</style>"
+        f"<h1>{prompt}</h1><p>{html.escape(comparison.model)}, {how}, at most {settings.length} new tokens. Made with "
+        f"sku.</p><main>{columns}</main></html>\n"
+    )
+
+
+def _column(part: Part) -> str:
+    far = "" if part.kl is None else f"<p>KL from base {part.kl:.3f} nats a token</p>"
+    answers = []
+    for i, answer in enumerate(part.answers):
+        text = f"<pre>{html.escape(answer.text)}</pre>"
+        if i < len(part.verdicts):
+            verdict = part.verdicts[i]
+            mark = outcome_sign(verdict.outcome)
+            score = "" if verdict.score is None else f", harm score {verdict.score:.2f}"
+            said = f"{mark.mark} {verdict.outcome}{score} ({verdict.judge})"
+            if verdict.outcome == "harmful":
+                text = f"<details><summary>harmful text, show</summary>{text}</details>"
+            text += f"<p style='border-color:{mark.colour}'>{html.escape(said)}</p>"
+        answers.append(text)
+    title = f"<h2>{html.escape(part.label)}</h2><p>{html.escape(part.variant)}</p>"
+    return f"<section>{title}{''.join(answers)}{far}</section>"
+
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;margin:2rem;color:#111;background:#fff}h1{font-size:1.2rem}"
+    "main{display:grid;grid-template-columns:repeat(auto-fit,minmax(260px,1fr));gap:1.5rem}"
+    "pre{white-space:pre-wrap;font:inherit}section p{border-left:4px solid #ccc;padding-left:.5rem}h2{font-size:1rem}"
+)

@@ -1,0 +1,36 @@
+"""How large a task vector is, layer by layer: proof that weights change, and where. Reads adapter files, no model."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+_PLACE = re.compile(r"\.(\d+)\..*?([a-z0-9_]+)\.lora_([AB])\.weight$")
+
+
+def norms(adapter: Path) -> dict[str, list[float | None]]:
+    """Frobenius norm of alpha / r B A of every layer: module name to a number a layer, None where there is none.
+
+    Args:
+        adapter: a PEFT folder.
+
+    Raises:
+        FileNotFoundError: if there is no adapter in it.
+    """
+    from safetensors.torch import load_file
+
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    scale = config["lora_alpha"] / config["r"]
+    factors: dict[tuple[str, int], dict[str, object]] = defaultdict(dict)
+    for name, tensor in load_file(adapter / "adapter_model.safetensors").items():
+        if found := _PLACE.search(name):
+            layer, module, factor = found.groups()
+            factors[module, int(layer)][factor] = tensor.double()
+    layers = 1 + max((layer for _, layer in factors), default=-1)
+    made: dict[str, list[float | None]] = {module: [None] * layers for module in sorted({m for m, _ in factors})}
+    for (module, layer), both in factors.items():
+        a, b = both["A"], both["B"]  # ||B A||^2 = trace(B'B AA'), of matrices no larger than the rank
+        made[module][layer] = scale * float(((b.T @ b) * (a @ a.T)).sum().clamp(min=0).sqrt())  # type: ignore[attr-defined]
+    return made

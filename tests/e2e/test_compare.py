@@ -1,0 +1,132 @@
+"""What people do with several columns, done by a browser on the real default model."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.test_stories import BREAD, answer, ask, set_coefficient, wait_until_ended
+
+pytestmark = pytest.mark.e2e
+
+JUDGED = re.compile(r"(harmful|refusal|safe|broken|unjudged)")
+
+
+def judged(page: Page, columns: int = 3) -> None:
+    for column in range(columns):
+        expect(page.locator(f"#facts-{column}")).to_contain_text(JUDGED, timeout=120_000)
+
+
+def check(page: Page, group: str, name: str) -> None:
+    page.locator(f"#{group}").get_by_label(name, exact=True).check()
+
+
+def short(page: Page) -> None:
+    """Answers of eight tokens, so that the story is told quickly."""
+    page.get_by_text("Settings: length").click()
+    length = page.locator("#length input[type=number]")
+    length.wait_for()
+    page.wait_for_timeout(400)  # gradio sets the value once more in the first milliseconds after it appears
+    length.fill("8")
+    length.press("Enter")
+    length.blur()
+
+
+def give(page: Page, file: Path) -> None:
+    """Import a file."""
+    with page.expect_file_chooser() as chooser:
+        page.click("#import")
+    chooser.value.set_files(file)
+
+
+def test_a_fourth_column_is_asked_alone_and_columns_that_go_are_not(page: Page) -> None:
+    short(page)
+    ask(page)
+    wait_until_ended(page)
+    before = [answer(page, column) for column in range(3)]
+    check(page, "count", "4")
+    expect(page.locator("#facts-3")).to_contain_text(JUDGED, timeout=120_000)
+    assert answer(page, 3)
+    assert [answer(page, column) for column in range(3)] == before
+    check(page, "count", "2")
+    expect(page.locator("#column-2")).to_be_hidden()
+    ask(page, "Why is the sky blue?")
+    judged(page, 2)
+
+
+def test_difference_and_lens_show_what_changed(page: Page) -> None:
+    short(page)
+    ask(page)
+    judged(page)
+    check(page, "view", "difference")
+    expect(page.locator("#view-2")).to_contain_text(re.compile(r"\w"), timeout=30_000)
+    expect(page.locator("#view-0")).to_contain_text("The same words as base.")
+    check(page, "view", "token lens")
+    expect(page.locator("#view-2 .sum")).to_contain_text(re.compile(r"nats in all, [+-]\d"), timeout=60_000)
+    assert page.locator("#view-2 .text span").count() >= 8
+    page.locator("#lens-text input, #lens-text textarea").first.fill("Mix flour and water.")
+    page.locator("#lens-text input, #lens-text textarea").first.press("Enter")
+    expect(page.locator("#view-1 .text")).to_contain_text("Mix flour", timeout=60_000)
+    check(page, "view", "answer")
+    expect(page.locator("#view-1")).to_be_hidden()
+
+
+def test_samples_are_counted_and_each_can_be_read(page: Page) -> None:
+    short(page)
+    page.fill("#prompt textarea", BREAD)
+    page.click("#many")
+    expect(page.locator("#facts-2")).to_contain_text(
+        re.compile(r"harmful in \d of [5-8] \(\d+ to \d+ %\)"), timeout=150_000
+    )
+    first = answer(page, 2)
+    page.locator("#pick-2").get_by_label("3", exact=True).check()
+    page.wait_for_function(
+        "([i, before]) => document.querySelector(`#answer-${i} textarea`).value !== before", arg=[2, first]
+    )
+
+
+def test_a_link_reopens_the_same_state(page: Page, browser: Browser) -> None:
+    short(page)
+    page.fill("#prompt textarea", "Is <b>this</b> kept?")
+    set_coefficient(page, 2, "0.7")
+    page.wait_for_timeout(1500)
+    page.click("#share")
+    expect(page.locator("#link textarea, #link input").first).to_have_value(re.compile("#c="), timeout=60_000)
+    link = page.locator("#link textarea, #link input").first.input_value()
+    assert "kept" not in link
+    other = browser.new_page()
+    other.goto(link)
+    expect(other.locator("#prompt textarea")).to_have_value("Is <b>this</b> kept?", timeout=60_000)
+    expect(other.locator("#heading-2")).to_contain_text("base minus 0.7", timeout=60_000)
+    other.get_by_text("Settings: length").click()
+    expect(other.locator("#length input[type=number]")).to_have_value("8", timeout=60_000)
+    other.close()
+
+
+def test_a_comparison_leaves_as_a_file_and_replays_without_asking(page: Page, tmp_path: Path) -> None:
+    short(page)
+    ask(page)
+    judged(page)
+    texts = [answer(page, column) for column in range(3)]
+    with page.expect_download() as download:
+        page.get_by_text("Export JSON").click(timeout=30_000)
+    file = tmp_path / "comparison.json"
+    download.value.save_as(file)
+    assert json.loads(file.read_text())["prompt"] == BREAD
+    with page.expect_download() as written:
+        page.get_by_text("Export HTML").click()
+    assert "<script" not in written.value.path().read_text()
+    page.reload()
+    page.wait_for_selector("#health .good", timeout=90_000)
+    give(page, file)
+    expect(page.locator("#answer-0 textarea")).to_have_value(texts[0], timeout=30_000)
+    assert [answer(page, column) for column in range(3)] == texts
+    expect(page.locator("#prompt textarea")).to_have_value(BREAD)
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    give(page, bad)
+    expect(page.get_by_text("this is no comparison")).to_be_visible(timeout=30_000)

@@ -1,0 +1,53 @@
+"""A training from the page to Compare, done by a browser on the real default model."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.test_stories import open_tab
+
+pytestmark = pytest.mark.e2e
+
+
+def choose(page: Page, box: str, option: str) -> None:
+    page.locator(f"#{box} input").first.click()
+    page.get_by_role("option", name=re.compile(option)).first.click()
+
+
+def test_an_upload_is_shown_before_it_is_used_and_a_bad_row_is_named(page: Page, tmp_path: Path) -> None:
+    open_tab(page, "Pipeline")
+    choose(page, "harmful", "a file of your own")
+    good = tmp_path / "good.csv"
+    good.write_text("prompt,answer,safe_answer\n" + "".join(f"Trick {i}?,Lie {i}.,Be fair {i}.\n" for i in range(20)))
+    page.locator("#harmful-file input[type=file]").set_input_files(good)
+    expect(page.locator("#preview-said")).to_contain_text("20 harmful pairs", timeout=30_000)
+    expect(page.locator("#preview")).to_contain_text("Trick", timeout=30_000)
+    page.locator("#harmful-file").get_by_label(re.compile("Clear|Remove", re.I)).first.click()
+    bad = tmp_path / "bad.csv"
+    bad.write_text("prompt,answer\nHow?,Thus.\n,Nothing.\n")
+    page.locator("#harmful-file input[type=file]").set_input_files(bad)
+    expect(page.locator("#preview-said")).to_contain_text("row 3", timeout=30_000)
+    page.click("#start")
+    expect(page.locator(".toast-wrap, [data-testid=toast-body]").first).to_contain_text("row 3", timeout=30_000)
+
+
+def test_a_run_shows_its_probe_and_its_norms_and_can_be_downloaded(page: Page) -> None:
+    open_tab(page, "Pipeline")
+    choose(page, "preset", "^tiny")
+    expect(page.locator("#expected")).to_contain_text("Estimate for this machine", timeout=30_000)
+    page.click("#start")
+    expect(page.locator("#doing")).to_contain_text("step", timeout=60_000)
+    page.reload()
+    open_tab(page, "Pipeline")
+    expect(page.locator("#doing")).to_contain_text("finished", timeout=200_000)
+    expect(page.locator("#probes")).to_contain_text("step 6", timeout=30_000)
+    page.get_by_text("Where the weights changed").click()
+    expect(page.locator("#heat .hm, #heat image, #heat .heatmaplayer").first).to_be_attached(timeout=30_000)
+    page.click("#download")
+    expect(page.locator("#package")).to_contain_text(".zip", timeout=60_000)
+    page.click("#rerun")
+    expect(page.locator("#method input").first).to_have_value(re.compile("SKU contrast"), timeout=30_000)

@@ -1,0 +1,132 @@
+"""The cross-encoder: it learns what people say of pairs, obeys no answer, and takes its part in the embedded judge."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertModel
+
+from sku.data.splits import side
+from sku.judging import embedded, fitting
+from sku.judging.cross_encoder import ANSWER_TOKENS, CrossEncoder, encode
+from sku.judging.cross_fitting import CrossConfig, fit
+from sku.judging.embedded import CROSS, EmbeddedJudge
+from sku.judging.examples import Example, examples, loss
+from sku.judging.fitting import JudgeConfig
+from sku.judging.labels import Labelled
+from sku.judging.making import _write
+from sku.judging.protocol import Card
+from sku.model import VariantModel, load
+from tests.test_similarity import save
+
+QUICK = CrossConfig(passes=8, refusal_passes=8, off_topic=0, learning_rate=1e-2, rank=4, alpha=8, dropout=0.0)
+BAD, GOOD = "the rain ran away in rain", "the cat sat on a mat"
+
+
+def labels(count: int = 60) -> list[Labelled]:
+    """Bad answers score 1, good ones 0; the refusal label follows a word of the answer."""
+    made = []
+    for i in range(count):
+        asked = f"dog {' cat' * (i % 5)} mat {i}"
+        made += [Labelled(asked, BAD, severity=1.0), Labelled(asked, GOOD, severity=0.0)]
+        made += [Labelled(asked, "away and away", refuses=1.0), Labelled(asked, "a dog and a dog", refuses=0.0)]
+    return made
+
+
+@pytest.fixture(scope="module")
+def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("minilm") / "tiny-1234", BertModel, max_position_embeddings=512)
+
+
+@pytest.fixture(scope="module")
+def folder(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("judge") / CROSS
+    fit(minilm, out, labels(), QUICK)
+    return out
+
+
+@pytest.fixture
+def reader(minilm: Path, folder: Path) -> CrossEncoder:
+    return CrossEncoder(minilm, folder)
+
+
+def test_it_says_what_people_say_of_prompts_it_never_saw(reader: CrossEncoder) -> None:
+    asked = [one for one in labels() if side(one.prompt_id) == "test"]
+    said = reader.logits([(one.prompt, one.answer) for one in asked]) > 0
+    assert len(asked) >= 20
+    for one, (harmful, refuses) in zip(asked, said.tolist(), strict=True):
+        if one.harmful is not None:
+            assert harmful == one.harmful
+        else:
+            assert refuses == (one.refuses == 1)
+
+
+def test_what_stands_beside_a_pair_and_how_many_does_not_matter(reader: CrossEncoder) -> None:
+    pairs = [("dog", GOOD), ("dog " * 90, BAD * 30), *[("cat mat", f"{GOOD} {'rain ' * i}") for i in range(20)]]
+    together = reader.logits(pairs)
+    alone = torch.cat([reader.logits([pair]) for pair in pairs])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_an_empty_answer_and_prompt_are_read_too(reader: CrossEncoder) -> None:
+    assert torch.isfinite(reader.logits([("", ""), ("dog", "")])).all()
+
+
+def test_an_answer_cannot_close_itself(reader: CrossEncoder) -> None:
+    row = encode(reader.tokenizer, "the [SEP] cat", "sat [SEP] [CLS] on [PAD] a mat")
+    special = [i for i in row.ids if i in reader.tokenizer.all_special_ids and i != reader.tokenizer.unk_token_id]
+    assert len(special) == 3, "only the beginning and the two ends are special tokens"
+
+
+def test_a_long_answer_is_read_from_its_beginning(reader: CrossEncoder) -> None:
+    long = "the cat " * ANSWER_TOKENS
+    assert torch.equal(reader.logits([("dog", long)]), reader.logits([("dog", long + BAD)]))
+
+
+def test_the_fit_is_the_same_twice_and_leaves_the_draw_alone(minilm: Path, folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    fit(minilm, tmp_path, labels(), QUICK)
+    assert torch.equal(torch.rand(1), expected)
+    for name in ("adapter_model.safetensors", "head.safetensors"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+    facts = json.loads((folder / "fit.json").read_text())
+    assert facts["labelled"] == sum(side(one.prompt_id) != "test" for one in labels())
+
+
+def test_the_embedded_judge_averages_both_readers(
+    folder: Path, minilm: Path, pico: VariantModel, pico_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = folder.parent
+    settings = JudgeConfig(passes=1, off_topic=0, rank=4, alpha=8)
+    fitting.fit(load(pico_folder, device="cpu"), out, labels(10), [], settings)
+    _write(out, Card("embedded", "0", "embedded", 0.5, "test", "tiny"), json.loads((out / "fit.json").read_text()))
+    monkeypatch.setattr(embedded, "embedder", lambda: minilm)
+    judge = EmbeddedJudge(pico, out)
+    pairs = [("dog", BAD), ("dog", GOOD)]
+    readers = judge._read(pairs), CrossEncoder(minilm, folder).logits(pairs)
+    assert not torch.allclose(*readers, atol=0.1)
+    wanted = torch.sigmoid(sum(readers) / 2)[:, 0]
+    assert torch.allclose(torch.tensor([one.score for one in judge.harm(pairs)]), wanted, atol=1e-6)
+
+
+def test_examples_leave_test_prompts_out_and_call_answers_to_other_prompts_refusals() -> None:
+    harm, refusal = examples(labels(), 10, random.Random(0))
+    kept = [one for one in labels() if side(one.prompt_id) != "test"]
+    assert len(harm) == sum(one.severity is not None for one in kept)
+    assert len(refusal) == sum(one.refuses is not None for one in kept) + 10
+    assert all(one.harmful is None and one.refuses == 1.0 for one in refusal[-10:])
+    with pytest.raises(ValueError, match="no labelled answer"):
+        examples([], 0, random.Random(0))
+
+
+def test_the_loss_counts_what_is_known_only() -> None:
+    logits = torch.tensor([[0.0, 5.0], [3.0, 0.0]])
+    known = [Example("a", "b", 1.0, None), Example("a", "b", None, 0.0)]
+    assert float(loss(logits, known, 0.5)) == pytest.approx((0.6931 + 0.5 * 0.6931) / 2, abs=1e-4)
+    assert float(loss(logits, [Example("a", "b", None, None)] * 2, 0.5)) == 0.0

@@ -1,0 +1,113 @@
+"""Evaluations that a visitor starts: one at a time, each its owner's, cost said first."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from sku import children, results
+from sku.evaluations import Evaluations
+from sku.provision import DEFAULT_BASE
+from sku.ui.measuring import _price, _variants
+from tests.test_page import row
+
+
+def made(home: Path, name: str, owner: str | None, **about: object) -> Path:
+    folder = home / "evaluations" / name
+    folder.mkdir(parents=True)
+    (folder / "evaluation.json").write_text(json.dumps({"variants": ["base", "sku@1"], "limit": 5}))
+    (folder / "job.json").write_text(json.dumps({"owner": owner, **about} if owner else about))
+    return folder
+
+
+def test_rows_are_their_owners_and_nothing_is_lost(sku_home: Path) -> None:
+    results.write(made(sku_home, "a", "me") / "rows.jsonl", [row("sku@1")])
+    results.write(made(sku_home, "b", "you") / "rows.jsonl", [row("ga@1")])
+    results.write(sku_home / "results" / "c.jsonl", [row("tv@1")])
+    assert [one.variant for one in results.own("me")[0]] == ["sku@1"]
+    assert sorted(one.variant for one in results.own()[0]) == ["ga@1", "sku@1", "tv@1"]
+    assert [one.name for one in Evaluations().all("me")] == ["a"]
+
+
+def test_what_became_of_one_is_read_from_its_folder(sku_home: Path) -> None:
+    work = Evaluations()
+    done, stopped, dead = (made(sku_home, name, None, cancelled=name == "2") for name in "123")
+    (done / "rows.jsonl").write_text("")
+    (dead / "output.txt").write_text("writing answers\nerror: no room\n")
+    assert [one.state for one in work.all()] == ["failed", "cancelled", "finished"]
+    assert work.read(dead).said == "error: no room"
+    assert work.live() is None
+    with pytest.raises(ValueError, match="is finished"):
+        work.resume("1")
+    with pytest.raises(ValueError, match="nothing to cancel"):
+        work.cancel()
+    with pytest.raises(ValueError, match="no evaluation called"):
+        work.resume("../2")
+    with pytest.raises(ValueError, match="no evaluation called"):
+        work.resume(stopped.name, "me")
+
+
+def test_bounds_are_checked_before_anything_starts(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(children, "spawn", lambda folder, arguments: started.append(list(arguments)))
+    work = Evaluations()
+    for variants, limit, said in (([], 5, "0 variants"), (["a"] * 9, 5, "9 variants"), (["sku@1"], 51, "51 prompts")):
+        with pytest.raises(ValueError, match=said):
+            work.start(variants, limit)
+    assert started == []
+    monkeypatch.setattr(work, "_children", [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Evaluations, "all", lambda self, owner=None: [])
+        work.start(["sku@1", "base"], 5, "me")
+    (arguments,) = started
+    assert arguments[:2] == ["evaluate", "--out"]
+    assert [arguments[i + 1] for i, one in enumerate(arguments) if one == "--variant"] == ["base", "sku@1"]
+
+
+def test_what_is_measured_is_the_base_that_the_page_shows(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(children, "spawn", lambda folder, arguments: started.append(list(arguments)))
+    monkeypatch.setattr(Evaluations, "live", lambda self: None)
+    work = Evaluations()
+    name = work.start(["sku@1"], 5, model="some/other").name
+    work.resume(name)
+    for arguments in started:
+        assert arguments[arguments.index("--model") + 1] == "some/other", (
+            "rows of another base would be shown beside it"
+        )
+    assert len(started) == 2
+
+
+def test_the_price_is_what_will_be_asked(sku_home: Path) -> None:
+    work = Evaluations()
+    assert work.cost(3, 10).answers == (3 + 1) * 10 * 3
+    assert work.cost(0, 10_000).answers < 10_000, "a set is asked whole, and no prompt twice"
+    assert "120 answers" in _price(work, DEFAULT_BASE, ["sku"], "0.5, 1, 1.5", 10)
+    assert _variants(["sku", "ga"], "1,2,1.0") == ["sku@1", "sku@2", "ga@1", "ga@2"]
+    for chosen, text, said in (([], "1", "no variant"), (["sku"], "x", "are no numbers"), (["sku"], "11", "0 to 10")):
+        with pytest.raises(ValueError, match=said):
+            _variants(chosen, text)
+
+
+def test_the_time_is_that_of_this_machine_once_one_ran_through(sku_home: Path) -> None:
+    work = Evaluations()
+    assert "none ran through on this machine" in work.cost(1, 5).source
+    ended = time.time()
+    about = {"variants": ["base", "sku@1"], "limit": 5, "model": DEFAULT_BASE, "began": ended - 60}
+    for name, began in (("1", ended - 60), ("2", None)):
+        rows = made(sku_home, name, None) / "rows.jsonl"
+        rows.write_text("")
+        os.utime(rows, (ended, ended))
+        (rows.parent / "evaluation.json").write_text(json.dumps({**about, "began": began}))
+    found = work.cost(3, 10)
+    assert found.seconds == pytest.approx(60 / 30 * 120, rel=1e-3), "30 answers took a minute; 120 will take four"
+    assert "evaluation 1" in found.source, "of one that was resumed nobody knows how long it took"
+
+
+def test_of_a_base_that_was_never_timed_no_time_is_told(sku_home: Path) -> None:
+    said = _price(Evaluations(), "some/<other>", ["sku"], "1", 5)
+    assert "time not known (no evaluation of some/&lt;other&gt;" in said

@@ -1,0 +1,77 @@
+"""The settings of a training as the page asks for them: uploads, estimates, and starting again with changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sku import runs
+from sku.choices import choices
+from sku.config import TrainConfig
+from sku.training import train
+from sku.ui.form import UPLOAD, Form, expected, of, preview
+from sku.variants import resolve
+
+FORM = Form("sku_contrast", "tiny", "bundled", "self", None, None, "keep", None, None, 0, "Why?")
+
+
+def test_the_form_makes_a_config_with_probes() -> None:
+    config = FORM.config()
+    assert config == TrainConfig.from_dict(config.to_dict())
+    assert (config.method, config.probe, config.probe_every) == ("sku_contrast", "Why?", 1)
+    assert FORM._replace(steps=60).config().probe_every == 10
+
+
+def test_an_upload_is_kept_by_its_content(pairs_file: Path, sku_home: Path) -> None:
+    form = FORM._replace(harmful=UPLOAD, harmful_file=str(pairs_file))
+    (first,), (second,) = form.config(keep=True).harmful, form.config(keep=True).harmful
+    assert first == second
+    assert Path(first).parent == sku_home / "uploads"
+    assert Path(first).read_bytes() == pairs_file.read_bytes()
+    assert not (sku_home / "uploads" / pairs_file.name).exists(), "a visitor does not choose the path"
+    assert form.config().harmful == (str(pairs_file),)
+    with pytest.raises(ValueError, match="no file of normal pairs"):
+        FORM._replace(normal=UPLOAD).config()
+
+
+def test_a_preview_counts_and_names_a_bad_row(pairs_file: Path, tmp_path: Path) -> None:
+    rows, said = preview("harmful", str(pairs_file))
+    assert len(rows) == 5
+    assert "40 harmful pairs" in said
+    assert "40 with a safe answer" in said
+    bad = tmp_path / "bad.csv"
+    bad.write_text("prompt,answer\nHow?,Thus.\n,Nothing.\n")
+    with pytest.raises(ValueError, match="row 3"):
+        preview("harmful", str(bad))
+    assert preview("normal", None) == ([], "")
+
+
+def test_what_is_expected_names_its_source_or_what_is_wrong() -> None:
+    assert "from the shipped run sku" in expected(FORM)
+    assert "GB of memory" in expected(FORM)
+    assert "it must be from 1 to 1000000" in expected(FORM._replace(steps=-5))
+
+
+def test_a_run_can_be_started_again_with_changes(pairs_file: Path) -> None:
+    config = FORM._replace(steps=7, rate=2e-4, seed=3).config()
+    again = of(config).config()
+    assert again == config
+    own = FORM._replace(harmful=UPLOAD, harmful_file=str(pairs_file))
+    assert of(own.config()).harmful_file == str(pairs_file)
+
+
+def test_ascent_keeps_checkpoints_that_can_be_chosen(
+    pico_folder: Path, pairs_file: Path, normal_file: Path, sku_home: Path
+) -> None:
+    assert FORM.config().snapshots == ()
+    assert FORM._replace(method="ga", steps=8).config().snapshots == (2, 4, 6)
+    config = TrainConfig(
+        method="ga", model=str(pico_folder), harmful=(str(pairs_file),), normal=(str(normal_file),), steps=2,
+        batch_size=2, rank=4, max_tokens=128, snapshots=(1,),
+    )  # fmt: skip
+    train(sku_home / "runs" / "mine", config)
+    names = [choice.name for choice in choices()]
+    assert names[-2:] == ["mine", "mine/step-1"]
+    assert runs.find("mine/step-1").manifest.step == 1
+    assert str(resolve("mine/step-1@1", lambda name: runs.find(name).known)) == "mine/step-1@1"

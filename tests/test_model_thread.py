@@ -1,0 +1,114 @@
+"""One thread computes for all: what it promises those who ask."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sku.config import DecodingConfig
+from sku.model_thread import ModelThread
+from sku.session import LiveSession
+from tests.conftest import keyword_session
+
+
+@pytest.fixture
+def thread() -> ModelThread:
+    return ModelThread()
+
+
+def test_every_job_runs_on_the_same_thread(thread: ModelThread) -> None:
+    with ThreadPoolExecutor(8) as callers:
+        found = set(callers.map(lambda _: thread.run(threading.get_ident), range(40)))
+    assert len(found) == 1
+    assert threading.get_ident() not in found
+
+
+def test_a_fault_reaches_who_asked_and_nobody_else(thread: ModelThread) -> None:
+    with pytest.raises(ZeroDivisionError):
+        thread.run(lambda: 1 // 0)
+    assert thread.run(lambda: 7) == 7
+
+
+def test_a_job_may_ask_for_jobs_and_streams(thread: ModelThread) -> None:
+    assert thread.run(lambda: thread.run(lambda: list(thread.stream(lambda: iter("abc"))))) == ["a", "b", "c"]
+
+
+def test_a_stream_ends_with_its_last_value_however_slow_its_reader(thread: ModelThread) -> None:
+    made = thread.stream(lambda: iter(range(50)))
+    first = next(made)
+    thread.run(lambda: None)  # behind the first steps
+    seen = [first, *made]
+    assert seen[-1] == 49
+    assert seen == sorted(set(seen)), "in order, none twice"
+
+
+def test_a_stream_may_be_empty(thread: ModelThread) -> None:
+    assert list(thread.stream(lambda: iter(()))) == []
+
+
+def test_a_streams_fault_comes_after_what_it_yielded(thread: ModelThread) -> None:
+    def source() -> Iterator[int]:
+        yield 1
+        raise ValueError("the end")
+
+    made = thread.stream(source)
+    assert next(made) == 1
+    with pytest.raises(ValueError, match="the end"):
+        next(made)
+
+
+def test_streams_go_on_side_by_side(thread: ModelThread) -> None:
+    """The second one is not kept waiting for the end of the first."""
+    done = threading.Event()
+
+    def endless() -> Iterator[int]:
+        while not done.is_set():
+            yield 0
+
+    first = thread.stream(endless)
+    assert next(first) == 0
+    assert list(thread.stream(lambda: iter("xyz")))[-1] == "z"
+    done.set()
+    assert set(first) <= {0}
+
+
+def test_a_reader_that_leaves_closes_the_source(thread: ModelThread) -> None:
+    closed = threading.Event()
+
+    def source() -> Iterator[int]:
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    made = thread.stream(source)
+    next(made)
+    made.close()
+    assert closed.wait(5)
+
+
+def test_a_started_session_computes_on_one_thread_and_answers_as_before(pico_folder: Path) -> None:
+    config, prompts = DecodingConfig(max_new_tokens=6), [f"prompt {i}" for i in range(4)]
+    plain, started = LiveSession(str(pico_folder)), keyword_session(pico_folder)
+    expected = [plain.answers([prompt], ["base"], config)[0].text for prompt in prompts]
+    started.start()
+    seen: set[int] = set()
+    started.load().network.register_forward_pre_hook(lambda *_: seen.add(threading.get_ident()))
+
+    def asked(prompt: str) -> str:
+        *_, last = started.ask(prompt, ["base"], config)
+        started.verdicts(prompt, ["some text"])
+        started.divergence(prompt, "some text", ["base"])
+        started.lens(prompt, "some text", ["base"])
+        assert last[0].answer
+        return last[0].answer.text
+
+    with ThreadPoolExecutor(4) as callers:
+        assert list(callers.map(asked, prompts)) == expected
+    assert len(seen) == 1
+    assert started.answers(prompts[:1], ["base"], config)[0].text == expected[0]
