@@ -92,3 +92,9 @@ def left_padded(rows: Sequence[Sequence[int]], device: torch.device | str) -> tu
         ids[i, width - len(row) :] = torch.tensor(row)
         mask[i, width - len(row) :] = 1
     return ids.to(device), mask.to(device)
+
+
+def positions(mask: Tensor, width: int) -> Tensor:
+    """`[B, width]`: where each of the last tokens of rows with `mask` `[B, T]` stands, padding not counted."""
+    found: Tensor = (mask.cumsum(-1) - 1).clamp(min=0)[:, -width:]
+    return found

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from sku.batching import left_padded
+from sku.batching import left_padded, positions
 from sku.config import DecodingConfig
 from sku.model import VariantModel
 from sku.records import Answer, Stopped, digest
@@ -179,12 +179,11 @@ def _shared_beginning(model: VariantModel, rows: Sequence[_Row]) -> tuple[Dynami
 
 @torch.no_grad()
 def _forward(model: VariantModel, rows: Sequence[_Row], ids: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
     with model.rows([row.coefficients for row in rows]) as network:
         out = network(
             input_ids=ids,
             attention_mask=mask,
-            position_ids=positions,
+            position_ids=positions(mask, ids.shape[1]),
             cache=cache,
             use_cache=True,
             logits_to_keep=1,

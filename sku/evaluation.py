@@ -27,7 +27,7 @@ from sku.model import VariantModel
 from sku.plans import AT_LEAST, Plan, Subject
 from sku.records import PromptPair
 
-_JUDGED_AT_ONCE = 16  # their logits under the base are the largest thing in memory
+_JUDGED_AT_ONCE = 16  # more take longer: what a layer computes no longer stays near the processor
 Report = Callable[[dict[str, Any]], None]
 """Gets `{"doing", "done", "todo", "seconds"}` after every batch."""
 Work = Callable[[Sequence[Any]], list[dict[str, Any]]]
@@ -91,7 +91,7 @@ class Evaluation:
                 line = self.answers.found[str(self.answer_key(subject, pair))]
                 if line["key"] not in lines.found:
                     todo[line["prompt"], line["text"]][line["key"]] = None
-        chunks = _chunks(sorted(todo, key=lambda asked: len(asked[0] + asked[1])), _JUDGED_AT_ONCE)
+        chunks = _chunks(sorted(todo, key=_by_prompt), _JUDGED_AT_ONCE)
 
         def work(asked: Sequence[Pair]) -> list[dict[str, Any]]:
             log_probs = base_log_probs(self.model, asked)
@@ -221,6 +221,12 @@ class Evaluation:
                 seconds = time.perf_counter() - began
                 self.report({"doing": doing, "done": done, "todo": len(chunks), "seconds": seconds})
         return True
+
+
+def _by_prompt(asked: Pair) -> tuple[int, str, int]:
+    """Answers to one prompt stand together, for it is read once; otherwise what is about as long."""
+    prompt, text = asked
+    return len(prompt), prompt, len(text)
 
 
 def _given(pair: PromptPair, what: str) -> str:

@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from sku.batching import Batch, Encoded, collate, encode
 from sku.losses.preservation import kl_from_base
 from sku.model import VariantModel
+from sku.reading import Signed, effective, states
 
 Item = tuple[Encoded, Mapping[str, float]]
 """A pair and the coefficients it is scored under."""
@@ -98,12 +99,12 @@ def token_log_probs(
     model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[Mapping[str, float]]
 ) -> list[Tensor]:
     """Log-probability of every token of each answer, end token included: B tensors `[N]`, nats. As above otherwise."""
-    batch = collate(rows).to(model.device)
-    with model.rows(coefficients) as network:
-        hidden, targets, _ = answer_hidden(network, batch)
-        parts = zip(torch.split(hidden, _LINES), torch.split(targets, _LINES), strict=True)
-        nll = torch.cat([cross_entropy(head(network, h).float(), t, reduction="none") for h, t in parts])
-    return [-one for one in torch.split(nll, _scored_tokens(batch))]
+    sizes = _scored_tokens(rows)
+    hidden = torch.cat([mine[:-1] for mine in states(model, rows, coefficients)])  # a token predicts the next one
+    targets = torch.tensor([token for row in rows for token in row.answer], device=model.device)
+    parts = zip(torch.split(hidden, _LINES), torch.split(targets, _LINES), strict=True)
+    nll = torch.cat([cross_entropy(head(model.network, h).float(), t, reduction="none") for h, t in parts])
+    return [-one for one in torch.split(nll, sizes)]
 
 
 @torch.no_grad()
@@ -125,20 +126,20 @@ def answer_kl(
     Raises:
         ValueError: if a row has no token to score.
     """
-    asked = [(row, _effective(c)) for row, c in zip(rows, coefficients, strict=True)]
-    groups: dict[Encoded, list[_Signed]] = {row: [()] for row in rows}  # the base's row comes first
+    asked = [(row, effective(c)) for row, c in zip(rows, coefficients, strict=True)]
+    groups: dict[Encoded, list[Signed]] = {row: [()] for row in rows}  # the base's row comes first
     for row, signed in dict.fromkeys(asked):
         groups[row] += [signed] if signed else []
     computed = [(row, signed) for row, group in groups.items() for signed in group]
+    sizes = _scored_tokens([row for row, _ in computed])
     batch = collate([row for row, _ in computed]).to(model.device)
     with model.rows([dict(signed) for _, signed in computed]) as network:
         hidden, targets, _ = answer_hidden(network, batch)
-        sizes = _scored_tokens(batch)
         places = zip(computed, torch.split(hidden, sizes), torch.split(targets, sizes), strict=True)
-        found: dict[tuple[Encoded, _Signed], Divergence] = {}
+        found: dict[tuple[Encoded, Signed], Divergence] = {}
         for group in groups.values():
-            keys, states, answers = zip(*(next(places) for _ in group), strict=True)
-            found |= zip(keys, _divergences(network, torch.stack(states), answers[0]), strict=True)
+            keys, hiddens, answers = zip(*(next(places) for _ in group), strict=True)
+            found |= zip(keys, _divergences(network, torch.stack(hiddens), answers[0]), strict=True)
     return [found[one] for one in asked]
 
 
@@ -156,16 +157,8 @@ def base_log_probs(model: VariantModel, pairs: Sequence[tuple[str, str]]) -> lis
     return in_batches(items, _BATCH_TOKENS, lambda rows, coefficients: answer_log_probs(model, rows, coefficients))
 
 
-_Signed = tuple[tuple[str, float], ...]
-"""Coefficients that are not 0, hashable; none of them is the base."""
-
-
-def _effective(coefficients: Mapping[str, float]) -> _Signed:
-    return tuple(sorted((name, value) for name, value in coefficients.items() if value))
-
-
-def _scored_tokens(batch: Batch) -> list[int]:
-    counts: list[int] = batch.answer_mask[:, 1:].sum(1).tolist()
+def _scored_tokens(rows: Sequence[Encoded]) -> list[int]:
+    counts = [len(row.answer) for row in rows]
     if not all(counts):
         raise ValueError(f"row {counts.index(0)} has no token to score; every pair needs an answer")
     return counts

@@ -20,7 +20,7 @@ from sku.config import DecodingConfig
 from sku.decoding import answer, stream
 from sku.model import VariantModel
 from sku.variants import BASE, Known, Variant, resolve
-from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
+from tests.conftest import PADDED, build_network, byte_tokenizer, save_adapter
 
 BASE_ROW = Variant(BASE, 0.0)
 ONE = Variant("one", 1.0, {"one": -1.0})
@@ -56,23 +56,15 @@ def cut(tokens: list[int], ends: set[int]) -> list[int]:
     return next((tokens[: i + 1] for i, token in enumerate(tokens) if token in ends), tokens)
 
 
-def short_window() -> Any:
-    """Gemma 2 with a window shorter than the prompts: padding leaves it while rows go on."""
-    config = ARCHITECTURES["gemma2"]()
-    config.sliding_window = 8
-    return config
-
-
 @pytest.fixture(autouse=True)
 def shared_from_the_first_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pico's template is short: every law here must hold where the beginning is read once."""
     monkeypatch.setattr(decoding, "_SHARED", 1)
 
 
-@pytest.fixture(params=[*ARCHITECTURES, "short window"])
-def each(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VariantModel:
+@pytest.fixture(params=list(PADDED))
+def each(request: pytest.FixtureRequest, tmp_path: Path) -> VariantModel:
     """A pico model of every architecture with one adapter."""
-    monkeypatch.setitem(ARCHITECTURES, "short window", short_window)
     network = build_network(request.param)
     adapter = save_adapter(network, tmp_path / "adapter", seed=3)
     model = VariantModel(network, byte_tokenizer())

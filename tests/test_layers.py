@@ -37,6 +37,7 @@ LAYERS = [
     {"sku.lens"},
     {"sku.columns"},
     {"sku.decoding", "sku.likelihood"},
+    {"sku.reading"},
     {"sku.model"},
     {"sku.small_batches"},
     {"sku.estimates"},

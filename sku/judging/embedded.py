@@ -17,13 +17,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from sku.batching import Batch, Encoded, collate
+from sku.batching import Encoded
 from sku.judging import cards
 from sku.judging.cross_encoder import CrossEncoder
 from sku.judging.protocol import Harm, Pair
 from sku.likelihood import by_length
 from sku.model import VariantModel
 from sku.provision import embedder
+from sku.reading import states
 
 ADAPTER = "judge"
 CROSS = "cross"
@@ -67,10 +68,8 @@ class EmbeddedJudge:
         rows = [encode_pair(self.model.tokenizer, prompt, answer) for prompt, answer in pairs]
         found = torch.empty(len(rows), 2)
         for places in by_length([(row, {}) for row in rows], _BATCH_TOKENS):
-            batch = collate([rows[i] for i in places]).to(self.model.device)
-            with self.model.rows([{ADAPTER: 1.0}] * len(places)) as network:
-                features = pooled(network, batch)
-            found[places] = self.head(features).cpu()
+            read = states(self.model, [rows[i] for i in places], [{ADAPTER: 1.0}] * len(places))
+            found[places] = self.head(torch.stack([features(one) for one in read])).cpu()
         return found
 
 
@@ -87,13 +86,9 @@ class JudgeHead(nn.Linear):
         super().__init__(2 * hidden, 2)
 
 
-def pooled(network: Any, batch: Batch) -> Tensor:
-    """Last hidden state of each row beside the mean over its answer: `[B, 2 H]`."""
-    body = network.base_model
-    hidden = body(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).last_hidden_state
-    last = hidden[torch.arange(len(hidden)), batch.attention_mask.sum(1) - 1]
-    weights = batch.answer_mask[..., None].to(hidden.dtype)
-    return torch.cat([last, (hidden * weights).sum(1) / weights.sum(1)], -1).float()
+def features(read: Tensor) -> Tensor:
+    """Last hidden state of an answer beside the mean over it: `[2 H]` from its `reading.states` `[1 + N, H]`."""
+    return torch.cat([read[-1], read[1:].mean(0)]).float()
 
 
 def encode_pair(tokenizer: Any, prompt: str, answer: str) -> Encoded:

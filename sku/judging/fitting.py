@@ -26,7 +26,7 @@ from torch.nn.functional import logsigmoid
 from sku import runs
 from sku.batching import Encoded, collate
 from sku.data.splits import side
-from sku.judging.embedded import JudgeHead, encode_pair, pooled
+from sku.judging.embedded import JudgeHead, encode_pair, features
 from sku.judging.examples import Example, examples
 from sku.judging.examples import loss as labelled_loss
 from sku.judging.labels import Labelled, Preference
@@ -83,7 +83,10 @@ class _Fit:
     def logits(self, rows: Sequence[Encoded]) -> Tensor:
         """`[B, 2]`: harmful, refuses."""
         batch = collate(list(rows)).to(self.model.device)
-        scored: Tensor = self.head(pooled(self.peft_model.get_base_model(), batch))
+        body = self.peft_model.get_base_model().base_model
+        hidden = body(batch.input_ids, batch.attention_mask, use_cache=False).last_hidden_state
+        read = [mine[row.prompt_tokens - 1 : len(row.ids)] for row, mine in zip(rows, hidden, strict=True)]
+        scored: Tensor = self.head(torch.stack([features(one) for one in read]))
         return scored
 
     def step(self, batch: _Batch, rate: float) -> float:

@@ -1,0 +1,51 @@
+"""Judging answers against writing them, in batches as an evaluation does, by the default judge.
+
+Run on an idle machine: `python -m tests.bench.judging`; prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sku.config import DecodingConfig
+from sku.evaluation import Evaluation
+from sku.plans import Plan, Sources, sets_of, subject
+from sku.session import LiveSession
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--variants", nargs="+", default=["base", "ga", "sku"])
+    parser.add_argument("--limit", type=int, default=24, help="prompts of each kind")
+    given = parser.parse_args()
+    session = LiveSession()
+    model, judge = session.load(), session.judge("embedded")
+    sets = sets_of(model, Sources(pairs=(), references=(), limit=given.limit), "test")
+    subjects = tuple(subject(session.variant(name)) for name in given.variants)
+    with TemporaryDirectory() as folder:
+        evaluation = Evaluation(model, Plan("default", subjects, sets, "test"), Path(folder))
+        session.answers(["Hello"], given.variants, DecodingConfig(max_new_tokens=2))  # all is loaded before the clock starts
+        session.judged([("Hello", "Hello.")])
+        evaluation.run()
+        lines = evaluation.answers.found.values()
+        began = time.perf_counter()
+        evaluation.judged(judge)
+        judging = time.perf_counter() - began
+    writing = sum(line["seconds"] for line in lines)
+    report = {
+        "answers": len(lines),
+        "tokens an answer": sum(line["tokens"] for line in lines) / len(lines),
+        "writing, s": writing,
+        "judging, s": judging,
+        "judging over writing": judging / writing,
+    }
+    print(json.dumps({name: round(number, 2) for name, number in report.items()}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""A prompt that is read once for all its answers gives what reading it with each gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sku import reading
+from sku.batching import Encoded
+from sku.model import VariantModel
+from sku.reading import states
+from tests.conftest import PADDED, build_network, byte_tokenizer, save_adapter
+
+DRAW = torch.Generator().manual_seed(5)
+
+
+def ids(length: int) -> tuple[int, ...]:
+    return tuple(torch.randint(0, 256, (length,), generator=DRAW).tolist())
+
+
+PROMPTS, ANSWERS = [ids(3), ids(14), ids(40)], [ids(1), ids(6), ids(25)]
+COEFFICIENTS: list[Mapping[str, float]] = [{}, {"one": -1.0}, {"one": 0.5}]
+
+
+def pair(prompt: tuple[int, ...], answer: tuple[int, ...]) -> Encoded:
+    return Encoded(prompt + answer, len(prompt))
+
+
+def alone(model: VariantModel, row: Encoded, coefficients: Mapping[str, float]) -> torch.Tensor:
+    """By the definition: one row, one forward."""
+    with torch.no_grad(), model.rows([coefficients]) as network:
+        hidden = network.base_model(input_ids=torch.tensor([row.ids]), use_cache=False).last_hidden_state[0]
+    return hidden[row.prompt_tokens - 1 :]
+
+
+@pytest.fixture(scope="module", params=list(PADDED))
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> VariantModel:
+    network = build_network(request.param)
+    built = VariantModel(network, byte_tokenizer())
+    built.add("one", save_adapter(network, tmp_path_factory.mktemp("adapters") / "one", seed=3))
+    return built
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from(PROMPTS), st.sampled_from(ANSWERS), st.sampled_from(COEFFICIENTS)),
+        min_size=1,
+        max_size=7,
+    )
+)
+def test_every_row_is_read_as_if_alone(
+    model: VariantModel, rows: list[tuple[tuple[int, ...], tuple[int, ...], Mapping[str, float]]]
+) -> None:
+    pairs, coefficients = [pair(prompt, answer) for prompt, answer, _ in rows], [c for _, _, c in rows]
+    for row, c, found in zip(pairs, coefficients, states(model, pairs, coefficients), strict=True):
+        assert found.shape == (1 + len(row.answer), model.network.config.hidden_size)
+        torch.testing.assert_close(found, alone(model, row, c), rtol=1e-3, atol=1e-4)
+
+
+def test_a_prompt_is_read_once_for_all_its_answers(duo: VariantModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, int]] = []
+    forward = reading._forward
+
+    def counted(
+        model: VariantModel, coefficients: list[Mapping[str, float]], ids: torch.Tensor, *rest: object
+    ) -> object:
+        sizes.append((ids.shape[0], ids.shape[1]))
+        return forward(model, coefficients, ids, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reading, "_forward", counted)
+    first, second = PROMPTS[1:]
+    states(duo, [pair(first, a) for a in ANSWERS] + [pair(second, ANSWERS[0])], [{}] * 4)
+    assert sizes == [(2, 40), (4, 25)]
+    sizes.clear()
+    states(duo, [pair(first, ANSWERS[1])] * 2, [{}, {"one": 1.0}])
+    assert sizes == [(2, 20)], "another model reads it for itself"
+    sizes.clear()
+    states(duo, [pair(first, ANSWERS[1])] * 2, [{}, {"one": 0.0}])
+    assert sizes == [(1, 14), (2, 6)], "coefficient 0 is the base"
