@@ -92,21 +92,6 @@ def test_tabs_are_reached_and_opened_by_keyboard(page: Page) -> None:
     expect(page.locator("#utility")).to_be_visible()
 
 
-def test_the_page_is_there_within_two_seconds(browser: Browser, app_url: str, page: Page) -> None:
-    took = []
-    for _ in range(3):
-        context = browser.new_context()
-        opened = context.new_page()
-        opened.goto(app_url)
-        opened.wait_for_selector("#prompt textarea")
-        took.append(
-            opened.evaluate("[performance.getEntriesByName('first-contentful-paint')[0].startTime, performance.now()]")
-        )
-        context.close()
-    painted, usable = (min(times) for times in zip(*took, strict=True))
-    assert painted < usable < 2000, f"first paint after {painted:.0f} ms, prompt after {usable:.0f} ms, best of three"
-
-
 def test_the_theme_is_remembered_and_follows_the_system_at_first(browser: Browser, app_url: str) -> None:
     context = browser.new_context(color_scheme="dark")
     opened = context.new_page()
