@@ -29,7 +29,7 @@ def main() -> None:
     subjects = tuple(subject(session.variant(name)) for name in given.variants)
     with TemporaryDirectory() as folder:
         evaluation = Evaluation(model, Plan("default", subjects, sets, "test"), Path(folder))
-        session.answers(["Hello"], given.variants, DecodingConfig(max_new_tokens=2))  # all is loaded before the clock starts
+        session.answers(["Hello"], given.variants, DecodingConfig(max_new_tokens=2))  # loads everything
         session.judged([("Hello", "Hello.")])
         evaluation.run()
         lines = evaluation.answers.found.values()
