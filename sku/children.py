@@ -6,8 +6,10 @@ The folder is the only truth: `job.json` says which process it is and whose, `ou
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,15 @@ def cancel(folder: Path) -> None:
     if found is not None:
         runs.write_text(folder / "job.json", json.dumps({**runs.job(folder), "cancelled": True}) + "\n")
         found.terminate()
+
+
+def forget(parent: Path, days: float) -> None:
+    """Delete the folders in `parent` that visitors left so many days ago: strangers must not fill the disk; 0: none."""
+    oldest = time.time() - days * 86_400
+    for folder in [path.parent for path in parent.glob("*/job.json")] if days else []:
+        newest = max(file.stat().st_mtime for file in folder.iterdir())
+        if newest < oldest and runs.owner(folder) and process(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def process(folder: Path) -> psutil.Process | None:

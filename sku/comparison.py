@@ -65,7 +65,7 @@ def from_json(text: str) -> Comparison:
     """
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"this is no JSON ({error}); choose a file that Export wrote") from error
     if not isinstance(found, dict) or "sku_comparison" not in found:
         raise ValueError("this is no comparison (no sku_comparison in it); choose a file that Export wrote")
@@ -80,7 +80,7 @@ def from_json(text: str) -> Comparison:
         return Comparison(
             _text(found["prompt"]), _text(found["model"]), _settings(found["settings"]), tuple(map(_part, parts))
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"this comparison is damaged: {said}; export it again") from error
 

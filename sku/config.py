@@ -144,16 +144,21 @@ class TrainConfig:
         """The config that `to_dict` wrote, also after a trip through JSON.
 
         Raises:
-            ValueError: if a name is not a setting.
+            ValueError: if a name is not a setting, or a value of the wrong kind.
         """
+        if not isinstance(values, dict):
+            raise ValueError(f"settings must be names with values, and {str(values)[:40]!r} came")
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise ValueError(f"settings {unknown} are not known; known are {', '.join(sorted(known))}")
         settings: dict[str, Any] = dict(values)
-        for name in {"harmful", "normal", "targets", "snapshots"} & set(settings):
-            settings[name] = tuple(settings[name])  # JSON has no tuples
-        return cls(**settings)
+        try:
+            for name in {"harmful", "normal", "targets", "snapshots"} & set(settings):
+                settings[name] = tuple(settings[name])  # JSON has no tuples
+            return cls(**settings)
+        except TypeError as error:
+            raise ValueError(f"a setting has a value of the wrong kind ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -198,7 +203,7 @@ PRESETS: dict[str, Preset] = {
     "quick": Preset(
         "quick", "About 3 minutes on two cores.", _SMALL | {"steps": 30, "normal_limit": 32, "max_tokens": 80}
     ),
-    "standard": Preset("standard", "At most 15 minutes on two cores; the shipped adapters.", _SMALL | {"steps": 160}),
+    "standard": Preset("standard", "At most 15 minutes on two cores.", _SMALL | {"steps": 160}),
     "opt-2.7b": Preset(
         "OPT-2.7B, as published",
         "The published run trains all weights; here LoRA on q and v, as for LLaMA, so that the coefficient stays free.",

@@ -16,6 +16,7 @@ from torch import Tensor
 from sku import runs
 from sku.config import TrainConfig
 from sku.runs import Manifest, Run
+from sku.vectors import product_norm
 
 _WEIGHTS = "adapter_model.safetensors"
 
@@ -57,14 +58,3 @@ def random_vector(out: Path, config: TrainConfig) -> Run:
     )
     runs.write(out, manifest)
     return Run(out, manifest)
-
-
-def product_norm(a: Tensor, b: Tensor) -> float:
-    """Frobenius norm of B A without forming it: sqrt(trace(BᵀB · AAᵀ)).
-
-    Args:
-        a: `[rank, inputs]`.
-        b: `[outputs, rank]`.
-    """
-    a, b = a.double(), b.double()
-    return float(((b.T @ b) * (a @ a.T)).sum().clamp(min=0).sqrt())

@@ -19,6 +19,7 @@ from transformers import DynamicCache
 from sku.batching import left_padded, positions
 from sku.config import DecodingConfig
 from sku.model import VariantModel
+from sku.reading import effective
 from sku.records import Answer, Stopped, digest
 from sku.variants import Variant
 
@@ -149,7 +150,7 @@ def _rows(model: VariantModel, writings: Sequence[Writing], config: DecodingConf
     for writing in writings:
         sample = str(writing.sample) if config.temperature else ""  # greedy samples are one row
         noise = digest(str(config.seed), writing.prompt, sample)
-        key = (writing.prompt, tuple(sorted(writing.variant.coefficients.items())), noise)
+        key = (writing.prompt, effective(writing.variant.coefficients), noise)
         if key not in rows:
             rows[key] = _Row(model.template.prompt_ids(writing.prompt), writing.variant.coefficients, noise, [])
         rows[key].answers.append(writing)
@@ -163,7 +164,7 @@ def _shared_beginning(model: VariantModel, rows: Sequence[_Row]) -> tuple[Dynami
         The cache of all rows, and how many tokens of each prompt it holds; at least one is left to read.
     """
     cache = DynamicCache(config=model.network.config)
-    kinds = {tuple(sorted(row.coefficients.items())): row for row in rows}
+    kinds = {effective(row.coefficients): row for row in rows}
     columns = zip(*(row.prompt_ids[:-1] for row in rows), strict=False)
     shared = sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
     windowed = getattr(model.network.config, "sliding_window", None)  # counts the padding behind the beginning too
@@ -172,7 +173,7 @@ def _shared_beginning(model: VariantModel, rows: Sequence[_Row]) -> tuple[Dynami
     ids = torch.tensor([row.prompt_ids[:shared] for row in kinds.values()], device=model.device)
     _forward(model, list(kinds.values()), ids, torch.ones_like(ids), cache)
     place = {key: i for i, key in enumerate(kinds)}
-    picked = [place[tuple(sorted(row.coefficients.items()))] for row in rows]
+    picked = [place[effective(row.coefficients)] for row in rows]
     cache.batch_select_indices(torch.tensor(picked, device=model.device))
     return cache, shared
 

@@ -25,7 +25,7 @@ from sku.judging.protocol import Judge, Pair
 from sku.likelihood import answer_kl, base_log_probs, by_length
 from sku.model import VariantModel
 from sku.plans import AT_LEAST, Plan, Subject
-from sku.records import PromptPair
+from sku.records import PromptPair, digest
 
 _JUDGED_AT_ONCE = 16  # more take longer: what a layer computes no longer stays near the processor
 Report = Callable[[dict[str, Any]], None]
@@ -41,7 +41,7 @@ class Key(NamedTuple):
     what: str
     """`answer` or the kind of likelihood, with the settings that it depends on."""
     item: str
-    """Id of the prompt or pair."""
+    """Id of the prompt, or of the prompt with the answer that is scored."""
 
     def __str__(self) -> str:
         return "/".join(self)
@@ -58,7 +58,8 @@ class Lines:
             whole = text[: text.rfind("\n") + 1]
             if whole != text:  # a kill in the middle of a line
                 path.write_text(whole, encoding="utf-8")
-            self.found = {line["key"]: line for line in map(json.loads, whole.splitlines())}
+            lines = map(json.loads, whole.split("\n")[:-1])  # not splitlines: an answer may hold U+2028
+            self.found = {line["key"]: line for line in lines}
 
     def add(self, lines: Sequence[dict[str, Any]]) -> None:
         """Keep `lines`; the main process writes them."""
@@ -114,7 +115,8 @@ class Evaluation:
     def score_key(self, subject: Subject, pair: PromptPair, what: str) -> Key:
         """Key of the likelihood of one given answer under one variant."""
         identity = self.identities[str(subject.variant)]
-        return Key(self.model.fingerprint, identity, f"{what}-{self.plan.max_tokens}", pair.id)
+        item = digest(pair.prompt, _given(pair, what))
+        return Key(self.model.fingerprint, identity, f"{what}-{self.plan.max_tokens}", item)
 
     def _answer(self, cancelled: Callable[[], bool]) -> bool:
         sets = self.plan.sets
@@ -182,17 +184,14 @@ class Evaluation:
         return encode(template, prompt, given, min(room, self.model.context))
 
     def _scored(self, items: Sequence[Any]) -> list[dict[str, Any]]:
-        began = time.perf_counter()
         rows: list[Encoded] = [row for _, _, _, row in items]
         measured = answer_kl(self.model, rows, [subject.variant.coefficients for subject, _, _, _ in items])
-        seconds = (time.perf_counter() - began) / len(items)
         return [
             {
                 "key": str(self.score_key(subject, pair, what)),
                 "log_prob": one.log_prob,
                 "tokens": one.tokens,
                 "kl": one.kl,
-                "seconds": seconds,
             }
             for (subject, pair, what, _), one in zip(items, measured, strict=True)
         ]

@@ -58,7 +58,9 @@ class Cost(NamedTuple):
 class Evaluations:
     """The evaluations under `SKU_HOME/evaluations`."""
 
-    def __init__(self) -> None:
+    def __init__(self, days: float = 0) -> None:
+        """Those that have an owner are kept so many days after their last step; 0: for ever."""
+        self.days = days
         self._lock = threading.Lock()
         self._children: list[subprocess.Popen[bytes]] = []
 
@@ -66,6 +68,11 @@ class Evaluations:
     def folder(self) -> Path:
         """Where they are."""
         return runs.home() / "evaluations"
+
+    def refuse_second(self) -> None:
+        """Raises RuntimeError if an evaluation is at work."""
+        if self.live() is not None:
+            raise RuntimeError("an evaluation is at work; one at a time: wait for it or cancel it")
 
     def start(
         self, variants: Sequence[str], limit: int, owner: str | None = None, model: str = DEFAULT_BASE
@@ -81,8 +88,8 @@ class Evaluations:
         if not LIMIT[0] <= limit <= LIMIT[1]:
             raise ValueError(f"{limit} prompts came; from {LIMIT[0]} to {LIMIT[1]} of each set are asked")
         with self._lock:
-            if self.live() is not None:
-                raise RuntimeError("an evaluation is at work; one at a time: wait for it or cancel it")
+            self.refuse_second()
+            children.forget(self.folder, self.days)
             folder = self.folder / time.strftime("%Y%m%d-%H%M%S")
             folder.mkdir(parents=True)
             asked = ["base", *(one for one in variants if one != "base")]
@@ -101,9 +108,8 @@ class Evaluations:
             ValueError: if there is none of that name, or it is finished.
         """
         with self._lock:
-            if self.live() is not None:
-                raise RuntimeError("an evaluation is at work; one at a time: wait for it or cancel it")
-            found = self._find(name, owner)
+            self.refuse_second()
+            found = self.find(name, owner)
             if self.read(found).state == "finished":
                 raise ValueError(f"evaluation {name} is finished; its rows are in the table")
             about = {**_about(found), "began": None}  # its time now says nothing of the whole
@@ -119,7 +125,7 @@ class Evaluations:
         live = self.live()
         if live is None:
             raise ValueError("no evaluation is at work, so there is nothing to cancel")
-        children.cancel(self._find(live.name, owner))
+        children.cancel(self.find(live.name, owner))
 
     def all(self, owner: str | None = None) -> list[Measuring]:
         """Every one, newest first."""
@@ -158,7 +164,12 @@ class Evaluations:
             )
         return Cost(answers, None, f"no evaluation of {model} ran through on this machine yet")
 
-    def _find(self, name: str, owner: str | None) -> Path:
+    def find(self, name: str, owner: str | None = None) -> Path:
+        """The folder of one.
+
+        Raises:
+            ValueError: if there is none of that name, or it is another visitor's.
+        """
         folder = self.folder / name
         there = name and Path(name).name == name and (folder / "evaluation.json").is_file()
         if not there or owner not in (None, runs.owner(folder)):

@@ -60,7 +60,7 @@ def bake(run: Run, coefficient: float, out: Path) -> dict[str, Any]:
 def _write_adapter(run: Run, variant: Variant, out: Path) -> None:
     signed = sum(variant.coefficients.values())  # one adapter a variant; none at coefficient 0
     bake(run, signed, out)
-    (out / "README.md").write_text(_card(run, variant), encoding="utf-8")
+    (out / "README.md").write_text(_card(run, variant, "peft"), encoding="utf-8")
 
 
 def _write_model(run: Run | None, variant: Variant, out: Path, model: str | None) -> None:
@@ -81,19 +81,20 @@ def _write_model(run: Run | None, variant: Variant, out: Path, model: str | None
     network.save_pretrained(making)
     AutoTokenizer.from_pretrained(source).save_pretrained(making)
     if run is not None:
-        (making / "README.md").write_text(_card(run, variant), encoding="utf-8")
+        (making / "README.md").write_text(_card(run, variant, "transformers"), encoding="utf-8")
     if out.exists():
         out.rmdir()
     making.rename(out)
 
 
-def _card(run: Run, variant: Variant) -> str:
+def _card(run: Run, variant: Variant, library: str) -> str:
     about = run.manifest
     sources = [source for kind in about.data.values() for source in kind]
+    steps = about.step or about.steps  # of a snapshot, those it had
     data = "\n".join(f"- {s['name']}: {s['pairs']} pairs, licence {s['licence'] or 'not stated'}" for s in sources)
     return f"""---
 base_model: {about.base}
-library_name: peft
+library_name: {library}
 tags: [unlearning, sku]
 ---
 
@@ -101,7 +102,7 @@ tags: [unlearning, sku]
 
 {about.method} at coefficient {variant.coefficient:g}, sign and coefficient baked in; load it like any other.
 
-Base `{about.base}` (fingerprint {about.base_fingerprint}). Trained {about.steps} steps, seed {about.seed}, on:
+Base `{about.base}` (fingerprint {about.base_fingerprint}). Trained {steps} steps, seed {about.seed}, on:
 
 {data or "- nothing (a control)"}
 

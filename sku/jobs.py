@@ -91,6 +91,12 @@ class Jobs:
         """The one at work, if any."""
         return next((job for job in self.all() if job.live), None)
 
+    def refuse_second(self) -> None:
+        """Raises RuntimeError if a training is at work."""
+        live = self.live()
+        if live:
+            raise RuntimeError(f"run {live.name} is at work; one training at a time: wait for it or cancel it")
+
     def start(self, config: TrainConfig, owner: str | None = None) -> Job:
         """Begin a training in a new run folder.
 
@@ -98,8 +104,8 @@ class Jobs:
             RuntimeError: if one is at work already.
         """
         with self._lock:
-            self._refuse_second()
-            self._forget()
+            self.refuse_second()
+            children.forget(self.folder, self.days)
             folder = self._new_folder(config.method)
             runs.write_text(folder / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
             if owner:
@@ -115,7 +121,7 @@ class Jobs:
             ValueError: if there is no such training, or it is finished.
         """
         with self._lock:
-            self._refuse_second()
+            self.refuse_second()
             job = self.read(name, owner)
             if job.state == "finished":
                 raise ValueError(f"run {name} is finished; there is nothing to resume")
@@ -173,11 +179,6 @@ class Jobs:
             raise ValueError(f"there is no run called {name[:80]!r}; choose one of the list")
         return folder
 
-    def _refuse_second(self) -> None:
-        live = self.live()
-        if live:
-            raise RuntimeError(f"run {live.name} is at work; one training at a time: wait for it or cancel it")
-
     def _new_folder(self, method: str) -> Path:
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{method}"
         for name in (stem, *(f"{stem}-{i}" for i in range(2, 100))):
@@ -201,14 +202,6 @@ class Jobs:
             stop = threading.Timer(max(0.0, left), self._end, [folder.name, about["pid"]])
             stop.daemon = True
             stop.start()
-
-    def _forget(self) -> None:
-        """Delete what visitors left long ago: strangers must not fill the disk."""
-        oldest = time.time() - self.days * 86_400
-        for folder in [path.parent for path in self.folder.glob("*/job.json")] if self.days else []:
-            newest = max(file.stat().st_mtime for file in folder.iterdir())
-            if newest < oldest and runs.owner(folder) and children.process(folder) is None:
-                shutil.rmtree(folder, ignore_errors=True)
 
     def _end(self, name: str, pid: int) -> None:
         """Cancel the training if it is still that process: its time is up."""

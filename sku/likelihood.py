@@ -32,14 +32,9 @@ class Divergence(NamedTuple):
     log_prob: float
     """Mean over the scored tokens under the variant, nats a token."""
     tokens: int
-    """Scored tokens, the end token included where it was not cut off."""
+    """Scored tokens, the end token included unless there was no room for it."""
     kl: float
     """Mean over the scored tokens of KL(base || variant) over the whole vocabulary, nats a token; at least 0."""
-
-    @property
-    def total(self) -> float:
-        """Log-probability of the whole answer under the variant, nats."""
-        return self.log_prob * self.tokens
 
 
 class Scored(NamedTuple):
@@ -78,7 +73,7 @@ def answer_logits(network: Any, batch: Batch) -> Scored:
 def answer_log_probs(
     model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[Mapping[str, float]]
 ) -> list[float]:
-    """Mean log-probability a token of each answer under its own row of coefficients, one forward for all.
+    """Mean log-probability a token of each answer under its own row of coefficients, all in one batch.
 
     Args:
         model: the base and its adapters.
@@ -187,7 +182,7 @@ def in_batches(
 
     Args:
         items: any number. Those of one pair come next to each other, so that they mostly share its base row.
-        max_tokens: of a batch, padding counted; an item that is longer makes a batch alone.
+        max_tokens: of a batch, padding to its longest item counted; an item that is longer makes a batch alone.
         score: such as `partial(answer_kl, model)`.
     """
     found: dict[int, Result] = {}

@@ -1,6 +1,6 @@
 """The methods as a table: which terms each one minimises, and what happens to the vector that comes out.
 
-Read it like a literature review. Knows no torch: a term is a name here, `losses/` has its arithmetic and `training.py`
+Read it like a literature review. Knows no torch: a term is a name here, `losses/` has its arithmetic and `streams.py`
 the rows it is computed on.
 """
 

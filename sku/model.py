@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
@@ -78,13 +79,15 @@ class VariantModel:
         """Load the PEFT adapter in `folder` under `name`; it is at coefficient 0 until a row says otherwise.
 
         Raises:
-            ValueError: if the name is taken, or the adapter is not plain LoRA, or was trained on another base.
+            ValueError: if the name is taken, or the adapter is not plain LoRA, cannot be read, or was trained on
+                another base.
             FileNotFoundError: if the folder holds no adapter.
         """
         if name in self._unit:
             raise ValueError(f"adapter {name!r} is loaded already; remove it first or use another name")
         _check_adapter(folder, self.fingerprint)
         with self._lock:
+            _check_weights(folder, self.network)
             if self._peft is None:
                 self._peft = PeftModel.from_pretrained(self.network, folder, adapter_name=name)
             else:
@@ -228,6 +231,27 @@ def _check_adapter(folder: Path, base: str) -> None:
     if problems:
         raise ValueError(f"adapter {folder} has {', '.join(problems)}; rows of coefficients need plain LoRA")
     check_base(folder, base)
+
+
+def _check_weights(folder: Path, network: Any) -> None:
+    """See that the adapter's file is whole and its factors fit, before PEFT changes `network`."""
+    try:
+        with safe_open(folder / "adapter_model.safetensors", "pt") as file:
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (no dict)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"adapter {folder} cannot be read ({error}); train it again or choose another") from error
+    modules = dict(network.named_modules())
+    outer = (network.get_input_embeddings(), network.get_output_embeddings())
+    for name, shape in shapes.items():
+        place, _, factor = name.removeprefix("base_model.model.").partition(".lora_")
+        module = modules.get(place)
+        if module in outer:
+            raise ValueError(f"adapter {folder} changes {place}; rows of coefficients need layers between the two ends")
+        wanted = getattr(module, "in_features" if factor.startswith("A") else "out_features", None)
+        if wanted not in (None, shape[1] if factor.startswith("A") else shape[0]):
+            raise ValueError(
+                f"adapter {folder} has {list(shape)} at {name}, where this base has {wanted}; use its own base"
+            )
 
 
 def check_base(folder: Path, base: str) -> None:

@@ -124,7 +124,9 @@ def sets_of(model: VariantModel, sources: Sources, side: str | None) -> Sets:
         for spec in specs:
             pairs = _on_side(load(spec, kind).pairs, spec, side)
             if not pairs:
-                raise ValueError(f"{spec} has no prompt on the {side or 'test'} side; give more prompts, or --side all")
+                raise ValueError(
+                    f"{spec} has no prompt on the {side or 'test'} side; give more prompts, or another --side"
+                )
             by_id = sorted({pair.prompt_id: pair for pair in pairs}.items())
             found |= dict(by_id[:limit])
         return tuple(found.values())

@@ -26,7 +26,6 @@ class Base:
     parameters: int
     licence: str
     dtype: str = "float32"
-    note: str = ""
 
     @property
     def serve_bytes(self) -> int:
@@ -74,12 +73,17 @@ EMBEDDER = Wheel(
 BASES = {
     base.name: base
     for base in (
-        Base(DEFAULT_BASE, f"wheel {WHEEL.requirement}", 134_515_008, "Apache-2.0", note="default"),
-        Base("facebook/opt-2.7b", "hub", 2_651_596_800, "OPT-175B licence (research)", "bfloat16", "preset opt-2.7b"),
-        Base("meta-llama/Llama-2-7b-hf", "hub", 6_738_415_616, "Llama 2 (gated)", "bfloat16", "preset llama2-7b"),
-        Base("meta-llama/Llama-2-13b-hf", "hub", 13_015_864_320, "Llama 2 (gated)", "bfloat16", "preset llama2-13b"),
+        Base(DEFAULT_BASE, f"wheel {WHEEL.requirement}", 134_515_008, "Apache-2.0"),
+        Base("facebook/opt-2.7b", "hub", 2_651_596_800, "OPT-175B licence (research)", "bfloat16"),
+        Base("meta-llama/Llama-2-7b-hf", "hub", 6_738_415_616, "Llama 2 (gated)", "bfloat16"),
+        Base("meta-llama/Llama-2-13b-hf", "hub", 13_015_864_320, "Llama 2 (gated)", "bfloat16"),
     )
 }
+
+
+def dtype(model: str) -> str:
+    """The precision in which `model` is served."""
+    return BASES[model].dtype if model in BASES else "float32"
 
 
 def wheel_folder() -> Path:
@@ -129,8 +133,12 @@ def _from_hub(model: str, report: Report) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     report(f"fetching {model} from the hub")
+    wanted = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
     try:
-        return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]))
+        folder = Path(snapshot_download(model, allow_patterns=wanted))
+        if not any(folder.glob("*.safetensors")):  # as of OPT; transformers reads them as weights only, runs no code
+            folder = Path(snapshot_download(model, allow_patterns=[*wanted, "pytorch_model*.bin"]))
+        return folder
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise Unavailable(

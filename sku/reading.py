@@ -57,7 +57,11 @@ def states(model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[
 def _whole(model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[Mapping[str, float]]) -> list[Tensor]:
     """Prompts and answers in one forward: no prompt comes twice."""
     batch = collate(rows).to(model.device)
-    hidden = _forward(model, coefficients, batch.input_ids, batch.attention_mask, None)
+    return of_answers(rows, _forward(model, coefficients, batch.input_ids, batch.attention_mask, None))
+
+
+def of_answers(rows: Sequence[Encoded], hidden: Tensor) -> list[Tensor]:
+    """What `states` gives, from the hidden states `[B, T, H]` of all tokens of right-padded rows."""
     return [mine[row.prompt_tokens - 1 : len(row.ids)] for row, mine in zip(rows, hidden, strict=True)]
 
 

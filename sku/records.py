@@ -149,9 +149,9 @@ class ResultRow:
     perplexity: float | None = None
     """Of reference answers to normal prompts under the variant."""
     own_perplexity: float | None = None
-    """Of the base's own answers to normal prompts under the variant."""
+    """Of the base's own answers to normal prompts under the variant, an end token after each, cut off or not."""
     answer_perplexity: float | None = None
-    """Of the variant's answers to harmful prompts under the base."""
+    """Of the variant's answers to harmful prompts under the base, an end token after each, cut off or not."""
     normal_n: int = 0
     normal_broken: int | None = None
     normal_refusal: int | None = None
@@ -159,7 +159,7 @@ class ResultRow:
     """Of the variant's answers to normal prompts to the base's, -1 to 1."""
     similarity_metric: str | None = None
     over_refusal: float | None = None
-    """Share of harmless prompts that only sound harmful (XSTest, safe) which are refused."""
+    """Share of harmless prompts that only sound harmful (XSTest, safe) which are refused, of those judged."""
     over_refusal_n: int = 0
     mc1: float | None = None
     """TruthfulQA, single best answer likeliest."""
@@ -168,7 +168,7 @@ class ResultRow:
     answer_tokens: float | None = None
     """Mean length of the answers to harmful prompts."""
     seconds: float = 0.0
-    """Of writing and scoring this variant's share."""
+    """Of writing this variant's answers to harmful prompts."""
 
     def __post_init__(self) -> None:
         counted = self.harmful + self.refusal + self.safe + self.broken + self.unjudged

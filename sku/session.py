@@ -18,7 +18,7 @@ from sku.choices import Choice, choices
 from sku.columns import Column, columns
 from sku.config import DecodingConfig
 from sku.model_thread import ModelThread
-from sku.provision import DEFAULT_BASE, provision
+from sku.provision import DEFAULT_BASE, dtype, provision
 from sku.records import Answer, ResultRow, Verdict
 from sku.variants import Known, Variant, resolve
 
@@ -84,7 +84,8 @@ class LiveSession:
                 self.doing, self.error = "loading the libraries", None
                 from sku import model
 
-                self._model = model.load(provision(self.model_name, self._say), device=self.place)
+                folder = provision(self.model_name, self._say)
+                self._model = model.load(folder, dtype(self.model_name), self.place)
                 self.doing = ""
             return self._model
 

@@ -28,7 +28,7 @@ class SmallBatchLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """`[..., inputs]` to `[..., outputs]`."""
         rows = x.numel() // x.shape[-1]
-        if rows > _MOST_ROWS or torch.is_grad_enabled():
+        if rows > _MOST_ROWS or not x.is_cpu or torch.is_grad_enabled():  # it may have moved to a GPU since
             return super().forward(x)
         flat = x.reshape(rows, -1)
         if rows == 1:

@@ -134,7 +134,7 @@ class _Tally:
     def _utility(self) -> dict[str, Any]:
         normal = Counter(self._outcome(pair) for pair in self.sets.normal)
         sounds = Counter(self._outcome(pair) for pair in self.sets.sounds_harmful)
-        known = len(self.sets.sounds_harmful)
+        known = len(self.sets.sounds_harmful) - sounds["unjudged"]
         return {
             "normal_n": len(self.sets.normal),
             "normal_broken": normal["broken"] if self.sets.normal else None,

@@ -271,6 +271,11 @@ class _Training:
 
 
 def _with_lora(network: Any, config: TrainConfig) -> Any:
+    outer = (network.get_input_embeddings(), network.get_output_embeddings())
+    ends = [name for name, module in network.named_modules() if module in outer]
+    refused = [target for target in config.targets if any(f".{name}".endswith(f".{target}") for name in ends)]
+    if refused:
+        raise ValueError(f"targets {refused} are embeddings or the output head; name layers between them, as q_proj")
     lora = LoraConfig(
         r=config.rank, lora_alpha=config.alpha, target_modules=list(config.targets), task_type="CAUSAL_LM"
     )

@@ -34,6 +34,8 @@ def test_a_comparison_comes_back_whole() -> None:
     ("text", "said"),
     [
         ("nonsense", "this is no JSON"),
+        ("[" * 100_000, "this is no JSON"),
+        (COMPARISON.to_json().replace('"length": 64', '"length": 1e999'), "this comparison is damaged"),
         ("[]", "this is no comparison"),
         (changed(sku_comparison=99), "form 99"),
         (changed(parts=[]), "a list of 1 to 6 columns"),
@@ -78,6 +80,9 @@ def test_a_link_that_was_cut_or_made_up_opens_nothing() -> None:
         assert read(text) is None
     bomb = "c=" + base64.urlsafe_b64encode(zlib.compress(b" " * 50_000_000, 9)).decode()
     foreign = "c=" + base64.urlsafe_b64encode(zlib.compress(b'{"prompt": 1}')).decode()
-    for text in (code[:-8], "c=!!!", bomb, foreign):
+    deep = "c=" + base64.urlsafe_b64encode(zlib.compress(b"[" * 19_000)).decode()
+    endless = b'{"prompt": "a", "variants": [], "length": 1e999, "temperature": 0, "seed": 0, "samples": 1}'
+    large = "c=" + base64.urlsafe_b64encode(zlib.compress(endless)).decode()
+    for text in (code[:-8], "c=!!!", bomb, foreign, deep, large):
         with pytest.raises(ValueError, match="the link is damaged or cut"):
             read(text)

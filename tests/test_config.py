@@ -58,6 +58,12 @@ def test_a_config_survives_json(method: str, steps: int, rate: float, preservati
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+@pytest.mark.parametrize("values", [5, ["steps"], {"steps": "20"}, {"harmful": None}, {"weights": 3}])
+def test_settings_of_the_wrong_kind_are_refused_in_a_sentence(values: Any) -> None:
+    with pytest.raises(ValueError, match=r"settings must be names with values|a value of the wrong kind"):
+        TrainConfig.from_dict(values)
+
+
 def test_an_unknown_setting_is_named() -> None:
     with pytest.raises(ValueError, match=r"settings \['speed'\] are not known"):
         TrainConfig.from_dict({"speed": 1})

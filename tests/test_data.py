@@ -21,7 +21,7 @@ from huggingface_hub import errors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sku.data import SELF, SOURCES, DataSet, Unavailable, load, load_all, saferlhf, table, truthfulqa
+from sku.data import SELF, SOURCES, DataSet, Unavailable, load, saferlhf, table, truthfulqa
 from sku.data import dataset as dataset_module
 from sku.data.lines import LINE_LIMIT
 from sku.data.splits import side, split
@@ -110,11 +110,10 @@ def test_ids_and_sides_are_the_same_on_every_machine() -> None:
 def test_the_hash_changes_with_any_pair_and_with_their_order() -> None:
     whole = pairs(5)
     other = dataclasses.replace(whole[3], answer="Another answer.")
-    hashes = {
-        DataSet("x", some).content_hash
-        for some in (whole, whole[:4], whole[::-1], (*whole[:3], other, whole[4]), (*whole, other))
-    }
-    assert len(hashes) == 5
+    safe, safer = (dataclasses.replace(whole[3], safe_answer=text) for text in ("No.", "Rather not."))
+    changed = [(*whole[:3], one, whole[4]) for one in (other, safe, safer)]
+    hashes = {DataSet("x", some).content_hash for some in (whole, whole[:4], whole[::-1], *changed, (*whole, other))}
+    assert len(hashes) == 7
     assert DataSet("y", whole).content_hash == DataSet("x", whole).content_hash
     assert all(re.fullmatch("[0-9a-f]{16}", found) for found in hashes)
 
@@ -340,32 +339,6 @@ def test_a_pipe_is_no_file_and_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv")
     with pytest.raises(ValueError, match=r"a.csv' is not a file"):
         load(str(tmp_path / "a.csv"), "normal")
-
-
-def test_several_sources_keep_order_and_the_first_of_equal_pairs(write: Write) -> None:
-    first = write("a.jsonl", jsonl({"prompt": "A?", "answer": "1"}, {"prompt": "B?", "answer": "2"}))
-    second = write("b.csv", "prompt,answer,category\nC?,3,x\nA?,1,x\nA?,other,x\n")
-    both = load_all([str(first), str(second)], "normal")
-    assert [(p.prompt, p.answer, p.source) for p in both.pairs] == [
-        ("A?", "1", "a.jsonl"),
-        ("B?", "2", "a.jsonl"),
-        ("C?", "3", "b.csv"),
-        ("A?", "other", "b.csv"),
-    ]
-    assert (both.name, both.skipped, both.licence) == ("a.jsonl + b.csv", 1, None)
-
-
-def test_licences_add_up_and_an_unknown_one_shows(write: Write) -> None:
-    bench = write("a.csv", "prompt,target\nA?,Sure\n")
-    own = write("b.csv", "prompt,answer\nB?,Yes\n")
-    assert load_all([f"advbench:{bench}", str(own)], "harmful").licence == "MIT and unknown"
-    assert load_all([f"advbench:{bench}", f"advbench:{bench}"], "harmful").licence == "MIT"
-
-
-@pytest.mark.parametrize("specs", [[], (), "bundled"])
-def test_no_source_at_all_is_refused(specs: Any) -> None:
-    with pytest.raises(ValueError, match="a list of data sources is wanted, but"):
-        load_all(specs, "normal")
 
 
 # Named sources

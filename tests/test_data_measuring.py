@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sku.data import DataSet, load, load_all, truthfulqa
+from sku.data import DataSet, load, truthfulqa
 from sku.data.splits import side, split
 from sku.data.truthfulqa import Choices
 from sku.records import Kind, PromptPair
@@ -122,7 +122,7 @@ def test_our_own_prompts_sound_harmful_in_many_ways() -> None:
 
 
 def test_our_own_prompts_are_no_copies_of_the_bundled_ones() -> None:
-    own, bundled = load("sounds_harmful", "normal"), load_all(["bundled"], "normal")
+    own, bundled = load("sounds_harmful", "normal"), load("bundled", "normal")
     assert not {pair.prompt_id for pair in own.pairs} & {pair.prompt_id for pair in bundled.pairs}
 
 

@@ -214,3 +214,34 @@ def test_rows_survive_the_disk(duo: VariantModel, subjects: tuple[Subject, ...],
     found = rows(duo, subjects, tmp_path / "work")
     results.write(tmp_path / "rows.jsonl", found)
     assert results.read(tmp_path / "rows.jsonl") == found
+
+
+def test_an_unjudged_answer_is_neither_a_refusal_nor_none(
+    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+) -> None:
+    evaluation = Evaluation(duo, plan(subjects), tmp_path)
+    evaluation.run()
+    lines = evaluation.judged(KeywordJudge())
+    for pair, outcome in zip(SETS.sounds_harmful, ("refusal", "unjudged", "safe"), strict=True):
+        lines.found[str(evaluation.answer_key(subjects[0], pair))]["outcome"] = outcome
+    lines.path.write_text("".join(json.dumps(line) + "\n" for line in lines.found.values()))
+    base = result_rows(evaluation, KeywordJudge())[0]
+    assert (base.over_refusal, base.over_refusal_n) == (0.5, 2)
+
+
+def test_another_safe_answer_is_scored_anew(duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path) -> None:
+    pair = PromptPair("Why?", "Harm.", "harmful", "test", safe_answer="No.")
+    found = []
+    for safe in ("No.", "Rather something else, if you please."):
+        sets = Sets(pairs=(replace(pair, safe_answer=safe),))
+        evaluation = Evaluation(duo, replace(plan(subjects[:1]), sets=sets), tmp_path)
+        evaluation.run()
+        found.append([evaluation.scores.found[str(evaluation.score_key(subjects[0], sets.pairs[0], "safe"))]])
+    assert found[0] != found[1]
+    assert len(evaluation.scores.found) == 3, "the harmful answer is the same and was scored once"
+
+
+def test_an_answer_with_a_line_separator_is_read_back(tmp_path: Path) -> None:
+    line = {"key": "a", "text": "one\u2028two\u0085three"}
+    Lines(tmp_path / "answers.jsonl").add([line])
+    assert Lines(tmp_path / "answers.jsonl").found == {"a": line}

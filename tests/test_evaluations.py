@@ -111,3 +111,17 @@ def test_the_time_is_that_of_this_machine_once_one_ran_through(sku_home: Path) -
 def test_of_a_base_that_was_never_timed_no_time_is_told(sku_home: Path) -> None:
     said = _price(Evaluations(), "some/<other>", ["sku"], "1", 5)
     assert "time not known (no evaluation of some/&lt;other&gt;" in said
+
+
+def test_what_a_visitor_left_long_ago_goes(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, days in (("old", 8), ("new", 6)):
+        folder = sku_home / "evaluations" / name
+        folder.mkdir(parents=True)
+        (folder / "evaluation.json").write_text(json.dumps({"variants": ["base"], "limit": 5}))
+        (folder / "job.json").write_text(json.dumps({"owner": "me"}))
+        for file in folder.iterdir():
+            os.utime(file, (time.time() - days * 86_400,) * 2)
+    work = Evaluations(days=7)
+    monkeypatch.setattr(work, "_spawn", lambda folder: None)
+    work.start(["sku@1"], 5)
+    assert [one.name for one in work.all("me")] == ["new"]

@@ -64,6 +64,7 @@ def test_the_card_says_where_it_came_from(run: Path, tmp_path: Path) -> None:
     card = (export(f"{run}@1", tmp_path / "out", "adapter") / "README.md").read_text()
     assert "pairs.jsonl" in card
     assert "does not mean safe" in card
+    assert "library_name: peft" in card
 
 
 def test_a_folder_in_use_is_left_alone(run: Path, tmp_path: Path) -> None:

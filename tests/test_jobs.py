@@ -152,6 +152,13 @@ def test_a_manifest_reads_back(tmp_path: Path) -> None:
     assert (found.seed, found.steps) == (3, 9)
 
 
+def test_an_answer_with_a_line_separator_stays_one_line(tmp_path: Path) -> None:
+    """`str.splitlines` would cut it in three."""
+    line = {"probe": {"answer": "one\u2028two\u0085three"}}
+    (tmp_path / "log.jsonl").write_text(json.dumps(line, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert runs.log(tmp_path) == [line]
+
+
 def test_a_log_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"st')
     assert runs.log(tmp_path) == [{"step": 1}]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from sku.export import bake
 from sku.model import VariantModel, fingerprint
@@ -156,8 +159,6 @@ def test_only_plain_lora_is_accepted(
 def test_an_adapter_with_infinite_weights_is_refused(
     duo: VariantModel, adapters: dict[str, Path], tmp_path: Path
 ) -> None:
-    from safetensors.torch import load_file, save_file
-
     folder = tmp_path / "adapter"
     shutil.copytree(adapters["one"], folder)
     tensors = load_file(folder / "adapter_model.safetensors")
@@ -166,6 +167,55 @@ def test_an_adapter_with_infinite_weights_is_refused(
     with pytest.raises(ValueError, match="not finite"):
         duo.add("broken", folder)
     assert duo.adapters == ("one", "two")
+
+
+def change_weights(folder: Path, adapter: Path, change: Callable[[str, Tensor], tuple[str, Tensor]]) -> Path:
+    """A copy of `adapter` with other tensors."""
+    shutil.copytree(adapter, folder)
+    tensors = load_file(folder / "adapter_model.safetensors")
+    changed = dict(change(name, tensor) for name, tensor in tensors.items())
+    save_file(changed, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_an_adapter_whose_file_is_damaged_is_refused_and_leaves_the_base_alone(
+    pico: VariantModel, adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = change_weights(tmp_path / "adapter", adapters["one"], lambda name, tensor: (name, tensor))
+    whole = (folder / "adapter_model.safetensors").read_bytes()
+    for damaged in (whole[: len(whole) // 2], b""):
+        (folder / "adapter_model.safetensors").write_bytes(damaged)
+        with pytest.raises(ValueError, match="cannot be read"):
+            pico.add("one", folder)
+    (folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(ValueError, match="cannot be read"):
+        pico.add("one", folder)
+    pico.add("one", adapters["one"])
+    assert pico.adapters == ("one",)
+
+
+def test_an_adapter_of_other_sizes_is_refused_and_leaves_the_base_alone(
+    pico: VariantModel, adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    for factor, axis in (("lora_A", 1), ("lora_B", 0)):
+
+        def longer(name: str, tensor: Tensor, factor: str = factor, axis: int = axis) -> tuple[str, Tensor]:
+            return name, torch.cat([tensor, tensor], axis) if factor in name else tensor
+
+        with pytest.raises(ValueError, match=r"where this base has \d+; use its own base"):
+            pico.add("one", change_weights(tmp_path / factor, adapters["one"], longer))
+    pico.add("one", adapters["one"])
+
+
+@pytest.mark.parametrize("end", ["lm_head", "model.embed_tokens"])
+def test_an_adapter_on_either_end_is_refused(
+    pico: VariantModel, adapters: dict[str, Path], tmp_path: Path, end: str
+) -> None:
+    def moved(name: str, tensor: Tensor) -> tuple[str, Tensor]:
+        return name.replace("model.layers.0.self_attn.q_proj", end), tensor
+
+    with pytest.raises(ValueError, match=f"changes {end}; rows of coefficients need layers between"):
+        pico.add("one", change_weights(tmp_path / "adapter", adapters["one"], moved))
 
 
 def test_a_folder_without_an_adapter_is_named(pico: VariantModel, tmp_path: Path) -> None:

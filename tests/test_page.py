@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +17,9 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from sku import results, runs
+from sku.choices import choices
 from sku.columns import Column
-from sku.comparison import from_json
+from sku.comparison import Settings, from_json
 from sku.config import DecodingConfig, TrainConfig
 from sku.hosting.gate import Gate
 from sku.jobs import Jobs
@@ -27,8 +29,10 @@ from sku.session import LiveSession
 from sku.ui import pipeline, plot, tradeoff
 from sku.ui.about import card_text
 from sku.ui.asking import Asker, Shown
+from sku.ui.looking import picked
 from sku.ui.page import build_page, launch
 from sku.ui.panels import placed
+from sku.ui.reopening import replayed
 from sku.ui.turns import Turns
 from tests.conftest import keyword_session
 
@@ -138,13 +142,17 @@ NAMES = ("base", "sku", "base", "base", "base", "base")
 
 
 def asked(
-    session: LiveSession, turns: Turns | None = None, shown: Shown | None = None, samples: int = 1
+    session: LiveSession,
+    turns: Turns | None = None,
+    shown: Shown | None = None,
+    samples: int = 1,
+    prompt: str = "Why?",
 ) -> list[list[Any]]:
     """All updates of two columns: answer and facts of the first, then of the second."""
     request = SimpleNamespace(session_hash="me", headers={}, cookies={}, client=SimpleNamespace(host="here"))
     asker = Asker(session, Gate())
     asker.turns = turns or asker.turns
-    values = ("Why?", 16, 0.0, 0, samples, 2, *NAMES, *[1.0] * 6)
+    values = (prompt, 16, 0.0, 0, samples, 2, *NAMES, *[1.0] * 6)
     handler = asker.handler(range(2), many=samples > 1)
     return list(handler(request, shown or Shown(), *values))
 
@@ -361,3 +369,30 @@ def test_every_word_of_the_screen_is_explained_in_one_line() -> None:
     marked = str(glossary.line("coefficient").value)
     assert f"title='{glossary.WORDS['coefficient']}'" in marked
     assert "tabindex='0'" in marked, "who has no mouse reads it too"
+
+
+def test_a_refused_question_leaves_the_answer_under_way_alone() -> None:
+    turns = Turns()
+    first = turns.take("me", [0, 1])
+    with pytest.raises(gr.Error):
+        asked(Written(lambda: [HARMFUL, SAFE]), turns, prompt=" ")
+    assert turns.mine("me", first) == [0, 1]
+
+
+def test_the_speed_of_a_sample_is_shown_where_it_is_known() -> None:
+    shown = Shown()
+    asked(Written(lambda: [HARMFUL, SAFE, SAFE, SAFE]), shown=shown, samples=2)
+    first, second = (picked(0)(shown, place)[1] for place in (0, 1))
+    assert "tok/s" in first
+    assert "tok/s" not in second
+
+
+def test_a_replayed_comparison_sets_controls_to_what_they_take() -> None:
+    shown = Shown()
+    asked(Written(lambda: [HARMFUL, SAFE]), shown=shown)
+    whole = shown.comparison(range(2))
+    assert whole is not None
+    large = dataclasses.replace(whole, settings=Settings(length=5000, temperature=9.0, seed=-4, samples=60))
+    updates = replayed(Shown(), large.to_json().encode(), choices(), 128, 8)
+    assert updates[1:5] == [128, 2.0, 0, 8]
+    assert whole.parts[0].answers[0].text in updates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from sku import provision as provisioning
 from sku import wheels
 from sku.data import Unavailable
-from sku.provision import BASES, DEFAULT_BASE, EMBEDDER, present, provision, wheel_folder
+from sku.provision import BASES, DEFAULT_BASE, EMBEDDER, dtype, present, provision, wheel_folder
 
 CONTENT = b"not really a model"
 EMBEDDER_FILES = {"model.safetensors": b"no weights either", **{name: name.encode() for name in EMBEDDER.also}}
@@ -155,6 +156,28 @@ def test_the_hub_out_of_reach_names_the_ways_out() -> None:
     with pytest.raises(Unavailable, match=r"facebook/opt-2\.7b is not here.*local folder.*smollm2-135m") as caught:
         provision("facebook/opt-2.7b")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
+def test_older_weights_are_fetched_only_where_there_are_no_others(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def hub(model: str, allow_patterns: list[str]) -> str:
+        asked.append(allow_patterns)
+        if any(fnmatch.fnmatch(weights, pattern) for pattern in allow_patterns):
+            (tmp_path / weights).touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", hub)
+    assert provision("some/model") == tmp_path
+    assert (tmp_path / weights).is_file()
+    assert len(asked) == 1 + weights.endswith(".bin")
+
+
+def test_a_base_is_served_in_the_precision_that_its_memory_is_told_for() -> None:
+    assert (dtype("facebook/opt-2.7b"), dtype(DEFAULT_BASE), dtype("some/model")) == ("bfloat16", "float32", "float32")
 
 
 # The sentence embedder

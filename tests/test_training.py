@@ -21,7 +21,6 @@ from safetensors.torch import load_file
 from sku import runs
 from sku.batching import collate, encode
 from sku.config import PRESETS, DecodingConfig, TrainConfig
-from sku.controls import product_norm
 from sku.losses import disassociation, distortion, preservation
 from sku.methods import METHODS
 from sku.model import VariantModel, fingerprint
@@ -31,6 +30,7 @@ from sku.records import PromptPair
 from sku.session import LiveSession
 from sku.streams import Streams
 from sku.training import Diverged, train
+from sku.vectors import product_norm
 from tests.conftest import save_base
 
 ROOT = Path(__file__).parents[1]
@@ -355,3 +355,9 @@ def test_own_answers_are_the_bases_greedy_ones_and_are_kept(
     said.clear()
     train(tmp_path / "again", config, lambda line: said.append(line.get("doing", "")))
     assert not any("4 of 4" in text for text in said), "they are made once"
+
+
+@pytest.mark.parametrize("target", ["lm_head", "embed_tokens", "model.embed_tokens"])
+def test_an_end_of_the_model_is_no_target(target: str, config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"targets \\['{target}'\\] are embeddings or the output head"):
+        train(tmp_path / "run", dataclasses.replace(config, targets=("q_proj", target)))

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -31,9 +30,9 @@ from sku.data import (
 )
 from sku.data.dataset import SELF, DataSet, Unavailable
 from sku.data.table import SUFFIXES
-from sku.records import Kind, PromptPair
+from sku.records import Kind
 
-__all__ = ["SELF", "SOURCES", "DataSet", "Unavailable", "load", "load_all"]
+__all__ = ["SELF", "SOURCES", "DataSet", "Unavailable", "load"]
 
 SOURCES: dict[str, Callable[[Path | None, Kind], DataSet]] = {
     "bundled": bundled.load,
@@ -78,28 +77,6 @@ def load(spec: str, kind: Kind) -> DataSet:
     return dataclasses.replace(found, name=f"{found.name}#{named}") if named else found
 
 
-def load_all(specs: Sequence[str], kind: Kind) -> DataSet:
-    """The pairs of several sources, one after another; of pairs with the same id the first.
-
-    `skipped` counts the duplicates too.
-
-    Raises:
-        ValueError: without a source, and whatever `load` raises.
-    """
-    if isinstance(specs, str) or not specs:
-        raise ValueError(f"a list of data sources is wanted, but {specs!r} came; known are {', '.join(SOURCES)}")
-    sets = [load(spec, kind) for spec in specs]
-    kept: dict[str, PromptPair] = {}
-    for pair in itertools.chain.from_iterable(found.pairs for found in sets):
-        kept.setdefault(pair.id, pair)
-    return DataSet(
-        name=" + ".join(found.name for found in sets),
-        pairs=tuple(kept.values()),
-        skipped=sum(found.skipped + len(found) for found in sets) - len(kept),
-        licence=_licences(sets),
-    )
-
-
 def _parted(spec: str) -> tuple[str, str]:
     """What stands before and after the `#`; a file's own name may hold one too."""
     head, mark, named = spec.rpartition("#")
@@ -133,9 +110,3 @@ def _hint(name: str) -> str:
     close = difflib.get_close_matches(name, [*SOURCES, SELF], cutoff=0.5)
     meant = f"did you mean {' or '.join(close)}? " if close else ""
     return f"{meant}known are {', '.join(SOURCES)}, {SELF} and paths that end in {', '.join(SUFFIXES)}"
-
-
-def _licences(sets: Sequence[DataSet]) -> str | None:
-    """All of them; one that is unknown does not hide the others."""
-    names = dict.fromkeys(found.licence or "unknown" for found in sets)
-    return None if list(names) == ["unknown"] else " and ".join(names)

@@ -34,5 +34,5 @@ class DataSet:
 
     @property
     def content_hash(self) -> str:
-        """16 hex digits over the ids in order: other prompts, answers or order, another hash."""
-        return digest(*(pair.id for pair in self.pairs))
+        """16 hex digits over the pairs in order: other prompts, answers, safe answers or order, another hash."""
+        return digest(*(part for pair in self.pairs for part in (pair.id, pair.safe_answer) if part))

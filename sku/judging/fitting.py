@@ -31,6 +31,7 @@ from sku.judging.examples import Example, examples
 from sku.judging.examples import loss as labelled_loss
 from sku.judging.labels import Labelled, Preference
 from sku.model import VariantModel
+from sku.reading import of_answers
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -85,8 +86,7 @@ class _Fit:
         batch = collate(list(rows)).to(self.model.device)
         body = self.peft_model.get_base_model().base_model
         hidden = body(batch.input_ids, batch.attention_mask, use_cache=False).last_hidden_state
-        read = [mine[row.prompt_tokens - 1 : len(row.ids)] for row, mine in zip(rows, hidden, strict=True)]
-        scored: Tensor = self.head(torch.stack([features(one) for one in read]))
+        scored: Tensor = self.head(torch.stack([features(read) for read in of_answers(rows, hidden)]))
         return scored
 
     def step(self, batch: _Batch, rate: float) -> float:

@@ -90,10 +90,6 @@ class Shown:
         return bool(part.answers) and part.answers[0].prompt == self.prompt
 
 
-Labels = Callable[[str], str]
-"""A variant's name to how a person reads it."""
-
-
 class Asker:
     """Answers for the columns of every visitor's page."""
 
@@ -140,7 +136,6 @@ class Asker:
         who, session = str(request.session_hash), self.session
         person = visitor(request, self.gate.hosting.proxy)
         labels = {choice.name: choice.label for choice in session.choices(self.gate.owner(person))}
-        mine = self.turns.take(who, columns)
         try:
             question = self.gate.question(
                 person,
@@ -154,6 +149,7 @@ class Asker:
             )
         except (ValueError, Spent) as error:
             raise gr.Error(str(error), title="Not asked") from error
+        mine = self.turns.take(who, columns)  # not before: what is refused leaves the answer under way alone
         shown.remember(question.prompt)
         shown.model = session.model_name
         config = question.config

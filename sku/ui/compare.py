@@ -202,7 +202,7 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
         return reopening.restored(text, choices(request), hosting.new_tokens, hosting.samples, len(restored))
 
     def replay(request: gr.Request, shown: Shown, given: bytes) -> list[Any]:
-        return reopening.replayed(shown, given, choices(request))
+        return reopening.replayed(shown, given, choices(request), hosting.new_tokens, hosting.samples)
 
     then(load.upload(replay, [shown, load], [*restored, *outputs], **_QUIET))
 

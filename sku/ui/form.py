@@ -157,4 +157,5 @@ def _kept(path: Path) -> Path:
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, kept)
+    kept.touch()  # what is used is not forgotten
     return kept

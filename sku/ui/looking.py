@@ -67,7 +67,8 @@ def picked(i: int) -> Callable[..., list[Any]]:
         part = shown.parts.get(i)
         if part is None or not isinstance(place, int) or not 0 <= place < len(part.answers):
             return [gr.skip(), gr.skip()]
-        return [part.answers[place].text, badges.judged(part, shown.seconds.get(i, 0.0), place)]
+        seconds = shown.seconds.get(i, 0.0) if place == 0 else 0.0  # known of the first one alone
+        return [part.answers[place].text, badges.judged(part, seconds, place)]
 
     return choose
 

@@ -31,7 +31,7 @@ def build(
         redraw: given an event, draws the trade-off after it.
         model: base of the variants.
     """
-    work = Evaluations()
+    work = Evaluations(gate.hosting.keep_days)
 
     def who(request: gr.Request) -> Visitor:
         return visitor(request, gate.hosting.proxy)
@@ -58,6 +58,7 @@ def build(
         known = {choice.name for choice in choices(request)}
         try:
             wanted = [gate.variant(one, known) for one in _variants(chosen, text)]
+            work.refuse_second()  # it costs none of the visitor's
             gate.training(who(request))
             work.start(wanted, int(most), who(request).owner, model)
         except (ValueError, RuntimeError, OSError, Spent) as error:
@@ -72,9 +73,12 @@ def build(
     def again(request: gr.Request) -> None:
         owner = gate.owner(who(request))
         try:
+            newest = next((one.name for one in work.all(owner)), "")
+            work.find(newest, owner)
+            work.refuse_second()
             gate.training(who(request))
-            work.resume(next((one.name for one in work.all(owner)), ""), owner)
-        except (ValueError, RuntimeError, Spent) as error:
+            work.resume(newest, owner)
+        except (ValueError, RuntimeError, OSError, Spent) as error:
             raise gr.Error(str(error), title="Not resumed") from error
 
     def look(request: gr.Request, shown: str) -> list[Any]:

@@ -204,6 +204,7 @@ def _start(jobs: Jobs, gate: Gate, who: Visitor, wanted: Form) -> Any:
             if chosen == UPLOAD:
                 form.preview(kind, path)  # type: ignore[arg-type] # a file that cannot be read costs no training
         wanted.config()
+        jobs.refuse_second()  # it costs no training either
         gate.training(who)
         job = jobs.start(wanted.config(keep=True), who.owner)
     except (ValueError, RuntimeError, OSError, Spent) as error:
@@ -225,6 +226,7 @@ def _cancel(jobs: Jobs, owner: str | None) -> None:
 def _resume(jobs: Jobs, gate: Gate, who: Visitor, name: str | None) -> None:
     try:
         jobs.read(name or "", gate.owner(who))
+        jobs.refuse_second()
         gate.training(who)
         jobs.resume(name or "", gate.owner(who))
     except (ValueError, RuntimeError, OSError, Spent) as error:
@@ -256,8 +258,10 @@ def _filled(jobs: Jobs, owner: str | None, name: str | None) -> list[Any]:
     values = found._asdict()
     for kind in ("harmful", "normal"):
         path = values[f"{kind}_file"]
-        if path and Path(path).is_file():  # the page may show files of its own folder only
-            values[f"{kind}_file"] = shutil.copy(path, tempfile.mkdtemp(prefix="sku-"))
+        if path and Path(path).is_file():  # the page may show files of its own and the temporary folder only
+            shown = Path(tempfile.gettempdir()) / "sku-uploads" / Path(path).name  # named by content: kept once
+            shown.parent.mkdir(exist_ok=True)
+            values[f"{kind}_file"] = shutil.copyfile(path, shown)
         values[f"{kind}_file"] = gr.File(values[f"{kind}_file"], visible=values[kind] == UPLOAD)
     return list(values.values())
 

@@ -41,16 +41,17 @@ def restored(text: Any, choices: list[Choice], longest: int, most: int, size: in
         link = None
     if link is None:
         return [gr.skip()] * size
-    settings = link.settings
-    found = [
-        link.prompt,
+    return [link.prompt, *_within(link.settings, longest, most), *_columns(link.variants, choices)]
+
+
+def _within(settings: Settings, longest: int, most: int) -> list[Any]:
+    """Length, temperature, seed and samples, as near as the page's controls can come: they refuse what is beyond."""
+    return [
         max(8, min(settings.length, longest)),
         max(0.0, min(settings.temperature, 2.0)),
         max(0, min(settings.seed, 2**31 - 1)),
         max(2, min(settings.samples, most)),
-        *_columns(link.variants, choices),
     ]
-    return found
 
 
 def _columns(variants: Sequence[str], choices: list[Choice]) -> list[Any]:
@@ -67,15 +68,14 @@ def _columns(variants: Sequence[str], choices: list[Choice]) -> list[Any]:
     return found
 
 
-def replayed(shown: Shown, given: bytes, choices: list[Choice]) -> list[Any]:
+def replayed(shown: Shown, given: bytes, choices: list[Choice], longest: int, most: int) -> list[Any]:
     """Updates that show an exported comparison from its own answers; no model is asked."""
     try:
         comparison = from_json(bytes(given).decode("utf-8"))
     except (ValueError, TypeError) as error:
         raise gr.Error(str(error), title="Not imported") from error
-    settings = comparison.settings
     shown.remember(comparison.prompt)
-    shown.model, shown.settings = comparison.model, settings
+    shown.model, shown.settings = comparison.model, comparison.settings
     shown.parts = dict(enumerate(comparison.parts))
     shown.seconds = {}
     texts: list[Any] = []
@@ -83,5 +83,5 @@ def replayed(shown: Shown, given: bytes, choices: list[Choice]) -> list[Any]:
         part = shown.parts.get(i)
         texts += [part.answers[0].text, badges.judged(part, 0.0)] if part and part.answers else ["", " "]
     variants = [part.variant for part in comparison.parts]
-    restored = [comparison.prompt, settings.length, settings.temperature, settings.seed, max(2, settings.samples)]
-    return [*restored, *_columns(variants, choices), *texts]
+    settings = _within(comparison.settings, longest, most)
+    return [comparison.prompt, *settings, *_columns(variants, choices), *texts]

@@ -97,12 +97,13 @@ def packed(job: Job) -> Path:
 
     if not (job.folder / "adapter").is_dir():
         raise ValueError(f"run {job.name} is {job.state} and has no adapter yet; finish it first")
-    folder = Path(tempfile.mkdtemp(prefix="sku-adapter-"))
-    out = export(job.name, folder / job.name, "adapter")
-    path = folder / f"{job.name}.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-        for file in sorted(out.iterdir()):
-            packed.write(file, f"{job.name}/{file.name}")
+    path = Path(tempfile.gettempdir()) / "sku-adapters" / f"{job.name}.zip"
+    path.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        out = export(job.name, Path(folder) / job.name, "adapter")
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            for file in sorted(out.iterdir()):
+                packed.write(file, f"{job.name}/{file.name}")
     return path
 
 

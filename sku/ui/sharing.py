@@ -55,7 +55,7 @@ def read(text: Any) -> Link | None:
         for one in variants:
             parse(one)
         return Link(prompt, variants, settings)
-    except (ValueError, TypeError, KeyError, zlib.error, binascii.Error) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, zlib.error, binascii.Error) as error:
         raise ValueError("the link is damaged or cut, so nothing was taken from it; ask for it again") from error
 
 

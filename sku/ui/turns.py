@@ -17,15 +17,13 @@ class Turns:
     def take(self, visitor: str, columns: Sequence[int]) -> dict[int, int]:
         """Make the caller the newest request for `columns`."""
         with self._lock:
-            for column in columns:
-                self._newest[visitor, column] = self._newest.get((visitor, column), 0) + 1
-                self._stopped.discard((visitor, column))
-            return {column: self._newest[visitor, column] for column in columns}
+            self._stopped -= {(visitor, column) for column in columns}
+            return self._next(visitor, columns)
 
     def stop(self, visitor: str, columns: Sequence[int]) -> None:
         """Let all requests for `columns` fall silent."""
-        self.take(visitor, columns)
         with self._lock:
+            self._next(visitor, columns)
             self._stopped |= {(visitor, column) for column in columns}
 
     def stopped(self, visitor: str, columns: Iterable[int]) -> list[int]:
@@ -44,3 +42,8 @@ class Turns:
             for key in [key for key in self._newest if key[0] == visitor]:
                 del self._newest[key]
                 self._stopped.discard(key)
+
+    def _next(self, visitor: str, columns: Sequence[int]) -> dict[int, int]:
+        for column in columns:
+            self._newest[visitor, column] = self._newest.get((visitor, column), 0) + 1
+        return {column: self._newest[visitor, column] for column in columns}
