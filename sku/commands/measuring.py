@@ -1,4 +1,4 @@
-"""Commands that measure: evaluate, judge, plot, study, train-judge."""
+"""Commands that measure: evaluate, judge, plot, record, study, train-judge."""
 
 from __future__ import annotations
 
