@@ -43,14 +43,15 @@ def estimate(config: TrainConfig) -> Estimate:
 def _a_step(config: TrainConfig) -> tuple[float | None, str]:
     """Seconds, and where they come from: a run of this method here, else the shipped run of it, else none."""
     size = config.batch_size * config.max_tokens
-    for found, where in ((runs.own(), "your run"), (runs.shipped(), "the shipped run")):
+    for found in (runs.own(), runs.shipped()):
         for run in found:
             if run.manifest.method == config.method and run.manifest.base == config.model:
                 taken = _seconds(run)
                 if taken is not None:
                     theirs = TrainConfig.from_dict(run.manifest.config)
                     share = size / (theirs.batch_size * theirs.max_tokens)
-                    return taken * share, f"{where} {run.name}" + (", on two cores" if run.shipped else "")
+                    told = f"the shipped run {run.name}, on two cores" if run.shipped else f"run {run.name} here"
+                    return taken * share, told
     return None, f"no run of {config.method} on {config.model} was timed yet"
 
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sku import runs
+from sku.adapter_files import check_base
 from sku.provision import provision
 from sku.runs import Run
 from sku.variants import Variant, parse, resolve
@@ -70,7 +71,7 @@ def _write_model(run: Run | None, variant: Variant, out: Path, model: str | None
     source = provision(model or (run.manifest.base if run else "smollm2-135m"))
     network = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     if run is not None and variant.coefficients:
-        from sku.model import check_base, fingerprint
+        from sku.model import fingerprint
 
         check_base(run.adapter, fingerprint(network))
         with tempfile.TemporaryDirectory() as folder:

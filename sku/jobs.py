@@ -105,7 +105,7 @@ class Jobs:
         """
         with self._lock:
             self.refuse_second()
-            children.forget(self.folder, self.days)
+            self._forget()
             folder = self._new_folder(config.method)
             runs.write_text(folder / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
             if owner:
@@ -202,6 +202,14 @@ class Jobs:
             stop = threading.Timer(max(0.0, left), self._end, [folder.name, about["pid"]])
             stop.daemon = True
             stop.start()
+
+    def _forget(self) -> None:
+        """Delete what visitors left long ago, and uploads that no run is of any more."""
+        children.forget(self.folder, self.days)
+        used = {Path(source).name for job in self.all() for source in (*job.config.harmful, *job.config.normal)}
+        for file in runs.uploads().glob("*") if self.days else []:
+            if file.name not in used and file.stat().st_mtime < time.time() - self.days * 86_400:
+                file.unlink(missing_ok=True)
 
     def _end(self, name: str, pid: int) -> None:
         """Cancel the training if it is still that process: its time is up."""

@@ -9,7 +9,6 @@ coefficient. At rest every scaling is 0, so the model at rest is the base. Knows
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,10 +18,10 @@ from typing import Any
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from sku import adapter_files
 from sku.prompts import Template
 from sku.small_batches import quicken
 
@@ -85,9 +84,8 @@ class VariantModel:
         """
         if name in self._unit:
             raise ValueError(f"adapter {name!r} is loaded already; remove it first or use another name")
-        _check_adapter(folder, self.fingerprint)
         with self._lock:
-            _check_weights(folder, self.network)
+            adapter_files.check(folder, self.network, self.fingerprint)
             if self._peft is None:
                 self._peft = PeftModel.from_pretrained(self.network, folder, adapter_name=name)
             else:
@@ -135,11 +133,11 @@ class VariantModel:
         Raises:
             ValueError: for an adapter that is not loaded, or a batch of another size inside the block.
         """
-        names = [name for name in self._unit if any(row.get(name) for row in coefficients)]
-        unknown = sorted({name for row in coefficients for name in row} - set(self._unit))
-        if unknown:
-            raise ValueError(f"adapters {unknown} are not loaded; loaded are {', '.join(self._unit) or 'none'}")
         with self._lock:
+            names = [name for name in self._unit if any(row.get(name) for row in coefficients)]
+            unknown = sorted({name for row in coefficients for name in row} - set(self._unit))
+            if unknown:
+                raise ValueError(f"adapters {unknown} are not loaded; loaded are {', '.join(self._unit) or 'none'}")
             guard = self.network.get_input_embeddings().register_forward_pre_hook(_size_guard(len(coefficients)))
             try:
                 self._activate(names)
@@ -211,59 +209,3 @@ def _size_guard(rows: int) -> Any:
             raise ValueError(f"a batch of {len(inputs[0])} rows came in a block set for {rows}; give one row each")
 
     return check
-
-
-def _check_adapter(folder: Path, base: str) -> None:
-    config_file = folder / "adapter_config.json"
-    if not config_file.is_file():
-        raise FileNotFoundError(f"{folder} holds no adapter (no adapter_config.json); name a finished run's adapter")
-    config = json.loads(config_file.read_text())
-    problems = [
-        problem
-        for problem, found in {
-            f"type {config.get('peft_type')} instead of LORA": config.get("peft_type") != "LORA",
-            "DoRA": config.get("use_dora"),
-            "a trained bias": config.get("bias", "none") != "none" or config.get("lora_bias"),
-            "whole modules (modules_to_save)": config.get("modules_to_save"),
-        }.items()
-        if found
-    ]
-    if problems:
-        raise ValueError(f"adapter {folder} has {', '.join(problems)}; rows of coefficients need plain LoRA")
-    check_base(folder, base)
-
-
-def _check_weights(folder: Path, network: Any) -> None:
-    """See that the adapter's file is whole and its factors fit, before PEFT changes `network`."""
-    try:
-        with safe_open(folder / "adapter_model.safetensors", "pt") as file:
-            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (no dict)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"adapter {folder} cannot be read ({error}); train it again or choose another") from error
-    modules = dict(network.named_modules())
-    outer = (network.get_input_embeddings(), network.get_output_embeddings())
-    for name, shape in shapes.items():
-        place, _, factor = name.removeprefix("base_model.model.").partition(".lora_")
-        module = modules.get(place)
-        if module in outer:
-            raise ValueError(f"adapter {folder} changes {place}; rows of coefficients need layers between the two ends")
-        wanted = getattr(module, "in_features" if factor.startswith("A") else "out_features", None)
-        if wanted not in (None, shape[1] if factor.startswith("A") else shape[0]):
-            raise ValueError(
-                f"adapter {folder} has {list(shape)} at {name}, where this base has {wanted}; use its own base"
-            )
-
-
-def check_base(folder: Path, base: str) -> None:
-    """See that the adapter in `folder` was trained on the base with fingerprint `base`, where its run tells.
-
-    Raises:
-        ValueError: if it was trained on another.
-    """
-    path = folder.parent / "run.json"
-    trained_on = json.loads(path.read_text()).get("base_fingerprint") if path.is_file() else None
-    if trained_on and trained_on != base:
-        raise ValueError(
-            f"adapter {folder} was trained on a base with fingerprint {trained_on}, this base has {base}; "
-            "load the base it was trained on"
-        )

@@ -31,6 +31,11 @@ def home() -> Path:
     return Path(os.environ.get("SKU_HOME") or platformdirs.user_cache_dir("sku", appauthor=False))
 
 
+def uploads() -> Path:
+    """The folder for files that runs from the page were trained on, named by content."""
+    return home() / "uploads"
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What `run.json` holds."""

@@ -213,6 +213,12 @@ def test_a_restarted_app_still_ends_a_training_whose_time_is_up(config: TrainCon
 
 
 def test_what_a_visitor_left_long_ago_goes_and_nothing_else_does(sku_home: Path, config: TrainConfig) -> None:
+    runs.uploads().mkdir(parents=True)
+    uploads = [runs.uploads() / name for name in ("used.csv", "left.csv", "fresh.csv")]
+    for file, days in zip(uploads, (8, 8, 6), strict=True):
+        file.write_text("prompt,answer\n")
+        os.utime(file, (time.time() - days * 86_400,) * 2)
+    config = dataclasses.replace(config, normal=(str(uploads[0]),))
     for name, owner, days in (("old", "me", 8), ("new", "me", 6), ("ours", None, 8)):
         folder = sku_home / "runs" / name
         folder.mkdir(parents=True)
@@ -226,3 +232,4 @@ def test_what_a_visitor_left_long_ago_goes_and_nothing_else_does(sku_home: Path,
     assert not (sku_home / "runs" / "old").exists()
     assert (sku_home / "runs" / "new").is_dir()
     assert (sku_home / "runs" / "ours").is_dir()
+    assert [file.name for file in uploads if file.is_file()] == ["used.csv", "fresh.csv"]

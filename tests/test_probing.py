@@ -107,7 +107,7 @@ def test_an_estimate_comes_from_a_run_of_the_same_method_here(config: TrainConfi
     lines = [json.dumps({"step": i, "seconds": 2.0}) + "\n" for i in range(6)]
     (folder / runs.LOG).write_text("".join(lines))
     assert estimate(config).seconds == pytest.approx(12)
-    assert "your run before" in estimate(config).source
+    assert "run before here" in estimate(config).source
     shipped = estimate(TrainConfig(method="ga"))
     assert "the shipped run ga" in shipped.source
     assert shipped.seconds is not None

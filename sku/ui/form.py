@@ -153,9 +153,9 @@ def _source(chosen: str, path: str | None, kind: str, keep: bool) -> str:
 def _kept(path: Path) -> Path:
     """A copy under `SKU_HOME`, named by its content: a resumed run finds it, and the same file is kept once."""
     name = digest(path.read_bytes().decode("utf-8", "replace")) + path.suffix.lower()
-    kept = runs.home() / "uploads" / name
+    kept = runs.uploads() / name
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, kept)
-    kept.touch()  # what is used is not forgotten
+    kept.touch()  # what is about to be used is not forgotten
     return kept
