@@ -126,9 +126,10 @@ PLACE = """(variant) => {
 
 def test_a_variant_is_measured_from_the_page(page: Page) -> None:
     open_tab(page, "Trade-off")
+    expect(page.locator("#trade-off .scatterlayer .point").first).to_be_attached(timeout=30_000)
     page.get_by_text("Measure variants here").click()
-    page.locator("#measure-variants input").click()
-    page.get_by_role("option", name=re.compile("mismatch")).click()
+    page.locator("#measure-variants input").press_sequentially("mismatch")  # the page may move under a list
+    page.keyboard.press("Enter")
     page.keyboard.press("Escape")
     page.locator("#measure-limit input[type=number]").fill("5")
     page.keyboard.press("Tab")
