@@ -7,7 +7,6 @@ judge.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from transformers import DynamicCache
 from sku.batching import left_padded, positions
 from sku.config import DecodingConfig
 from sku.model import VariantModel
+from sku.prompts import common_tokens
 from sku.reading import effective
 from sku.records import Answer, Stopped, digest
 from sku.variants import Variant
@@ -158,24 +158,41 @@ def _rows(model: VariantModel, writings: Sequence[Writing], config: DecodingConf
 
 
 def _shared_beginning(model: VariantModel, rows: Sequence[_Row]) -> tuple[DynamicCache, int]:
-    """Read what all prompts begin with (the template) once for rows of like coefficients, not once a row.
+    """Read what all prompts have in common once for rows of like coefficients, and what the template begins with once
+    for all questions.
 
     Returns:
         The cache of all rows, and how many tokens of each prompt it holds; at least one is left to read.
     """
-    cache = DynamicCache(config=model.network.config)
     kinds = {effective(row.coefficients): row for row in rows}
-    columns = zip(*(row.prompt_ids[:-1] for row in rows), strict=False)
-    shared = sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
-    windowed = getattr(model.network.config, "sliding_window", None)  # counts the padding behind the beginning too
-    if len(kinds) == len(rows) or shared < _SHARED or windowed:
+    firsts = list(kinds.values())
+    shared = common_tokens([row.prompt_ids[:-1] for row in rows])
+    common = rows[0].prompt_ids[:shared]
+    opening = model.template.opening_ids
+    cache, read = DynamicCache(config=model.network.config), 0
+    if getattr(model.network.config, "sliding_window", None):  # counts the padding behind the beginning too
         return cache, 0
-    ids = torch.tensor([row.prompt_ids[:shared] for row in kinds.values()], device=model.device)
-    _forward(model, list(kinds.values()), ids, torch.ones_like(ids), cache)
-    place = {key: i for i, key in enumerate(kinds)}
-    picked = [place[effective(row.coefficients)] for row in rows]
-    cache.batch_select_indices(torch.tensor(picked, device=model.device))
-    return cache, shared
+
+    def forward(some: Sequence[_Row], ids: Sequence[int], cache: DynamicCache) -> DynamicCache:
+        batch = torch.tensor([ids] * len(some), device=model.device)
+        _forward(model, some, batch, batch.new_ones(len(some), cache.get_seq_length() + len(ids)), cache)
+        return cache
+
+    if len(opening) >= _SHARED and common[: len(opening)] == list(opening):
+        cache = model.beginnings.cache(
+            model.network.config,
+            [(opening, kind) for kind in kinds],
+            lambda places: forward([firsts[i] for i in places], opening, DynamicCache(config=model.network.config)),
+        )
+        read = len(opening)
+    if len(kinds) < len(rows) and shared - read >= _SHARED:
+        forward(firsts, common[read:], cache)
+        read = shared
+    if read:
+        place = {kind: i for i, kind in enumerate(kinds)}
+        picked = [place[effective(row.coefficients)] for row in rows]
+        cache.batch_select_indices(torch.tensor(picked, device=model.device))
+    return cache, read
 
 
 @torch.no_grad()

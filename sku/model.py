@@ -22,6 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from sku import adapter_files
+from sku.beginnings import Beginnings
 from sku.prompts import Template
 from sku.small_batches import quicken
 
@@ -40,6 +41,8 @@ class VariantModel:
         self.tokenizer = tokenizer
         self.template = Template.of(tokenizer, _generation_stops(network))
         self.fingerprint = fingerprint(network)
+        self.beginnings = Beginnings()
+        """What prompts begin with, read by variants that were asked before."""
         self._peft: PeftModel | None = None
         self._unit: dict[str, dict[LoraLayer, float]] = {}
         self._active: list[str] = []
@@ -66,6 +69,7 @@ class VariantModel:
     def to(self, device: str) -> VariantModel:
         """Move base and adapters; returns itself."""
         with self._lock:
+            self.beginnings.forget()
             self.network.to(device)
         return self
 
@@ -94,6 +98,7 @@ class VariantModel:
             self._unit[name] = {layer: float(layer.scaling[name]) for layer in layers}
             for layer in layers:
                 layer.scaling[name] = 0.0
+            self.beginnings.forget()
             self._active = ["?"]  # loading made the new adapter active
             self.network.eval()
             finite = all(
@@ -121,6 +126,7 @@ class VariantModel:
             else:
                 self._peft.delete_adapter(name)
             del self._unit[name]
+            self.beginnings.forget()
             self._active = ["?"]
 
     @contextmanager

@@ -7,7 +7,10 @@ exactly the tokens that training saw. Works on a transformers tokenizer; never t
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 PAPER_TEMPLATE = "### Question: {prompt}\n ### Answer:"
@@ -50,6 +53,12 @@ class Template:
         prefix = "" if chat else _answer_prefix(tokenizer)
         return cls(tokenizer, chat, prefix, end_ids, frozenset(stops))
 
+    @cached_property
+    def opening_ids(self) -> tuple[int, ...]:
+        """Tokens that prompts begin with, whatever is asked; a prompt that joins with the last of them is rare."""
+        asked = [self.prompt_ids(prompt) for prompt in ("How", "a", "1")]
+        return tuple(asked[0][: common_tokens(asked)])
+
     def render(self, prompt: str) -> str:
         """The text before the answer."""
         if self.chat:
@@ -72,6 +81,12 @@ class Template:
         """What a person reads of decoded tokens: no end tokens, no half characters at the end."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text.removeprefix(self.answer_prefix).rstrip("\ufffd")
+
+
+def common_tokens(rows: Sequence[Sequence[int]]) -> int:
+    """With how many equal tokens all rows begin."""
+    columns = zip(*rows, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
 
 
 def _render_chat(tokenizer: Any, messages: list[dict[str, str]], generate: bool) -> str:

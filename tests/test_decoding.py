@@ -19,6 +19,7 @@ from sku import decoding
 from sku.config import DecodingConfig
 from sku.decoding import answer, stream
 from sku.model import VariantModel
+from sku.prompts import common_tokens
 from sku.variants import BASE, Known, Variant, resolve
 from tests.conftest import PADDED, build_network, byte_tokenizer, save_adapter
 
@@ -123,27 +124,58 @@ def test_rows_that_must_come_out_equal_are_computed_once(duo: VariantModel) -> N
     assert len(answers) == 2 * 3 * 5
 
 
-def test_what_all_prompts_begin_with_is_read_once_a_variant(duo: VariantModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes: list[tuple[int, ...]] = []
+@pytest.fixture
+def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Rows and tokens of every forward of a decode."""
+    found: list[tuple[int, ...]] = []
     forward = decoding._forward
 
     def watched(model: VariantModel, rows: Any, ids: torch.Tensor, *rest: Any) -> torch.Tensor:
-        shapes.append(tuple(ids.shape))
+        found.append(tuple(ids.shape))
         return forward(model, rows, ids, *rest)
 
     monkeypatch.setattr(decoding, "_forward", watched)
-    written(duo, PROMPTS, [BASE_ROW, ONE], max_new_tokens=1)
-    prompts = [duo.template.prompt_ids(prompt) for prompt in PROMPTS]
-    columns = itertools.takewhile(lambda tokens: len(set(tokens)) == 1, zip(*prompts, strict=False))
-    shared = sum(1 for _ in columns)
-    assert shapes == [(2, shared), (6, max(map(len, prompts)) - shared)]
-    shapes.clear()
-    written(duo, PROMPTS[:1], [BASE_ROW, ONE], max_new_tokens=1)
-    assert shapes == [(2, len(prompts[0]))], "one prompt has nothing to share"
+    return found
+
+
+def test_what_all_prompts_begin_with_is_read_once_a_variant(
+    duo: VariantModel, shapes: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["Who was it that came?", "Who was it that went away?", "Who was that?"]
+    written(duo, asked, [BASE_ROW, ONE], max_new_tokens=1)
+    prompts = [duo.template.prompt_ids(prompt) for prompt in asked]
+    opening, shared, longest = len(duo.template.opening_ids), common_tokens(prompts), max(map(len, prompts))
+    assert opening < shared
+    assert shapes == [(2, opening), (2, shared - opening), (6, longest - shared)]
     shapes.clear()
     monkeypatch.setattr(decoding, "_SHARED", shared + 1)
-    written(duo, PROMPTS, [BASE_ROW, ONE], max_new_tokens=1)
-    assert shapes == [(6, max(map(len, prompts)))], "too little in common to be worth a forward of its own"
+    written(duo, asked, [BASE_ROW, ONE], max_new_tokens=1)
+    assert shapes == [(6, longest)], "too little in common to be worth a forward of its own"
+
+
+def test_what_the_template_begins_with_is_kept_for_the_next_question(
+    duo: VariantModel, shapes: list[tuple[int, ...]]
+) -> None:
+    first = written(duo, PROMPTS[:1], [BASE_ROW, ONE])
+    opening, whole = len(duo.template.opening_ids), len(duo.template.prompt_ids(PROMPTS[0]))
+    assert shapes[:2] == [(2, opening), (2, whole - opening)]
+    shapes.clear()
+    assert written(duo, PROMPTS[:1], [TWO, ONE, BASE_ROW]).items() >= first.items()
+    assert shapes[:2] == [(1, opening), (3, whole - opening)], "two of the three were asked before"
+    duo.remove("two")
+    shapes.clear()
+    assert written(duo, PROMPTS[:1], [BASE_ROW, ONE]) == first
+    assert shapes[0] == (2, opening), "adapters changed, so nothing that was read before counts"
+
+
+def test_a_prompt_that_does_not_begin_as_the_template_does_is_read_whole(
+    duo: VariantModel, shapes: list[tuple[int, ...]]
+) -> None:
+    expected = written(duo, PROMPTS[:1], [ONE])
+    object.__setattr__(duo.template, "opening_ids", (*duo.template.opening_ids, 1, 2))
+    shapes.clear()
+    assert written(duo, PROMPTS[:1], [ONE]) == expected
+    assert shapes[0] == (1, len(duo.template.prompt_ids(PROMPTS[0])))
 
 
 def test_answers_come_prompt_by_prompt_variant_by_variant_sample_by_sample(duo: VariantModel) -> None:
