@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -259,8 +258,7 @@ def _filled(jobs: Jobs, owner: str | None, name: str | None) -> list[Any]:
     for kind in ("harmful", "normal"):
         path = values[f"{kind}_file"]
         if path and Path(path).is_file():  # the page may show files of its own and the temporary folder only
-            shown = Path(tempfile.gettempdir()) / "sku-uploads" / Path(path).name  # named by content: kept once
-            shown.parent.mkdir(exist_ok=True)
+            shown = Path(run_view.shown().name) / Path(path).name  # named by content: kept once
             values[f"{kind}_file"] = shutil.copyfile(path, shown)
         values[f"{kind}_file"] = gr.File(values[f"{kind}_file"], visible=values[kind] == UPLOAD)
     return list(values.values())

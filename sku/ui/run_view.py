@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import tempfile
 import zipfile
@@ -97,14 +98,19 @@ def packed(job: Job) -> Path:
 
     if not (job.folder / "adapter").is_dir():
         raise ValueError(f"run {job.name} is {job.state} and has no adapter yet; finish it first")
-    path = Path(tempfile.gettempdir()) / "sku-adapters" / f"{job.name}.zip"
-    path.parent.mkdir(exist_ok=True)
+    path = Path(shown().name) / f"{job.name}.zip"
     with tempfile.TemporaryDirectory() as folder:
         out = export(job.name, Path(folder) / job.name, "adapter")
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
             for file in sorted(out.iterdir()):
                 packed.write(file, f"{job.name}/{file.name}")
     return path
+
+
+@functools.cache
+def shown() -> tempfile.TemporaryDirectory[str]:
+    """Files that the page hands out, which it may do from the temporary folder; gone with the process."""
+    return tempfile.TemporaryDirectory(prefix="sku-")
 
 
 def time(seconds: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from sku import results
+from sku.figures.courses import axis, standing
 from sku.figures.words import percent
 from sku.records import ResultRow
 from sku.signs import sign
@@ -24,37 +25,20 @@ def strip(variants: Sequence[str]) -> str:
     marks, said = [], []
     for text in variants:
         spec = parse(text)
-        mine = sorted((row for row in rows if row.run == spec.name), key=lambda row: row.coefficient)
-        rate = _rate(mine, spec.coefficient or 0.0, rows)
-        if rate is None:
+        place = standing(text, rows, axis(rows, "kl"))
+        if place is None:
             said.append(f"{text}: not recorded")
             continue
-        look = sign(None if spec.name == BASE else mine[0].method, mine[0].preservation)
-        place = min(rate / top, 1.0) * 100
+        rate = place[1]
+        first = next(row for row in rows if row.run == spec.name)
+        look = sign(None if spec.name == BASE else first.method, first.preservation)
+        percentage = min(rate / top, 1.0) * 100
         title = html.escape(f"{text}: harmful rate {percent(rate)} on recorded test prompts")
-        marks.append(f"<span style='left:{place:.1f}%;color:{look.colour}' title='{title}'>{look.mark}</span>")
+        marks.append(f"<span style='left:{percentage:.1f}%;color:{look.colour}' title='{title}'>{look.mark}</span>")
         said.append(f"{text} {percent(rate)}")
     words = html.escape(", ".join(said))
     scale = f"<div class='scale' role='img' aria-label='{words}'>{''.join(marks)}</div>"
     return f"<div class='strip'><span>you are here: harmful rate 0 %</span>{scale}<span>{percent(top)}</span></div>"
-
-
-def _rate(mine: Sequence[ResultRow], coefficient: float, rows: Sequence[ResultRow]) -> float | None:
-    """The recorded harmful rate at `coefficient`, on the line between its neighbours; None beyond what is recorded."""
-    base = next((row for row in rows if row.method == BASE), None)
-    points = {row.coefficient: row.harmful_rate or 0.0 for row in mine}
-    if not mine or base is None:
-        return None
-    if mine[0].method == BASE:
-        return base.harmful_rate
-    points.setdefault(0.0, base.harmful_rate or 0.0)
-    below = max((c for c in points if c <= coefficient), default=None)
-    above = min((c for c in points if c >= coefficient), default=None)
-    if below is None or above is None:
-        return None
-    if above == below:
-        return points[below]
-    return points[below] + (points[above] - points[below]) * (coefficient - below) / (above - below)
 
 
 @cache
