@@ -35,7 +35,9 @@ def evaluate(
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
     similarity: Annotated[str, typer.Option(help="minilm, bleurt:FOLDER, or none.")] = "minilm",
-    tasks: Annotated[str | None, typer.Option(help="lm-evaluation-harness tasks, such as mmlu; needs lm-eval.")] = None,
+    tasks: Annotated[
+        str | None, typer.Option(help="lm-evaluation-harness tasks, such as mmlu or my-task.yaml; needs lm-eval.")
+    ] = None,
     model: Model = "smollm2-135m",
     as_json: AsJson = False,
 ) -> None:
@@ -44,6 +46,11 @@ def evaluate(
     from sku.plans import Sources
     from sku.session import LiveSession
 
+    wanted = [task for task in (tasks or "").split(",") if task]
+    if wanted:
+        from sku import harness
+
+        harness.check(wanted)
     sources = Sources(
         tuple(harmful),
         tuple(pairs),
@@ -61,11 +68,8 @@ def evaluate(
     from sku import results
 
     results.write(out, rows)
-    if tasks:
-        from sku.harness import harness
-
-        for one in variant:
-            print_json([{"variant": one, "tasks": harness(one, tasks.split(","), model, limit)}])
+    for one in variant if wanted else ():
+        print_json([{"variant": one, "tasks": harness.harness(one, wanted, model, limit)}])
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
     else:
