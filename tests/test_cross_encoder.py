@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import BertModel
 
+from sku.batching import Encoded
 from sku.data.splits import side
 from sku.judging import embedded, fitting
 from sku.judging.cross_encoder import ANSWER_TOKENS, CrossEncoder, encode
 from sku.judging.cross_fitting import CrossConfig, fit
 from sku.judging.embedded import CROSS, EmbeddedJudge
-from sku.judging.examples import Example, examples, loss
+from sku.judging.examples import Example, Row, batches, examples, loss
 from sku.judging.fitting import JudgeConfig
 from sku.judging.labels import Labelled
 from sku.judging.making import _write
@@ -130,3 +132,21 @@ def test_the_loss_counts_what_is_known_only() -> None:
     known = [Example("a", "b", 1.0, None), Example("a", "b", None, 0.0)]
     assert float(loss(logits, known, 0.5)) == pytest.approx((0.6931 + 0.5 * 0.6931) / 2, abs=1e-4)
     assert float(loss(logits, [Example("a", "b", None, None)] * 2, 0.5)) == 0.0
+
+
+def test_harm_is_seen_in_every_pass_and_what_is_easier_spread_over_them() -> None:
+    def row(name: str, length: int) -> Row:
+        return Encoded(tuple(range(length)), 1), Example(name, "", None, None)
+
+    harm, easier = [row(f"h{i}", 5 + i) for i in range(10)], [row(f"e{i}", 9) for i in range(7)]
+
+    def made(seed: int) -> list[list[Row]]:
+        return batches(harm, easier, passes=3, easier_passes=2, batch_size=4, draw=random.Random(seed))
+
+    seen = Counter(known.prompt for batch in made(1) for _, known in batch)
+    assert seen == {f"h{i}": 3 for i in range(10)} | {f"e{i}": 2 for i in range(7)}
+    assert {len(batch) for batch in made(1)} <= {1, 2, 3, 4}
+    turns = [[known.prompt for batch in made(1)[i : i + 4] for _, known in batch] for i in (0, 4, 8)]
+    assert all(sorted(name for name in turn if name[0] == "h") == sorted(f"h{i}" for i in range(10)) for turn in turns)
+    assert [sum(name[0] == "e" for name in turn) for turn in turns] == [5, 5, 4]
+    assert made(1) == made(1) != made(2)

@@ -21,9 +21,8 @@ from safetensors.torch import save_file
 from transformers import AutoModel, AutoTokenizer
 
 from sku import runs
-from sku.batching import Encoded
 from sku.judging.cross_encoder import CrossHead, encode, pooled
-from sku.judging.examples import Example, examples, loss
+from sku.judging.examples import batches, examples, loss
 from sku.judging.labels import Labelled
 
 Report = Callable[[dict[str, Any]], None]
@@ -51,9 +50,6 @@ class CrossConfig:
     seed: int = 0
 
 
-_Row = tuple[Encoded, Example]
-
-
 def fit(
     minilm: Path,
     out: Path,
@@ -77,7 +73,7 @@ def fit(
     tokenizer = AutoTokenizer.from_pretrained(minilm)
     known = examples(labelled, config.off_topic, draw)
     harm, easier = ([(encode(tokenizer, e.prompt, e.answer), e) for e in some] for some in known)
-    schedule = _schedule(harm, easier, config, draw)
+    schedule = batches(harm, easier, config.passes, config.refusal_passes, config.batch_size, draw)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         lora = LoraConfig(
@@ -97,7 +93,7 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * min((share + 1e-3) / config.warm_up, 1 - share)
             features = torch.nn.functional.dropout(pooled(body, [row for row, _ in batch]), config.dropout)
-            total = loss(head(features), [example for _, example in batch], config.refusal_weight)
+            total = loss(head(features), [known for _, known in batch], config.refusal_weight)
             total.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
@@ -116,21 +112,6 @@ def fit(
         "packages": runs.packages(),
     }
     runs.write_text(out / "fit.json", json.dumps(facts, indent=2) + "\n")
-
-
-def _schedule(harm: list[_Row], easier: list[_Row], config: CrossConfig, draw: random.Random) -> list[list[_Row]]:
-    """Batches of rows of like length, shuffled in each pass, the easier rows spread evenly over the passes."""
-    draw.shuffle(easier)
-    spread = easier * config.refusal_passes
-    share = -(-len(spread) // config.passes)
-    batches: list[list[_Row]] = []
-    for turn in range(config.passes):
-        rows = harm + spread[turn * share : (turn + 1) * share]
-        jittered = sorted(rows, key=lambda row: len(row[0].ids) + draw.uniform(0, 40))
-        some = [jittered[i : i + config.batch_size] for i in range(0, len(rows), config.batch_size)]
-        draw.shuffle(some)
-        batches += some
-    return batches
 
 
 def _save(body: Any, head: CrossHead, out: Path) -> None:

@@ -1,4 +1,6 @@
-"""What judges are trained on: labelled answers as targets, never those to prompts of the test side. Knows no model."""
+"""What judges are trained on and in which order: labelled answers as targets, never those to prompts of the test side.
+Knows no model.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from sku.batching import Encoded
 from sku.data.splits import side
 from sku.judging.labels import Labelled
 
@@ -49,6 +52,34 @@ def examples(labelled: Sequence[Labelled], off_topic: int, draw: random.Random) 
     others = (draw.choice([one for one in usable if one.prompt_id != mine.prompt_id]) for mine in some)
     refusal += [Example(mine.prompt, other.answer, None, 1.0) for mine, other in zip(some, others, strict=True)]
     return harm, refusal
+
+
+Row = tuple[Encoded, Example]
+
+
+def batches(
+    harm: Sequence[Row], easier: Sequence[Row], passes: int, easier_passes: int, batch_size: int, draw: random.Random
+) -> list[list[Row]]:
+    """Rows of like length together, in the order of training.
+
+    Args:
+        harm: all of them in each of `passes`.
+        easier: spread evenly over the passes, each of them `easier_passes` times.
+        passes: over `harm`.
+        easier_passes: over `easier`.
+        batch_size: rows.
+        draw: shuffles.
+    """
+    spread = draw.sample(easier, len(easier)) * easier_passes
+    share = -(-len(spread) // passes)
+    found: list[list[Row]] = []
+    for turn in range(passes):
+        rows = [*harm, *spread[turn * share : (turn + 1) * share]]
+        jittered = sorted(rows, key=lambda row: len(row[0].ids) + draw.uniform(0, 40))
+        some = [jittered[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        draw.shuffle(some)
+        found += some
+    return found
 
 
 def loss(logits: Tensor, batch: Sequence[Example], refusal_weight: float) -> Tensor:

@@ -27,7 +27,7 @@ from sku import runs
 from sku.batching import Encoded, collate
 from sku.data.splits import side
 from sku.judging.embedded import JudgeHead, encode_pair, features
-from sku.judging.examples import Example, examples
+from sku.judging.examples import Example, Row, batches, examples
 from sku.judging.examples import loss as labelled_loss
 from sku.judging.labels import Labelled, Preference
 from sku.model import VariantModel
@@ -59,8 +59,9 @@ class JudgeConfig:
     seed: int = 0
 
 
-_Row = tuple[Encoded, Example]
-_Batch = list[_Row] | list[tuple[Encoded, Encoded]]
+_Contrast = tuple[Encoded, Encoded]
+"""The safer and the other answer to one prompt."""
+_Batch = list[Row] | list[_Contrast]
 
 
 class _Fit:
@@ -104,7 +105,7 @@ class _Fit:
         self.optimizer.zero_grad()
         return float(loss.detach())
 
-    def _preference(self, batch: list[tuple[Encoded, Encoded]]) -> Tensor:
+    def _preference(self, batch: list[_Contrast]) -> Tensor:
         harm = self.logits([other for _, other in batch] + [safer for safer, _ in batch])[:, 0]
         return -self.config.preference_weight * logsigmoid(harm[: len(batch)] - harm[len(batch) :]).mean()
 
@@ -147,7 +148,8 @@ def fit(
     tokenizer = model.tokenizer
     pairs = [(encode_pair(tokenizer, p.prompt, p.safer), encode_pair(tokenizer, p.prompt, p.other)) for p in chosen]
     harm, once = ([(encode_pair(tokenizer, e.prompt, e.answer), e) for e in some] for some in (known, easier))
-    schedule = _schedule(harm, once, pairs, config, draw)
+    labelled_batches = batches(harm, once, config.passes, 1, config.batch_size, draw)
+    schedule = _mixed(labelled_batches, pairs, max(1, config.batch_size // 2), draw)
     training = _Fit(model, config)
     began, recent = time.perf_counter(), 0.0
     for step, batch in enumerate(schedule):
@@ -172,27 +174,11 @@ def fit(
     runs.write_text(out / "fit.json", json.dumps(facts, indent=2) + "\n")
 
 
-def _schedule(
-    harm: list[_Row],
-    once: list[_Row],
-    pairs: list[tuple[Encoded, Encoded]],
-    config: JudgeConfig,
-    draw: random.Random,
-) -> list[_Batch]:
-    """Batches of rows of like length, shuffled in each pass; pairs mixed into the first two thirds."""
-    draw.shuffle(once)
-    share = -(-len(once) // config.passes)
-    labelled: list[_Batch] = []
-    for turn in range(config.passes):
-        rows = harm + once[turn * share : (turn + 1) * share]
-        jittered = sorted(rows, key=lambda row: len(row[0].ids) + draw.uniform(0, 30))
-        batches = [jittered[i : i + config.batch_size] for i in range(0, len(rows), config.batch_size)]
-        draw.shuffle(batches)
-        labelled += batches
-    half = max(1, config.batch_size // 2)
+def _mixed(labelled: Sequence[list[Row]], pairs: Sequence[_Contrast], size: int, draw: random.Random) -> list[_Batch]:
+    """Batches of `size` pairs among the first two thirds of the labelled ones."""
     by_length = sorted(pairs, key=lambda pair: len(pair[0].ids) + len(pair[1].ids))
-    mixed: list[_Batch] = [by_length[i : i + half] for i in range(0, len(pairs), half)]
+    mixed: list[_Batch] = [by_length[i : i + size] for i in range(0, len(pairs), size)]
     cut = len(labelled) * 2 // 3
     mixed += labelled[:cut]
     draw.shuffle(mixed)
-    return mixed + labelled[cut:]
+    return mixed + list(labelled[cut:])
