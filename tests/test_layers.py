@@ -39,7 +39,7 @@ LAYERS = [
     {"sku.decoding", "sku.likelihood"},
     {"sku.reading"},
     {"sku.model"},
-    {"sku.small_batches", "sku.adapter_files"},
+    {"sku.small_batches", "sku.adapter_files", "sku.beginnings"},
     {"sku.estimates"},
     {"sku.provision"},
     {"sku.wheels"},
