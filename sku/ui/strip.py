@@ -23,9 +23,10 @@ def strip(variants: Sequence[str]) -> str:
         return ""
     top = max(row.harmful_rate or 0.0 for row in rows) or 1.0
     marks, said = [], []
+    by = axis(rows, "kl")
     for text in variants:
         spec = parse(text)
-        place = standing(text, rows, axis(rows, "kl"))
+        place = standing(text, rows, by)
         if place is None:
             said.append(f"{text}: not recorded")
             continue
