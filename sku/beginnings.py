@@ -27,12 +27,19 @@ class Beginnings:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_bytes
         self._kept: OrderedDict[Hashable, Layers] = OrderedDict()
+        self._forgotten = 0
         self._lock = threading.Lock()
 
     def forget(self) -> None:
-        """After the weights changed, or moved."""
+        """After the weights changed, or moved; what is being read by the old ones is not kept either."""
         with self._lock:
             self._kept.clear()
+            self._forgotten += 1
+
+    def hold(self) -> Callable[[], None]:
+        """Let nobody in until what is returned is called."""
+        self._lock.acquire()
+        return self._lock.release
 
     def cache(
         self, config: PretrainedConfig, kinds: Sequence[Hashable], read: Callable[[list[int]], DynamicCache]
@@ -46,6 +53,7 @@ class Beginnings:
         """
         with self._lock:
             found = {kind: self._kept[kind] for kind in kinds if kind in self._kept}
+            forgotten = self._forgotten
         missing = [place for place, kind in enumerate(kinds) if kind not in found]
         if missing:
             fresh = read(missing)
@@ -53,15 +61,17 @@ class Beginnings:
                 found[kinds[place]] = [
                     (layer.keys[row : row + 1].clone(), layer.values[row : row + 1].clone()) for layer in fresh.layers
                 ]
-        self._keep(found)
+        self._keep(found, forgotten)
         cache = DynamicCache(config=config)
         for number, layers in enumerate(zip(*(found[kind] for kind in kinds), strict=True)):
             keys, values = zip(*layers, strict=True)
             cache.update(torch.cat(keys), torch.cat(values), number)
         return cache
 
-    def _keep(self, used: dict[Hashable, Layers]) -> None:
+    def _keep(self, used: dict[Hashable, Layers], forgotten: int) -> None:
         with self._lock:
+            if forgotten != self._forgotten:
+                return
             for kind, layers in used.items():
                 self._kept[kind] = layers
                 self._kept.move_to_end(kind)

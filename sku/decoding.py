@@ -8,7 +8,7 @@ judge.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -19,7 +19,7 @@ from sku.batching import left_padded, positions
 from sku.config import DecodingConfig
 from sku.model import VariantModel
 from sku.prompts import common_tokens
-from sku.reading import effective
+from sku.reading import Signed, effective
 from sku.records import Answer, Stopped, digest
 from sku.variants import Variant
 
@@ -158,41 +158,46 @@ def _rows(model: VariantModel, writings: Sequence[Writing], config: DecodingConf
 
 
 def _shared_beginning(model: VariantModel, rows: Sequence[_Row]) -> tuple[DynamicCache, int]:
-    """Read what all prompts have in common once for rows of like coefficients, and what the template begins with once
-    for all questions.
+    """Read what all prompts have in common once for rows of like coefficients.
 
     Returns:
         The cache of all rows, and how many tokens of each prompt it holds; at least one is left to read.
     """
+    if getattr(model.network.config, "sliding_window", None):  # counts the padding behind the beginning too
+        return DynamicCache(config=model.network.config), 0
     kinds = {effective(row.coefficients): row for row in rows}
     firsts = list(kinds.values())
     shared = common_tokens([row.prompt_ids[:-1] for row in rows])
     common = rows[0].prompt_ids[:shared]
-    opening = model.template.opening_ids
-    cache, read = DynamicCache(config=model.network.config), 0
-    if getattr(model.network.config, "sliding_window", None):  # counts the padding behind the beginning too
-        return cache, 0
-
-    def forward(some: Sequence[_Row], ids: Sequence[int], cache: DynamicCache) -> DynamicCache:
-        batch = torch.tensor([ids] * len(some), device=model.device)
-        _forward(model, some, batch, batch.new_ones(len(some), cache.get_seq_length() + len(ids)), cache)
-        return cache
-
-    if len(opening) >= _SHARED and common[: len(opening)] == list(opening):
-        cache = model.beginnings.cache(
-            model.network.config,
-            [(opening, kind) for kind in kinds],
-            lambda places: forward([firsts[i] for i in places], opening, DynamicCache(config=model.network.config)),
-        )
-        read = len(opening)
+    cache, read = _opening(model, kinds, common)
     if len(kinds) < len(rows) and shared - read >= _SHARED:
-        forward(firsts, common[read:], cache)
+        _read(model, firsts, common[read:], cache)
         read = shared
     if read:
         place = {kind: i for i, kind in enumerate(kinds)}
         picked = [place[effective(row.coefficients)] for row in rows]
         cache.batch_select_indices(torch.tensor(picked, device=model.device))
     return cache, read
+
+
+def _opening(model: VariantModel, kinds: Mapping[Signed, _Row], common: Sequence[int]) -> tuple[DynamicCache, int]:
+    """A cache with a row for each of `kinds` and what the template begins with in it, if `common` begins with that."""
+    firsts, opening, config = list(kinds.values()), model.template.opening_ids, model.network.config
+    if len(opening) < _SHARED or common[: len(opening)] != list(opening):
+        return DynamicCache(config=config), 0
+    cache = model.beginnings.cache(
+        config,
+        [(opening, kind) for kind in kinds],
+        lambda places: _read(model, [firsts[i] for i in places], opening, DynamicCache(config=config)),
+    )
+    return cache, len(opening)
+
+
+def _read(model: VariantModel, rows: Sequence[_Row], ids: Sequence[int], cache: DynamicCache) -> DynamicCache:
+    """The cache, with the same tokens read in every row."""
+    batch = torch.tensor([ids] * len(rows), device=model.device)
+    _forward(model, rows, batch, batch.new_ones(len(rows), cache.get_seq_length() + len(ids)), cache)
+    return cache
 
 
 @torch.no_grad()

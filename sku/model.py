@@ -76,7 +76,13 @@ class VariantModel:
     def hold(self) -> Callable[[], None]:
         """Wait for the forward that is under way, and let none begin until what is returned is called."""
         self._lock.acquire()
-        return self._lock.release
+        freed = self.beginnings.hold()
+
+        def free() -> None:
+            freed()
+            self._lock.release()
+
+        return free
 
     def add(self, name: str, folder: Path) -> None:
         """Load the PEFT adapter in `folder` under `name`; it is at coefficient 0 until a row says otherwise.

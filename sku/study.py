@@ -95,8 +95,11 @@ FILES = {
     "truthfulqa": "truthfulqa.csv",
 }
 _PREFERENCES = "saferlhf_preferences_5k.jsonl"
-LIMIT, NORMAL_LIMIT, SOUNDS_HARMFUL_LIMIT = 15, 25, 40
-"""Prompts of each source that are asked: 60 harmful ones in all. Of 15 harmless ones a single refusal would be 7 %."""
+LIMITS = {"validation": 50, "test": 15}
+"""Prompts of each source that are asked. The forms to choose from lie within a few answers of each other, so on the
+validation side nearly all there are (half of Do-Not-Answer); a row of the test side, which has many rows, has 60."""
+NORMAL_LIMIT, SOUNDS_HARMFUL_LIMIT = 25, 40
+"""Of one source, where harmful prompts have four: of 15 harmless ones a single refusal would be 7 %."""
 _NEW_TOKENS = 48
 JUDGE, SIMILARITY = "embedded", "minilm"
 
@@ -126,7 +129,7 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
     session = LiveSession()
 
     def rows_of(some: dict[str, Entry], side: str) -> list[ResultRow]:
-        sources, decoding = measured(data, here, LIMIT), DecodingConfig(max_new_tokens=_NEW_TOKENS)
+        sources, decoding = measured(data, here, side), DecodingConfig(max_new_tokens=_NEW_TOKENS)
         work = folder() / "work"
         return session.evaluate(variants_of(some), sources, side, decoding, JUDGE, work, SIMILARITY, report)
 
@@ -156,18 +159,19 @@ def variants_of(entries: dict[str, Entry]) -> list[str]:
     return found
 
 
-def measured(data: Path, here: dict[str, Path], limit: int) -> Sources:
-    """What is asked: real prompts where their files are there, and the bundled ones."""
+def measured(data: Path, here: dict[str, Path], side: str) -> Sources:
+    """What is asked on a side: real prompts where their files are there, and the bundled ones."""
     preferences = data / _PREFERENCES
     pairs = f"{preferences}#answer=other_response,safe_answer=safer_response"
     asked = [f"{name}:{here[name]}" for name in ("advbench", "labelled", "do_not_answer") if name in here]
+    real = (f"xstest:{here['xstest']}",) if "xstest" in here else ()
     return Sources(
         harmful=("bundled", *asked),
         pairs=("bundled", *([pairs] if preferences.is_file() else [])),
         normal=("bundled",),
         references=(f"truthfulqa:{here['truthfulqa']}",) if "truthfulqa" in here else ("bundled",),
-        sounds_harmful=(f"xstest:{here['xstest']}",) if "xstest" in here else ("sounds_harmful",),
-        limit=limit,
+        sounds_harmful=real if real and side == "test" else ("sounds_harmful", *real),
+        limit=LIMITS[side],
         normal_limit=NORMAL_LIMIT,
         sounds_harmful_limit=SOUNDS_HARMFUL_LIMIT,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import torch
 from transformers import DynamicCache, LlamaConfig
 
@@ -69,3 +71,27 @@ def test_a_decode_that_goes_on_leaves_what_is_kept_as_it_was() -> None:
     alone = kept.cache(CONFIG, [1], Reader([1]))
     alone.layers[1].keys.zero_()
     assert got(kept, [1]) == ([], [1])
+
+
+def test_what_was_read_by_weights_that_are_gone_is_not_kept() -> None:
+    kept = Beginnings()
+    reader = Reader([1])
+
+    def read(places: list[int]) -> DynamicCache:
+        kept.forget()  # another visitor's adapter was loaded meanwhile
+        return reader(places)
+
+    kept.cache(CONFIG, [1], read)
+    assert got(kept, [1]) == ([[1]], [1])
+
+
+def test_who_holds_it_is_waited_for() -> None:
+    kept = Beginnings()
+    free = kept.hold()
+    waiting = threading.Thread(target=kept.forget)
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    free()
+    waiting.join(5)
+    assert not waiting.is_alive()

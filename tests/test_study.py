@@ -100,7 +100,7 @@ def test_the_whole_study_on_pico(
     monkeypatch.setattr(study, "ENTRIES", {"keep": entry})
     monkeypatch.setattr(study, "_COMMON", {"steps": 2, "batch_size": 2, "max_tokens": 128})
     monkeypatch.setattr(study, "LiveSession", lambda: LiveSession(str(pico_folder)))
-    monkeypatch.setattr(study, "LIMIT", 2)
+    monkeypatch.setattr(study, "LIMITS", {"validation": 2, "test": 2})
     monkeypatch.setattr(study, "_NEW_TOKENS", 4)
     monkeypatch.setattr(study, "JUDGE", "keyword")
     monkeypatch.setattr(study, "SIMILARITY", "none")
