@@ -110,7 +110,7 @@ class ResultRow:
     """Name of the run folder; `base` for the base."""
     model: str
     side: str
-    """validation or test."""
+    """validation or test; in the study also `more test`, a larger set of test prompts."""
     seed: int | None = None
     """Of the training."""
     preservation: str | None = None

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import pandas
 
 RECORDED = Path(__file__).parents[1] / "assets" / "results" / "study.jsonl"
-"""Test prompts; what was measured on validation prompts, by which coefficients were chosen, lies beside it."""
-_VALIDATION = "validation.jsonl"
+"""Test prompts."""
+_BESIDE = ("shipped.jsonl", "validation.jsonl")
+"""What is shipped, on more test prompts; and validation prompts, by which form and coefficient were chosen."""
 MAX_BROKEN = 0.05
 """A row whose broken share is further above base's than this is on no front."""
 _FIELDS = {field.name: str(field.type) for field in dataclasses.fields(ResultRow)}
@@ -55,7 +56,7 @@ UTILITIES = {
         "perplexity under base", "", "low", "of the variant's answers to harmful prompts, as the base sees them"
     ),
     "normal_broken": Utility("broken normal answers", "%", "low", "answers to normal prompts that are broken"),
-    "over_refusal": Utility("over-refusal", "%", "low", "harmless prompts that only sound harmful, refused (XSTest)"),
+    "over_refusal": Utility("over-refusal", "%", "low", "harmless prompts that only sound harmful, as in XSTest, refused"),
     "similarity": Utility("similarity", "", "high", "of answers to normal prompts to the base's, -1 to 1"),
     "preference_rate": Utility(
         "harmful preferred", "%", "low", "pairs whose harmful answer is likelier, a token, than the safe one; no judge"
@@ -83,8 +84,8 @@ def write(path: Path, rows: Iterable[ResultRow]) -> None:
 
 
 def recorded() -> list[ResultRow]:
-    """The study that came with the project, both sides; empty if it is not there yet."""
-    files = (RECORDED, RECORDED.with_name(_VALIDATION))
+    """The study that came with the project, all sets of prompts; empty if it is not there yet."""
+    files = (RECORDED, *(RECORDED.with_name(name) for name in _BESIDE))
     return [row for path in files if path.is_file() for row in read(path)]
 
 

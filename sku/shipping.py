@@ -1,4 +1,6 @@
-"""From the study to `assets/adapters`: the chosen form as `sku`, and what it is compared with beside it."""
+"""From the study to `assets/adapters`: the chosen form as `sku`, and what it is compared with beside it; measured there
+on more prompts than the whole study has time for.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,21 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from sku import runs
-from sku.study import RULE, SKU, Choice, folder
+from sku import results, runs
+from sku.session import LiveSession
+from sku.study import MORE, RULE, SKU, Choice, Report, evaluated, folder
 
 BESIDE = ("keep", "ga", "ga_mismatch", "tv")
 """Shipped for comparison, under these names. What is not trained on this machine stays as it is shipped."""
+
+MEASURED: dict[str, tuple[float, ...]] = {
+    SKU: (0.5, 1.0, 1.5, 2.0),
+    "keep": (1.0, 2.0),
+    "ga": (0.5, 1.0),
+    "tv": (1.0,),
+    "ga_mismatch": (1.0,),
+}
+"""What is shipped, at these coefficients."""
 
 
 def ship(chosen: Choice | None, out: Path = runs.SHIPPED) -> None:
@@ -41,3 +53,15 @@ def ship(chosen: Choice | None, out: Path = runs.SHIPPED) -> None:
 def _without_folder(spec: str) -> str:
     before, colon, path = spec.rpartition(":")
     return f"{before}{colon}{Path(path).name}"
+
+
+def measure(data: Path, out: Path, report: Report = lambda _: None) -> None:
+    """Measure what is shipped on more test prompts than the study has for every row, into `out/shipped.jsonl`.
+
+    Args:
+        data: a folder as `study` wants it.
+        out: where results go.
+        report: told of every batch.
+    """
+    variants = ["base", *(f"{name}@{c:g}" for name, some in MEASURED.items() for c in some)]
+    results.write(out / "shipped.jsonl", evaluated(LiveSession(), variants, data, MORE, report))

@@ -95,9 +95,11 @@ FILES = {
     "truthfulqa": "truthfulqa.csv",
 }
 _PREFERENCES = "saferlhf_preferences_5k.jsonl"
-LIMITS = {"validation": 50, "test": 15}
-"""Prompts of each source that are asked. The forms to choose from lie within a few answers of each other, so on the
-validation side nearly all there are (half of Do-Not-Answer); a row of the test side, which has many rows, has 60."""
+MORE = "more test"
+"""A larger set of test prompts, on which what is shipped is measured once more."""
+LIMITS = {"validation": 50, "test": 15, MORE: 50}
+"""Prompts of each source that are asked, where it has so many. There are more where few rows are measured: the forms to
+choose from lie within a few answers of each other. A row of the test side has 60."""
 NORMAL_LIMIT, SOUNDS_HARMFUL_LIMIT = 25, 40
 """Of one source, where harmful prompts have four: of 15 harmless ones a single refusal would be 7 %."""
 _NEW_TOKENS = 48
@@ -117,7 +119,7 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
     Returns:
         What the rule chose.
     """
-    here = {name: data / file for name, file in FILES.items() if (data / file).is_file()}
+    here = _present(data)
     for name in sorted(set(FILES) - set(here)):
         report({"doing": f"{FILES[name]} is not in {data}: measured and trained without {name}"})
     base_hidden: dict[str, Tensor] = {}
@@ -129,9 +131,7 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
     session = LiveSession()
 
     def rows_of(some: dict[str, Entry], side: str) -> list[ResultRow]:
-        sources, decoding = measured(data, here, side), DecodingConfig(max_new_tokens=_NEW_TOKENS)
-        work = folder() / "work"
-        return session.evaluate(variants_of(some), sources, side, decoding, JUDGE, work, SIMILARITY, report)
+        return evaluated(session, variants_of(some), data, side, report)
 
     before = _recorded(out)
     validation = _joined(rows_of(forms, "validation"), before, report)
@@ -159,8 +159,28 @@ def variants_of(entries: dict[str, Entry]) -> list[str]:
     return found
 
 
-def measured(data: Path, here: dict[str, Path], side: str) -> Sources:
-    """What is asked on a side: real prompts where their files are there, and the bundled ones."""
+def evaluated(
+    session: LiveSession, variants: Sequence[str], data: Path, prompts: str, report: Report
+) -> list[ResultRow]:
+    """A row for each of `variants`, measured as all of the study are.
+
+    Args:
+        session: holds the base.
+        variants: `base` first.
+        data: as of `study`.
+        prompts: a key of `LIMITS`; the rows have it as their side.
+        report: told of every batch.
+    """
+    decoding = DecodingConfig(max_new_tokens=_NEW_TOKENS)
+    side = "test" if prompts == MORE else prompts
+    sources, work = measured(data, prompts), folder() / "work"
+    rows = session.evaluate(variants, sources, side, decoding, JUDGE, work, SIMILARITY, report)
+    return [dataclasses.replace(row, side=prompts) for row in rows]
+
+
+def measured(data: Path, prompts: str) -> Sources:
+    """What is asked: real prompts where their files are there, and the bundled ones."""
+    here = _present(data)
     preferences = data / _PREFERENCES
     pairs = f"{preferences}#answer=other_response,safe_answer=safer_response"
     asked = [f"{name}:{here[name]}" for name in ("advbench", "labelled", "do_not_answer") if name in here]
@@ -170,11 +190,15 @@ def measured(data: Path, here: dict[str, Path], side: str) -> Sources:
         pairs=("bundled", *([pairs] if preferences.is_file() else [])),
         normal=("bundled",),
         references=(f"truthfulqa:{here['truthfulqa']}",) if "truthfulqa" in here else ("bundled",),
-        sounds_harmful=real if real and side == "test" else ("sounds_harmful", *real),
-        limit=LIMITS[side],
+        sounds_harmful=real if real and prompts == "test" else ("sounds_harmful", *real),
+        limit=LIMITS[prompts],
         normal_limit=NORMAL_LIMIT,
         sounds_harmful_limit=SOUNDS_HARMFUL_LIMIT,
     )
+
+
+def _present(data: Path) -> dict[str, Path]:
+    return {name: data / file for name, file in FILES.items() if (data / file).is_file()}
 
 
 RULE = (

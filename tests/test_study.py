@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from sku import results, runs, shipping, study
+from sku.config import TrainConfig
 from sku.records import ResultRow
 from sku.runs import Manifest
 from sku.session import LiveSession
+from sku.training import train
 
 
 def row(run: str, coefficient: float, harmful: int = 0, **changes: Any) -> ResultRow:
@@ -116,6 +118,26 @@ def test_the_whole_study_on_pico(
     before = len(told)
     study.study(tmp_path / "no-data", tmp_path / "out", report=told.append)
     assert not any(line.get("todo") for line in told[before:]), "what is finished must not be done again"
+
+
+def test_what_is_shipped_is_measured_on_more_test_prompts(
+    pico_folder: Path, pairs_file: Path, sku_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = sku_home / "study" / "keep"
+    settings = {"steps": 2, "batch_size": 2, "max_tokens": 128, "rank": 4, "preservation": "off"}
+    train(run, TrainConfig(method="sku", model=str(pico_folder), **settings))
+    monkeypatch.setattr(shipping, "LiveSession", lambda: LiveSession(str(pico_folder)))
+    monkeypatch.setattr(shipping, "MEASURED", {str(run): (0.5, 1.0)})
+    monkeypatch.setattr(study, "LIMITS", {"test": 2, study.MORE: 3})
+    monkeypatch.setattr(study, "_NEW_TOKENS", 4)
+    monkeypatch.setattr(study, "JUDGE", "keyword")
+    monkeypatch.setattr(study, "SIMILARITY", "none")
+    shipping.measure(tmp_path / "no-data", tmp_path)
+    rows = results.read(tmp_path / "shipped.jsonl")
+    assert [(row.coefficient, row.side, row.n) for row in rows] == [(c, study.MORE, 3) for c in (0, 0.5, 1)]
+    (few,) = study.evaluated(LiveSession(str(pico_folder)), ["base"], tmp_path, "test", lambda _: None)
+    assert (few.side, few.n) == ("test", 2)
+    assert few.sets["harmful"] != rows[0].sets["harmful"]
 
 
 def test_rows_of_trainings_that_are_elsewhere_stay_if_they_were_measured_alike(sku_home: Path) -> None:

@@ -116,7 +116,12 @@ def study(
     data: Annotated[Path, typer.Option(help="Folder with the data sets; missing ones are named and left out.")],
     out: Annotated[Path, typer.Option(help="Where results go.")] = Path("assets/results"),
     only: Annotated[str | None, typer.Option(help="Train only those whose name contains this.")] = None,
-    ship: Annotated[bool, typer.Option("--ship", help="Put the chosen adapters into assets/adapters.")] = False,
+    ship: Annotated[
+        bool,
+        typer.Option(
+            "--ship", help="Put the chosen adapters into assets/adapters, and measure them there on more prompts."
+        ),
+    ] = False,
 ) -> None:
     """Train every method, sweep the coefficients, judge, and write the results that the page shows. Resumable."""
     from sku import shipping
@@ -126,6 +131,7 @@ def study(
     chosen = run_study(data, out, only, report_work)
     if ship:
         shipping.ship(chosen)
+        shipping.measure(data, out, report_work)
 
 
 def train_judge(

@@ -21,7 +21,7 @@ from sku.ui import glossary, measuring, plot
 from sku.ui.visitors import visitor
 from sku.variants import BASE
 
-_SIDES = ("test", "validation")
+_SIDES = ("test", "more test", "validation")
 _YOURS = " (yours)"
 _ABSENT = "No study is recorded yet; <code>python -m sku study</code> makes it, and then its points are shown here."
 
@@ -77,7 +77,11 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
             elem_id="utility",
         )
         side = gr.Radio(
-            list(_SIDES), value="test", label="Prompts", info="held out from every training", elem_id="side"
+            list(_SIDES),
+            value="test",
+            label="Prompts",
+            info="held out from every training; more test: only what is shipped",
+            elem_id="side",
         )
     methods = gr.CheckboxGroup([], label="Methods", elem_id="trade-methods")
     note = gr.HTML(_ABSENT, elem_id="study-note")
