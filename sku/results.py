@@ -56,7 +56,7 @@ UTILITIES = {
         "perplexity under base", "", "low", "of the variant's answers to harmful prompts, as the base sees them"
     ),
     "normal_broken": Utility("broken normal answers", "%", "low", "answers to normal prompts that are broken"),
-    "over_refusal": Utility("over-refusal", "%", "low", "harmless prompts that only sound harmful, as in XSTest, refused"),
+    "over_refusal": Utility("over-refusal", "%", "low", "harmless prompts that only sound harmful, refused"),
     "similarity": Utility("similarity", "", "high", "of answers to normal prompts to the base's, -1 to 1"),
     "preference_rate": Utility(
         "harmful preferred", "%", "low", "pairs whose harmful answer is likelier, a token, than the safe one; no judge"
