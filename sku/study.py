@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from sku import results, runs
 from sku.config import DecodingConfig, TrainConfig
@@ -97,11 +97,18 @@ FILES = {
 _PREFERENCES = "saferlhf_preferences_5k.jsonl"
 MORE = "more test"
 """A larger set of test prompts, on which what is shipped is measured once more."""
-LIMITS = {"validation": 50, "test": 15, MORE: 50}
-"""Prompts of each source that are asked, where it has so many. There are more where few rows are measured: the forms to
-choose from lie within a few answers of each other. A row of the test side has 60."""
-NORMAL_LIMIT, SOUNDS_HARMFUL_LIMIT = 25, 40
-"""Of one source, where harmful prompts have four: of 15 harmless ones a single refusal would be 7 %."""
+
+
+class Limits(NamedTuple):
+    """Prompts that are asked at most, of each source."""
+
+    harmful: int
+    normal: int
+    sounds_harmful: int
+    """There is one source of harmless prompts where harmful ones have four: of 15 a single refusal would be 7 %."""
+
+
+LIMITS = {"validation": Limits(15, 25, 40), "test": Limits(15, 25, 40), MORE: Limits(50, 25, 60)}
 _NEW_TOKENS = 48
 JUDGE, SIMILARITY = "embedded", "minilm"
 
@@ -180,7 +187,7 @@ def evaluated(
 
 def measured(data: Path, prompts: str) -> Sources:
     """What is asked: real prompts where their files are there, and the bundled ones."""
-    here = _present(data)
+    here, limits = _present(data), LIMITS[prompts]
     preferences = data / _PREFERENCES
     pairs = f"{preferences}#answer=other_response,safe_answer=safer_response"
     asked = [f"{name}:{here[name]}" for name in ("advbench", "labelled", "do_not_answer") if name in here]
@@ -190,10 +197,10 @@ def measured(data: Path, prompts: str) -> Sources:
         pairs=("bundled", *([pairs] if preferences.is_file() else [])),
         normal=("bundled",),
         references=(f"truthfulqa:{here['truthfulqa']}",) if "truthfulqa" in here else ("bundled",),
-        sounds_harmful=real if real and prompts == "test" else ("sounds_harmful", *real),
-        limit=LIMITS[prompts],
-        normal_limit=NORMAL_LIMIT,
-        sounds_harmful_limit=SOUNDS_HARMFUL_LIMIT,
+        sounds_harmful=("sounds_harmful", *real) if prompts == MORE else real or ("sounds_harmful",),
+        limit=limits.harmful,
+        normal_limit=limits.normal,
+        sounds_harmful_limit=limits.sounds_harmful,
     )
 
 
