@@ -139,7 +139,10 @@ def _framed(figure: go.Figure, by: Axis) -> go.Figure:
         hovermode="closest",
         hoverdistance=30,
     )
-    shape = {"type": "log", "tickformat": "~g"} if by.logarithmic else {"type": "linear"}
+    shape: dict[str, Any] = {"type": "linear"}
+    if by.logarithmic:  # a KL spans decades, and labels between them run into each other
+        decades = {"dtick": 1, "minor": {"dtick": "D1", "showgrid": True}} if by.floor else {"dtick": "D2"}
+        shape = {"type": "log", "tickformat": "~g", **decades}
     if utility.unit == "%":
         shape["tickformat"] = ".0%"
     below = {"ticks": "outside", "ticklen": _MARK, "tickcolor": CLEAR}  # marks at a rate of 0 hang over the axis
