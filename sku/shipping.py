@@ -12,9 +12,6 @@ from sku import results, runs
 from sku.session import LiveSession
 from sku.study import MORE, RULE, SKU, Choice, Report, evaluated, folder
 
-BESIDE = ("keep", "ga", "ga_mismatch", "tv")
-"""Shipped for comparison, under these names. What is not trained on this machine stays as it is shipped."""
-
 MEASURED: dict[str, tuple[float, ...]] = {
     SKU: (0.5, 1.0, 1.5, 2.0),
     "keep": (1.0, 2.0),
@@ -22,7 +19,9 @@ MEASURED: dict[str, tuple[float, ...]] = {
     "tv": (1.0,),
     "ga_mismatch": (1.0,),
 }
-"""What is shipped, at these coefficients."""
+"""What is shipped, and at which coefficients it is measured."""
+BESIDE = tuple(name for name in MEASURED if name != SKU)
+"""Shipped for comparison, under these names. What is not trained on this machine stays as it is shipped."""
 
 
 def ship(chosen: Choice | None, out: Path = runs.SHIPPED) -> None:

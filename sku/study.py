@@ -137,17 +137,14 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
     forms = {name: entry for name, entry in entries.items() if name in FORMS}
     session = LiveSession()
 
-    def rows_of(some: dict[str, Entry], side: str) -> list[ResultRow]:
-        return evaluated(session, variants_of(some), data, side, report)
-
     before = _recorded(out)
-    validation = _joined(rows_of(forms, "validation"), before, report)
+    validation = _joined(evaluated(session, variants_of(forms), data, "validation", report), before, report)
     chosen = choose(validation)
     results.write(out / "validation.jsonl", [_named(row, chosen) for row in validation])
     runs.write_text(out / "choice.json", json.dumps({"rule": RULE, **(chosen or {})}, indent=2) + "\n")
     left = set(CANDIDATES) - {chosen["form"] if chosen else ""}  # not chosen, so never looked at on test prompts
     tested = {name: entry for name, entry in entries.items() if name not in left}
-    rows = _joined(rows_of(tested, "test"), before, report)
+    rows = _joined(evaluated(session, variants_of(tested), data, "test", report), before, report)
     results.write(out / "study.jsonl", [_named(row, chosen) for row in rows if row.run not in left])
     return chosen
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from sku import results, runs
 from sku.records import ResultRow
 from sku.results import share
+from sku.ui import tradeoff
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,6 +31,10 @@ def test_every_line_of_readmes_tables_is_a_recorded_row() -> None:
     lines = [line for line in README.splitlines() if _LINE.match(line)]
     assert len(lines) > 12, "the tables are there"
     assert [line for line in lines if line not in recorded] == []
+
+
+def test_every_recorded_set_of_prompts_can_be_chosen_on_the_page() -> None:
+    assert {row.side for row in results.recorded()} == set(tradeoff._SIDES)
 
 
 def test_what_is_shipped_is_what_the_rule_chose() -> None:
