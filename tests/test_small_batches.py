@@ -1,60 +1,126 @@
 """Matrix products for few rows: what `nn.Linear` gives, and only where it is quicker."""
 
+import time
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from sku import small_batches
-from sku.small_batches import SmallBatchLinear, quicken
+from sku.small_batches import WAYS, SmallBatchLinear, Way, in_blocks, quicken, transposed
 from tests.conftest import build_network
 
+SOME_OUTPUTS = 64, 40  # whole blocks, and not
+LARGE = 5_000, 576  # too large to be called small in two layers
 
-def layer(bias: bool) -> nn.Linear:
+
+def layer(bias: bool, outputs: int = 40) -> nn.Linear:
     torch.manual_seed(0)
-    return nn.Linear(24, 40, bias=bias)
+    return nn.Linear(24, outputs, bias=bias)
 
 
-@given(rows=st.integers(1, 12), steps=st.integers(1, 3), bias=st.booleans())
-def test_the_products_are_those_of_a_linear_layer(rows: int, steps: int, bias: bool) -> None:
-    plain, quick = layer(bias), layer(bias)
-    quick.__class__ = SmallBatchLinear
+def quick(plain: nn.Linear, few: Way, some: Way) -> nn.Linear:
+    plain.__class__ = SmallBatchLinear
+    plain.ways = {3: few, 14: some}  # type: ignore[assignment]
+    return plain
+
+
+@given(
+    rows=st.integers(1, 16),
+    steps=st.integers(1, 3),
+    bias=st.booleans(),
+    outputs=st.sampled_from(SOME_OUTPUTS),
+    way=st.sampled_from(WAYS),
+)
+def test_the_products_are_those_of_a_linear_layer(rows: int, steps: int, bias: bool, outputs: int, way: Way) -> None:
     x = torch.randn(rows, steps, 24)
     with torch.no_grad():
-        found = quick(x)
-        torch.testing.assert_close(found, plain(x))
+        found = quick(layer(bias, outputs), way, way)(x)
+        torch.testing.assert_close(found, layer(bias, outputs)(x))
     assert found.is_contiguous()
 
 
-def test_a_training_uses_the_plain_layer() -> None:
-    quick = layer(True)
-    quick.__class__ = SmallBatchLinear
-    x = torch.randn(3, 24)
-    assert torch.equal(quick(x), layer(True)(x))
+@pytest.mark.parametrize(("rows", "taken"), [(1, "few"), (3, "few"), (4, "some"), (14, "some"), (15, "plain")])
+def test_the_way_goes_by_the_rows(rows: int, taken: str) -> None:
+    used: list[str] = []
 
+    def noting(name: str) -> Way:
+        def way(x: Tensor, weight: Tensor) -> Tensor:
+            used.append(name)
+            return linear(x, weight)
 
-@pytest.mark.parametrize("pays", [True, False])
-def test_layers_are_changed_only_where_it_pays(pays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(small_batches, "pays", lambda: pays)
-    network, plain = build_network(), build_network()
-    quicken(network)
-    quick = [module for module in network.modules() if isinstance(module, SmallBatchLinear)]
-    linear = [module for module in plain.modules() if isinstance(module, nn.Linear)]
-    assert len(quick) == (len(linear) if pays else 0)
-    assert network.state_dict().keys() == plain.state_dict().keys()
-    ids = torch.arange(6)[None]
+        return way
+
     with torch.no_grad():
-        torch.testing.assert_close(network(ids).logits, plain(ids).logits)
+        quick(layer(True), noting("few"), noting("some"))(torch.randn(rows, 1, 24))
+    assert used == ([] if taken == "plain" else [taken])
 
 
-def test_half_precision_stays_plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(small_batches, "pays", lambda: True)
-    network = build_network().half()
+def test_a_training_uses_the_plain_layer() -> None:
+    def never(*_: Tensor) -> Tensor:
+        raise AssertionError("a product for decoding in a training")
+
+    x = torch.randn(3, 24)
+    assert torch.equal(quick(layer(True), never, never)(x), layer(True)(x))
+
+
+def large() -> nn.Sequential:
+    torch.manual_seed(0)
+    outputs, inputs = LARGE
+    return nn.Sequential(*(nn.Linear(inputs, outputs, bias=False) for _ in range(6)))
+
+
+@pytest.mark.parametrize("ways", [(linear, linear), (linear, in_blocks), (transposed, linear)])
+def test_layers_are_changed_only_where_it_pays(ways: tuple[Way, Way], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dict(zip((3, 11), ways, strict=True))
+    monkeypatch.setattr(small_batches, "_quickest", lambda _, rows: found[rows])
+    network, plain = large(), large()
     quicken(network)
-    assert not any(isinstance(module, SmallBatchLinear) for module in network.modules())
+    pays = set(ways) != {linear}
+    assert [type(one) for one in network] == [SmallBatchLinear if pays else nn.Linear] * len(network)
+    assert network.state_dict().keys() == plain.state_dict().keys()
+    x = torch.randn(5, LARGE[1])
+    with torch.no_grad():
+        torch.testing.assert_close(network[0](x), plain[0](x))
 
 
-def test_it_is_tried_once() -> None:
-    assert small_batches.pays() is small_batches.pays()
-    assert small_batches.pays.cache_info().misses == 1
+def test_a_small_network_and_half_precision_stay_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small_batches, "_quickest", lambda *_: in_blocks)
+    for network in (build_network(), large().half()):
+        quicken(network)
+        assert not any(isinstance(module, SmallBatchLinear) for module in network.modules())
+
+
+@pytest.mark.parametrize("best", WAYS)
+def test_what_took_least_is_taken(best: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+
+    def costing(way: Way) -> Callable[[Tensor, Tensor], Tensor]:
+        def run(x: Tensor, weight: Tensor) -> Tensor:
+            nonlocal clock
+            clock += 1.0 if way is best else 2.0
+            return way(x, weight)
+
+        return run
+
+    costly = tuple(costing(way) for way in WAYS)
+    monkeypatch.setattr(small_batches, "WAYS", costly)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock)
+    assert small_batches._quickest([torch.ones(64, 8)] * 5, 3) is costly[WAYS.index(best)]
+
+
+def test_of_a_large_network_only_the_last_weights_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    met: list[int] = []
+
+    def way(x: Tensor, weight: Tensor) -> Tensor:
+        met.append(len(weight))
+        return linear(x, weight)
+
+    monkeypatch.setattr(small_batches, "WAYS", (way,))
+    monkeypatch.setattr(small_batches, "_ENOUGH", 4 * 8 * (30 + 20))
+    assert small_batches._quickest([torch.ones(n, 8) for n in (10, 20, 30)], 3) is way
+    assert set(met) == {20, 30}
