@@ -73,6 +73,9 @@ class TrainConfig:
     """Where normal answers (KL from base) and the contrast's safe answers are preserved: in the model in training,
     base + tau, as published, or in base - tau, which is what will be served (ours). None: negated for a method with
     contrast, acquired for the others."""
+    opening_weight: float = 1.0
+    """Preservation only: how much more each of an answer's first tokens counts, in which it is decided whether the
+    answer refuses."""
     contrast_slope: float = 6.0
     """How steep the contrast term is."""
     refusals: bool = True
@@ -110,6 +113,7 @@ class TrainConfig:
         _need(self.preserve_at in (None, "acquired", "negated"), "preserve_at", self.preserve_at, "acquired or negated")
         if self.preserve_at == "negated" and not known.negated:
             raise ValueError(f"preserve_at negated makes no sense for {self.method}, whose vector is added")
+        _need(0 < self.opening_weight <= 1000, "opening_weight", self.opening_weight, "above 0 and at most 1000")
         _need(0 < self.contrast_slope <= 1000, "contrast_slope", self.contrast_slope, "above 0 and at most 1000")
         _need(1 <= self.disassociation_answers <= 64, "disassociation_answers", self.disassociation_answers, "1 to 64")
         _need(self.probe_every >= 0, "probe_every", self.probe_every, "0 (never) or more")

@@ -16,6 +16,8 @@ from sku.losses.sequence import sequence_nll
 from sku.streams import STREAM_OF, Rows
 
 _KL_TERMS = ("preservation", "retention")
+OPENING = 4
+"""Tokens of an answer in which it is decided whether it refuses: "I", "'m", " sorry", ","."""
 
 
 class Objective(nn.Module):
@@ -64,7 +66,9 @@ class Objective(nn.Module):
         base_logits = self._base_logits(rows)
         if name == "retention":
             return losses.retention(logits, base_logits)
-        return losses.preservation(logits, base_logits, self.config.preservation == "push", self.config.push_bound)
+        weights = opening_weights(places, self.config.opening_weight)
+        push, bound = self.config.preservation == "push", self.config.push_bound
+        return losses.preservation(logits, base_logits, push, bound, weights)
 
     def _take_sides(self, drawn: dict[str, Rows]) -> None:
         """Let normal and safe answers run as base - tau where they are preserved there; all others run as base + tau.
@@ -104,6 +108,20 @@ class Objective(nn.Module):
     def _device(self) -> torch.device:
         device: torch.device = self._network.get_input_embeddings().weight.device
         return device
+
+
+def opening_weights(places: Tensor, weight: float) -> Tensor | None:
+    """How much each scored token counts where the first `OPENING` of every answer count `weight` times as much.
+
+    Args:
+        places: `[N]`, the row that each token belongs to, in order.
+        weight: 1 for all alike, which is None.
+    """
+    if weight == 1:
+        return None
+    tokens = torch.unique_consecutive(places, return_counts=True)[1].tolist()  # of each answer
+    position = torch.cat([torch.arange(count, device=places.device) for count in tokens])
+    return torch.where(position < OPENING, weight, 1.0)
 
 
 def _signs(stream: str, rows: int) -> list[float]:

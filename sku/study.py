@@ -41,6 +41,7 @@ _WIDE = _LONG | {
     "steps": 120,
     "weights": {"contrast": 3.0, "preservation": 15.0},
 }
+_OPEN = _WIDE | {"opening_weight": 8.0}
 _ASCENT = {"learning_rate": 3e-4}
 
 
@@ -61,6 +62,7 @@ ENTRIES: dict[str, Entry] = {
     "contrast": Entry("sku_contrast", {}, (0.5, 1.0, 1.5, 2.0)),
     "contrast-long": Entry("sku_contrast", _LONG, (0.5, 1.0, 1.5, 2.0)),
     "contrast-wide": Entry("sku_contrast", _WIDE, (0.5, 1.0, 1.5, 2.0), normal_files=("xstest",)),
+    "contrast-open": Entry("sku_contrast", _OPEN, (0.5, 1.0, 1.5, 2.0), normal_files=("xstest",)),
     "keep": Entry("sku", {"weights": _KEEP}, CURVE),
     "ga": Entry("ga", _ASCENT, (1.0, 1.5), (10, 20, 30, 40)),
     "push": Entry("sku", {"preservation": "push"}, CURVE),
@@ -71,6 +73,8 @@ ENTRIES: dict[str, Entry] = {
     "no-distortion": Entry("sku_no_distortion", {"weights": _KEEP}),
     "no-disassociation": Entry("sku_no_disassociation", {"weights": _KEEP}),
     "contrast-no-preservation": Entry("contrast_no_preservation"),
+    "contrast-open-seed1": Entry("sku_contrast", _OPEN | {"seed": 1}, (1.0, 2.0), normal_files=("xstest",)),
+    "contrast-open-seed2": Entry("sku_contrast", _OPEN | {"seed": 2}, (1.0, 2.0), normal_files=("xstest",)),
     "contrast-wide-seed1": Entry("sku_contrast", _WIDE | {"seed": 1}, (1.0, 1.5), normal_files=("xstest",)),
     "contrast-wide-seed2": Entry("sku_contrast", _WIDE | {"seed": 2}, (1.0, 1.5), normal_files=("xstest",)),
     "keep-seed1": Entry("sku", {"weights": _KEEP, "seed": 1}),
@@ -83,9 +87,9 @@ ENTRIES: dict[str, Entry] = {
 """Every row of the study, the most important first. Applied methods have lower rates: at 1e-3 ascent is noise within
 ten steps."""
 
-FORMS = ("contrast", "contrast-long", "contrast-wide", "keep", "push")
+FORMS = ("contrast", "contrast-long", "contrast-wide", "contrast-open", "keep", "push")
 """Forms of SKU, of which the rule chooses the one that is shipped as `sku`."""
-CANDIDATES = ("contrast-long", "contrast-wide")
+CANDIDATES = ("contrast-long", "contrast-open")
 """Variations of `contrast`, of which only a chosen one is measured on test prompts."""
 FILES = {
     "advbench": "advbench.csv",
@@ -108,7 +112,7 @@ class Limits(NamedTuple):
     """There is one source of harmless prompts where harmful ones have four: of 15 a single refusal would be 7 %."""
 
 
-LIMITS = {"validation": Limits(15, 25, 40), "test": Limits(15, 25, 40), MORE: Limits(50, 25, 60)}
+LIMITS = {"validation": Limits(50, 25, 60), "test": Limits(15, 25, 40), MORE: Limits(50, 25, 60)}
 _NEW_TOKENS = 48
 JUDGE, SIMILARITY = "embedded", "minilm"
 
@@ -194,7 +198,7 @@ def measured(data: Path, prompts: str) -> Sources:
         pairs=("bundled", *([pairs] if preferences.is_file() else [])),
         normal=("bundled",),
         references=(f"truthfulqa:{here['truthfulqa']}",) if "truthfulqa" in here else ("bundled",),
-        sounds_harmful=("sounds_harmful", *real) if prompts == MORE else real or ("sounds_harmful",),
+        sounds_harmful=real if real and prompts == "test" else ("sounds_harmful", *real),
         limit=limits.harmful,
         normal_limit=limits.normal,
         sounds_harmful_limit=limits.sounds_harmful,

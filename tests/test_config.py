@@ -26,6 +26,8 @@ from sku.methods import METHODS
         {"max_tokens": 2},
         {"preservation": "maybe"},
         {"push_bound": 0.0},
+        {"opening_weight": 0.0},
+        {"opening_weight": float("nan")},
         {"disassociation_answers": 0},
         {"weights": {"ascent": 1.0}},
         {"weights": {"distortion": float("inf")}},

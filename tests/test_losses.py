@@ -28,6 +28,13 @@ def test_a_long_answer_counts_no_more_than_a_short_one() -> None:
     assert float(value) == pytest.approx(((-math.log(0.5) - math.log(0.75)) / 2 - math.log(0.9)) / 2, rel=1e-6)
 
 
+def test_a_token_of_weight_two_counts_as_two_tokens() -> None:
+    base, weights, twice = TWO.flip(0), torch.tensor([1.0, 2.0, 1.0]), torch.tensor([0, 1, 1, 2])
+    for push in (True, False):
+        kept = losses.preservation(TWO, base, push, 10.0, weights)
+        assert torch.allclose(kept, losses.preservation(TWO[twice], base[twice], push, 10.0))
+
+
 @pytest.mark.parametrize("name", ["distortion", "disassociation", "mismatch", "fine_tuning"])
 def test_descent_terms_make_their_answer_likelier(name: str) -> None:
     logits = torch.zeros(4, 5, requires_grad=True)
@@ -88,7 +95,7 @@ def test_nothing_to_score_is_an_error_not_a_nan(name: str) -> None:
     term = getattr(losses, name)
     count = len(inspect.signature(term).parameters)
     contrast = (empty, none, none, torch.zeros(0), 6.0)
-    arguments = {2: (empty, empty), 3: (empty, none, none), 4: (empty, empty, True, 1.0), 6: contrast}[count]
+    arguments = {2: (empty, empty), 3: (empty, none, none), 5: (empty, empty, True, 1.0), 6: contrast}[count]
     with pytest.raises(ValueError, match="no token is scored"):
         term(*arguments)
 

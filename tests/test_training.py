@@ -25,7 +25,7 @@ from sku.losses import disassociation, distortion, preservation
 from sku.methods import METHODS
 from sku.model import VariantModel, fingerprint
 from sku.model import load as load_model
-from sku.objective import Objective
+from sku.objective import Objective, opening_weights
 from sku.records import PromptPair
 from sku.session import LiveSession
 from sku.streams import Streams
@@ -281,8 +281,15 @@ def test_one_shared_forward_equals_separate_ones(config: TrainConfig, pico: Vari
     assert float(terms["preservation"]) > 0, "the adapter does nothing, so KL shows nothing"
 
 
+def test_the_first_tokens_of_every_answer_count_more() -> None:
+    places = torch.tensor([3] * 6 + [4] * 2 + [5] * 5)
+    assert opening_weights(places, 8.0).tolist() == [8, 8, 8, 8, 1, 1, 8, 8, 8, 8, 8, 8, 1]  # type: ignore[union-attr]
+    assert opening_weights(places, 1.0) is None
+
+
+@pytest.mark.parametrize("opening_weight", [1.0, 8.0])
 def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
-    config: TrainConfig, pico: VariantModel, tmp_path: Path
+    config: TrainConfig, pico: VariantModel, tmp_path: Path, opening_weight: float
 ) -> None:
     """Contrast sees the harmful answer under base + tau, the safe one and KL see what will be served."""
     from sku.likelihood import answer_logits
@@ -290,7 +297,9 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
     from sku.losses.sequence import sequence_nll
     from tests.conftest import save_adapter
 
-    config = changed(config, method="sku_contrast", preserve_at="negated", rank=4, alpha=8)
+    config = changed(
+        config, method="sku_contrast", preserve_at="negated", rank=4, alpha=8, opening_weight=opening_weight
+    )
     bad = [PromptPair(f"How {i}?", f"So {i}.", "harmful", "test", safe_answer=f"No {i}.") for i in range(4)]
     good = [PromptPair(f"What {i}?", f"That {i}.", "normal", "test") for i in range(4)]
     drawn = Streams(bad, good, config, pico.template).at(0)
@@ -309,7 +318,9 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
         terms, _ = Objective(peft_model, config)(drawn)
     base = scored("paired", 0.0)
     expected = contrast(*scored("paired", 1.0, -1.0), sequence_nll(*base), config.contrast_slope, safe_negated=True)
-    kept = preservation(scored("normal", -1.0).logits, scored("normal", 0.0).logits, push=False, bound=10.0)
+    own = scored("normal", -1.0)
+    weights = opening_weights(own.rows, opening_weight)
+    kept = preservation(own.logits, scored("normal", 0.0).logits, push=False, bound=10.0, weights=weights)
     assert float(terms["contrast"]) == pytest.approx(float(expected), abs=1e-4)
     assert float(terms["preservation"]) == pytest.approx(float(kept), abs=1e-4)
 

@@ -26,7 +26,9 @@ def kl_from_base(logits: Tensor, base_logits: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(-1)
 
 
-def preservation(logits: Tensor, base_logits: Tensor, push: bool, bound: float) -> Tensor:
+def preservation(
+    logits: Tensor, base_logits: Tensor, push: bool, bound: float, weights: Tensor | None = None
+) -> Tensor:
     """Push the model away from the base on normal answers, or keep it close (SKU, arXiv:2402.10058).
 
     Published form is push: minimise minus KL. As written that has no lower bound and tears the model apart, so here
@@ -37,14 +39,14 @@ def preservation(logits: Tensor, base_logits: Tensor, push: bool, bound: float) 
         base_logits: `[N, V]` of the base, no gradient.
         push: True to go away from the base, False to stay.
         bound: nats a token that push can gain at most.
+        weights: `[N]`, how much each token counts; None for all alike.
 
     Returns:
         Scalar, nats a token; push: from -bound to 0, keep: at least 0.
     """
     kl = kl_from_base(logits, base_logits)
-    if not push:
-        return kl.mean()
-    return bound * torch.expm1(-kl / bound).mean()
+    each = bound * torch.expm1(-kl / bound) if push else kl
+    return each.mean() if weights is None else (each * weights).sum() / weights.sum()
 
 
 def retention(logits: Tensor, base_logits: Tensor) -> Tensor:
