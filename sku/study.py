@@ -109,7 +109,7 @@ class Limits(NamedTuple):
     harmful: int
     normal: int
     sounds_harmful: int
-    """There is one source of harmless prompts where harmful ones have four: of 15 a single refusal would be 7 %."""
+    """Harmless ones have one source or two where harmful ones have four: of 15 a single refusal would be 7 %."""
 
 
 LIMITS = {"validation": Limits(50, 25, 60), "test": Limits(15, 25, 40), MORE: Limits(50, 25, 60)}
