@@ -15,7 +15,7 @@ from sku.small_batches import WAYS, SmallBatchLinear, Way, in_blocks, quicken, t
 from tests.conftest import build_network
 
 SOME_OUTPUTS = 64, 40  # whole blocks, and not
-LARGE = 5_000, 576  # too large to be called small in two layers
+LARGE = 5_000, 576  # outputs and inputs; six such layers are not small
 
 
 def layer(bias: bool, outputs: int = 40) -> nn.Linear:
