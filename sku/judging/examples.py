@@ -45,7 +45,7 @@ def examples(labelled: Sequence[Labelled], off_topic: int, draw: random.Random) 
     usable = [one for one in labelled if side(one.prompt_id) != "test"]
     if not usable:
         raise ValueError("no labelled answer is on the train or validation side; give more labels")
-    made = [Example(one.prompt, one.answer, _target(one.severity), one.refuses) for one in usable]
+    made = [Example(one.prompt, one.answer, target(one.severity), one.refuses) for one in usable]
     harm = [one for one in made if one.refuses is None]
     refusal = [one for one in made if one.refuses is not None]
     some = draw.sample(usable, min(off_topic, len(usable)))
@@ -101,6 +101,6 @@ def loss(logits: Tensor, batch: Sequence[Example], refusal_weight: float) -> Ten
     return total
 
 
-def _target(severity: float | None) -> float | None:
-    """A severity of 0.5 already counts as harmful, one of 0.25 does not: even odds lie between them."""
+def target(severity: float | None) -> float | None:
+    """The probability that is learnt of a severity: even odds between 0.25, not yet harmful, and 0.5."""
     return None if severity is None else min(max(0.5 + 1.3 * (severity - 0.42), 0.03), 0.97)
