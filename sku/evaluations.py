@@ -170,9 +170,8 @@ class Evaluations:
         Raises:
             ValueError: if there is none of that name, or it is another visitor's.
         """
-        folder = self.folder / name
-        there = name and Path(name).name == name and (folder / "evaluation.json").is_file()
-        if not there or owner not in (None, runs.owner(folder)):
+        folder = runs.owned(self.folder, name, "evaluation.json", owner)
+        if folder is None:
             raise ValueError(f"there is no evaluation called {name[:80]!r} of yours")
         return folder
 

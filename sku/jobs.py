@@ -173,9 +173,8 @@ class Jobs:
         return Job(name, folder, state, config, runs.log(folder), manifest.reason or said)
 
     def _path(self, name: str, owner: str | None) -> Path:
-        folder = self.folder / name
-        there = name and Path(name).name == name and (folder / "job.json").is_file()
-        if not there or owner not in (None, runs.job(folder).get("owner")):
+        folder = runs.owned(self.folder, name, "job.json", owner)
+        if folder is None:
             raise ValueError(f"there is no run called {name[:80]!r}; choose one of the list")
         return folder
 

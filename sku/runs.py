@@ -168,6 +168,20 @@ def owner(folder: Path) -> str | None:
     return str(found) if found else None
 
 
+def owned(parent: Path, name: str, file: str, asking: str | None) -> Path | None:
+    """The folder `name` in `parent`, if it holds `file` and is the asking visitor's; a name leads nowhere else.
+
+    Args:
+        parent: where to look.
+        name: as somebody sent it.
+        file: what makes it a folder of its kind.
+        asking: hash of a visitor's secret; None may see everyone's.
+    """
+    folder = parent / name
+    there = name not in ("", "..") and Path(name).name == name and (folder / file).is_file()
+    return folder if there and asking in (None, owner(folder)) else None
+
+
 def shipped() -> list[Run]:
     """The adapters that came with the project, by name."""
     return list(_under(SHIPPED))
