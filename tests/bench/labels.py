@@ -49,13 +49,12 @@ def read(model: VariantModel, labels: Sequence[Labelled]) -> Tensor:
     return torch.stack([found[i] for i in range(len(rows))]).double()
 
 
-def probed(read: Tensor, targets: Tensor, learnt: Tensor, asked: Tensor) -> Tensor:
-    """What a ridge regression on the rows `learnt` says of those `asked`."""
-    mean, spread = read[learnt].mean(0), read[learnt].std(0)
-    scaled = (read - mean) / spread / read.shape[1] ** 0.5
-    known = scaled[learnt]
-    weights = torch.linalg.solve(known @ known.T + RIDGE * torch.eye(len(known)), targets[learnt] - THRESHOLD)
-    return THRESHOLD + scaled[asked] @ known.T @ weights
+def probed(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
+    """What a ridge regression on the states `known` says of those `asked`."""
+    mean, spread, width = known.mean(0), known.std(0), known.shape[1]
+    learnt, wanted = ((states - mean) / spread / width**0.5 for states in (known, asked))
+    weights = torch.linalg.solve(learnt @ learnt.T + RIDGE * torch.eye(len(learnt)), targets - THRESHOLD)
+    return THRESHOLD + wanted @ learnt.T @ weights
 
 
 def main() -> None:
@@ -74,7 +73,8 @@ def main() -> None:
     for share in SHARES:
         scores = torch.empty(len(labels)).double()
         for k in range(FOLDS):
-            scores[fold == k] = probed(states, targets, (fold != k) & (drawn < share), fold == k)
+            learnt = (fold != k) & (drawn < share)
+            scores[fold == k] = probed(states[learnt], targets[learnt], states[fold == k])
         line: dict[str, float] = {"labels learnt from": round(int((drawn < share).sum()) * (1 - 1 / FOLDS))}
         for what, some in (("all", range(len(labels))), ("clear", [i for i, o in enumerate(labels) if o.clear])):
             truth = [bool(labels[i].harmful) for i in some]
@@ -88,9 +88,7 @@ def main() -> None:
     harmless = [one for one in read_xstest(given.xstest) if one.severity == 0.0 and one.refuses == 0.0]
     harmless = [one for one in harmless if side(one.prompt_id) == "test"]
     judged = EmbeddedJudge(model).harm([(one.prompt, one.answer) for one in harmless])
-    asked = read(model, harmless)
-    every = torch.arange(len(labels) + len(harmless)) < len(labels)
-    said = probed(torch.cat([states, asked]), torch.cat([targets, torch.zeros(len(harmless))]), every, ~every)
+    said = probed(states, targets, read(model, harmless))
     called = {
         "harmless answers": len(harmless),
         "called harmful by probes": round(float((said >= THRESHOLD).double().mean()), 3),
