@@ -106,7 +106,7 @@ def test_the_embedded_judge_averages_both_readers(
 ) -> None:
     out = folder.parent
     settings = JudgeConfig(passes=1, off_topic=0, rank=4, alpha=8)
-    fitting.fit(load(pico_folder, device="cpu"), out, labels(10), [], settings)
+    fitting.fit(load(pico_folder, device="cpu"), out, labels(10), settings)
     _write(out, Card("embedded", "0", "embedded", 0.5, "test", "tiny"), json.loads((out / "fit.json").read_text()))
     monkeypatch.setattr(embedded, "embedder", lambda: minilm)
     judge = EmbeddedJudge(pico, out)
@@ -118,13 +118,25 @@ def test_the_embedded_judge_averages_both_readers(
 
 
 def test_examples_leave_test_prompts_out_and_call_answers_to_other_prompts_refusals() -> None:
-    harm, refusal = examples(labels(), 10, random.Random(0))
+    made = examples(labels(), 10, random.Random(0))
     kept = [one for one in labels() if side(one.prompt_id) != "test"]
-    assert len(harm) == sum(one.severity is not None for one in kept)
-    assert len(refusal) == sum(one.refuses is not None for one in kept) + 10
-    assert all(one.harmful is None and one.refuses == 1.0 for one in refusal[-10:])
+    assert len(made.people) == sum(one.severity is not None for one in kept)
+    assert len(made.refusal) == sum(one.refuses is not None for one in kept) + 10
+    assert all(one.harmful is None and one.refuses == 1.0 for one in made.refusal[-10:])
     with pytest.raises(ValueError, match="no labelled answer"):
         examples([], 0, random.Random(0))
+
+
+def test_who_says_it_decides_how_much_a_harm_label_counts() -> None:
+    rated = Labelled("rain", BAD, severity=1.0, by="rubric")
+    concluded = Labelled("rain", GOOD, severity=0.0, refuses=0.0, by="refusal")
+    made = examples([Labelled("rain", GOOD, severity=0.0), rated, concluded], 0, random.Random(0))
+    counts = [one.counts for some in (made.people, made.rubric, made.refusal) for one in some]
+    assert len(counts) == 3
+    assert counts == sorted(counts, reverse=True)
+    logits = torch.zeros(2, 2)
+    known = [Example("a", "b", 1.0, None, counts=0.5), Example("a", "b", None, 0.0, counts=0.5)]
+    assert float(loss(logits, known, 1.0)) == pytest.approx((0.5 * 0.6931 + 0.6931) / 2, abs=1e-4)
 
 
 def test_the_loss_counts_what_is_known_only() -> None:
@@ -141,12 +153,12 @@ def test_harm_is_seen_in_every_pass_and_what_is_easier_spread_over_them() -> Non
     harm, easier = [row(f"h{i}", 5 + i) for i in range(10)], [row(f"e{i}", 9) for i in range(7)]
 
     def made(seed: int) -> list[list[Row]]:
-        return batches(harm, easier, passes=3, easier_passes=2, batch_size=4, draw=random.Random(seed))
+        return batches([(harm, 3), (easier, 2), ([], 1)], batch_size=4, draw=random.Random(seed))
 
     seen = Counter(known.prompt for batch in made(1) for _, known in batch)
     assert seen == {f"h{i}": 3 for i in range(10)} | {f"e{i}": 2 for i in range(7)}
     assert {len(batch) for batch in made(1)} <= {1, 2, 3, 4}
     turns = [[known.prompt for batch in made(1)[i : i + 4] for _, known in batch] for i in (0, 4, 8)]
     assert all(sorted(name for name in turn if name[0] == "h") == sorted(f"h{i}" for i in range(10)) for turn in turns)
-    assert [sum(name[0] == "e" for name in turn) for turn in turns] == [5, 5, 4]
+    assert [sum(name[0] == "e" for name in turn) for turn in turns] == [4, 5, 5]
     assert made(1) == made(1) != made(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sku.judging.cards import embedded as card
 from sku.judging.embedded import ADAPTER, EmbeddedJudge, encode_pair
 from sku.judging.fitting import JudgeConfig, fit
 from sku.judging.guards import MODELS
-from sku.judging.labels import Labelled, Preference, read_labelled, read_preferences, read_xstest
+from sku.judging.labels import Labelled, read_labelled, read_own, read_xstest
 from sku.judging.making import _write, agreements
 from sku.judging.protocol import Card
 from sku.model import VariantModel, load
@@ -38,8 +39,7 @@ def folder(pico_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A judge that was trained on pico."""
     out = tmp_path_factory.mktemp("judge")
     refusals = [Labelled(f"ask {i}", "no, never", refuses=1.0) for i in range(10)]
-    preferences = [Preference(f"choose {i}", f"{GOOD} {i}", f"{BAD} {i}") for i in range(10)]
-    fit(load(pico_folder, device="cpu"), out, [*labels(), *refusals], preferences, QUICK)
+    fit(load(pico_folder, device="cpu"), out, [*labels(), *refusals], QUICK)
     about = Card("embedded", "0", "embedded", 0.5, "test", "a pico judge")
     _write(out, about, json.loads((out / "fit.json").read_text()))
     return out
@@ -63,7 +63,6 @@ def test_test_prompts_are_never_trained_on(folder: Path) -> None:
     known = sum(side(one.prompt_id) != "test" for one in labels())
     known += sum(side(Labelled(f"ask {i}", "no").prompt_id) != "test" for i in range(10))
     assert about["labelled"] == known
-    assert about["preferences"] <= 10
 
 
 def test_a_score_does_not_depend_on_what_else_is_judged(judge: EmbeddedJudge) -> None:
@@ -151,10 +150,24 @@ def test_xstest_labels_say_refusal_and_nothing_of_harm_where_nobody_looked(tmp_p
     ]
 
 
-def test_preferences_are_pairs(tmp_path: Path) -> None:
-    path = tmp_path / "pairs.jsonl"
-    path.write_text(json.dumps({"prompt": "A", "safer_response": "b", "other_response": "c"}) + "\n")
-    assert read_preferences(path) == [Preference("A", "b", "c")]
+def test_own_answers_find_their_prompts_again_and_are_left_out_without(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    ids = [Labelled(prompt, "").prompt_id for prompt in ("Why so?", "Lost?")]
+    rows = [{"prompt_id": name, "tokens": "1 20 3", "severity": severity} for name in ids for severity in (0.6, 0.2)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read_own(path, ["why  SO?"], lambda tokens: "-".join(map(str, tokens)))
+    assert [(one.prompt, one.answer, one.severity, one.clear, one.by) for one in found] == [
+        ("why  SO?", "1-20-3", 0.6, False, "rubric"),
+        ("why  SO?", "1-20-3", 0.2, True, "rubric"),
+    ]
+
+
+def test_agreement_with_people_is_told_apart_from_agreement_with_the_rubric(judge: EmbeddedJudge) -> None:
+    rated = [dataclasses.replace(one, by="rubric") for one in labels(30)]
+    people, _, rubric = agreements(judge, [*labels(), *rated], [])
+    assert people.n == sum(side(one.prompt_id) == "test" for one in labels())
+    assert rubric.n == sum(side(one.prompt_id) == "test" for one in rated)
+    assert "rubric" in rubric.what
 
 
 def test_every_judge_that_can_be_chosen_has_a_card_and_the_default_comes_first() -> None:

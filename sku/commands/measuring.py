@@ -138,7 +138,9 @@ def train_judge(
     out: Annotated[Path, typer.Option(help="The judge's folder, such as assets/judge.")],
     labelled: Annotated[Path, typer.Option(help="Answers with human scores, CSV in PyRIT's form.")],
     xstest: Annotated[Path | None, typer.Option(help="XSTest completions with labels, CSV.")] = None,
-    preferences: Annotated[Path | None, typer.Option(help="PKU-SafeRLHF preferences, JSONL.")] = None,
+    prompts: Annotated[
+        list[str] | None, typer.Option(help="Sets that the rated answers were asked from: NAME:FILE. Repeatable.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides every draw.")] = 0,
     only_cross: Annotated[
         bool, typer.Option("--only-cross", help="Train the cross-encoder alone, beside what the folder holds.")
@@ -147,7 +149,7 @@ def train_judge(
     """Train the embedded judge on labelled answers and write its card, measured on held-out prompts."""
     from sku.judging.making import make
 
-    make(out, labelled, xstest, preferences, seed, only_cross, lambda line: print(line, flush=True, file=sys.stderr))
+    make(out, labelled, xstest, prompts or (), seed, only_cross, lambda line: print(line, flush=True, file=sys.stderr))
 
 
 def record(

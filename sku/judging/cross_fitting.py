@@ -33,7 +33,9 @@ class CrossConfig:
     """How the cross-encoder is trained."""
 
     passes: int = 6
-    """Over answers labelled for harm."""
+    """Over answers whose harm people were asked about."""
+    rubric_passes: int = 3
+    """Over answers of the default model's own variants, rated by our rubric."""
     refusal_passes: int = 2
     """Over those labelled for refusal, which are easier."""
     off_topic: int = 200
@@ -47,6 +49,8 @@ class CrossConfig:
     dropout: float = 0.1
     targets: tuple[str, ...] = ("query", "key", "value", "dense")
     refusal_weight: float = 0.5
+    bfloat16: bool = True
+    """As in `JudgeConfig`."""
     seed: int = 0
 
 
@@ -72,8 +76,13 @@ def fit(
     draw = random.Random(config.seed)
     tokenizer = AutoTokenizer.from_pretrained(minilm)
     known = examples(labelled, config.off_topic, draw)
-    harm, easier = ([(encode(tokenizer, e.prompt, e.answer), e) for e in some] for some in known)
-    schedule = batches(harm, easier, config.passes, config.refusal_passes, config.batch_size, draw)
+    passes = (
+        (known.people, config.passes),
+        (known.rubric, config.rubric_passes),
+        (known.refusal, config.refusal_passes),
+    )
+    groups = [([(encode(tokenizer, e.prompt, e.answer), e) for e in some], n) for some, n in passes]
+    schedule = batches(groups, config.batch_size, draw)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         lora = LoraConfig(
@@ -92,7 +101,9 @@ def fit(
             share = step / len(schedule)
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * min((share + 1e-3) / config.warm_up, 1 - share)
-            features = torch.nn.functional.dropout(pooled(body, [row for row, _ in batch]), config.dropout)
+            with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+                read = pooled(body, [row for row, _ in batch])
+            features = torch.nn.functional.dropout(read.float(), config.dropout)
             total = loss(head(features), [known for _, known in batch], config.refusal_weight)
             total.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -107,7 +118,7 @@ def fit(
     facts = {
         "config": dataclasses.asdict(config),
         "embedder": minilm.name,
-        "labelled": len(harm) + len(easier),
+        "labelled": sum(len(rows) for rows, _ in groups),
         "seconds": time.perf_counter() - began,
         "packages": runs.packages(),
     }

@@ -13,10 +13,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sku.batching import Encoded
 from sku.data.splits import side
-from sku.judging.labels import Labelled
+from sku.judging.labels import By, Labelled
 
 HARMFUL, REFUSES = 0, 1
 """Columns of every judge's logits."""
+_COUNTS: dict[By, float] = {"people": 1.0, "rubric": 0.5, "refusal": 0.1}
+"""How much a harm label counts in the loss, by who says it. Those concluded from a refusal label are easy and many."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,24 @@ class Example:
     harmful: float | None
     """A probability."""
     refuses: float | None
+    counts: float = 1.0
+    """Weight of `harmful` in the loss."""
 
 
-def examples(labelled: Sequence[Labelled], off_topic: int, draw: random.Random) -> tuple[list[Example], list[Example]]:
-    """Answers labelled for harm, and those labelled for refusal, which are easier.
+@dataclass(frozen=True)
+class Examples:
+    """What is learnt, by how often it is worth being seen."""
+
+    people: list[Example]
+    """Of answers whose harm people were asked about."""
+    rubric: list[Example]
+    """Of answers of the default model's own variants, rated by our rubric."""
+    refusal: list[Example]
+    """Of answers labelled for refusal, which are easier."""
+
+
+def examples(labelled: Sequence[Labelled], off_topic: int, draw: random.Random) -> Examples:
+    """Labelled answers as examples.
 
     Args:
         labelled: those to prompts of the test side are left out.
@@ -45,36 +61,35 @@ def examples(labelled: Sequence[Labelled], off_topic: int, draw: random.Random) 
     usable = [one for one in labelled if side(one.prompt_id) != "test"]
     if not usable:
         raise ValueError("no labelled answer is on the train or validation side; give more labels")
-    made = [Example(one.prompt, one.answer, target(one.severity), one.refuses) for one in usable]
-    harm = [one for one in made if one.refuses is None]
-    refusal = [one for one in made if one.refuses is not None]
+    made = {by: [_example(one) for one in usable if one.by == by] for by in _COUNTS}
+    people = [one for one in made["people"] if one.refuses is None]
+    refusal = [one for one in made["people"] if one.refuses is not None] + made["refusal"]
     some = draw.sample(usable, min(off_topic, len(usable)))
     others = (draw.choice([one for one in usable if one.prompt_id != mine.prompt_id]) for mine in some)
     refusal += [Example(mine.prompt, other.answer, None, 1.0) for mine, other in zip(some, others, strict=True)]
-    return harm, refusal
+    return Examples(people, made["rubric"], refusal)
+
+
+def _example(one: Labelled) -> Example:
+    return Example(one.prompt, one.answer, target(one.severity), one.refuses, _COUNTS[one.by])
 
 
 Row = tuple[Encoded, Example]
 
 
-def batches(
-    harm: Sequence[Row], easier: Sequence[Row], passes: int, easier_passes: int, batch_size: int, draw: random.Random
-) -> list[list[Row]]:
+def batches(groups: Sequence[tuple[Sequence[Row], int]], batch_size: int, draw: random.Random) -> list[list[Row]]:
     """Rows of like length together, in the order of training.
 
     Args:
-        harm: all of them in each of `passes`.
-        easier: spread evenly over the passes, each of them `easier_passes` times.
-        passes: over `harm`.
-        easier_passes: over `easier`.
+        groups: rows, and how often each of them is seen; the most frequent ones once a turn, the others spread evenly.
         batch_size: rows.
         draw: shuffles.
     """
-    spread = draw.sample(easier, len(easier)) * easier_passes
-    share = -(-len(spread) // passes)
+    turns = max(passes for _, passes in groups)
+    spread = [draw.sample(rows, len(rows)) * passes for rows, passes in groups]
     found: list[list[Row]] = []
-    for turn in range(passes):
-        rows = [*harm, *spread[turn * share : (turn + 1) * share]]
+    for turn in range(turns):
+        rows = [row for some in spread for row in some[turn * len(some) // turns : (turn + 1) * len(some) // turns]]
         jittered = sorted(rows, key=lambda row: len(row[0].ids) + draw.uniform(0, 40))
         some = [jittered[i : i + batch_size] for i in range(0, len(rows), batch_size)]
         draw.shuffle(some)
@@ -83,7 +98,7 @@ def batches(
 
 
 def loss(logits: Tensor, batch: Sequence[Example], refusal_weight: float) -> Tensor:
-    """Cross-entropy of what is known, a mean over the batch.
+    """Cross-entropy of what is known, each as much as it counts, a mean over the batch.
 
     Args:
         logits: harmful, refuses; `[B, 2]`.
@@ -96,8 +111,9 @@ def loss(logits: Tensor, batch: Sequence[Example], refusal_weight: float) -> Ten
         known = [i for i, one in enumerate(wanted) if one is not None]
         if known:
             targets = tensor([wanted[i] for i in known], device=logits.device)
-            entropy = binary_cross_entropy_with_logits(logits[known, column], targets)
-            total = total + weight * entropy * len(known) / len(batch)
+            counts = tensor([batch[i].counts if column == HARMFUL else 1.0 for i in known], device=logits.device)
+            entropy = binary_cross_entropy_with_logits(logits[known, column], targets, counts, reduction="sum")
+            total = total + weight * entropy / len(batch)
     return total
 
 

@@ -1,8 +1,7 @@
-"""Train the embedded judge: labelled answers and preferences become a LoRA adapter, a head and a card.
+"""Train the embedded judge: labelled answers become a LoRA adapter and a head on the default base.
 
 Prompts on the test side of `splits.py` are never trained on; the card's agreement with people is measured on them.
-Severity is graded, so it is learnt as a probability. Preferences carry no label of their own: the other answer must
-only score above the safer one. Knows nothing of variants and unlearning.
+Severity is graded, so it is learnt as a probability. Knows nothing of variants and unlearning.
 """
 
 from __future__ import annotations
@@ -21,15 +20,13 @@ from peft import LoraConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from sku import runs
 from sku.batching import Encoded, collate
-from sku.data.splits import side
 from sku.judging.embedded import JudgeHead, encode_pair, features
-from sku.judging.examples import Example, Row, batches, examples
+from sku.judging.examples import Row, batches, examples
 from sku.judging.examples import loss as labelled_loss
-from sku.judging.labels import Labelled, Preference
+from sku.judging.labels import Labelled
 from sku.model import VariantModel
 from sku.reading import of_answers
 
@@ -40,13 +37,14 @@ Report = Callable[[dict[str, Any]], None]
 class JudgeConfig:
     """How the judge is trained."""
 
-    passes: int = 4
-    """Over answers labelled for harm. Those labelled for refusal are easier and seen once, and so are preferences, in
-    the first two thirds."""
+    passes: int = 3
+    """Over answers whose harm people were asked about."""
+    rubric_passes: int = 2
+    """Over answers of the default model's own variants, rated by our rubric."""
+    refusal_passes: int = 1
+    """Over those labelled for refusal, which are easier."""
     off_topic: int = 200
     """Answers put to other prompts: people call an answer to something else a refusal (PyRIT's rubric)."""
-    preferences: int = 1200
-    """So many pairs at most, drawn by seed."""
     batch_size: int = 8
     learning_rate: float = 5e-4
     warm_up: float = 0.05
@@ -54,14 +52,10 @@ class JudgeConfig:
     rank: int = 16
     alpha: int = 32
     targets: tuple[str, ...] = ("q_proj", "v_proj", "up_proj", "down_proj")
-    preference_weight: float = 0.5
     refusal_weight: float = 0.3
+    bfloat16: bool = True
+    """Whether products are computed in half precision: a third quicker on a processor that knows it."""
     seed: int = 0
-
-
-_Contrast = tuple[Encoded, Encoded]
-"""The safer and the other answer to one prompt."""
-_Batch = list[Row] | list[_Contrast]
 
 
 class _Fit:
@@ -86,28 +80,22 @@ class _Fit:
         """`[B, 2]`: harmful, refuses."""
         batch = collate(list(rows)).to(self.model.device)
         body = self.peft_model.get_base_model().base_model
-        hidden = body(batch.input_ids, batch.attention_mask, use_cache=False).last_hidden_state
+        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            hidden = body(batch.input_ids, batch.attention_mask, use_cache=False).last_hidden_state
         scored: Tensor = self.head(torch.stack([features(read) for read in of_answers(rows, hidden)]))
         return scored
 
-    def step(self, batch: _Batch, rate: float) -> float:
-        """One step on labelled rows or on preference pairs; its loss."""
+    def step(self, batch: Sequence[Row], rate: float) -> float:
+        """One step; its loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         encoded, known = zip(*batch, strict=True)
-        if isinstance(known[0], Example):
-            loss = labelled_loss(self.logits(encoded), known, self.config.refusal_weight)
-        else:
-            loss = self._preference(batch)  # type: ignore[arg-type]
+        loss = labelled_loss(self.logits(encoded), known, self.config.refusal_weight)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return float(loss.detach())
-
-    def _preference(self, batch: list[_Contrast]) -> Tensor:
-        harm = self.logits([other for _, other in batch] + [safer for safer, _ in batch])[:, 0]
-        return -self.config.preference_weight * logsigmoid(harm[: len(batch)] - harm[len(batch) :]).mean()
 
     def save(self, out: Path) -> None:
         """Adapter and head in half precision."""
@@ -124,7 +112,6 @@ def fit(
     model: VariantModel,
     out: Path,
     labelled: Sequence[Labelled],
-    preferences: Sequence[Preference],
     config: JudgeConfig,
     report: Report = lambda _: None,
 ) -> None:
@@ -134,7 +121,6 @@ def fit(
         model: a base without adapters; it is used up by the training.
         out: a folder; what is in it is replaced.
         labelled: answers with labels; those to test prompts are left out.
-        preferences: pairs; those of test prompts are left out.
         config: how.
         report: told of every tenth step.
 
@@ -142,14 +128,14 @@ def fit(
         ValueError: if no labelled answer is left.
     """
     draw = random.Random(config.seed)
-    known, easier = examples(labelled, config.off_topic, draw)
-    usable = [p for p in preferences if side(p.prompt_id) != "test" and p.safer.strip() and p.other.strip()]
-    chosen = draw.sample(usable, min(config.preferences, len(usable)))
-    tokenizer = model.tokenizer
-    pairs = [(encode_pair(tokenizer, p.prompt, p.safer), encode_pair(tokenizer, p.prompt, p.other)) for p in chosen]
-    harm, once = ([(encode_pair(tokenizer, e.prompt, e.answer), e) for e in some] for some in (known, easier))
-    labelled_batches = batches(harm, once, config.passes, 1, config.batch_size, draw)
-    schedule = _mixed(labelled_batches, pairs, max(1, config.batch_size // 2), draw)
+    known = examples(labelled, config.off_topic, draw)
+    passes = (
+        (known.people, config.passes),
+        (known.rubric, config.rubric_passes),
+        (known.refusal, config.refusal_passes),
+    )
+    groups = [([(encode_pair(model.tokenizer, e.prompt, e.answer), e) for e in some], n) for some, n in passes]
+    schedule = batches(groups, config.batch_size, draw)
     training = _Fit(model, config)
     began, recent = time.perf_counter(), 0.0
     for step, batch in enumerate(schedule):
@@ -166,19 +152,8 @@ def fit(
     facts = {
         "config": dataclasses.asdict(config),
         "base_fingerprint": model.fingerprint,
-        "labelled": len(harm) + len(once),
-        "preferences": len(pairs),
+        "labelled": sum(len(rows) for rows, _ in groups),
         "seconds": time.perf_counter() - began,
         "packages": runs.packages(),
     }
     runs.write_text(out / "fit.json", json.dumps(facts, indent=2) + "\n")
-
-
-def _mixed(labelled: Sequence[list[Row]], pairs: Sequence[_Contrast], size: int, draw: random.Random) -> list[_Batch]:
-    """Batches of `size` pairs among the first two thirds of the labelled ones."""
-    by_length = sorted(pairs, key=lambda pair: len(pair[0].ids) + len(pair[1].ids))
-    mixed: list[_Batch] = [by_length[i : i + size] for i in range(0, len(pairs), size)]
-    cut = len(labelled) * 2 // 3
-    mixed += labelled[:cut]
-    draw.shuffle(mixed)
-    return mixed + list(labelled[cut:])

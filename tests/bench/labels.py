@@ -1,9 +1,12 @@
-"""How far people's labels carry a judge of this size: linear probes on the base's middle layers, by number of labels.
+"""How far labels carry a judge of this size: linear probes on the base's middle layers, by number and kind of labels.
 
 Ridge regression on frozen states of the default base, ten folds by prompt, so that every label is judged by a probe
-that never saw its prompt. With XSTest's completions also: how many harmless answers to harmless questions the probes
-and the shipped judge call harmful, on prompts that neither learnt from. Prints JSON, five minutes on two cores:
-`python -m tests.bench.labels --labelled human_labelled_answers.csv --xstest xstest_completions.csv`.
+that never saw its prompt: people's labels of answers of larger models, and our own of the default model's answers,
+each asked of probes that learnt from one kind or both. Beside them, how far a large language model agrees with people
+(`ratings.jsonl`: by the rubric in `assets/data`, answers cut at 1,300 characters). With XSTest's completions also: how
+many harmless answers to harmless questions the probes and the shipped judge call harmful, on prompts that neither
+learnt from. Prints JSON, ten minutes on two cores: `python -m tests.bench.labels --labelled human_labelled_answers.csv
+--xstest xstest_completions.csv --prompts advbench:advbench.csv --prompts do_not_answer:do_not_answer.jsonl`.
 """
 
 from __future__ import annotations
@@ -21,17 +24,20 @@ from sku.batching import collate
 from sku.data.splits import side
 from sku.judging.embedded import EmbeddedJudge, encode_pair, features
 from sku.judging.examples import target
-from sku.judging.labels import Labelled, read_labelled, read_xstest
-from sku.judging.making import THRESHOLD
+from sku.judging.labels import HARMFUL_FROM, Labelled, read_labelled, read_xstest
+from sku.judging.making import OWN, THRESHOLD, own_answers
 from sku.likelihood import by_length
 from sku.model import VariantModel, load
 from sku.provision import DEFAULT_BASE, provision
 from sku.reading import of_answers
+from sku.records import PromptPair
 
 LAYERS = (16, 18, 20, 22)
 """Of 30: the last ones tell less, for they guess the next token."""
 FOLDS, SHARES = 10, (0.25, 0.5, 0.75, 1.0)
 RIDGE = 1.0
+RATINGS = Path(__file__).parent / "ratings.jsonl"
+Line = dict[str, float | str]
 
 
 @torch.no_grad()
@@ -57,44 +63,92 @@ def probed(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
     return THRESHOLD + wanted @ learnt.T @ weights
 
 
+class Probes:
+    """Labelled answers, read once, and what probes say of them."""
+
+    def __init__(self, model: VariantModel, labels: Sequence[Labelled]) -> None:
+        self.labels, self.states = labels, read(model, labels)
+        self.targets = torch.tensor([target(one.severity) for one in labels]).double()
+        self.fold = torch.tensor([int(one.prompt_id[:8], 16) % FOLDS for one in labels])
+        self.drawn = torch.tensor([int(one.prompt_id[8:13], 16) / 16**5 for one in labels])
+        self.by_people = torch.tensor([one.by == "people" for one in labels])
+
+    def folded(self, usable: Tensor) -> list[float]:
+        """Scores of all answers, each from probes of those `usable` `[N]` that are of other folds."""
+        scores = torch.empty(len(self.labels)).double()
+        for k in range(FOLDS):
+            learnt, asked = (self.fold != k) & usable, self.fold == k
+            scores[asked] = probed(self.states[learnt], self.targets[learnt], self.states[asked])
+        return list(map(float, scores))
+
+    def line(self, learnt: str, scores: Sequence[float]) -> Line:
+        """Agreement of `scores` with people and with the rubric."""
+        named = list(zip(self.labels, scores, strict=True))
+        people = [(one, score) for one, score in named if one.by == "people"]
+        line: Line = {"learnt from": learnt}
+        line |= agreed("people, all", people)
+        line |= agreed("people, clear", [(one, score) for one, score in people if one.clear])
+        return line | agreed("own answers", [(one, score) for one, score in named if one.by == "rubric"])
+
+
+def agreed(what: str, some: Sequence[tuple[Labelled, float]], threshold: float = THRESHOLD) -> Line:
+    """How often scores agree with the labels beside them."""
+    found = metrics.agreement(what, [score for _, score in some], [bool(one.harmful) for one, _ in some], threshold)
+    return {
+        f"{what}, n": found.n,
+        f"{what}, %": round(100 * found.accuracy, 1),
+        f"{what}, AUC": round(found.auc or 0, 3),
+    }
+
+
+def rated(labels: Sequence[Labelled]) -> Line:
+    """Agreement of a large language model with people."""
+    ratings = {line["id"]: line["severity"] for line in map(json.loads, RATINGS.read_text().splitlines())}
+    ids = [PromptPair(one.prompt, one.answer, "harmful", "labels").id for one in labels]
+    some = [(one, ratings[name]) for one, name in zip(labels, ids, strict=True) if name in ratings]
+    clear = [(one, rating) for one, rating in some if one.clear]
+    line: Line = {"learnt from": "a large language model by the rubric"}
+    return line | agreed("people, all", some, HARMFUL_FROM) | agreed("people, clear", clear, HARMFUL_FROM)
+
+
+def by_variant() -> dict[str, str]:
+    """Of the rated answers to test prompts, how many are harmful, variant by variant."""
+    counts: dict[str, list[bool]] = {}
+    for line in map(json.loads, OWN.read_text().splitlines()):
+        if side(line["prompt_id"]) == "test":
+            counts.setdefault(line["variant"], []).append(line["severity"] >= HARMFUL_FROM)
+    return {name: f"{sum(some)} of {len(some)}" for name, some in sorted(counts.items())}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labelled", type=Path, required=True, help="answers with human scores, PyRIT's form")
     parser.add_argument("--xstest", type=Path, required=True, help="XSTest completions with labels")
+    parser.add_argument("--prompts", action="append", default=[], help="sets that own answers were asked from")
     given = parser.parse_args()
-    labels = [one for one in read_labelled(given.labelled) if one.severity is not None]
+    people = [one for one in read_labelled(given.labelled) if one.severity is not None]
+    completions = read_xstest(given.xstest)
     model = load(provision(DEFAULT_BASE), device="cpu")
-    states = read(model, labels)
-    targets = torch.tensor([target(one.severity) for one in labels]).double()
-    fold = torch.tensor([int(one.prompt_id[:8], 16) % FOLDS for one in labels])
-    drawn = torch.tensor([int(one.prompt_id[8:13], 16) / 16**5 for one in labels])
-    report: list[dict[str, float]] = []
+    own = own_answers(model, [one.prompt for one in (*people, *completions)], given.prompts)
+    probes = Probes(model, [*people, *own])
+    report = [rated(people)]
     for share in SHARES:
-        scores = torch.empty(len(labels)).double()
-        for k in range(FOLDS):
-            learnt = (fold != k) & (drawn < share)
-            scores[fold == k] = probed(states[learnt], targets[learnt], states[fold == k])
-        line: dict[str, float] = {"labels learnt from": round(int((drawn < share).sum()) * (1 - 1 / FOLDS))}
-        for what, some in (("all", range(len(labels))), ("clear", [i for i, o in enumerate(labels) if o.clear])):
-            truth = [bool(labels[i].harmful) for i in some]
-            agreed = metrics.agreement(what, [float(scores[i]) for i in some], truth, THRESHOLD)
-            line |= {
-                f"{what}, n": agreed.n,
-                f"{what}, accuracy": round(agreed.accuracy, 3),
-                f"{what}, AUC": round(agreed.auc or 0.0, 3),
-            }
-        report.append(line)
-    harmless = [one for one in read_xstest(given.xstest) if one.severity == 0.0 and one.refuses == 0.0]
+        usable = probes.by_people & (probes.drawn < share)
+        count = round(int(usable.sum()) * (1 - 1 / FOLDS))
+        report.append(probes.line(f"{count} labels of people", probes.folded(usable)))
+    report.append(probes.line("our own labels", probes.folded(~probes.by_people)))
+    report.append(probes.line("both", probes.folded(probes.by_people | ~probes.by_people)))
+    harmless = [one for one in completions if one.severity == 0.0 and one.refuses == 0.0]
     harmless = [one for one in harmless if side(one.prompt_id) == "test"]
     judged = EmbeddedJudge(model).harm([(one.prompt, one.answer) for one in harmless])
-    said = probed(states, targets, read(model, harmless))
+    said = probed(probes.states[probes.by_people], probes.targets[probes.by_people], read(model, harmless))
     called = {
         "harmless answers": len(harmless),
         "called harmful by probes": round(float((said >= THRESHOLD).double().mean()), 3),
         "called harmful by the judge": round(sum(one.score >= THRESHOLD for one in judged) / len(judged), 3),
     }
-    print(json.dumps([*report, called], indent=2))
+    print(json.dumps([*report, called, {"rated harmful": by_variant()}], indent=2))
 
 
 if __name__ == "__main__":
