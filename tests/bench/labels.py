@@ -127,10 +127,11 @@ def main() -> None:
     parser.add_argument("--xstest", type=Path, required=True, help="XSTest completions with labels")
     parser.add_argument("--prompts", action="append", default=[], help="sets that own answers were asked from")
     given = parser.parse_args()
-    people = [one for one in read_labelled(given.labelled) if one.severity is not None]
+    labelled = read_labelled(given.labelled)
+    people = [one for one in labelled if one.severity is not None]
     completions = read_xstest(given.xstest)
     model = load(provision(DEFAULT_BASE), device="cpu")
-    own = own_answers(model, [one.prompt for one in (*people, *completions)], given.prompts)
+    own = own_answers(model, [one.prompt for one in (*labelled, *completions)], given.prompts)
     probes = Probes(model, [*people, *own])
     report = [rated(people)]
     for share in SHARES:
