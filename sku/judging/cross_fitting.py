@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,8 @@ def fit(
     """
     draw = random.Random(config.seed)
     tokenizer = AutoTokenizer.from_pretrained(minilm)
-    known = examples(labelled, config.off_topic, draw)
-    passes = (
-        (known.people, config.passes),
-        (known.rubric, config.rubric_passes),
-        (known.refusal, config.refusal_passes),
-    )
-    groups = [([(encode(tokenizer, e.prompt, e.answer), e) for e in some], n) for some, n in passes]
+    passes = (config.passes, config.rubric_passes, config.refusal_passes)
+    groups = examples(labelled, config.off_topic, draw).groups(partial(encode, tokenizer), passes)
     schedule = batches(groups, config.batch_size, draw)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)

@@ -5,7 +5,7 @@ Knows no model.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, tensor
@@ -44,6 +44,13 @@ class Examples:
     """Of answers of the default model's own variants, rated by our rubric."""
     refusal: list[Example]
     """Of answers labelled for refusal, which are easier."""
+
+    def groups(
+        self, encode: Callable[[str, str], Encoded], passes: tuple[int, int, int]
+    ) -> list[tuple[list[Row], int]]:
+        """The three kinds, encoded, with how often each is seen, as `batches` takes them."""
+        kinds = (self.people, self.rubric, self.refusal)
+        return [([(encode(e.prompt, e.answer), e) for e in some], n) for some, n in zip(kinds, passes, strict=True)]
 
 
 def examples(labelled: Sequence[Labelled], off_topic: int, draw: random.Random) -> Examples:

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +129,8 @@ def fit(
         ValueError: if no labelled answer is left.
     """
     draw = random.Random(config.seed)
-    known = examples(labelled, config.off_topic, draw)
-    passes = (
-        (known.people, config.passes),
-        (known.rubric, config.rubric_passes),
-        (known.refusal, config.refusal_passes),
-    )
-    groups = [([(encode_pair(model.tokenizer, e.prompt, e.answer), e) for e in some], n) for some, n in passes]
+    passes = (config.passes, config.rubric_passes, config.refusal_passes)
+    groups = examples(labelled, config.off_topic, draw).groups(partial(encode_pair, model.tokenizer), passes)
     schedule = batches(groups, config.batch_size, draw)
     training = _Fit(model, config)
     began, recent = time.perf_counter(), 0.0
