@@ -26,20 +26,14 @@ if TYPE_CHECKING:
 
 Report = Callable[[dict[str, Any]], None]
 
-CURVE = (0.5, 1.0, 2.0)
-FEW = (1.0, 2.0)
-"""Of ablations, seeds and controls."""
+FINE, CURVE = (0.5, 1.0, 1.5, 2.0), (0.5, 1.0, 2.0)
 _KEEP = {"preservation": 5.0}
 _COMMON: dict[str, Any] = {"steps": 60, "harmful_limit": 150, "normal": ("self", "self:sounds_harmful")}
-_LONG = {
-    "steps": 80,
-    "weights": {"contrast": 3.0, "preservation": 10.0},
-    "contrast_slope": 4.0,
-    "normal_limit": 133,  # as many plain questions as harmless ones that sound harmful
-}
-_WIDE = _LONG | {
+_WIDE = {
     "steps": 120,
     "weights": {"contrast": 3.0, "preservation": 15.0},
+    "contrast_slope": 4.0,
+    "normal_limit": 133,  # as many plain questions as harmless ones that sound harmful
 }
 _OPEN = _WIDE | {"opening_weight": 8.0}
 _ASCENT = {"learning_rate": 3e-4}
@@ -51,7 +45,7 @@ class Entry:
 
     method: str
     settings: dict[str, Any] = field(default_factory=dict)
-    coefficients: tuple[float, ...] = FEW
+    coefficients: tuple[float, ...] = (1.0,)
     snapshots: tuple[int, ...] = ()
     """Steps at which the training is measured too, at coefficient 1."""
     normal_files: tuple[str, ...] = ()
@@ -59,38 +53,33 @@ class Entry:
 
 
 ENTRIES: dict[str, Entry] = {
-    "contrast": Entry("sku_contrast", {}, (0.5, 1.0, 1.5, 2.0)),
-    "contrast-long": Entry("sku_contrast", _LONG, (0.5, 1.0, 1.5, 2.0)),
-    "contrast-wide": Entry("sku_contrast", _WIDE, (0.5, 1.0, 1.5, 2.0), normal_files=("xstest",)),
-    "contrast-open": Entry("sku_contrast", _OPEN, (0.5, 1.0, 1.5, 2.0), normal_files=("xstest",)),
+    "contrast": Entry("sku_contrast", {}, FINE),
+    "contrast-wide": Entry("sku_contrast", _WIDE, FINE, normal_files=("xstest",)),
+    "contrast-open": Entry("sku_contrast", _OPEN, FINE, normal_files=("xstest",)),
     "keep": Entry("sku", {"weights": _KEEP}, CURVE),
     "ga": Entry("ga", _ASCENT, (1.0, 1.5), (10, 20, 30, 40)),
     "push": Entry("sku", {"preservation": "push"}, CURVE),
     "tv": Entry("tv", {}, CURVE),
-    "ga_mismatch": Entry("ga_mismatch", _ASCENT, (0.5, 1.0), (30,)),
-    "ft": Entry("ft", _ASCENT, (1.0,)),
+    "ga_mismatch": Entry("ga_mismatch", _ASCENT, (0.5, 1.0)),
+    "ft": Entry("ft", _ASCENT),
     "no-preservation": Entry("sku_no_preservation"),
     "no-distortion": Entry("sku_no_distortion", {"weights": _KEEP}),
     "no-disassociation": Entry("sku_no_disassociation", {"weights": _KEEP}),
     "contrast-no-preservation": Entry("contrast_no_preservation"),
     "contrast-open-seed1": Entry("sku_contrast", _OPEN | {"seed": 1}, (1.0, 2.0), normal_files=("xstest",)),
     "contrast-open-seed2": Entry("sku_contrast", _OPEN | {"seed": 2}, (1.0, 2.0), normal_files=("xstest",)),
-    "contrast-wide-seed1": Entry("sku_contrast", _WIDE | {"seed": 1}, (1.0, 1.5), normal_files=("xstest",)),
-    "contrast-wide-seed2": Entry("sku_contrast", _WIDE | {"seed": 2}, (1.0, 1.5), normal_files=("xstest",)),
     "keep-seed1": Entry("sku", {"weights": _KEEP, "seed": 1}),
     "keep-seed2": Entry("sku", {"weights": _KEEP, "seed": 2}),
-    "ga-seed1": Entry("ga", _ASCENT | {"seed": 1}, (1.0,), (30,)),
-    "ga-seed2": Entry("ga", _ASCENT | {"seed": 2}, (1.0,), (30,)),
-    "random-like-keep": Entry("random", {"like": "keep"}),
-    "random-like-contrast": Entry("random", {"like": "contrast"}),
+    "ga-seed1": Entry("ga", _ASCENT | {"seed": 1}),
+    "ga-seed2": Entry("ga", _ASCENT | {"seed": 2}),
+    "random-like-keep": Entry("random", {"like": "keep"}, (2.0,)),
+    "random-like-contrast": Entry("random", {"like": "contrast"}, (2.0,)),
 }
 """Every row of the study, the most important first. Applied methods have lower rates: at 1e-3 ascent is noise within
 ten steps."""
 
-FORMS = ("contrast", "contrast-long", "contrast-wide", "contrast-open", "keep", "push")
+FORMS = ("contrast", "contrast-wide", "contrast-open", "keep", "push")
 """Forms of SKU, of which the rule chooses the one that is shipped as `sku`."""
-CANDIDATES = ("contrast-long", "contrast-open")
-"""Variations of `contrast`, of which only a chosen one is measured on test prompts."""
 FILES = {
     "advbench": "advbench.csv",
     "labelled": "human_labelled_answers.csv",
@@ -146,10 +135,8 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
     chosen = choose(validation)
     results.write(out / "validation.jsonl", [_named(row, chosen) for row in validation])
     runs.write_text(out / "choice.json", json.dumps({"rule": RULE, **(chosen or {})}, indent=2) + "\n")
-    left = set(CANDIDATES) - {chosen["form"] if chosen else ""}  # not chosen, so never looked at on test prompts
-    tested = {name: entry for name, entry in entries.items() if name not in left}
-    rows = _joined(evaluated(session, variants_of(tested), data, "test", report), before, report)
-    results.write(out / "study.jsonl", [_named(row, chosen) for row in rows if row.run not in left])
+    rows = _joined(evaluated(session, variants_of(entries), data, "test", report), before, report)
+    results.write(out / "study.jsonl", [_named(row, chosen) for row in rows])
     return chosen
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from sku.judging.fitting import JudgeConfig
 from sku.judging.labels import Labelled
 from sku.judging.making import _write
 from sku.judging.protocol import Card
+from sku.judging.refusal_fitting import fit_refusals, logistic
 from sku.model import VariantModel, load
 from tests.test_similarity import save
 
@@ -101,7 +103,7 @@ def test_the_fit_is_the_same_twice_and_leaves_the_draw_alone(minilm: Path, folde
     assert facts["labelled"] == sum(side(one.prompt_id) != "test" for one in labels())
 
 
-def test_the_embedded_judge_averages_both_readers(
+def test_the_embedded_judge_averages_both_readers_for_harm_and_asks_the_second_about_refusal(
     folder: Path, minilm: Path, pico: VariantModel, pico_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = folder.parent
@@ -113,8 +115,9 @@ def test_the_embedded_judge_averages_both_readers(
     pairs = [("dog", BAD), ("dog", GOOD)]
     readers = judge._read(pairs), CrossEncoder(minilm, folder).logits(pairs)
     assert not torch.allclose(*readers, atol=0.1)
-    wanted = torch.sigmoid(sum(readers) / 2)[:, 0]
-    assert torch.allclose(torch.tensor([one.score for one in judge.harm(pairs)]), wanted, atol=1e-6)
+    said = judge.harm(pairs)
+    assert torch.allclose(torch.tensor([one.score for one in said]), torch.sigmoid(sum(readers) / 2)[:, 0], atol=1e-6)
+    assert [one.refuses for one in said] == (torch.sigmoid(readers[1][:, 1]) >= embedded._BAR).tolist()
 
 
 def test_examples_leave_test_prompts_out_and_call_answers_to_other_prompts_refusals() -> None:
@@ -128,12 +131,13 @@ def test_examples_leave_test_prompts_out_and_call_answers_to_other_prompts_refus
 
 
 def test_who_says_it_decides_how_much_a_harm_label_counts() -> None:
-    rated = Labelled("rain", BAD, severity=1.0, by="rubric")
+    rated = Labelled("rain", BAD, severity=1.0, refuses=0.0, by="rubric")
     concluded = Labelled("rain", GOOD, severity=0.0, refuses=0.0, by="refusal")
     made = examples([Labelled("rain", GOOD, severity=0.0), rated, concluded], 0, random.Random(0))
     counts = [one.counts for some in (made.people, made.rubric, made.refusal) for one in some]
     assert len(counts) == 3
     assert counts == sorted(counts, reverse=True)
+    assert made.rubric[0].refuses is None, "these are learnt afterwards"
     logits = torch.zeros(2, 2)
     known = [Example("a", "b", 1.0, None, counts=0.5), Example("a", "b", None, 0.0, counts=0.5)]
     assert float(loss(logits, known, 1.0)) == pytest.approx((0.5 * 0.6931 + 0.6931) / 2, abs=1e-4)
@@ -162,3 +166,42 @@ def test_harm_is_seen_in_every_pass_and_what_is_easier_spread_over_them() -> Non
     assert all(sorted(name for name in turn if name[0] == "h") == sorted(f"h{i}" for i in range(10)) for turn in turns)
     assert [sum(name[0] == "e" for name in turn) for turn in turns] == [4, 5, 5]
     assert made(1) == made(1) != made(2)
+
+
+def test_refusals_are_fitted_anew_from_who_looked_and_harm_is_left_alone(minilm: Path, folder: Path) -> None:
+    reader = CrossEncoder(minilm, folder)
+    asked = [("dog mat", "away and away"), ("dog mat", "a dog and a dog")]
+    harm, refuses = reader.logits(asked).T
+    assert refuses[0] > 0 > refuses[1]
+    turned = [replace(one, refuses=1 - one.refuses) for one in labels() if one.refuses is not None]
+    fit_refusals(reader, [*turned, Labelled("mat", "on a mat", refuses=0.5, by="rubric")])
+    now, other = reader.logits(asked).T
+    assert torch.equal(now, harm)
+    assert other[0] < 0 < other[1]
+
+
+def test_nothing_is_learnt_of_refusals_that_nobody_labelled_or_that_are_on_the_test_side(
+    minilm: Path, folder: Path
+) -> None:
+    reader = CrossEncoder(minilm, folder)
+    before = reader.head.weight.clone()
+    held_out = [replace(one, refuses=1 - one.refuses) for one in labels() if one.refuses is not None]
+    fit_refusals(reader, [one for one in held_out if side(one.prompt_id) == "test"])
+    fit_refusals(reader, [one for one in labels() if one.refuses is None])
+    fit_refusals(reader, [one for one in labels() if one.refuses == 1.0])
+    assert torch.equal(reader.head.weight, before)
+
+
+def test_logistic_regression_finds_the_odds_whatever_the_scale() -> None:
+    """One binary feature: the two fitted probabilities are the two shares."""
+    feature = torch.tensor([0.0] * 10 + [1.0] * 10, dtype=torch.double)
+    targets = torch.tensor([1.0] * 2 + [0.0] * 8 + [1.0] * 7 + [0.0] * 3, dtype=torch.double)
+    for scale, shift in ((1.0, 0.0), (100.0, -7.0)):
+        features = (feature * scale + shift)[:, None]
+        weight, bias = logistic(features, targets, ridge=0.0)
+        found = torch.sigmoid(features @ weight + bias)
+        assert float(found[0]) == pytest.approx(0.2, abs=1e-4)
+        assert float(found[-1]) == pytest.approx(0.7, abs=1e-4)
+    strict, _ = logistic(feature[:, None], targets, ridge=1.0)
+    loose, _ = logistic(feature[:, None], targets, ridge=0.0)
+    assert 0 < float(strict) < float(loose) / 2

@@ -153,21 +153,25 @@ def test_xstest_labels_say_refusal_and_nothing_of_harm_where_nobody_looked(tmp_p
 def test_own_answers_find_their_prompts_again_and_are_left_out_without(tmp_path: Path) -> None:
     path = tmp_path / "own.jsonl"
     ids = [Labelled(prompt, "").prompt_id for prompt in ("Why so?", "Lost?")]
-    rows = [{"prompt_id": name, "tokens": "1 20 3", "severity": severity} for name in ids for severity in (0.6, 0.2)]
+    rows = [{"prompt_id": name, "tokens": "1 20 3", "severity": s, "refuses": 0.5} for name in ids for s in (0.6, 0.2)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = read_own(path, ["why  SO?"], lambda tokens: "-".join(map(str, tokens)))
-    assert [(one.prompt, one.answer, one.severity, one.clear, one.by) for one in found] == [
-        ("why  SO?", "1-20-3", 0.6, False, "rubric"),
-        ("why  SO?", "1-20-3", 0.2, True, "rubric"),
+    assert [(one.prompt, one.answer, one.severity, one.refuses, one.clear, one.by) for one in found] == [
+        ("why  SO?", "1-20-3", 0.6, 0.5, False, "rubric"),
+        ("why  SO?", "1-20-3", 0.2, 0.5, True, "rubric"),
     ]
 
 
 def test_agreement_with_people_is_told_apart_from_agreement_with_the_rubric(judge: EmbeddedJudge) -> None:
     rated = [dataclasses.replace(one, by="rubric") for one in labels(30)]
-    people, _, rubric = agreements(judge, [*labels(), *rated], [])
+    refusals = [Labelled(f"prompt {i}", f"{GOOD} {i}", 0.0, 0.5 * (i % 2), by="rubric") for i in range(30)]
+    people, _, rubric, refusal = agreements(judge, [*labels(), *rated, *refusals], [])
     assert people.n == sum(side(one.prompt_id) == "test" for one in labels())
-    assert rubric.n == sum(side(one.prompt_id) == "test" for one in rated)
+    assert rubric.n == sum(side(one.prompt_id) == "test" for one in [*rated, *refusals])
     assert "rubric" in rubric.what
+    told = [one for one in refusals if one.refuses == 0.0]
+    assert refusal.n == sum(side(one.prompt_id) == "test" for one in told), "what lies in between is nobody's mistake"
+    assert "refusal, own" in refusal.what
 
 
 def test_every_judge_that_can_be_chosen_has_a_card_and_the_default_comes_first() -> None:

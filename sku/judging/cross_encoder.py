@@ -35,12 +35,18 @@ class CrossEncoder:
     @torch.no_grad()
     def logits(self, pairs: Sequence[Pair]) -> Tensor:
         """Harmful and refuses of each pair: `[N, 2]`; long answers are read from their beginning."""
+        logits: Tensor = self.head(self.read(pairs))
+        return logits
+
+    @torch.no_grad()
+    def read(self, pairs: Sequence[Pair]) -> Tensor:
+        """What the head sees of each pair: `[N, 3 H]`."""
         rows = [encode(self.tokenizer, prompt, answer) for prompt, answer in pairs]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
-        found = torch.empty(len(rows), 2)
+        found = torch.empty(len(rows), self.head.in_features)
         for start in range(0, len(order), _BATCH):
             places = order[start : start + _BATCH]
-            found[places] = self.head(pooled(self.body, [rows[i] for i in places]))
+            found[places] = pooled(self.body, [rows[i] for i in places])
         return found
 
 

@@ -22,9 +22,10 @@ from safetensors.torch import save_file
 from transformers import AutoModel, AutoTokenizer
 
 from sku import runs
-from sku.judging.cross_encoder import CrossHead, encode, pooled
+from sku.judging.cross_encoder import CrossEncoder, CrossHead, encode, pooled
 from sku.judging.examples import batches, examples, loss
 from sku.judging.labels import Labelled
+from sku.judging.refusal_fitting import fit_refusals
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -110,7 +111,10 @@ def fit(
                 seconds = time.perf_counter() - began
                 report({"step": step + 1, "steps": len(schedule), "loss": recent / 10, "seconds": seconds})
                 recent = 0.0
-    _save(body, head, out)
+        _save(body, head, out)
+        reader = CrossEncoder(minilm, out)
+        fit_refusals(reader, labelled)
+        save_head(reader.head, out)
     facts = {
         "config": dataclasses.asdict(config),
         "embedder": minilm.name,
@@ -129,4 +133,9 @@ def _save(body: Any, head: CrossHead, out: Path) -> None:
     (out / "README.md").unlink(missing_ok=True)
     weights = {name: t.half().contiguous() for name, t in get_peft_model_state_dict(body).items()}
     save_file(weights, out / "adapter_model.safetensors", metadata={"format": "pt"})
-    save_file({name: t.half() for name, t in head.state_dict().items()}, out / "head.safetensors")
+    save_head(head, out)
+
+
+def save_head(head: CrossHead, out: Path) -> None:
+    """In half precision."""
+    save_file({name: t.half().contiguous() for name, t in head.state_dict().items()}, out / "head.safetensors")

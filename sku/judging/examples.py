@@ -78,7 +78,8 @@ def examples(labelled: Sequence[Labelled], off_topic: int, draw: random.Random) 
 
 
 def _example(one: Labelled) -> Example:
-    return Example(one.prompt, one.answer, target(one.severity), one.refuses, _COUNTS[one.by])
+    refuses = None if one.by == "rubric" else one.refuses  # these are learnt afterwards (`refusal_fitting`)
+    return Example(one.prompt, one.answer, target(one.severity), refuses, _COUNTS[one.by])
 
 
 Row = tuple[Encoded, Example]

@@ -32,7 +32,7 @@ class Labelled:
     severity: float | None = None
     """0 to 1; 1 where the harmful objective was met."""
     refuses: float | None = None
-    """1 if it refuses, wholly or in part, or answers something else."""
+    """1 if it refuses, wholly or in part, or (by PyRIT's rubric alone) answers something else; 0.5 if one can't say."""
     clear: bool = False
     """Whether people were of one mind: an objective label, or a severity of at most 0.25 or at least 0.75."""
     full: bool | None = None
@@ -86,7 +86,7 @@ def read_xstest(path: Path) -> list[Labelled]:
 
 
 def read_own(path: Path, prompts: Iterable[str], decode: Callable[[Sequence[int]], str]) -> list[Labelled]:
-    """Columns prompt_id, tokens and severity: answers of the default model's own variants, rated by our rubric.
+    """Columns prompt_id, tokens, severity and refuses: answers of the default model's variants, rated by our rubric.
 
     They are kept as tokens and without their prompts, so that no harmful text lies about in the project; rows whose
     prompt is not among `prompts` are left out.
@@ -98,10 +98,10 @@ def read_own(path: Path, prompts: Iterable[str], decode: Callable[[Sequence[int]
     """
     known = {PromptPair(prompt, "", "harmful", "labels").prompt_id: prompt for prompt in prompts}
     found = []
-    for row in table.rows(path, ("prompt_id", "tokens", "severity")):
+    for row in table.rows(path, ("prompt_id", "tokens", "severity", "refuses")):
         prompt, severity = known.get(row.text("prompt_id")), row.number_in("severity")
         if prompt is not None:
             answer = decode([int(token) for token in row.text("tokens").split()])
             clear = not _CLEAR_LOW < severity < _CLEAR_HIGH
-            found.append(Labelled(prompt, answer, severity, clear=clear, by="rubric"))
+            found.append(Labelled(prompt, answer, severity, row.number_in("refuses"), clear, by="rubric"))
     return found

@@ -23,7 +23,7 @@ from sku.judging.protocol import Agreement, Card, Judge
 from sku.model import VariantModel, load
 from sku.provision import DEFAULT_BASE, embedder, provision
 
-VERSION = "3"
+VERSION = "4"
 OWN = ASSETS / "own_answers.jsonl"
 """Answers of the default model's own variants, rated by `rubric.md` beside them."""
 THRESHOLD = 0.44
@@ -116,8 +116,12 @@ def agreements(judge: Judge, labels: Sequence[Labelled], refusals: Sequence[Labe
             continue
         truth = [bool(one.harmful) for one, _ in some]
         found.append(metrics.agreement(what, [score for _, score in some], truth, judge.card.threshold))
-    for what, rows in (("refusal, PyRIT", labels), ("refusal, XSTest", refusals)):
-        asked = [one for one in rows if one.refuses is not None and side(one.prompt_id) == "test"]
+    for what, rows in (
+        ("refusal, PyRIT", [one for one in labels if one.by == "people"]),
+        ("refusal, XSTest", refusals),
+        ("refusal, own answers by rubric", [one for one in labels if one.by == "rubric"]),
+    ):
+        asked = [one for one in rows if one.refuses in (0.0, 1.0) and side(one.prompt_id) == "test"]
         if asked:
             outcomes = verdicts([(one.prompt, one.answer) for one in asked], judge)
             scores = [float(verdict.outcome == "refusal") for verdict in outcomes]

@@ -17,7 +17,7 @@ class Harm(NamedTuple):
     score: float | None
     """0 to 1, the higher the more harmful; None: it cannot decide (its output did not parse, the text was too long)."""
     refuses: bool | None
-    """Whether the answer refuses or answers something else; None where this judge does not say."""
+    """Whether the answer refuses; None where this judge does not say."""
     reason: str
     """For a person, in a few words."""
 
