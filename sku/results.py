@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 RECORDED = Path(__file__).parents[1] / "assets" / "results" / "study.jsonl"
 """Test prompts."""
-_BESIDE = ("shipped.jsonl", "validation.jsonl")
-"""What is shipped, on more test prompts; and validation prompts, by which form and coefficient were chosen."""
+_BESIDE = ("shipped.jsonl", "shipped_rated.jsonl", "validation.jsonl")
+"""What is shipped, on more test prompts, by the judge and by ratings (`rated.py`); and validation prompts, by which a
+form and a coefficient were chosen."""
 MAX_BROKEN = 0.05
 """A row whose broken share is further above base's than this is on no front."""
 _FIELDS = {field.name: str(field.type) for field in dataclasses.fields(ResultRow)}

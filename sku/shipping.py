@@ -8,12 +8,12 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from sku import results, runs
+from sku import rated, results, runs
 from sku.session import LiveSession
-from sku.study import MORE, RULE, SKU, Choice, Report, evaluated, folder
+from sku.study import FINE, MORE, RULE, SKU, Choice, Report, evaluated, folder
 
 MEASURED: dict[str, tuple[float, ...]] = {
-    SKU: (0.5, 1.0, 1.5, 2.0),
+    SKU: FINE,
     "keep": (1.0, 2.0),
     "ga": (0.5, 1.0),
     "tv": (1.0,),
@@ -55,7 +55,8 @@ def _without_folder(spec: str) -> str:
 
 
 def measure(data: Path, out: Path, report: Report = lambda _: None) -> None:
-    """Measure what is shipped on more test prompts than the study has for every row, into `out/shipped.jsonl`.
+    """Measure what is shipped on more test prompts than the study has for every row, into `out/shipped.jsonl`; count it
+    once more by the ratings in `out/rated.jsonl`, as far as they are of these answers, into `out/shipped_rated.jsonl`.
 
     Args:
         data: a folder as `study` wants it.
@@ -63,4 +64,6 @@ def measure(data: Path, out: Path, report: Report = lambda _: None) -> None:
         report: told of every batch.
     """
     variants = ["base", *(f"{name}@{c:g}" for name, some in MEASURED.items() for c in some)]
-    results.write(out / "shipped.jsonl", evaluated(LiveSession(), variants, data, MORE, report))
+    rows = evaluated(LiveSession(), variants, data, MORE, report)
+    results.write(out / "shipped.jsonl", rows)
+    results.write(out / "shipped_rated.jsonl", rated.rows(rows, rated.read(out / "rated.jsonl")))

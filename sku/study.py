@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 Report = Callable[[dict[str, Any]], None]
 
-FINE, CURVE = (0.5, 1.0, 1.5, 2.0), (0.5, 1.0, 2.0)
+FINE, CURVE = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (0.5, 1.0, 2.0)
 _KEEP = {"preservation": 5.0}
 _COMMON: dict[str, Any] = {"steps": 60, "harmful_limit": 150, "normal": ("self", "self:sounds_harmful")}
-_WIDE = {
+_OPEN = {
     "steps": 120,
     "weights": {"contrast": 3.0, "preservation": 15.0},
     "contrast_slope": 4.0,
     "normal_limit": 133,  # as many plain questions as harmless ones that sound harmful
+    "opening_weight": 8.0,
 }
-_OPEN = _WIDE | {"opening_weight": 8.0}
 _ASCENT = {"learning_rate": 3e-4}
 
 
@@ -53,8 +53,7 @@ class Entry:
 
 
 ENTRIES: dict[str, Entry] = {
-    "contrast": Entry("sku_contrast", {}, FINE),
-    "contrast-wide": Entry("sku_contrast", _WIDE, FINE, normal_files=("xstest",)),
+    "contrast": Entry("sku_contrast", {}, CURVE),
     "contrast-open": Entry("sku_contrast", _OPEN, FINE, normal_files=("xstest",)),
     "keep": Entry("sku", {"weights": _KEEP}, CURVE),
     "ga": Entry("ga", _ASCENT, (1.0, 1.5), (10, 20, 30, 40)),
@@ -68,8 +67,6 @@ ENTRIES: dict[str, Entry] = {
     "contrast-no-preservation": Entry("contrast_no_preservation"),
     "contrast-open-seed1": Entry("sku_contrast", _OPEN | {"seed": 1}, (1.0, 2.0), normal_files=("xstest",)),
     "contrast-open-seed2": Entry("sku_contrast", _OPEN | {"seed": 2}, (1.0, 2.0), normal_files=("xstest",)),
-    "keep-seed1": Entry("sku", {"weights": _KEEP, "seed": 1}),
-    "keep-seed2": Entry("sku", {"weights": _KEEP, "seed": 2}),
     "ga-seed1": Entry("ga", _ASCENT | {"seed": 1}),
     "ga-seed2": Entry("ga", _ASCENT | {"seed": 2}),
     "random-like-keep": Entry("random", {"like": "keep"}, (2.0,)),
@@ -78,7 +75,7 @@ ENTRIES: dict[str, Entry] = {
 """Every row of the study, the most important first. Applied methods have lower rates: at 1e-3 ascent is noise within
 ten steps."""
 
-FORMS = ("contrast", "contrast-wide", "contrast-open", "keep", "push")
+FORMS = ("contrast", "contrast-open", "keep", "push")
 """Forms of SKU, of which the rule chooses the one that is shipped as `sku`."""
 FILES = {
     "advbench": "advbench.csv",
@@ -87,7 +84,7 @@ FILES = {
     "xstest": "xstest_prompts.csv",
     "truthfulqa": "truthfulqa.csv",
 }
-_PREFERENCES = "saferlhf_preferences_5k.jsonl"
+_PREFERENCES, _COLUMNS = "saferlhf_preferences_5k.jsonl", "answer=other_response,safe_answer=safer_response"
 MORE = "more test"
 """A larger set of test prompts, on which what is shipped is measured once more."""
 
@@ -174,15 +171,17 @@ def evaluated(
 
 
 def measured(data: Path, prompts: str) -> Sources:
-    """What is asked: real prompts where their files are there, and the bundled ones."""
+    """What is asked: real prompts where their files are there, and the bundled ones. Preference, which takes the rule
+    no further, is measured on test prompts alone.
+    """
     here, limits = _present(data), LIMITS[prompts]
     preferences = data / _PREFERENCES
-    pairs = f"{preferences}#answer=other_response,safe_answer=safer_response"
+    pairs = ("bundled", *([f"{preferences}#{_COLUMNS}"] if preferences.is_file() else []))
     asked = [f"{name}:{here[name]}" for name in ("advbench", "labelled", "do_not_answer") if name in here]
     real = (f"xstest:{here['xstest']}",) if "xstest" in here else ()
     return Sources(
         harmful=("bundled", *asked),
-        pairs=("bundled", *([pairs] if preferences.is_file() else [])),
+        pairs=() if prompts == "validation" else pairs,
         normal=("bundled",),
         references=(f"truthfulqa:{here['truthfulqa']}",) if "truthfulqa" in here else ("bundled",),
         sounds_harmful=real if real and prompts == "test" else ("sounds_harmful", *real),

@@ -23,7 +23,7 @@ LAYERS = [
     {"sku.lent"},
     {"sku.session", "sku.recorded", "sku.jobs", "sku.evaluations", "sku.console"},
     {"sku.children"},
-    {"sku.tally", "sku.harness"},
+    {"sku.tally", "sku.harness", "sku.rated"},
     {"sku.evaluation"},
     {"sku.plans"},
     {"sku.training"},

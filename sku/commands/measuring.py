@@ -154,7 +154,7 @@ def train_judge(
 
 def record(
     out: Annotated[Path, typer.Option(help="The record, JSONL.")] = Path("assets/results/answers.jsonl"),
-    variant: Variants = ["base", "ga@1", "sku@0.5", "sku@1", "sku@1.5", "sku@2", "keep@1", "tv@1"],  # noqa: B006
+    variant: Variants = ["base", "ga@1", "sku@0.5", "sku@1", "sku@1.5", "sku@2", "sku@2.5", "sku@3", "keep@1", "tv@1"],  # noqa: B006
     max_tokens: Annotated[int, typer.Option(help="New tokens an answer.")] = 96,
 ) -> None:
     """Record greedy answers to the page's examples, with verdict and KL: what the page shows without weights."""

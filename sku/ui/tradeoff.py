@@ -21,7 +21,7 @@ from sku.ui import glossary, measuring, plot
 from sku.ui.visitors import visitor
 from sku.variants import BASE
 
-_SIDES = ("test", "more test", "validation")
+_SIDES = ("test", "more test", "more test, rated", "validation")
 _YOURS = " (yours)"
 _ABSENT = "No study is recorded yet; <code>python -m sku study</code> makes it, and then its points are shown here."
 
@@ -80,7 +80,7 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
             list(_SIDES),
             value="test",
             label="Prompts",
-            info="held out from every training; more test: only what is shipped",
+            info="held out from every training; more test: what is shipped, by the judge or by ratings",
             elem_id="side",
         )
     methods = gr.CheckboxGroup([], label="Methods", elem_id="trade-methods")
