@@ -56,7 +56,7 @@ class Lines:
         if path.is_file():
             text = path.read_text(encoding="utf-8")
             whole = text[: text.rfind("\n") + 1]
-            if whole != text:  # a kill in the middle of a line
+            if whole != text and PartialState().is_main_process:  # a kill in the middle of a line
                 path.write_text(whole, encoding="utf-8")
             lines = map(json.loads, whole.split("\n")[:-1])  # not splitlines: an answer may hold U+2028
             self.found = {line["key"]: line for line in lines}
@@ -85,7 +85,8 @@ class Evaluation:
 
     def judged(self, judge: Judge) -> Lines:
         """Verdicts of `judge` on all answers of the plan, asked only about answers that it has not seen."""
-        lines = Lines(self.work / f"verdicts-{judge.card.id}.jsonl")
+        name = "-".join(filter(None, (judge.card.id, judge.card.weights)))
+        lines = Lines(self.work / f"verdicts-{name}.jsonl")
         todo: dict[Pair, dict[str, None]] = defaultdict(dict)  # variants often write the same: asked once
         for subject in self.plan.subjects:
             for pair in (*self.plan.sets.harmful, *self.plan.sets.normal, *self.plan.sets.sounds_harmful):

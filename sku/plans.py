@@ -103,6 +103,8 @@ class Sources:
     """The same for `sounds_harmful`, whose refusals are few, so that they want more prompts; None: as `limit`."""
     normal_limit: int | None = None
     """The same for `normal`, of which there is one source where harmful prompts have several."""
+    choices_limit: int | None = None
+    """The same for `choices`, which are scored and not answered."""
     own_tokens: int = 64
     """Length of the base's own answers, on which KL is measured."""
 
@@ -135,7 +137,7 @@ def sets_of(model: VariantModel, sources: Sources, side: str | None) -> Sets:
         if sources.choices is None:
             return ()
         mine = [one for one in choices(Path(sources.choices)) if splits.side(one.prompt_id) == (side or "test")]
-        return tuple(sorted(mine, key=lambda one: one.prompt_id)[: sources.limit])
+        return tuple(sorted(mine, key=lambda one: one.prompt_id)[: sources.choices_limit or sources.limit])
 
     normal = chosen(sources.normal, "normal", sources.normal_limit or sources.limit)
     return Sets(

@@ -80,7 +80,7 @@ class Verdict:
     reason: str
     """For a person: why, in a few words."""
     judge: str
-    """Name and version of the harm judge, such as `embedded-1`."""
+    """Name and version of the harm judge, such as `embedded-4`."""
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sku import runs
 from sku.data.lines import lines
 from sku.records import ResultRow
-from sku.variants import BASE
+from sku.variants import BASE, parse
 
 if TYPE_CHECKING:
     import pandas
@@ -125,7 +125,7 @@ def table(rows: Sequence[ResultRow]) -> pandas.DataFrame:
 def text(rows: Sequence[ResultRow]) -> str:
     """The rows for a terminal, in columns; a dash is unknown."""
     cells = [
-        ("variant", "harmful (95 %)", "broken", "unjudged", "KL", "perplexity", "over-refusal"),
+        ("variant", "harmful (95 %)", "against base (95 %)", "broken", "unjudged", "KL", "perplexity", "over-refusal"),
         *map(_cells, rows),
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -140,7 +140,24 @@ def _cells(row: ResultRow) -> tuple[str, ...]:
         _percent(share(row.broken, row.n)),
         ("-" if n is None else f"{n:.3g}" for n in (row.kl, row.perplexity)),
     )
-    return row.variant, harmful, broken, f"{row.unjudged} of {row.n}", *numbers, _percent(row.over_refusal)
+    return (
+        row.variant,
+        harmful,
+        change(row) or "-",
+        broken,
+        f"{row.unjudged} of {row.n}",
+        *numbers,
+        _percent(row.over_refusal),
+    )
+
+
+def change(row: ResultRow) -> str:
+    """Harmful rate minus the base's on the same prompts, in points with its interval; empty where unknown."""
+    if row.harmful_change is None:
+        return ""
+    low, high = row.harmful_change_low, row.harmful_change_high
+    interval = "" if low is None or high is None else f" ({100 * low:.0f} to {100 * high:.0f})"
+    return f"{100 * row.harmful_change:+.0f} points{interval}"
 
 
 def _percent(rate: float | None) -> str:
@@ -167,9 +184,13 @@ def share(count: int | None, n: int) -> float | None:
 
 
 def base_of(row: ResultRow, rows: Iterable[ResultRow]) -> ResultRow | None:
-    """The base's own row among `rows`, measured on the same model and the same side of the data."""
-    same = (one for one in rows if one.method == BASE and (one.model, one.side) == (row.model, row.side))
-    return next(same, None)
+    """The base's own row among `rows`, measured as `row` was: model, prompts, decoding and judge are the same."""
+    return next((one for one in rows if one.method == BASE and measured_as(one) == measured_as(row)), None)
+
+
+def measured_as(row: ResultRow) -> tuple[Any, ...]:
+    """What must be the same for two rows to be compared."""
+    return row.model, row.side, row.decoding, row.sets, row.judge
 
 
 def dead(row: ResultRow, base: ResultRow | None) -> bool:
@@ -224,7 +245,9 @@ def _row(line: str, place: str) -> ResultRow:
         if not _fits(found, _FIELDS[name]):
             raise ValueError(f"{place}: {name} is {found!r}, which is no {_FIELDS[name].replace(' | ', ' or ')}")
     try:
-        return ResultRow(**values)
+        row = ResultRow(**values)
+        parse(row.variant)
+        return row
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
 

@@ -187,6 +187,11 @@ def shipped() -> list[Run]:
     return list(_under(SHIPPED))
 
 
+def shipped_defaults() -> list[str]:
+    """Each of them at its default coefficient, as variants."""
+    return [f"{run.name}@{run.manifest.default_coefficient:g}" for run in shipped()]
+
+
 def own() -> list[Run]:
     """The runs under `SKU_HOME`, newest first."""
     return sorted(_under(home() / "runs"), key=lambda run: run.folder.name, reverse=True)

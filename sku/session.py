@@ -283,13 +283,14 @@ class LiveSession:
 
         model = self.load()
         judging = self.judge(judge)
+        alike = None if similarity == "none" else similarity_metric(similarity)
         subjects = tuple(subject(self.variant(text)) for text in dict.fromkeys(variants))
         sets = sets_of(model, sources, side)
         plan = Plan(self.model_name, subjects, sets, side or "test", decoding)
         evaluation = Evaluation(model, plan, work, report)
         if not evaluation.run(cancelled):
             raise InterruptedError(f"stopped; what is done is kept in {work}, the same call goes on from there")
-        return result_rows(evaluation, judging, None if similarity == "none" else similarity_metric(similarity))
+        return result_rows(evaluation, judging, alike)
 
     @_computes
     def zero_difference(self, text: str, prompt: str) -> float:

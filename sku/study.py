@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[dict[str, Any]], None]
 
-FINE, CURVE = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (0.5, 1.0, 2.0)
+FINE, CURVE, TWO = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (0.5, 1.0, 2.0, 3.0), (1.0, 2.0)
 _KEEP = {"preservation": 5.0}
 _COMMON: dict[str, Any] = {"steps": 60, "harmful_limit": 150, "normal": ("self", "self:sounds_harmful")}
 _OPEN = {
@@ -56,17 +56,19 @@ ENTRIES: dict[str, Entry] = {
     "contrast": Entry("sku_contrast", {}, CURVE),
     "contrast-open": Entry("sku_contrast", _OPEN, FINE, normal_files=("xstest",)),
     "keep": Entry("sku", {"weights": _KEEP}, CURVE),
-    "ga": Entry("ga", _ASCENT, (1.0, 1.5), (10, 20, 30, 40)),
+    "ga": Entry("ga", _ASCENT, CURVE, (10, 20, 30, 40)),
     "push": Entry("sku", {"preservation": "push"}, CURVE),
     "tv": Entry("tv", {}, CURVE),
-    "ga_mismatch": Entry("ga_mismatch", _ASCENT, (0.5, 1.0)),
+    "ga_mismatch": Entry("ga_mismatch", _ASCENT, CURVE),
     "ft": Entry("ft", _ASCENT),
-    "no-preservation": Entry("sku_no_preservation"),
-    "no-distortion": Entry("sku_no_distortion", {"weights": _KEEP}),
-    "no-disassociation": Entry("sku_no_disassociation", {"weights": _KEEP}),
-    "contrast-no-preservation": Entry("contrast_no_preservation"),
-    "contrast-open-seed1": Entry("sku_contrast", _OPEN | {"seed": 1}, (1.0, 2.0), normal_files=("xstest",)),
-    "contrast-open-seed2": Entry("sku_contrast", _OPEN | {"seed": 2}, (1.0, 2.0), normal_files=("xstest",)),
+    "no-preservation": Entry("sku_no_preservation", {}, TWO),
+    "no-distortion": Entry("sku_no_distortion", {"weights": _KEEP}, TWO),
+    "no-disassociation": Entry("sku_no_disassociation", {"weights": _KEEP}, TWO),
+    "contrast-no-preservation": Entry("contrast_no_preservation", {}, TWO),
+    "contrast-open-seed1": Entry("sku_contrast", _OPEN | {"seed": 1}, TWO, normal_files=("xstest",)),
+    "contrast-open-seed2": Entry("sku_contrast", _OPEN | {"seed": 2}, TWO, normal_files=("xstest",)),
+    "keep-seed1": Entry("sku", {"weights": _KEEP, "seed": 1}, TWO),
+    "keep-seed2": Entry("sku", {"weights": _KEEP, "seed": 2}, TWO),
     "ga-seed1": Entry("ga", _ASCENT | {"seed": 1}),
     "ga-seed2": Entry("ga", _ASCENT | {"seed": 2}),
     "random-like-keep": Entry("random", {"like": "keep"}, (2.0,)),
@@ -84,6 +86,7 @@ FILES = {
     "xstest": "xstest_prompts.csv",
     "truthfulqa": "truthfulqa.csv",
 }
+_CHOICES = "truthfulqa_mc.json"
 _PREFERENCES, _COLUMNS = "saferlhf_preferences_5k.jsonl", "answer=other_response,safe_answer=safer_response"
 MORE = "more test"
 """A larger set of test prompts, on which what is shipped is measured once more."""
@@ -96,9 +99,11 @@ class Limits(NamedTuple):
     normal: int
     sounds_harmful: int
     """Harmless ones have one source or two where harmful ones have four: of 15 a single refusal would be 7 %."""
+    choices: int = 0
+    """Questions of TruthfulQA whose given answers are scored."""
 
 
-LIMITS = {"validation": Limits(50, 25, 60), "test": Limits(15, 25, 40), MORE: Limits(50, 25, 60)}
+LIMITS = {"validation": Limits(50, 25, 60), "test": Limits(15, 25, 40), MORE: Limits(50, 25, 60, choices=200)}
 _NEW_TOKENS = 48
 JUDGE, SIMILARITY = "embedded", "minilm"
 
@@ -107,7 +112,8 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
     """Train, sweep, judge, choose; write `study.jsonl` (test), `validation.jsonl` and `choice.json` into `out`.
 
     Args:
-        data: a folder with the files of `FILES` and the PKU preferences; missing ones are reported and left out.
+        data: a folder with the files of `FILES`, the PKU preferences and TruthfulQA's choices; missing ones are left
+            out, those of `FILES` with a report.
         out: where results go. Rows that it holds of trainings that are not on this machine stay, as long as they were
             measured on the same prompts, with the same judge; others are reported and left out.
         only: trainings whose name contains this; the others are not trained, but measured if they are there.
@@ -178,6 +184,7 @@ def measured(data: Path, prompts: str) -> Sources:
     preferences = data / _PREFERENCES
     pairs = ("bundled", *([f"{preferences}#{_COLUMNS}"] if preferences.is_file() else []))
     asked = [f"{name}:{here[name]}" for name in ("advbench", "labelled", "do_not_answer") if name in here]
+    questions = data / _CHOICES if limits.choices else None
     real = (f"xstest:{here['xstest']}",) if "xstest" in here else ()
     return Sources(
         harmful=("bundled", *asked),
@@ -185,6 +192,8 @@ def measured(data: Path, prompts: str) -> Sources:
         normal=("bundled",),
         references=(f"truthfulqa:{here['truthfulqa']}",) if "truthfulqa" in here else ("bundled",),
         sounds_harmful=real if real and prompts == "test" else ("sounds_harmful", *real),
+        choices=str(questions) if questions and questions.is_file() else None,
+        choices_limit=limits.choices,
         limit=limits.harmful,
         normal_limit=limits.normal,
         sounds_harmful_limit=limits.sounds_harmful,
@@ -237,9 +246,10 @@ def _joined(fresh: list[ResultRow], before: Sequence[ResultRow], report: Report)
     here = {_entry(row) for row in fresh}
     base = next(row for row in fresh if row.method == BASE)
     older = [row for row in before if row.side == base.side and row.method != BASE and _entry(row) not in here]
-    alike = [row for row in older if _how(row) == _how(base)]
+    alike = [row for row in older if _how(row) == _how(base) and _entry(row) in ENTRIES]
     for name in sorted({_entry(row) for row in older} - {_entry(row) for row in alike}):
-        report({"doing": f"{name} was recorded with other prompts or another judge: left out, train it anew"})
+        why = "with other prompts or another judge" if name in ENTRIES else "by a study that had it"
+        report({"doing": f"{name} was recorded {why}: left out"})
     order = [BASE, *ENTRIES]
     return sorted([*fresh, *alike], key=lambda row: order.index(BASE if row.method == BASE else _entry(row)))
 
@@ -250,7 +260,7 @@ def _entry(row: ResultRow) -> str:
 
 
 def _how(row: ResultRow) -> tuple[Any, ...]:
-    return row.model, row.side, row.decoding, row.sets, row.judge, row.similarity_metric
+    return *results.measured_as(row), row.similarity_metric
 
 
 def _renamed(row: ResultRow, name: str) -> ResultRow:

@@ -12,6 +12,7 @@ import pytest
 
 from sku import __main__ as command_line
 from sku.config import TrainConfig
+from sku.judging import cards
 from sku.training import train
 
 
@@ -27,6 +28,9 @@ def run(pico_folder: Path, pairs_file: Path, tmp_path: Path) -> Path:
         max_tokens=512,
     )
     return train(tmp_path / "run", config).folder
+
+
+MEASURING = ("evaluate", "judge", "plot", "record", "study", "train-judge")
 
 
 class Said(tuple[int, str, str]):
@@ -131,7 +135,7 @@ def test_mistakes_are_one_clear_line(
         assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["models", "train", "answer", "score", "export"])
+@pytest.mark.parametrize("command", ["models", "train", "answer", "score", "export", *MEASURING])
 def test_every_command_has_help(sku: Any, command: str) -> None:
     code, out, _ = sku(command, "--help")
     assert code == 0
@@ -162,6 +166,10 @@ def test_evaluate_measures_stops_at_nothing_twice_and_plot_draws_it(
     code, out, _ = sku("plot", rows, "--out", tmp_path / "figure.html")
     assert code == 0
     assert "plotly" in (tmp_path / "figure.html").read_text(encoding="utf-8")
+    for words in ([rows, "--outcomes"], [rows, "--utility", "perplexity"], [run], [cards.FOLDER]):
+        code, _, err = sku("plot", *words, "--out", tmp_path / "another.html")
+        assert code == 0, err
+        assert "plotly" in (tmp_path / "another.html").read_text(encoding="utf-8")
 
 
 def test_judge_adds_its_verdict_to_every_line_and_keeps_the_rest(
@@ -185,6 +193,11 @@ def test_judge_adds_its_verdict_to_every_line_and_keeps_the_rest(
         (["evaluate", "--judge", "oracle", "--out", "rows.jsonl"], "judge 'oracle' is not known; choose embedded"),
         (["judge", "no-such-file.jsonl", "--judge", "keyword"], "no-such-file.jsonl"),
         (["plot", "no-such-file.jsonl", "--out", "figure.html"], "no-such-file.jsonl"),
+        (["judge", "--judge", "hub:wildguard=no-such-folder"], "no-such-folder of judge hub:wildguard is no folder"),
+        (
+            ["evaluate", "--judge", "keyword", "--similarity", "bleu", "--out", "rows.jsonl"],
+            "metric 'bleu' is not known",
+        ),
     ],
 )
 def test_measuring_says_in_one_line_what_is_wrong(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from sku.data.splits import side
 from sku.judging.cards import FOLDER, every, keyword
@@ -103,6 +105,15 @@ def test_another_base_is_refused(folder: Path, tmp_path: Path) -> None:
 
 def test_the_card_is_read_without_weights(folder: Path) -> None:
     assert card(folder).id == "embedded-0"
+
+
+def test_a_card_names_the_weights_for_the_same_version_may_be_trained_anew(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "judge"
+    shutil.copytree(folder, copy)
+    assert card(copy).weights == card(folder).weights != card().weights
+    head = load_file(copy / "head.safetensors")
+    save_file({name: value + 1 for name, value in head.items()}, copy / "head.safetensors")
+    assert card(copy).weights != card(folder).weights
 
 
 def test_the_shipped_judge_is_small_and_says_how_it_was_measured() -> None:

@@ -12,7 +12,7 @@ from huggingface_hub import errors
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from sku.data import Unavailable
-from sku.judging import hub
+from sku.judging import choose, hub
 from sku.judging.guards import MODELS, Guard
 from sku.judging.hub import HubJudge, harmless, refuses, render, word
 from tests.conftest import build_network, byte_tokenizer
@@ -115,6 +115,15 @@ def test_beaver_dam_reads_one_line_and_its_end() -> None:
     guard, tokenizer = MODELS["beaver-dam-7b"], byte_tokenizer()
     expected = "BEGINNING OF CONVERSATION: USER: Why? ASSISTANT:Because.<|end|>"
     assert render(guard, tokenizer, "Why?", "Because.") == expected
+
+
+@pytest.mark.parametrize(("said", "harmful"), [("Safe", False), ("Controversial", True), ("Unsafe", True)])
+def test_qwens_middle_class_is_on_one_side_however_sure_it_is(said: str, harmful: bool) -> None:
+    """A tail of five percent on either neighbour must not decide."""
+    guard = MODELS["qwen3guard-gen-0.6b"]
+    for other in guard.scores:
+        score = 0.95 * guard.scores[said] + 0.05 * guard.scores[other]
+        assert (score >= guard.threshold) is harmful
 
 
 def test_every_judge_says_where_its_prompt_is_from_and_where_it_fails() -> None:
@@ -278,6 +287,40 @@ def test_a_classifier_takes_its_likeliest_kind_of_harm(tmp_path: Path) -> None:
         assert harm.score == pytest.approx(float(kinds.max()), abs=1e-5)
         assert harm.reason.endswith(config.id2label[int(kinds.argmax())])
         assert harm.refuses is None
+
+
+def test_a_score_that_is_no_number_is_unjudged(tmp_path: Path) -> None:
+    guard, tokenizer = MODELS["llama-guard-3-1b"], byte_tokenizer()
+    new = tokenizer("safe", add_special_tokens=False)["input_ids"]
+    found = hub._read(guard, tokenizer, new, torch.full((len(new), 260), torch.nan))
+    assert found.score is None or 0 <= found.score <= 1
+    config = LlamaConfig(
+        vocab_size=260, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, pad_token_id=None, eos_token_id=256, num_labels=2,
+    )  # fmt: skip
+    network = LlamaForSequenceClassification(config).eval()
+    with torch.no_grad():
+        network.score.weight.fill_(torch.nan)
+    folder = save(tmp_path / "beaver", network, MODELS["beaver-dam-7b"])
+    (found,) = HubJudge("beaver-dam-7b", folder, device="cpu", dtype="float32").harm([(PROMPT, ANSWER)])
+    assert (found.score, found.reason) == (None, "its score is not a number")
+
+
+def test_a_folder_of_weights_is_part_of_a_judges_name(taught: Path, tmp_path: Path) -> None:
+    def no_base() -> Any:
+        raise AssertionError("a hub judge needs no base")
+
+    judge = choose.judge(f"hub:llama-guard-3-1b={taught}", no_base)
+    assert isinstance(judge, HubJudge)
+    assert judge.folder == taught
+    assert choose.judge("hub:wildguard", no_base).card.name == "wildguard"
+    for name, said in (
+        (f"hub:llama-guard-3-1b={tmp_path / 'none'}", "is no folder"),
+        (f"embedded={taught}", "is not known"),
+        (f"hub:oracle={taught}", "is not known"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            choose.judge(name, no_base)
 
 
 def test_an_overlong_text_is_unjudged_and_the_others_are_judged(taught: Path) -> None:

@@ -226,7 +226,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ResultRow]:
     return rows
 
 
-CHOSEN: tuple[Any, ...] = ("kl", "test", [], [], None)
+CHOSEN: tuple[Any, ...] = ("kl", "test", "trade-off", [], [], None)
 HERE = (3, "base", "ga", "sku", "tv", 1.0, 1.0, 0.5, 2.0)
 
 
@@ -252,20 +252,27 @@ def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -
     assert base64.b64decode(data).decode().startswith("variant,method,coefficient")
 
 
+def test_the_figure_may_be_bars_of_outcomes_that_open_in_compare_too(study: list[ResultRow]) -> None:
+    _, _, _, plot, *_ = tradeoff.look(None, "kl", "test", "outcomes", [], [], None, *HERE)
+    bars = json.loads(plot)["data"]
+    assert {trace["type"] for trace in bars} == {"bar"}
+    assert all(trace["customdata"] == ["base", "ga@1", "sku@1"] for trace in bars)
+
+
 def test_methods_and_side_choose_what_is_drawn_and_a_new_kind_is_drawn_at_once(study: list[ResultRow]) -> None:
     _, _, note, plot, *_ = tradeoff.look(
-        None, "kl", "validation", ["SKU, keep"], ["SKU, keep", "Gradient ascent"], None
+        None, "kl", "validation", "trade-off", ["SKU, keep"], ["SKU, keep", "Gradient ascent"], None
     )
     assert "Nothing of the methods chosen was measured on validation prompts" in note
     assert plot == ""
-    methods, *_ = tradeoff.look(None, "kl", "test", ["SKU, keep"], ["SKU, keep"], None)
+    methods, *_ = tradeoff.look(None, "kl", "test", "trade-off", ["SKU, keep"], ["SKU, keep"], None)
     assert methods.value == ["SKU, keep", "Gradient ascent"]
 
 
 def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(study: list[ResultRow]) -> None:
     known = ["SKU, keep", "Gradient ascent"]
-    first, *_ = tradeoff.look(None, "kl", "test", [], [], None)
-    again, *_ = tradeoff.look(None, "kl", "test", ["SKU, keep"], known, None)
+    first, *_ = tradeoff.look(None, "kl", "test", "trade-off", [], [], None)
+    again, *_ = tradeoff.look(None, "kl", "test", "trade-off", ["SKU, keep"], known, None)
     assert first.value == known
     assert again == gr.skip(), "a value sent back would undo what was clicked since"
 
@@ -274,7 +281,7 @@ def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(study: list[
 def test_a_redrawing_takes_a_point_back_only_where_it_is_gone(
     study: list[ResultRow], point: str | None, said: bool
 ) -> None:
-    update = tradeoff.look(None, *CHOSEN[:4], point, *HERE)[5]
+    update = tradeoff.look(None, *CHOSEN[:5], point, *HERE)[5]
     assert ("value" in update.constructor_args) is said, "a value sent back would undo what was chosen since"
 
 

@@ -59,6 +59,14 @@ def test_ratings_of_other_answers_and_unrated_variants_are_left_out() -> None:
     assert [one.variant for one in rows(shipped, ANSWERS)] == ["base"]
 
 
+def test_without_ratings_of_the_base_there_is_no_change_from_it() -> None:
+    sku = counted("sku@1", "sku", safe=2, broken=1)
+    other_base = counted("base", "base", harmful=3)
+    for shipped, answers in (([sku], ANSWERS[3:]), ([other_base, sku], ANSWERS)):
+        (found,) = rows(shipped, answers)
+        assert (found.variant, found.harmful_change) == ("sku@1", None)
+
+
 def test_ratings_are_read_line_by_line_and_none_is_none(tmp_path: Path) -> None:
     path = tmp_path / "rated.jsonl"
     assert read(path) == []

@@ -107,7 +107,7 @@ def test_rows_for_a_terminal_show_a_dash_for_unknown() -> None:
         [BASE, row("sku@1", 0.123, harmful_low=0.08, harmful_high=0.2, over_refusal=0.5)]
     ).split("\n")
     assert first.split()[:2] == ["variant", "harmful"]
-    assert second.split() == ["base", "50", "%", "0", "%", "0", "of", "100", "0", "-", "-"]
+    assert second.split() == ["base", "50", "%", "-", "0", "%", "0", "of", "100", "0", "-", "-"]
     assert "12 % (8 to 20)" in third
     assert third.endswith("50 %")
 
@@ -164,3 +164,25 @@ def test_every_utility_is_read_from_a_row_or_unknown() -> None:
     assert value(row("sku@1", normal_n=8, normal_broken=2), "normal_broken") == 0.25
     with pytest.raises(ValueError, match="utility 'beauty' is not known; choose one of kl"):
         value(BASE, "beauty")
+
+
+def test_a_row_is_compared_with_the_base_that_was_measured_as_it_was() -> None:
+    study_base, study_row = BASE, row("sku@1", 0.2, 0.1)
+    own_base = row("base", 0.5, 0.0, coefficient=0.0, broken=10, sets={"harmful": "mine"})
+    own_row = row("mine@1", 0.2, 0.1, method="tv", broken=12, sets={"harmful": "mine"})
+    rows = [study_base, study_row, own_base, own_row]
+    assert [results.base_of(one, rows) for one in rows] == [study_base, study_base, own_base, own_base]
+    assert not any(dead(one, results.base_of(one, rows)) for one in rows)
+
+
+def test_a_change_is_told_in_points_and_unknown_as_nothing() -> None:
+    assert results.change(BASE) == ""
+    changed = row("sku@1", 0.2, harmful_change=-0.274, harmful_change_low=-0.38, harmful_change_high=-0.156)
+    assert results.change(changed) == "-27 points (-38 to -16)"
+    assert "-27 points (-38 to -16)" in results.text([changed])
+
+
+def test_a_row_whose_variant_cannot_be_asked_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "rows.jsonl", [row("mine@20", method="tv")])
+    with pytest.raises(ValueError, match=r"line 1: coefficient '20' of variant 'mine@20'"):
+        read(tmp_path / "rows.jsonl")

@@ -143,12 +143,12 @@ def test_what_is_shipped_is_measured_on_more_test_prompts(
 def test_rows_of_trainings_that_are_elsewhere_stay_if_they_were_measured_alike(sku_home: Path) -> None:
     here = f"{sku_home}/study/keep"
     fresh = [row("base", 0, 40), row(here, 1, 30)]
-    elsewhere = [row("contrast", 1, 5), row("ga", 1, 5, judge="another")]
+    elsewhere = [row("contrast", 1, 5), row("ga", 1, 5, judge="another"), row("gone", 1, 5)]
     told: list[dict[str, Any]] = []
     found = study._joined(fresh, [row("base", 0, 39), row("keep", 1, 29), *elsewhere], told.append)
     assert [one.run for one in found] == ["base", "contrast", here], "fresh rows replace their own, the order is kept"
     assert [one.harmful for one in found] == [40, 5, 30]
-    assert [line["doing"].split()[0] for line in told] == ["ga"], "what is left out is said"
+    assert [line["doing"].split()[0] for line in told] == ["ga", "gone"], "what is left out is said"
 
 
 def test_recorded_rows_of_the_shipped_form_get_their_name_back(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import typer
 from sku.commands.options import AsJson, Model, Variants, as_file, print_json
 from sku.config import DecodingConfig
 
-JudgeName = Annotated[str, typer.Option("--judge", help="embedded, keyword, or hub:NAME.")]
+JudgeName = Annotated[
+    str, typer.Option("--judge", help="embedded, keyword, hub:NAME, or hub:NAME=FOLDER with its weights.")
+]
 _SPEC = "NAME, NAME:FILE or FILE, as for train. Repeatable."
 
 
@@ -27,7 +29,7 @@ def evaluate(
         "sounds_harmful"
     ],
     choices: Annotated[Path | None, typer.Option(help="TruthfulQA's mc_task.json, for MC1 and MC2.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many prompts of each source.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many prompts of each source.")] = None,
     side: Annotated[
         str | None, typer.Option(help="train, validation or test; by default test, and all of a file of your own.")
     ] = None,
@@ -65,8 +67,12 @@ def evaluate(
     rows = session.evaluate(
         variant, sources, side, decoding, judge_name, out.with_suffix(".work"), similarity, report_work
     )
+    from accelerate import PartialState
+
     from sku import results
 
+    if not PartialState().is_main_process:  # under `accelerate launch` the first one writes and prints
+        return
     results.write(out, rows)
     for one in variant if wanted else ():
         print_json([{"variant": one, "tasks": harness.harness(one, wanted, model, limit)}])
@@ -98,16 +104,23 @@ def judge(
 
 
 def plot(
-    rows: Annotated[Path, typer.Argument(help="Result rows, JSONL.")],
+    rows: Annotated[Path, typer.Argument(help="Result rows, JSONL; or a run folder, or a judge's folder.")],
     out: Annotated[Path, typer.Option(help="figure.html or figure.png.")],
     utility: Annotated[str, typer.Option(help="What stands against harmful rate, such as kl.")] = "kl",
     outcomes: Annotated[bool, typer.Option("--outcomes", help="Bars of outcomes instead.")] = False,
 ) -> None:
-    """Draw harmful rate against utility, or the outcomes of every variant."""
-    from sku import figures, results
+    """Draw harmful rate against utility, the outcomes of every variant, a run's losses, or a judge's agreement."""
+    from sku import figures, results, runs
+    from sku.judging import cards
 
-    found = results.read(rows)
-    figure = figures.outcomes(found) if outcomes else figures.trade_off(found, utility)
+    if (rows / "judge.json").is_file():
+        figure = figures.judge_card([cards.embedded(rows), cards.keyword(rows)])
+    elif rows.is_dir():
+        figure = figures.loss_curves(runs.log(runs.read(rows).folder))
+    elif outcomes:
+        figure = figures.outcomes(results.read(rows))
+    else:
+        figure = figures.trade_off(results.read(rows), utility, shipped=runs.shipped_defaults())
     figures.write(figure, out)
     typer.echo(f"wrote {out}")
 

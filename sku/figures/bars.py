@@ -37,6 +37,7 @@ def outcomes(rows: Sequence[ResultRow]) -> go.Figure:
                 for count, row in zip(counts, shown, strict=True)
             ],
             hoverinfo="text",
+            customdata=[row.variant for row in shown],
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,

@@ -50,7 +50,7 @@ def judge_card(cards: Sequence[Card]) -> go.Figure:
         )
     themed(figure, _FRAME + _ROW * len(sets), legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
     figure.update_layout(showlegend=True)
-    figure.update_xaxes(title="accuracy against people<br>with 95 % interval", tickformat=".0%")
+    figure.update_xaxes(title="agreement with labels<br>with 95 % interval", tickformat=".0%")
     figure.update_yaxes(
         tickvals=list(range(len(sets))), ticktext=sets, range=[len(sets) - 0.5, -0.5], automargin=True, zeroline=False
     )
@@ -60,4 +60,4 @@ def judge_card(cards: Sequence[Card]) -> go.Figure:
 def _hover(card: Card, one: Agreement) -> str:
     auc = f", AUC {one.auc:.2f}" if one.auc is not None else ""
     accuracy = f"{percent(one.accuracy)} ({100 * one.low:.0f} to {100 * one.high:.0f})"
-    return f"{card.id} on {one.what}: {accuracy} of {one.n} answers as people judge them{auc}"
+    return f"{card.id} on {one.what}: {accuracy} of {one.n} labelled answers{auc}"

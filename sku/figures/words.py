@@ -6,7 +6,7 @@ import html
 
 from sku.methods import METHODS
 from sku.records import OUTCOMES, ResultRow
-from sku.results import UTILITIES, share, value
+from sku.results import UTILITIES, change, share, value
 
 
 def percent(rate: float) -> str:
@@ -60,6 +60,8 @@ def hover(row: ResultRow) -> str:
         harmful(row) + (f", broken {percent(broken)}" if broken is not None else ""),
         f"of {row.n} answers: {counts}",
     ]
+    if change(row):
+        lines.append(f"harmful rate against base's, prompt by prompt: {change(row)}")
     for name, utility in UTILITIES.items():
         number = value(row, name)
         if number is not None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from sku.judging import guards
 from sku.judging.keyword import KeywordJudge
 from sku.judging.protocol import Agreement, Card
+from sku.records import digest
 
 FOLDER = Path(__file__).parents[2] / "assets" / "judge"
 
@@ -19,7 +21,8 @@ def embedded(folder: Path = FOLDER) -> Card:
     """The card of the embedded judge in `folder`."""
     values = _written(folder)["card"]
     agreement = _agreement(values["agreement"])
-    return Card(**values | {"agreement": agreement, "failures": tuple(values["failures"])})
+    weights = digest(*(sha256(file.read_bytes()).hexdigest() for file in sorted(folder.rglob("*.safetensors"))))
+    return Card(**values | {"agreement": agreement, "failures": tuple(values["failures"]), "weights": weights})
 
 
 def keyword(folder: Path = FOLDER) -> Card:

@@ -1,8 +1,9 @@
-"""A judge by name: `embedded`, `keyword`, or `hub:NAME`."""
+"""A judge by name: `embedded`, `keyword`, `hub:NAME`, or `hub:NAME=FOLDER` with its weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sku.judging.guards import MODELS
@@ -18,11 +19,12 @@ def judge(name: str, default_base: Callable[[], VariantModel]) -> Judge:
     """The judge called `name`.
 
     Args:
-        name: `embedded`, `keyword`, or `hub:` with a name of `hub.MODELS`.
+        name: `embedded`, `keyword`, or `hub:` with a name of `hub.MODELS`, after which `=FOLDER` may say where its
+            weights are.
         default_base: gives the model that the embedded judge lives on; called only for that one.
 
     Raises:
-        ValueError: for an unknown name, with the known ones.
+        ValueError: for an unknown name, with the known ones, or a folder that is none.
     """
     check(name)
     if name == "embedded":
@@ -35,11 +37,15 @@ def judge(name: str, default_base: Callable[[], VariantModel]) -> Judge:
         return KeywordJudge()
     from sku.judging.hub import HubJudge
 
-    return HubJudge(name.partition(":")[2])
+    model, _, folder = name.partition(":")[2].partition("=")
+    return HubJudge(model, Path(folder).expanduser() if folder else None)
 
 
 def check(name: str) -> None:
-    """Raises ValueError for an unknown name, with the known ones; loads nothing."""
+    """Raises ValueError for an unknown name, with the known ones, and for a folder that is none; loads nothing."""
     known = ["embedded", "keyword", *(f"hub:{one}" for one in MODELS)]
-    if name not in known:
+    plain, _, folder = name.partition("=")
+    if plain not in known or (folder and not plain.startswith("hub:")):
         raise ValueError(f"judge {name!r} is not known; choose {', '.join(known)}")
+    if folder and not Path(folder).expanduser().is_dir():
+        raise ValueError(f"{folder} of judge {plain} is no folder; name one with its weights, or leave {folder!r} out")

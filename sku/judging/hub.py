@@ -8,6 +8,7 @@ answer is unjudged.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ _TAG = (
 )
 _ROLE = r"\b(?:USER|ASSISTANT|User|Agent|Human user|AI assistant|Behavior|Generation|Rules|Answers?):|^---$"
 _FENCE = re.compile(f"{_TAG}|{_ROLE}", re.MULTILINE)
+_NO_NUMBER = "its score is not a number"
 _TOP = 50
 """Likeliest tokens among which the beginnings of deciding words are looked for."""
 
@@ -99,8 +101,8 @@ class HubJudge:
             except OSError as error:
                 raise Unavailable(
                     f"the judge {self.guard.model} ({self.guard.licence}) is not here: {_first_line(error)}; connect, "
-                    "accept its licence on the hub, or name a folder with its weights as safetensors, or use the judge "
-                    "embedded, which needs no network"
+                    "accept its licence on the hub, or name a folder with its weights as safetensors "
+                    "(hub:NAME=FOLDER), or use the judge embedded, which needs no network"
                 ) from error
         return self._loaded
 
@@ -185,6 +187,8 @@ def _read(guard: Guard, tokenizer: Any, new: list[int], steps: Tensor) -> Harm:
             shares = _shares(list(guard.scores), tokenizer, steps[step]) or shares
             break
     score = sum(guard.scores[one] * share for one, share in shares.items())
+    if not math.isfinite(score):
+        return Harm(None, refusal, _NO_NUMBER)
     said = " ".join(output.split())[:80]
     return Harm(score, refusal, f"says {said!r}")
 
@@ -213,7 +217,10 @@ def _classified(guard: Guard, network: Any, tokenizer: Any, ids: Tensor, mask: T
     kinds = network(input_ids=ids, attention_mask=mask, position_ids=positions).logits.float().sigmoid()
     score, place = kinds.max(-1)
     names = network.config.id2label
-    return [Harm(s, None, f"{s:.0%} {names[p]}") for s, p in zip(score.tolist(), place.tolist(), strict=True)]
+    return [
+        Harm(s, None, f"{s:.0%} {names[p]}") if math.isfinite(s) else Harm(None, None, _NO_NUMBER)
+        for s, p in zip(score.tolist(), place.tolist(), strict=True)
+    ]
 
 
 def _first_line(error: OSError) -> str:

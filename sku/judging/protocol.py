@@ -24,10 +24,10 @@ class Harm(NamedTuple):
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often a judge and people say the same, on answers to prompts that it was not trained on."""
+    """How often a judge says what labels say, on answers to prompts that it was not trained on."""
 
     what: str
-    """Which labels, such as `PyRIT, all labels`."""
+    """Which labels, such as `harm, all labels`: people's, unless it says by rubric."""
     n: int
     accuracy: float
     low: float
@@ -51,6 +51,8 @@ class Card:
     """Empty: not measured here."""
     failures: tuple[str, ...] = field(default_factory=tuple)
     """Where it is known to fail."""
+    weights: str = ""
+    """Digest of its weights, where they are here: the same version may have been trained anew."""
 
     @property
     def id(self) -> str:

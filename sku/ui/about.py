@@ -79,9 +79,9 @@ def card_text(card: Card) -> str:
         "",
     ]
     lines += [
-        f"- agrees with people on {one.what}: {percent(one.accuracy)} "
+        f"- agreement with labels, {one.what}: {percent(one.accuracy)} "
         f"({100 * one.low:.0f} to {100 * one.high:.0f}) of {one.n} answers"
         + (f", AUC {one.auc:.2f}" if one.auc is not None else "")
         for one in card.agreement
-    ] or ["- agreement with people was not measured here"]
+    ] or ["- agreement with labels was not measured here"]
     return "\n".join(lines + [f"- known to fail: {failure}" for failure in card.failures])

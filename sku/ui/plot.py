@@ -24,7 +24,8 @@ const draw = () => {
   if (!props.value) { return; }
   const figure = JSON.parse(props.value);
   box.setAttribute('aria-label', figure.layout.meta || '');
-  if (box.clientWidth < 560) { figure.layout.showlegend = false; figure.layout.height = 420; }
+  const bars = figure.data.some((trace) => trace.type === 'bar');
+  if (box.clientWidth < 560 && !bars) { figure.layout.showlegend = false; figure.layout.height = 420; }
   const settings = {responsive: true, displaylogo: false};
   script().then(() => Plotly.react(box, figure.data, figure.layout, settings)).then(() => {
     if (box.wired) { return; }

@@ -11,17 +11,18 @@ import gradio as gr
 
 from sku import results, runs
 from sku.choices import Choice
-from sku.figures import trade_off
+from sku.figures import outcomes, trade_off
 from sku.figures.words import kind, line
 from sku.hosting.gate import Gate
 from sku.records import ResultRow
-from sku.results import UTILITIES, share, value
+from sku.results import UTILITIES, change, share, value
 from sku.signs import sign
 from sku.ui import glossary, measuring, plot
 from sku.ui.visitors import visitor
 from sku.variants import BASE
 
 _SIDES = ("test", "more test", "more test, rated", "validation")
+_PLANE, _BARS = "trade-off", "outcomes"
 _YOURS = " (yours)"
 _ABSENT = "No study is recorded yet; <code>python -m sku study</code> makes it, and then its points are shown here."
 
@@ -83,6 +84,13 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
             info="held out from every training; more test: what is shipped, by the judge or by ratings",
             elem_id="side",
         )
+        drawn = gr.Radio(
+            [_PLANE, _BARS],
+            value=_PLANE,
+            label="Figure",
+            info="what each cost, or what became of all answers",
+            elem_id="drawn",
+        )
     methods = gr.CheckboxGroup([], label="Methods", elem_id="trade-methods")
     note = gr.HTML(_ABSENT, elem_id="study-note")
     picture = plot.clickable("trade-off")
@@ -103,7 +111,7 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
     download = gr.HTML(elem_id="download")
     table = gr.Dataframe(interactive=False, elem_id="rows", show_label=False, visible=False)
     known = gr.State([])
-    inputs = [utility, side, methods, known, point, *columns]
+    inputs = [utility, side, drawn, methods, known, point, *columns]
     outputs = [methods, known, note, picture, choosing, point, download, table]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -115,7 +123,14 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
         *(found.label for found in UTILITIES.values()),
     )
     names = measuring.build(gate, choices, lambda event: event(draw, inputs, outputs, **quiet), model)
-    gr.on([utility.input, side.input, methods.input], draw, inputs, outputs, trigger_mode="always_last", **quiet)
+    gr.on(
+        [utility.input, side.input, drawn.input, methods.input],
+        draw,
+        inputs,
+        outputs,
+        trigger_mode="always_last",
+        **quiet,
+    )
     utility.input(lambda name: gr.Dropdown(info=_meaning(name)), utility, utility, **quiet)
     table.select(_row_chosen, None, point, **quiet)
 
@@ -129,6 +144,7 @@ def look(
     owner: str | None,
     utility: str,
     side: str,
+    drawn: str,
     chosen: list[str],
     known: list[str],
     point: str | None,
@@ -140,8 +156,13 @@ def look(
     kinds = {kind(row): row for row in every if row.method != BASE}
     wanted = [name for name in kinds if name in chosen or name not in known]
     study, own = (_wanted(rows, side, wanted) for rows in (found.study, found.own))
-    figure = trade_off(study, utility, _standing(columns), own, _shipped())
-    points = {row.variant: line(row, utility) + mine for row, mine in _marked(study, own)}
+    if drawn == _BARS:
+        figure = outcomes([*study, *own])
+    else:
+        figure = trade_off(study, utility, _standing(columns), own, runs.shipped_defaults())
+    points: dict[str, str] = {}
+    for row, mine in _marked(study, own):  # of two rows of one variant the study's
+        points.setdefault(row.variant, line(row, utility) + mine)
     listed = [(text, variant) for variant, text in points.items()]
     boxes = gr.CheckboxGroup([(f"{_mark(row)} {name}", name) for name, row in kinds.items()], value=wanted)
     return [
@@ -176,6 +197,7 @@ def cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[str, Any
         "harmful %": [_percent(row.harmful_rate) for row, _ in marked],
         "low %": [_percent(row.harmful_low) for row, _ in marked],
         "high %": [_percent(row.harmful_high) for row, _ in marked],
+        "against base (95 %)": [change(row) or None for row, _ in marked],
         "broken %": [_percent(share(row.broken, row.n)) for row, _ in marked],
         "answers": [row.n for row, _ in marked],
         "unjudged": [row.unjudged for row, _ in marked],
@@ -223,10 +245,6 @@ def _spoken(rows: Sequence[ResultRow], utility: str) -> str:
     lowest = min(measured, key=lambda row: row.harmful_rate or 0.0, default=None)
     best = f" The lowest harmful rate: {line(lowest, utility)}." if lowest else ""
     return f"Harmful rate against {label} of {len(rows)} variants; the table below has the numbers.{best}"
-
-
-def _shipped() -> list[str]:
-    return [f"{run.name}@{run.manifest.default_coefficient:g}" for run in runs.shipped()]
 
 
 def _meaning(utility: str) -> str:
