@@ -245,7 +245,7 @@ class LiveSession:
         """What became of answers: broken, refusal, harmful, safe or unjudged.
 
         Raises:
-            ValueError: for an unknown judge, or an answer longer than the model's context.
+            ValueError: for an unknown judge, or a prompt that leaves no room in the model's context.
             OSError: if the judge's weights can't be had.
         """
         from sku.judging.outcomes import verdicts

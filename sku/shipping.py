@@ -9,8 +9,9 @@ import shutil
 from pathlib import Path
 
 from sku import rated, results, runs
+from sku.entries import FINE
 from sku.session import LiveSession
-from sku.study import FINE, MORE, RULE, SKU, Choice, Report, evaluated, folder
+from sku.study import MORE, RULE, SKU, Choice, Report, evaluated, folder
 
 MEASURED: dict[str, tuple[float, ...]] = {
     SKU: FINE,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from sku import results, runs
 from sku.config import DecodingConfig, TrainConfig
+from sku.entries import COMMON, ENTRIES, FORMS, Entry
 from sku.plans import Sources
 from sku.records import ResultRow
 from sku.session import LiveSession
@@ -26,59 +26,6 @@ if TYPE_CHECKING:
 
 Report = Callable[[dict[str, Any]], None]
 
-FINE, CURVE, TWO = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (0.5, 1.0, 2.0, 3.0), (1.0, 2.0)
-_KEEP = {"preservation": 5.0}
-_COMMON: dict[str, Any] = {"steps": 60, "harmful_limit": 150, "normal": ("self", "self:sounds_harmful")}
-_OPEN = {
-    "steps": 120,
-    "weights": {"contrast": 3.0, "preservation": 15.0},
-    "contrast_slope": 4.0,
-    "normal_limit": 133,  # as many plain questions as harmless ones that sound harmful
-    "opening_weight": 8.0,
-}
-_ASCENT = {"learning_rate": 3e-4}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One training of the study."""
-
-    method: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    coefficients: tuple[float, ...] = (1.0,)
-    snapshots: tuple[int, ...] = ()
-    """Steps at which the training is measured too, at coefficient 1."""
-    normal_files: tuple[str, ...] = ()
-    """Of `FILES`: the base's own answers to their prompts (train side) are further normal pairs."""
-
-
-ENTRIES: dict[str, Entry] = {
-    "contrast": Entry("sku_contrast", {}, CURVE),
-    "contrast-open": Entry("sku_contrast", _OPEN, FINE, normal_files=("xstest",)),
-    "keep": Entry("sku", {"weights": _KEEP}, CURVE),
-    "ga": Entry("ga", _ASCENT, CURVE, (10, 20, 30, 40)),
-    "push": Entry("sku", {"preservation": "push"}, CURVE),
-    "tv": Entry("tv", {}, CURVE),
-    "ga_mismatch": Entry("ga_mismatch", _ASCENT, CURVE),
-    "ft": Entry("ft", _ASCENT),
-    "no-preservation": Entry("sku_no_preservation", {}, TWO),
-    "no-distortion": Entry("sku_no_distortion", {"weights": _KEEP}, TWO),
-    "no-disassociation": Entry("sku_no_disassociation", {"weights": _KEEP}, TWO),
-    "contrast-no-preservation": Entry("contrast_no_preservation", {}, TWO),
-    "contrast-open-seed1": Entry("sku_contrast", _OPEN | {"seed": 1}, TWO, normal_files=("xstest",)),
-    "contrast-open-seed2": Entry("sku_contrast", _OPEN | {"seed": 2}, TWO, normal_files=("xstest",)),
-    "keep-seed1": Entry("sku", {"weights": _KEEP, "seed": 1}, TWO),
-    "keep-seed2": Entry("sku", {"weights": _KEEP, "seed": 2}, TWO),
-    "ga-seed1": Entry("ga", _ASCENT | {"seed": 1}),
-    "ga-seed2": Entry("ga", _ASCENT | {"seed": 2}),
-    "random-like-keep": Entry("random", {"like": "keep"}, (2.0,)),
-    "random-like-contrast": Entry("random", {"like": "contrast"}, (2.0,)),
-}
-"""Every row of the study, the most important first. Applied methods have lower rates: at 1e-3 ascent is noise within
-ten steps."""
-
-FORMS = ("contrast", "contrast-open", "keep", "push")
-"""Forms of SKU, of which the rule chooses the one that is shipped as `sku`."""
 FILES = {
     "advbench": "advbench.csv",
     "labelled": "human_labelled_answers.csv",
@@ -292,7 +239,7 @@ def _train(out: Path, entry: Entry, here: dict[str, Path], report: Report, base_
     local = [f"{name}:{here[name]}" for name in ("advbench", "labelled") if name in here]
     asked = [f"{name}:{here[name]}" for name in ("advbench", "do_not_answer") if name in here]
     harmful = ("bundled", *local, "self:bundled", *(f"self:{spec}" for spec in asked))
-    settings = _COMMON | {"harmful": harmful} | entry.settings
+    settings = COMMON | {"harmful": harmful} | entry.settings
     more = tuple(f"self:{name}:{here[name]}" for name in entry.normal_files if name in here)
     settings["normal"] = (*settings.get("normal", TrainConfig.normal), *more)
     if "like" in settings:

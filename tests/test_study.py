@@ -10,6 +10,7 @@ import pytest
 
 from sku import results, runs, shipping, study
 from sku.config import TrainConfig
+from sku.entries import Entry
 from sku.records import ResultRow
 from sku.runs import Manifest
 from sku.session import LiveSession
@@ -98,9 +99,9 @@ def test_a_rule_that_chose_none_ships_none(tmp_path: Path) -> None:
 def test_the_whole_study_on_pico(
     pico_folder: Path, pairs_file: Path, sku_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = study.Entry("sku", {"model": str(pico_folder), "rank": 4, "preservation": "off"}, (0.5, 1.0), (1,))
+    entry = Entry("sku", {"model": str(pico_folder), "rank": 4, "preservation": "off"}, (0.5, 1.0), (1,))
     monkeypatch.setattr(study, "ENTRIES", {"keep": entry})
-    monkeypatch.setattr(study, "_COMMON", {"steps": 2, "batch_size": 2, "max_tokens": 128})
+    monkeypatch.setattr(study, "COMMON", {"steps": 2, "batch_size": 2, "max_tokens": 128})
     monkeypatch.setattr(study, "LiveSession", lambda: LiveSession(str(pico_folder)))
     monkeypatch.setattr(study, "LIMITS", dict.fromkeys(("validation", "test"), study.Limits(2, 2, 2)))
     monkeypatch.setattr(study, "_NEW_TOKENS", 4)

@@ -1,0 +1,60 @@
+"""What the study trains, and at which coefficients each training is measured. Data only; `study.py` runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+FINE, CURVE, TWO = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (0.5, 1.0, 2.0, 3.0), (1.0, 2.0)
+_KEEP = {"preservation": 5.0}
+COMMON: dict[str, Any] = {"steps": 60, "harmful_limit": 150, "normal": ("self", "self:sounds_harmful")}
+_OPEN = {
+    "steps": 120,
+    "weights": {"contrast": 3.0, "preservation": 15.0},
+    "contrast_slope": 4.0,
+    "normal_limit": 133,  # as many plain questions as harmless ones that sound harmful
+    "opening_weight": 8.0,
+}
+_ASCENT = {"learning_rate": 3e-4}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One training of the study."""
+
+    method: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    coefficients: tuple[float, ...] = (1.0,)
+    snapshots: tuple[int, ...] = ()
+    """Steps at which the training is measured too, at coefficient 1."""
+    normal_files: tuple[str, ...] = ()
+    """Of `FILES`: the base's own answers to their prompts (train side) are further normal pairs."""
+
+
+ENTRIES: dict[str, Entry] = {
+    "contrast": Entry("sku_contrast", {}, CURVE),
+    "contrast-open": Entry("sku_contrast", _OPEN, FINE, normal_files=("xstest",)),
+    "keep": Entry("sku", {"weights": _KEEP}, CURVE),
+    "ga": Entry("ga", _ASCENT, CURVE, (10, 20, 30, 40)),
+    "push": Entry("sku", {"preservation": "push"}, CURVE),
+    "tv": Entry("tv", {}, CURVE),
+    "ga_mismatch": Entry("ga_mismatch", _ASCENT, CURVE),
+    "ft": Entry("ft", _ASCENT),
+    "no-preservation": Entry("sku_no_preservation", {}, TWO),
+    "no-distortion": Entry("sku_no_distortion", {"weights": _KEEP}, TWO),
+    "no-disassociation": Entry("sku_no_disassociation", {"weights": _KEEP}, TWO),
+    "contrast-no-preservation": Entry("contrast_no_preservation", {}, TWO),
+    "contrast-open-seed1": Entry("sku_contrast", _OPEN | {"seed": 1}, TWO, normal_files=("xstest",)),
+    "contrast-open-seed2": Entry("sku_contrast", _OPEN | {"seed": 2}, TWO, normal_files=("xstest",)),
+    "keep-seed1": Entry("sku", {"weights": _KEEP, "seed": 1}, TWO),
+    "keep-seed2": Entry("sku", {"weights": _KEEP, "seed": 2}, TWO),
+    "ga-seed1": Entry("ga", _ASCENT | {"seed": 1}),
+    "ga-seed2": Entry("ga", _ASCENT | {"seed": 2}),
+    "random-like-keep": Entry("random", {"like": "keep"}, (2.0,)),
+    "random-like-contrast": Entry("random", {"like": "contrast"}, (2.0,)),
+}
+"""Every row of the study, the most important first. Applied methods have lower rates: at 1e-3 ascent is noise within
+ten steps."""
+
+FORMS = ("contrast", "contrast-open", "keep", "push")
+"""Forms of SKU, of which the rule chooses the one that is shipped as `sku`."""
