@@ -3,7 +3,7 @@
 Three passes, each resumable, each leaving lines in the work folder: answers (decoding), likelihoods (of given answers,
 no sampling), verdicts (a judge over the answers). Judging again reads the answers and writes none. A line's key names
 the base, the adapter's content, the coefficient and the settings, so a run that was trained again is measured again.
-Under `accelerate launch` the processes share the work and the first one writes.
+Under `accelerate launch`, or `torchrun` on processors, the processes share the work and the first one writes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
@@ -31,6 +32,11 @@ _JUDGED_AT_ONCE = 16  # more take longer: what a layer computes no longer stays 
 Report = Callable[[dict[str, Any]], None]
 """Gets `{"doing", "done", "todo", "seconds"}` after every batch."""
 Work = Callable[[Sequence[Any]], list[dict[str, Any]]]
+
+
+def processes() -> PartialState:
+    """Those that share the work: one, or as many as a launcher started."""
+    return PartialState(cpu=not torch.accelerator.is_available())
 
 
 class Key(NamedTuple):
@@ -56,7 +62,7 @@ class Lines:
         if path.is_file():
             text = path.read_text(encoding="utf-8")
             whole = text[: text.rfind("\n") + 1]
-            if whole != text and PartialState().is_main_process:  # a kill in the middle of a line
+            if whole != text and processes().is_main_process:  # a kill in the middle of a line
                 path.write_text(whole, encoding="utf-8")
             lines = map(json.loads, whole.split("\n")[:-1])  # not splitlines: an answer may hold U+2028
             self.found = {line["key"]: line for line in lines}
@@ -64,7 +70,7 @@ class Lines:
     def add(self, lines: Sequence[dict[str, Any]]) -> None:
         """Keep `lines`; the main process writes them."""
         self.found |= {line["key"]: line for line in lines}
-        if PartialState().is_main_process:
+        if processes().is_main_process:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -209,7 +215,7 @@ class Evaluation:
         self, doing: str, chunks: Sequence[Sequence[Any]], work: Work, lines: Lines, cancelled: Callable[[], bool]
     ) -> bool:
         """Work the chunks off, shared by the processes; every round's lines are kept before the next begins."""
-        state, began = PartialState(), time.perf_counter()
+        state, began = processes(), time.perf_counter()
         for start in range(0, len(chunks), state.num_processes):
             if cancelled():
                 return False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from sku import __main__ as command_line
+from sku import results
 from sku.config import TrainConfig
 from sku.judging import cards
 from sku.training import train
@@ -30,6 +33,7 @@ def run(pico_folder: Path, pairs_file: Path, tmp_path: Path) -> Path:
     return train(tmp_path / "run", config).folder
 
 
+ROOT = Path(__file__).parents[1]
 MEASURING = ("evaluate", "judge", "plot", "record", "study", "train-judge")
 
 
@@ -170,6 +174,23 @@ def test_evaluate_measures_stops_at_nothing_twice_and_plot_draws_it(
         code, _, err = sku("plot", *words, "--out", tmp_path / "another.html")
         assert code == 0, err
         assert "plotly" in (tmp_path / "another.html").read_text(encoding="utf-8")
+
+
+def test_two_processes_share_an_evaluation_and_the_first_one_writes(
+    pico_folder: Path, pairs_file: Path, normal_file: Path, tmp_path: Path
+) -> None:
+    words = ["-m", "sku", "evaluate", "--model", pico_folder, "-v", "base", "--judge", "keyword", "--json"]
+    words += ["--harmful-prompts", pairs_file, "--pairs", pairs_file, "--normal", normal_file]
+    words += ["--sounds-harmful", normal_file, "--similarity", "none", "--max-tokens", 5]
+    alone, both = tmp_path / "alone.jsonl", tmp_path / "both.jsonl"
+    for launcher, out in (((), alone), (("-m", "torch.distributed.run", "--nproc-per-node", 2), both)):
+        command = [sys.executable, *map(str, (*launcher, *words, "--out", out))]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True, cwd=ROOT)
+        assert len(done.stdout.splitlines()) == 1, "one row, printed once"
+    (one,), (other,) = results.read(alone), results.read(both)
+    assert dataclasses.replace(other, seconds=one.seconds) == one
+    keys = [json.loads(line)["key"] for line in (tmp_path / "both.work" / "answers.jsonl").open()]
+    assert len(keys) == len(set(keys)) == one.n + one.normal_n, "nothing is done twice"
 
 
 def test_judge_adds_its_verdict_to_every_line_and_keeps_the_rest(

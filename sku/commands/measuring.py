@@ -67,11 +67,10 @@ def evaluate(
     rows = session.evaluate(
         variant, sources, side, decoding, judge_name, out.with_suffix(".work"), similarity, report_work
     )
-    from accelerate import PartialState
-
     from sku import results
+    from sku.evaluation import processes
 
-    if not PartialState().is_main_process:  # under `accelerate launch` the first one writes and prints
+    if not processes().is_main_process:
         return
     results.write(out, rows)
     for one in variant if wanted else ():
