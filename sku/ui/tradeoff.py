@@ -169,7 +169,7 @@ def look(
         gr.skip() if list(kinds) == known else boxes,  # an answer that comes late undoes no newer click
         list(kinds),
         _note(found, [*study, *own], utility, side),
-        figure.update_layout(meta=_spoken([*study, *own], utility)).to_json() if study or own else "",
+        figure.update_layout(meta=_spoken([*study, *own], utility), uirevision=drawn).to_json() if study or own else "",
         gr.Row(visible=bool(points)),
         gr.Dropdown(listed) if point is None or point in points else gr.Dropdown(listed, value=None),
         _download(study, own),
