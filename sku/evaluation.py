@@ -28,7 +28,7 @@ from sku.model import VariantModel
 from sku.plans import AT_LEAST, Plan, Subject
 from sku.records import PromptPair, digest
 
-_JUDGED_AT_ONCE = 16  # more take longer: what a layer computes no longer stays near the processor
+_JUDGED_AT_ONCE = 48
 Report = Callable[[dict[str, Any]], None]
 """Gets `{"doing", "done", "todo", "seconds"}` after every batch."""
 Work = Callable[[Sequence[Any]], list[dict[str, Any]]]

@@ -1,10 +1,12 @@
-"""Hidden states of given answers; a prompt is read once for all answers to it under the same coefficients.
+"""Hidden states of given answers; what is the same before them is read once: the chat template's beginning for all
+prompts, a prompt for all answers to it under the same coefficients.
 
 Of two answers to a prompt, or the eleven of a sweep, half of all tokens are those of the prompt. Knows no head.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +19,12 @@ from sku.model import VariantModel
 
 Signed = tuple[tuple[str, float], ...]
 """Coefficients that are not 0, hashable; none of them is the base."""
+
+
+_TOGETHER = 12
+"""Answers that a processor reads at once."""
+_WORTH = 8
+"""Tokens that all prompts begin with; fewer are read with each."""
 
 
 def effective(coefficients: Mapping[str, float]) -> Signed:
@@ -40,18 +48,57 @@ def states(model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[
     prompts = {key: place for place, key in enumerate(dict.fromkeys(asked))}
     if len(prompts) == len(rows):
         return _whole(model, rows, coefficients)
+    last, mask, cache = _read_prompts(model, list(prompts))
+    found: dict[int, Tensor] = {}
+    for group in _alike(rows, model):
+        picked = torch.tensor([prompts[asked[i]] for i in group], device=model.device)
+        answers = collate([Encoded(rows[i].answer, 0) for i in group]).to(model.device)
+        seen = torch.cat([mask[picked], answers.attention_mask], dim=1)
+        hidden = _forward(model, [coefficients[i] for i in group], answers.input_ids, seen, _taken(cache, picked))
+        for i, before, mine in zip(group, last[picked], hidden, strict=True):
+            found[i] = torch.cat([before[None], mine[: len(rows[i].answer)]])
+    return [found[i] for i in range(len(rows))]
+
+
+def _read_prompts(
+    model: VariantModel, prompts: Sequence[tuple[tuple[int, ...], Signed]]
+) -> tuple[Tensor, Tensor, DynamicCache]:
+    """P prompts under their coefficients: last hidden state of each `[P, H]`, mask `[P, T]`, cache of P rows."""
     cache = DynamicCache(config=model.network.config)
-    ids, mask = left_padded([prompt for prompt, _ in prompts], model.device)
+    begin = _beginning([prompt for prompt, _ in prompts])
+    before = torch.ones(len(prompts), len(begin), dtype=torch.long, device=model.device)
+    if begin:
+        variants = {signed: place for place, signed in enumerate(dict.fromkeys(signed for _, signed in prompts))}
+        ids = torch.tensor([begin] * len(variants), device=model.device)
+        _forward(model, [dict(signed) for signed in variants], ids, before[: len(variants)], cache)
+        cache.batch_select_indices(torch.tensor([variants[signed] for _, signed in prompts], device=model.device))
+    ids, mask = left_padded([prompt[len(begin) :] for prompt, _ in prompts], model.device)
+    mask = torch.cat([before, mask], dim=1)
     last = _forward(model, [dict(signed) for _, signed in prompts], ids, mask, cache)[:, -1]
-    picked = torch.tensor([prompts[key] for key in asked], device=model.device)
-    cache.batch_select_indices(picked)
-    answers = collate([Encoded(row.answer, 0) for row in rows]).to(model.device)
-    mask = torch.cat([mask[picked], answers.attention_mask], dim=1)
-    hidden = _forward(model, coefficients, answers.input_ids, mask, cache)
-    return [
-        torch.cat([before[None], mine[: len(row.answer)]])
-        for row, before, mine in zip(rows, last[picked], hidden, strict=True)
-    ]
+    return last, mask, cache
+
+
+def _beginning(prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """What all of them begin with, if that is worth a forward of its own; at least one token of each is left."""
+    first, last = min(prompts), max(prompts)
+    most = min(map(len, prompts)) - 1
+    shared = next((i for i in range(most) if first[i] != last[i]), most)
+    return first[:shared] if shared >= _WORTH and len(prompts) > 1 else ()
+
+
+def _alike(rows: Sequence[Encoded], model: VariantModel) -> list[list[int]]:
+    """Places of answers that are read together: on a processor few of like length, where padding costs as text does."""
+    size = _TOGETHER if model.device.type == "cpu" else len(rows)
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i].answer))
+    return [order[i : i + size] for i in range(0, len(order), size)]
+
+
+def _taken(cache: DynamicCache, rows: Tensor) -> DynamicCache:
+    """A cache that goes on from those rows of `cache`, which stays as it is."""
+    taken = copy.copy(cache)
+    taken.layers = [copy.copy(layer) for layer in cache.layers]
+    taken.batch_select_indices(rows)
+    return taken
 
 
 def _whole(model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[Mapping[str, float]]) -> list[Tensor]:

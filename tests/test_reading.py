@@ -81,3 +81,25 @@ def test_a_prompt_is_read_once_for_all_its_answers(duo: VariantModel, monkeypatc
     sizes.clear()
     states(duo, [pair(first, ANSWERS[1])] * 2, [{}, {"one": 0.0}])
     assert sizes == [(1, 14), (2, 6)], "coefficient 0 is the base"
+
+
+def test_what_all_prompts_begin_with_is_read_once_and_answers_of_like_length_together(
+    duo: VariantModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = ids(20)
+    prompts = [begin + ids(3), begin + ids(9)]
+    rows = [pair(prompt, answer) for prompt in prompts for answer in ANSWERS]
+    coefficients = [{}, {"one": 1.0}, {}] * 2
+    wanted = [alone(duo, row, c) for row, c in zip(rows, coefficients, strict=True)]
+    sizes: list[tuple[int, int]] = []
+    forward = reading._forward
+
+    def counted(model: VariantModel, c: list[Mapping[str, float]], read: torch.Tensor, *rest: object) -> object:
+        sizes.append((read.shape[0], read.shape[1]))
+        return forward(model, c, read, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reading, "_forward", counted)
+    monkeypatch.setattr(reading, "_TOGETHER", 4)
+    for mine, by_itself in zip(states(duo, rows, coefficients), wanted, strict=True):
+        torch.testing.assert_close(mine, by_itself, rtol=1e-3, atol=1e-4)
+    assert sizes == [(2, 20), (4, 9), (4, 6), (2, 25)], "twice by two models, four prompts, the six answers"
