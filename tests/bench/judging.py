@@ -1,4 +1,5 @@
-"""Judging answers against writing them, in batches as an evaluation does, by the default judge.
+"""Judging answers against writing them by the default judge: a prompt at a time, as Compare does, and in batches, as an
+evaluation does.
 
 Run on an idle machine: `python -m tests.bench.judging`; prints JSON.
 """
@@ -22,6 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variants", nargs="+", default=["base", "ga", "sku"])
     parser.add_argument("--limit", type=int, default=24, help="prompts of each kind")
+    parser.add_argument("--alone", type=int, default=12, help="prompts that are asked one at a time")
     given = parser.parse_args()
     session = LiveSession()
     model, judge = session.load(), session.judge("embedded")
@@ -31,6 +33,14 @@ def main() -> None:
         evaluation = Evaluation(model, Plan("default", subjects, sets, "test"), Path(folder))
         session.answers(["Hello"], given.variants, DecodingConfig(max_new_tokens=2))  # loads everything
         session.judged([("Hello", "Hello.")])
+        asked = [pair.prompt for pair in (*sets.harmful, *sets.normal)][: given.alone]
+        one_written, one_judged = 0.0, 0.0
+        for prompt in asked:
+            began = time.perf_counter()
+            found = session.answers([prompt], given.variants, DecodingConfig(max_new_tokens=64))
+            written = time.perf_counter()
+            session.verdicts(prompt, [one.text for one in found])
+            one_written, one_judged = one_written + written - began, one_judged + time.perf_counter() - written
         evaluation.run()
         lines = evaluation.answers.found.values()
         began = time.perf_counter()
@@ -43,6 +53,10 @@ def main() -> None:
         "writing, s": writing,
         "judging, s": judging,
         "judging over writing": judging / writing,
+        "a prompt at a time, prompts": len(asked),
+        "a prompt at a time, writing, s": one_written,
+        "a prompt at a time, judging, s": one_judged,
+        "a prompt at a time, judging over writing": one_judged / one_written,
     }
     print(json.dumps({name: round(number, 2) for name, number in report.items()}, indent=2))
 
