@@ -347,8 +347,10 @@ def test_without_the_hub_it_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) 
 def test_weights_that_are_not_safetensors_are_refused_with_advice(tmp_path: Path) -> None:
     folder = save(tmp_path / "judge", build_network(), MODELS["wildguard"])
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(Unavailable, match="as safetensors"):
-        HubJudge("wildguard", folder, device="cpu").harm([(PROMPT, ANSWER)])
+    (tmp_path / "empty").mkdir()
+    for wrong in (folder, tmp_path / "empty"):
+        with pytest.raises(Unavailable, match="as safetensors"):
+            HubJudge("wildguard", wrong, device="cpu").harm([(PROMPT, ANSWER)])
 
 
 def test_an_unknown_judge_is_named_with_the_known() -> None:

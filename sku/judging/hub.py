@@ -98,7 +98,7 @@ class HubJudge:
                 folder = self.folder or provision(self.guard.model)
                 network = kind.from_pretrained(folder, dtype=getattr(torch, self.dtype), use_safetensors=True)
                 self._loaded = network.to(self.device).eval(), AutoTokenizer.from_pretrained(folder)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # ValueError: a folder without a model's config
                 raise Unavailable(
                     f"the judge {self.guard.model} ({self.guard.licence}) is not here: {_first_line(error)}; connect, "
                     "accept its licence on the hub, or name a folder with its weights as safetensors "
@@ -223,5 +223,5 @@ def _classified(guard: Guard, network: Any, tokenizer: Any, ids: Tensor, mask: T
     ]
 
 
-def _first_line(error: OSError) -> str:
+def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)[:300]
