@@ -61,17 +61,21 @@ def test_every_row_is_read_as_if_alone(
         torch.testing.assert_close(found, alone(model, row, c), rtol=1e-3, atol=1e-4)
 
 
-def test_a_prompt_is_read_once_for_all_its_answers(duo: VariantModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[tuple[int, int]] = []
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Rows and tokens of every forward."""
+    found: list[tuple[int, int]] = []
     forward = reading._forward
 
-    def counted(
-        model: VariantModel, coefficients: list[Mapping[str, float]], ids: torch.Tensor, *rest: object
-    ) -> object:
-        sizes.append((ids.shape[0], ids.shape[1]))
-        return forward(model, coefficients, ids, *rest)  # type: ignore[arg-type]
+    def counted(model: VariantModel, c: list[Mapping[str, float]], read: torch.Tensor, *rest: object) -> object:
+        found.append((read.shape[0], read.shape[1]))
+        return forward(model, c, read, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(reading, "_forward", counted)
+    return found
+
+
+def test_a_prompt_is_read_once_for_all_its_answers(duo: VariantModel, sizes: list[tuple[int, int]]) -> None:
     first, second = PROMPTS[1:]
     states(duo, [pair(first, a) for a in ANSWERS] + [pair(second, ANSWERS[0])], [{}] * 4)
     assert sizes == [(2, 40), (4, 25)]
@@ -84,21 +88,13 @@ def test_a_prompt_is_read_once_for_all_its_answers(duo: VariantModel, monkeypatc
 
 
 def test_what_all_prompts_begin_with_is_read_once_and_answers_of_like_length_together(
-    duo: VariantModel, monkeypatch: pytest.MonkeyPatch
+    duo: VariantModel, sizes: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = ids(20)
     prompts = [begin + ids(3), begin + ids(9)]
     rows = [pair(prompt, answer) for prompt in prompts for answer in ANSWERS]
     coefficients = [{}, {"one": 1.0}, {}] * 2
     wanted = [alone(duo, row, c) for row, c in zip(rows, coefficients, strict=True)]
-    sizes: list[tuple[int, int]] = []
-    forward = reading._forward
-
-    def counted(model: VariantModel, c: list[Mapping[str, float]], read: torch.Tensor, *rest: object) -> object:
-        sizes.append((read.shape[0], read.shape[1]))
-        return forward(model, c, read, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(reading, "_forward", counted)
     monkeypatch.setattr(reading, "_TOGETHER", 4)
     for mine, by_itself in zip(states(duo, rows, coefficients), wanted, strict=True):
         torch.testing.assert_close(mine, by_itself, rtol=1e-3, atol=1e-4)
