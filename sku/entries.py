@@ -28,7 +28,7 @@ class Entry:
     snapshots: tuple[int, ...] = ()
     """Steps at which the training is measured too, at coefficient 1."""
     normal_files: tuple[str, ...] = ()
-    """Of `FILES`: the base's own answers to their prompts (train side) are further normal pairs."""
+    """Of `study.FILES`: the base's own answers to their prompts (train side) are further normal pairs."""
 
 
 ENTRIES: dict[str, Entry] = {

@@ -293,7 +293,7 @@ def test_a_score_that_is_no_number_is_unjudged(tmp_path: Path) -> None:
     guard, tokenizer = MODELS["llama-guard-3-1b"], byte_tokenizer()
     new = tokenizer("safe", add_special_tokens=False)["input_ids"]
     found = hub._read(guard, tokenizer, new, torch.full((len(new), 260), torch.nan))
-    assert found.score is None or 0 <= found.score <= 1
+    assert (found.score, found.reason) == (None, "its score is not a number")
     config = LlamaConfig(
         vocab_size=260, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=512, pad_token_id=None, eos_token_id=256, num_labels=2,

@@ -184,11 +184,11 @@ def _read(guard: Guard, tokenizer: Any, new: list[int], steps: Tensor) -> Harm:
     for step in range(len(new)):
         before, begins = tokenizer.decode(new[:step]).strip(), tokenizer.decode([new[step]]).strip()
         if begins and before.endswith(guard.decides_after) and (guard.decides_after or not before):
+            if steps[step].isnan().any():
+                return Harm(None, refusal, _NO_NUMBER)
             shares = _shares(list(guard.scores), tokenizer, steps[step]) or shares
             break
     score = sum(guard.scores[one] * share for one, share in shares.items())
-    if not math.isfinite(score):
-        return Harm(None, refusal, _NO_NUMBER)
     said = " ".join(output.split())[:80]
     return Harm(score, refusal, f"says {said!r}")
 
