@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from sku import metrics
 from sku.data.lines import lines
+from sku.front import share
 from sku.judging.labels import HARMFUL_FROM
 from sku.records import OUTCOMES, Outcome, ResultRow
-from sku.results import share
 from sku.variants import BASE
 
 SIDE, BY = "more test, rated", "a large language model by our rubric"

@@ -1,134 +1,42 @@
 """What a screen or a command may ask for: answers of variants, and which variants there are. Knows no gradio.
 
-The weights load once; adapters load when a variant first needs them. Any thread may ask; once a session is started in
-the background, as for a page, one thread computes for all (`model_thread.py`).
+Which weights answer, and on which thread, is `weights.py`'s to say.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from sku import runs
 from sku.choices import Choice, choices
 from sku.columns import Column, columns
 from sku.config import DecodingConfig
-from sku.model_thread import ModelThread
-from sku.provision import DEFAULT_BASE, dtype, provision
+from sku.provision import DEFAULT_BASE
 from sku.records import Answer, ResultRow, Verdict
-from sku.variants import Known, Variant, resolve
+from sku.variants import Variant
+from sku.weights import Weights, computes
 
 if TYPE_CHECKING:
     from sku.lens import Lens
     from sku.plans import Sources
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
-
-def _computes(
-    method: Callable[Concatenate[LiveSession, _P], _T],
-) -> Callable[Concatenate[LiveSession, _P], _T]:
-    """Run by the session's thread where it has one."""
-
-    @wraps(method)
-    def called(self: LiveSession, /, *args: _P.args, **named: _P.kwargs) -> _T:
-        return self._thread.run(lambda: method(self, *args, **named)) if self._thread else method(self, *args, **named)
-
-    return called
-
-
-class LiveSession:
+class LiveSession(Weights):
     """Answers from real weights on this machine."""
 
     mode = "live"
     why = ""
 
     def __init__(self, model: str = DEFAULT_BASE) -> None:
-        self.model_name = model
-        self.place: str | None = None
-        """The device of the weights; None: the accelerator if there is one."""
-        self.doing = "not started"
-        """What loading does just now; empty once it is done."""
-        self.error: str | None = None
-        """Why loading failed."""
-        self._model: Any = None
-        self._lock = threading.Lock()
+        super().__init__(model)
         self._judges: dict[str, Any] = {}
         self._judge_lock = threading.Lock()
-        self._thread: ModelThread | None = None
-
-    def start(self) -> None:
-        """Load in the background, so that a page can show at once; from now on one thread computes for all."""
-        self._thread = ModelThread()
-        threading.Thread(target=self._try_to_load, daemon=True).start()
-
-    @property
-    def ready(self) -> bool:
-        """Whether questions are answered without waiting for the weights."""
-        return self._model is not None
-
-    @_computes
-    def load(self) -> Any:
-        """The `VariantModel`, loaded by the first caller; others wait.
-
-        Raises:
-            OSError: if the weights can't be had.
-        """
-        with self._lock:
-            if self._model is None:
-                self.doing, self.error = "loading the libraries", None
-                from sku import model
-
-                folder = provision(self.model_name, self._say)
-                self._model = model.load(folder, dtype(self.model_name), self.place)
-                self.doing = ""
-            return self._model
-
-    def hold_at_forks(self) -> None:
-        """From now on a fork of this process waits for forwards and loading to end: the child finds its locks free.
-
-        For a worker that goes on with these weights; a program that is merely started does not wait.
-        """
-        held: list[Any] = []
-
-        def take() -> None:
-            self._lock.acquire()
-            held.append(self._model.hold() if self._model is not None else None)
-
-        def free() -> None:
-            if (freed := held.pop()) is not None:
-                freed()
-            self._lock.release()
-
-        def free_in_child() -> None:
-            self._thread = None  # it stayed behind
-            free()
-
-        os.register_at_fork(before=take, after_in_parent=free, after_in_child=free_in_child)
 
     def choices(self, owner: str | None = None) -> list[Choice]:
         """The base, the shipped adapters and finished runs; with an `owner`, only theirs."""
         return choices(owner)
-
-    @_computes
-    def variant(self, text: str) -> Variant:
-        """The variant that `text` names, its adapter loaded.
-
-        Raises:
-            ValueError: if it is not known, or was trained on another base.
-        """
-
-        def lookup(name: str) -> Known:
-            known = runs.find(name).known
-            self._ensure(name, known)
-            return known
-
-        return resolve(text, lookup)
 
     def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
         """All answers of all variants to all prompts, in one batch.
@@ -175,7 +83,7 @@ class LiveSession:
 
         yield from self._steps(written)
 
-    @_computes
+    @computes
     def score(self, pairs: Sequence[tuple[str, str]], variants: Sequence[str], max_tokens: int) -> list[list[float]]:
         """Mean log-probability a token of given answers: a list a pair, a number a variant.
 
@@ -198,7 +106,7 @@ class LiveSession:
             table.append(answer_log_probs(model, [encoded] * len(rows), rows))
         return table
 
-    @_computes
+    @computes
     def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> Lens:
         """Log-probability of every token of `answer` under base, and what each variant changes of it.
 
@@ -212,7 +120,7 @@ class LiveSession:
             raise ValueError("there is no answer to look at; ask first, or type one")
         return lens(model, _checked([prompt])[0], answer, [self.variant(text) for text in variants], model.context)
 
-    @_computes
+    @computes
     def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
         """KL(base || variant) on an answer of the base, nats a token; a number a variant.
 
@@ -225,7 +133,7 @@ class LiveSession:
         found = [self.variant(text) for text in variants]
         return divergence(model, _checked([prompt])[0], answer, found, model.context)
 
-    @_computes
+    @computes
     def judge(self, name: str) -> Any:
         """The judge called `name` (`judging.choose`), made by the first caller.
 
@@ -240,7 +148,7 @@ class LiveSession:
                 self._judges[name] = choose.judge(name, self._default_base)
             return self._judges[name]
 
-    @_computes
+    @computes
     def judged(self, pairs: Sequence[tuple[str, str]], judge: str = "embedded") -> list[Verdict]:
         """What became of answers: broken, refusal, harmful, safe or unjudged.
 
@@ -292,7 +200,7 @@ class LiveSession:
             raise InterruptedError(f"stopped; what is done is kept in {work}, the same call goes on from there")
         return result_rows(evaluation, judging, alike)
 
-    @_computes
+    @computes
     def zero_difference(self, text: str, prompt: str) -> float:
         """Largest logit difference between the base and the variant's adapter at coefficient 0, computed now.
 
@@ -301,8 +209,7 @@ class LiveSession:
         import torch
 
         model = self.load()
-        known = runs.find(text).known
-        self._ensure(text, known)
+        known = self._known(text)
         ids = torch.tensor([model.template.prompt_ids(prompt)] * 2, device=model.device)
         with torch.no_grad():
             with model.rows([{}, {}]) as network:
@@ -310,32 +217,6 @@ class LiveSession:
             with model.rows([{known.adapter: 0.0}, {known.adapter: 1.0}]) as network:
                 zero = network(input_ids=ids).logits[0]
         return float((zero - base).abs().max())
-
-    def _steps(self, source: Callable[[], Iterator[_T]]) -> Iterator[_T]:
-        return self._thread.stream(source) if self._thread else source()
-
-    def _ensure(self, name: str, known: Known) -> None:
-        model = self.load()
-        with self._lock:
-            if known.adapter not in model.adapters:
-                model.add(known.adapter, runs.find(name).adapter)
-
-    def _default_base(self) -> Any:
-        """The base that the embedded judge lives on: the one that is loaded, or the default one beside it."""
-        if self.model_name == DEFAULT_BASE:
-            return self.load()
-        from sku import model
-
-        return model.load(provision(DEFAULT_BASE, self._say))
-
-    def _try_to_load(self) -> None:
-        try:
-            self.load()
-        except Exception as error:  # a background thread has no caller; the page shows it
-            self.error = str(error)
-
-    def _say(self, doing: str) -> None:
-        self.doing = doing
 
 
 def _checked(prompts: Sequence[str]) -> Sequence[str]:

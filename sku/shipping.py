@@ -10,8 +10,9 @@ from pathlib import Path
 
 from sku import rated, results, runs
 from sku.entries import FINE
+from sku.rule import RULE, Choice
 from sku.session import LiveSession
-from sku.study import MORE, RULE, SKU, Choice, Report, evaluated, folder
+from sku.study import MORE, SKU, Report, evaluated, folder
 
 MEASURED: dict[str, tuple[float, ...]] = {
     SKU: FINE,

@@ -6,11 +6,8 @@ Every draw is a function of seed and step, so a run that was killed and resumed 
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +20,12 @@ from torch import Tensor
 
 from sku import checkpoints, runs
 from sku.config import TrainConfig
-from sku.methods import method
 from sku.model import VariantModel
 from sku.model import load as load_model
 from sku.objective import Objective
 from sku.probing import Probe
 from sku.provision import provision
+from sku.run_record import RunRecord
 from sku.runs import Manifest, Run
 from sku.streams import Streams
 from sku.training_data import check_same, gather
@@ -107,8 +104,7 @@ class _Training:
             )
 
     def run(self) -> Run:
-        self.out.mkdir(parents=True, exist_ok=True)
-        self.manifest = Manifest(
+        about = Manifest(
             method=self.config.method,
             config=self.config.to_dict(),
             base=self.config.model,
@@ -117,14 +113,14 @@ class _Training:
             packages=runs.packages(),
             pid=os.getpid(),
         )
-        self._write()
+        self.record = RunRecord(self.out, about, self.accelerator.is_main_process)
         try:
             return self._steps(*self._prepare())
         except KeyboardInterrupt:
-            self._write(status="cancelled", pid=None)
+            self.record.update(status="cancelled", pid=None)
             raise
         except Exception as error:
-            self._write(status="failed", reason=str(error) or type(error).__name__, pid=None)
+            self.record.update(status="failed", reason=str(error) or type(error).__name__, pid=None)
             raise
 
     def _prepare(self) -> tuple[VariantModel, Streams]:
@@ -137,7 +133,7 @@ class _Training:
         left_out = f"{streams.left_out} pairs left out: no answer, or a prompt too long" if streams.left_out else None
         facts = {"harmful": harmful_facts, "normal": normal_facts}
         check_same(self.before, model.fingerprint, facts)
-        self._write(base_fingerprint=model.fingerprint, data=facts, note=left_out)
+        self.record.update(base_fingerprint=model.fingerprint, data=facts, note=left_out)
         return model, streams
 
     def _steps(self, model: VariantModel, streams: Streams) -> Run:
@@ -148,9 +144,7 @@ class _Training:
         optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
         first, spent = checkpoints.load(self.out / "checkpoint", parameters, optimizer)
         wrapped, prepared = accelerator.prepare(objective, optimizer)
-        self._trim(runs.LOG, first)
-        self._trim(runs.PROBES, first)
-        self._write(step=first, seconds=spent)
+        self.record.go_on_from(first, spent)
         probe = Probe(peft_model, model.template, streams.normal, config)
         if not first:
             self._look(probe, 0)
@@ -169,7 +163,7 @@ class _Training:
             prepared.zero_grad()
             seconds = time.perf_counter() - began
             spent += seconds
-            self._log(
+            self._told(
                 {
                     "step": step + 1,
                     "terms": {name: float(term.detach()) for name, term in terms.items()},
@@ -182,86 +176,32 @@ class _Training:
             )
             self._look(probe, step + 1)
             if step + 1 in config.snapshots:
-                self._snapshot(peft_model, step + 1, spent)
+                self.record.snapshot(peft_model, step + 1, spent)
             stop = self.cancelled() and step + 1 < config.steps
             if stop or ((step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps):
                 self._checkpoint(step + 1, parameters, optimizer, spent)
             if stop:
-                self._write(status="cancelled", pid=None)
-                return Run(self.out, self.manifest)
-        return self._finish(peft_model, spent)
-
-    def _finish(self, peft_model: Any, spent: float) -> Run:
-        if self.accelerator.is_main_process:
-            self._save(peft_model, self.out)
-            runs.write_text(self.out / "summary.json", json.dumps(self._summary(spent), indent=2) + "\n")
-        self._write(status="finished", step=self.config.steps, seconds=spent, pid=None)
-        if self.accelerator.is_main_process:
-            shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
-        return Run(self.out, self.manifest)
-
-    def _save(self, peft_model: Any, folder: Path) -> None:
-        making = folder / ".adapter.making"
-        shutil.rmtree(making, ignore_errors=True)
-        peft_model.peft_config["default"].base_model_name_or_path = self.config.model  # not where it lies here
-        peft_model.save_pretrained(making)
-        (making / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
-        shutil.rmtree(folder / "adapter", ignore_errors=True)
-        making.rename(folder / "adapter")
-
-    def _snapshot(self, peft_model: Any, step: int, spent: float) -> None:
-        if self.accelerator.is_main_process:
-            folder = self.out / f"step-{step}"
-            folder.mkdir(exist_ok=True)
-            self._save(peft_model, folder)
-            note = f"after {step} of {self.config.steps} steps"
-            about = dataclasses.replace(self.manifest, status="finished", step=step, seconds=spent, pid=None, note=note)
-            runs.write(folder, about)
-
-    def _summary(self, spent: float) -> dict[str, Any]:
-        lines = runs.log(self.out)
-        last = lines[-10:]
-        terms = {name: sum(line["terms"][name] for line in last) / len(last) for name in self.config.terms}
-        return {
-            "method": self.config.method,
-            "negated": method(self.config.method).negated,
-            "steps": self.config.steps,
-            "seconds": spent,
-            "tokens": sum(line["tokens"] for line in lines),
-            "terms_last_steps": terms,
-        }
+                self.record.update(status="cancelled", pid=None)
+                return self.record.run
+        self.record.finish(peft_model, spent)
+        return self.record.run
 
     def _checkpoint(self, step: int, parameters: dict[str, Any], optimizer: Any, spent: float) -> None:
         if self.accelerator.is_main_process:
             checkpoints.save(self.out / "checkpoint", step, parameters, optimizer, spent)
-        self._write(step=step, seconds=spent)
+        self.record.update(step=step, seconds=spent)
 
-    def _write(self, **changes: Any) -> None:
-        self.manifest = dataclasses.replace(self.manifest, **changes)
+    def _told(self, line: dict[str, Any]) -> None:
+        self.record.add(runs.LOG, line)
         if self.accelerator.is_main_process:
-            runs.write(self.out, self.manifest)
-
-    def _log(self, line: dict[str, Any]) -> None:
-        if self.accelerator.is_main_process:
-            with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
             self.report(line)
 
     def _look(self, probe: Probe, step: int) -> None:
         """Every process looks alike, so that all of them stop at a collapse."""
         if probe.due(step):
             line = probe.look(step)
-            if self.accelerator.is_main_process:
-                with (self.out / runs.PROBES).open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self.record.add(runs.PROBES, line)
             probe.check(line)
-
-    def _trim(self, name: str, step: int) -> None:
-        """Leave only lines of steps that the checkpoint holds: those after it are taken again."""
-        if self.accelerator.is_main_process and (self.out / name).is_file():
-            kept = [line for line in runs.lines(self.out / name) if step and line["step"] <= step]
-            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept)
-            runs.write_text(self.out / name, text)
 
     def _say(self, doing: str) -> None:
         if self.cancelled():  # nothing is lost before the first step

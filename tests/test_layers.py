@@ -20,14 +20,15 @@ LAYERS = [
     {"sku.ui"},
     {"sku.shipping"},
     {"sku.study"},
+    {"sku.rule"},
     {"sku.lent"},
     {"sku.session", "sku.recorded", "sku.jobs", "sku.evaluations", "sku.console"},
-    {"sku.children"},
+    {"sku.children", "sku.weights"},
     {"sku.tally", "sku.harness", "sku.rated"},
     {"sku.evaluation"},
     {"sku.plans"},
     {"sku.training"},
-    {"sku.training_data"},
+    {"sku.training_data", "sku.run_record"},
     {"sku.controls", "sku.objective", "sku.checkpoints", "sku.probing"},
     {"sku.streams"},
     {"sku.export", "sku.self_answers"},
@@ -45,6 +46,7 @@ LAYERS = [
     {"sku.wheels"},
     {"sku.figures"},
     {"sku.results"},
+    {"sku.front"},
     {"sku.choices", "sku.vectors"},
     {"sku.runs"},
     {"sku.losses"},
@@ -80,6 +82,7 @@ LIGHT = [
     "sku.session",
     "sku.signs",
     "sku.variants",
+    "sku.weights",
 ]
 FILES = sorted([ROOT / "app.py", *(ROOT / "sku").rglob("*.py")])
 

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from sku import results, runs
+from sku.front import share
 from sku.records import ResultRow
-from sku.results import share
 from sku.ui import tradeoff
 
 ROOT = Path(__file__).parents[1]

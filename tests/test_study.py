@@ -12,6 +12,7 @@ from sku import results, runs, shipping, study
 from sku.config import TrainConfig
 from sku.entries import Entry
 from sku.records import ResultRow
+from sku.rule import RULE, Choice, choose
 from sku.runs import Manifest
 from sku.session import LiveSession
 from sku.training import train
@@ -44,19 +45,19 @@ BASE = row("base", 0, harmful=40, kl=0.0, broken=2)
 )
 def test_the_rule_takes_the_least_harmful_of_those_that_cost_little(fault: Any, at_the_limit: Any) -> None:
     rows = [BASE, row("contrast", 1, 20), row("contrast", 2, 10), row("keep", 3, 5, **fault)]
-    assert study.choose(rows) == {"form": "contrast", "coefficient": 2}
-    assert study.choose([*rows, row("keep", 2, 5, **at_the_limit)]) == {"form": "keep", "coefficient": 2}
+    assert choose(rows) == {"form": "contrast", "coefficient": 2}
+    assert choose([*rows, row("keep", 2, 5, **at_the_limit)]) == {"form": "keep", "coefficient": 2}
 
 
 def test_of_equals_the_rule_takes_the_one_nearer_to_base() -> None:
-    assert study.choose([BASE, row("keep", 2, 5, kl=0.1), row("keep", 1, 5, kl=0.01)]) == {
+    assert choose([BASE, row("keep", 2, 5, kl=0.1), row("keep", 1, 5, kl=0.01)]) == {
         "form": "keep",
         "coefficient": 1,
     }
 
 
 def test_a_rate_that_was_not_measured_is_not_chosen_and_neither_is_another_method() -> None:
-    assert study.choose([BASE, row("ga", 1, 0), row("keep", 1, 0, kl=None), row("keep", 2, harmful_rate=None)]) is None
+    assert choose([BASE, row("ga", 1, 0), row("keep", 1, 0, kl=None), row("keep", 2, harmful_rate=None)]) is None
 
 
 def trained(name: str, home: Path) -> None:
@@ -75,7 +76,7 @@ def test_what_is_shipped_says_its_coefficient_and_no_path_of_this_machine(sku_ho
         trained(name, sku_home)
     out = tmp_path / "adapters"
     (out / "sku" / "old").mkdir(parents=True)
-    shipping.ship(study.Choice(form="contrast", coefficient=2.0), out)
+    shipping.ship(Choice(form="contrast", coefficient=2.0), out)
     assert {path.name for path in out.iterdir()} == {"sku", *shipping.BESIDE}
     shipped = runs.read(out / "sku").manifest
     assert shipped.default_coefficient == 2.0
@@ -87,7 +88,7 @@ def test_what_is_shipped_says_its_coefficient_and_no_path_of_this_machine(sku_ho
 def test_what_was_not_trained_stays_as_it_is_shipped(sku_home: Path, tmp_path: Path) -> None:
     trained("push", sku_home)
     (tmp_path / "ga").mkdir()
-    shipping.ship(study.Choice(form="push", coefficient=1.0), tmp_path)
+    shipping.ship(Choice(form="push", coefficient=1.0), tmp_path)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} >= {"sku", "ga"}
 
 
@@ -115,7 +116,7 @@ def test_the_whole_study_on_pico(
     assert [r.variant for r in rows] == ["base", f"{name}@0.5", f"{name}@1", "keep/step-1@1"]
     assert all(r.kl > 0 for r in rows[1:] if r.kl is not None)
     assert {r.side for r in results.read(tmp_path / "out" / "validation.jsonl")} == {"validation"}
-    assert json.loads((tmp_path / "out" / "choice.json").read_text())["rule"] == study.RULE
+    assert json.loads((tmp_path / "out" / "choice.json").read_text())["rule"] == RULE
     before = len(told)
     study.study(tmp_path / "no-data", tmp_path / "out", report=told.append)
     assert not any(line.get("todo") for line in told[before:]), "what is finished must not be done again"

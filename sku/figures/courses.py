@@ -8,8 +8,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
+from sku.front import base_of, value
 from sku.records import ResultRow
-from sku.results import base_of, value
 from sku.variants import BASE, parse
 
 KL_FLOOR = 0.001

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from sku.figures.courses import Axis, standing
 from sku.figures.theme import INK
+from sku.front import MAX_BROKEN, base_of, dead, front
 from sku.records import ResultRow
-from sku.results import MAX_BROKEN, base_of, dead, front
 from sku.variants import parse
 
 _RING, _CROSS = 26, 19

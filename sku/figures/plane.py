@@ -12,8 +12,8 @@ from sku.figures.courses import Axis, axis, courses
 from sku.figures.overlays import add_broken, add_front, add_here, add_shipped, places
 from sku.figures.theme import CLEAR, themed
 from sku.figures.words import hover, kind
+from sku.front import UTILITIES
 from sku.records import ResultRow
-from sku.results import UTILITIES
 from sku.signs import sign
 
 _HEIGHT = 580

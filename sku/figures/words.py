@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 
+from sku.front import UTILITIES, share, value
 from sku.methods import METHODS
 from sku.records import OUTCOMES, ResultRow
-from sku.results import UTILITIES, change, share, value
+from sku.results import change
 
 
 def percent(rate: float) -> str:

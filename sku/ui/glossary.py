@@ -6,7 +6,7 @@ import html
 
 import gradio as gr
 
-from sku.results import UTILITIES
+from sku.front import UTILITIES
 
 WORDS = {
     "base": "the model as it was, before anything was unlearned",

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from sku import results, runs
+from sku import runs
 from sku.choices import Choice
 from sku.figures import outcomes, trade_off
 from sku.figures.words import kind, line
+from sku.front import UTILITIES
 from sku.hosting.gate import Gate
 from sku.records import ResultRow
-from sku.results import UTILITIES, change, share, value
 from sku.signs import sign
-from sku.ui import glossary, measuring, plot
+from sku.ui import glossary, measured, measuring, plot
 from sku.ui.visitors import visitor
 from sku.variants import BASE
 
 _SIDES = ("test", "more test", "more test, rated", "validation")
 _PLANE, _BARS = "trade-off", "outcomes"
-_YOURS = " (yours)"
-_ABSENT = "No study is recorded yet; <code>python -m sku study</code> makes it, and then its points are shown here."
 
 
 _SIGNS = (
@@ -50,14 +46,6 @@ class Wiring(NamedTuple):
     """An update of `names`."""
     names: gr.Dropdown
     """Variants that can be measured."""
-
-
-class Rows(NamedTuple):
-    """What there is to show."""
-
-    study: list[ResultRow]
-    own: list[ResultRow]
-    faults: list[str]
 
 
 def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Sequence[Any], model: str) -> Wiring:
@@ -92,7 +80,7 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
             elem_id="drawn",
         )
     methods = gr.CheckboxGroup([], label="Methods", elem_id="trade-methods")
-    note = gr.HTML(_ABSENT, elem_id="study-note")
+    note = gr.HTML(measured.ABSENT, elem_id="study-note")
     picture = plot.clickable("trade-off")
     gr.HTML(_SIGNS, elem_id="trade-signs", padding=False)  # where the screen is too narrow for a legend
     with gr.Row(visible=False, elem_id="open-row") as choosing:
@@ -151,77 +139,32 @@ def look(
     *columns: Any,
 ) -> list[Any]:
     """Updates of everything in the tab, from the files as they are now."""
-    found = load(owner)
+    found = measured.load(owner)
     every = [*found.study, *found.own]
     kinds = {kind(row): row for row in every if row.method != BASE}
     wanted = [name for name in kinds if name in chosen or name not in known]
-    study, own = (_wanted(rows, side, wanted) for rows in (found.study, found.own))
+    study, own = (measured.wanted(rows, side, wanted) for rows in (found.study, found.own))
     if drawn == _BARS:
         figure = outcomes([*study, *own])
     else:
         figure = trade_off(study, utility, _standing(columns), own, runs.shipped_defaults())
     points: dict[str, str] = {}
-    for row, mine in _marked(study, own):  # of two rows of one variant the study's
+    for row, mine in measured.told_apart(study, own):  # of two rows of one variant the study's
         points.setdefault(row.variant, line(row, utility) + mine)
     listed = [(text, variant) for variant, text in points.items()]
     boxes = gr.CheckboxGroup([(f"{_mark(row)} {name}", name) for name, row in kinds.items()], value=wanted)
     return [
         gr.skip() if list(kinds) == known else boxes,  # an answer that comes late undoes no newer click
         list(kinds),
-        _note(found, [*study, *own], utility, side),
-        figure.update_layout(meta=_spoken([*study, *own], utility), uirevision=drawn).to_json() if study or own else "",
+        measured.note(found, [*study, *own], utility, side),
+        figure.update_layout(meta=measured.spoken([*study, *own], utility), uirevision=drawn).to_json()
+        if study or own
+        else "",
         gr.Row(visible=bool(points)),
         gr.Dropdown(listed) if point is None or point in points else gr.Dropdown(listed, value=None),
-        _download(study, own),
-        gr.Dataframe(cells(study, own), visible=bool(study or own)),
+        measured.download(study, own),
+        gr.Dataframe(measured.cells(study, own), visible=bool(study or own)),
     ]
-
-
-def load(owner: str | None = None) -> Rows:
-    """The recorded study and the visitor's own evaluations; a file that cannot be read hides no other."""
-    own, faults = results.own(owner)
-    try:
-        return Rows(results.recorded(), own, faults)
-    except (ValueError, OSError) as error:
-        return Rows([], own, [str(error), *faults])
-
-
-def cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[str, Any]:
-    """Headers and data of the table; what no row measured has no column, and shares are in percent."""
-    marked = _marked(study, own)
-    columns: dict[str, list[Any]] = {
-        "variant": [row.variant for row, _ in marked],
-        "method": [kind(row) + mine for row, mine in marked],
-        "seed": [row.seed for row, _ in marked],
-        "steps": [row.steps for row, _ in marked],
-        "harmful %": [_percent(row.harmful_rate) for row, _ in marked],
-        "low %": [_percent(row.harmful_low) for row, _ in marked],
-        "high %": [_percent(row.harmful_high) for row, _ in marked],
-        "against base (95 %)": [change(row) or None for row, _ in marked],
-        "broken %": [_percent(share(row.broken, row.n)) for row, _ in marked],
-        "answers": [row.n for row, _ in marked],
-        "unjudged": [row.unjudged for row, _ in marked],
-    }
-    for name, found in UTILITIES.items():
-        numbers = [value(row, name) for row, _ in marked]
-        if found.unit == "%":
-            columns[f"{found.label} %"] = [_percent(number) for number in numbers]
-        else:
-            columns[", ".join(filter(None, (found.label, found.unit)))] = [n and float(f"{n:.4g}") for n in numbers]
-    there = {name: column for name, column in columns.items() if any(one is not None for one in column)}
-    return {"headers": list(there), "data": [list(row) for row in zip(*there.values(), strict=True)]}
-
-
-def _marked(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> list[tuple[ResultRow, str]]:
-    return [(row, "") for row in study] + [(row, _YOURS) for row in own]
-
-
-def _wanted(rows: Sequence[ResultRow], side: str, kinds: Sequence[str]) -> list[ResultRow]:
-    """The base first, then kind by kind along the coefficient."""
-    found = [row for row in rows if row.side == side and (row.method == BASE or kind(row) in kinds)]
-    return sorted(
-        found, key=lambda row: (row.method != BASE, kind(row), row.seed or 0, row.steps or 0, row.run, row.coefficient)
-    )
 
 
 def _mark(row: ResultRow) -> str:
@@ -238,44 +181,9 @@ def _standing(columns: Sequence[Any]) -> list[str]:
     return [name if name == BASE else f"{name}@{coefficient:g}" for name, coefficient in pairs]
 
 
-def _spoken(rows: Sequence[ResultRow], utility: str) -> str:
-    """The figure for who cannot see it; the table beneath has every number."""
-    label = UTILITIES[utility].label
-    measured = [row for row in rows if row.harmful_rate is not None]
-    lowest = min(measured, key=lambda row: row.harmful_rate or 0.0, default=None)
-    best = f" The lowest harmful rate: {line(lowest, utility)}." if lowest else ""
-    return f"Harmful rate against {label} of {len(rows)} variants; the table below has the numbers.{best}"
-
-
 def _meaning(utility: str) -> str:
     found = UTILITIES[utility]
     return f"{found.meaning}; {'less' if found.better == 'low' else 'more'} is better"
-
-
-def _note(found: Rows, shown: Sequence[ResultRow], utility: str, side: str) -> str:
-    """What is missing and why, in sentences."""
-    said = [] if found.study else [_ABSENT]
-    if not shown and (found.study or found.own):
-        said.append(f"Nothing of the methods chosen was measured on {side} prompts.")
-    without = sum(row.harmful_rate is None or value(row, utility) is None for row in shown)
-    if without:
-        said.append(f"{without} of {len(shown)} rows are not drawn: {UTILITIES[utility].label} was not measured.")
-    said += [f"<b>Not shown:</b> {html.escape(fault)}" for fault in found.faults]
-    return "<br>".join(said)
-
-
-def _download(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> str:
-    """The table as a link that carries its own data: no file of a visitor's is left on the server."""
-    marked = _marked(study, own)
-    if not marked:
-        return ""
-    frame = results.table([row for row, _ in marked]).assign(yours=[bool(mine) for _, mine in marked])
-    data = base64.b64encode(frame.to_csv(index=False).encode()).decode()
-    return f"<a class='button' download='trade-off.csv' href='data:text/csv;base64,{data}'>Download table (CSV)</a>"
-
-
-def _percent(rate: float | None) -> float | None:
-    return None if rate is None else round(100 * rate, 1)
 
 
 def _row_chosen(event: gr.SelectData) -> str:

@@ -1,0 +1,96 @@
+"""What a training writes into its run folder: manifest, log, adapter, snapshots, summary. Knows no loss and no data."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sku import runs
+from sku.config import TrainConfig
+from sku.methods import method
+from sku.runs import Manifest, Run
+
+
+class RunRecord:
+    """The folder of a run under way.
+
+    Args:
+        folder: made if it is not there.
+        manifest: written at once.
+        writes: whether this process does; of several, one.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, writes: bool) -> None:
+        self.folder, self.manifest, self.writes = folder, manifest, writes
+        self.config = TrainConfig.from_dict(manifest.config)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.update()
+
+    @property
+    def run(self) -> Run:
+        """The run as it stands."""
+        return Run(self.folder, self.manifest)
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of the manifest."""
+        self.manifest = dataclasses.replace(self.manifest, **changes)
+        if self.writes:
+            runs.write(self.folder, self.manifest)
+
+    def add(self, name: str, line: dict[str, Any]) -> None:
+        """A line more of `runs.LOG` or `runs.PROBES`."""
+        if self.writes:
+            with (self.folder / name).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def go_on_from(self, step: int, seconds: float) -> None:
+        """Leave only lines of steps up to `step`, which the checkpoint holds: those after it are taken again."""
+        for path in (self.folder / runs.LOG, self.folder / runs.PROBES):
+            if self.writes and path.is_file():
+                kept = [line for line in runs.lines(path) if step and line["step"] <= step]
+                runs.write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
+        self.update(step=step, seconds=seconds)
+
+    def snapshot(self, peft_model: Any, step: int, seconds: float) -> None:
+        """The adapter after `step` steps, as a run folder of its own within this one."""
+        if self.writes:
+            folder = self.folder / f"step-{step}"
+            folder.mkdir(exist_ok=True)
+            self._save(peft_model, folder)
+            note = f"after {step} of {self.config.steps} steps"
+            changes: dict[str, Any] = {"status": "finished", "step": step, "seconds": seconds, "pid": None}
+            runs.write(folder, dataclasses.replace(self.manifest, **changes, note=note))
+
+    def finish(self, peft_model: Any, seconds: float) -> None:
+        """The adapter, a summary, and no checkpoint any more."""
+        if self.writes:
+            self._save(peft_model, self.folder)
+            runs.write_text(self.folder / "summary.json", json.dumps(self._summary(seconds), indent=2) + "\n")
+        self.update(status="finished", step=self.config.steps, seconds=seconds, pid=None)
+        if self.writes:
+            shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
+
+    def _save(self, peft_model: Any, folder: Path) -> None:
+        making = folder / ".adapter.making"
+        shutil.rmtree(making, ignore_errors=True)
+        peft_model.peft_config["default"].base_model_name_or_path = self.config.model  # not where it lies here
+        peft_model.save_pretrained(making)
+        (making / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        shutil.rmtree(folder / "adapter", ignore_errors=True)
+        making.rename(folder / "adapter")
+
+    def _summary(self, seconds: float) -> dict[str, Any]:
+        lines = runs.log(self.folder)
+        last = lines[-10:]
+        terms = {name: sum(line["terms"][name] for line in last) / len(last) for name in self.config.terms}
+        return {
+            "method": self.config.method,
+            "negated": method(self.config.method).negated,
+            "steps": self.config.steps,
+            "seconds": seconds,
+            "tokens": sum(line["tokens"] for line in lines),
+            "terms_last_steps": terms,
+        }
