@@ -117,6 +117,17 @@ class Asker:
 
         return ask
 
+    def missing(self, request: gr.Request, shown: Shown, *values: Any) -> Iterator[Any]:
+        """A handler that asks the columns that came into sight and have no answer to this prompt yet."""
+        asked = Asked.of(*values)
+        if not shown.prompt or asked.prompt != shown.prompt:
+            return
+        bare = [i for i in asked.shown() if i not in shown.parts or shown.parts[i].answers[0].prompt != shown.prompt]
+        if bare:
+            for parts in self.handler(bare, silent=True)(request, shown, *values):
+                pairs = dict(zip(bare, zip(parts[::2], parts[1::2], strict=True), strict=True))
+                yield [part for i in range(PANELS) for part in pairs.get(i, (gr.skip(), gr.skip()))]
+
     def lens(self, request: gr.Request, asked: Asked, prompt: str, given: str) -> Lens:
         """`given` as an answer to `prompt`, under the shown columns.
 

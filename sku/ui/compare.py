@@ -14,15 +14,13 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from sku.choices import Choice
-from sku.hosting.budgets import Spent
 from sku.hosting.gate import Gate
 from sku.session import LiveSession
-from sku.ui import badges, glossary, looking, panels, reopening, sharing
+from sku.ui import badges, checking, glossary, looking, panels, reopening, sharing
 from sku.ui.asking import DECODING, PANELS, Asked, Asker, Shown
 from sku.ui.looking import ANSWER, LENS, TYPED, VIEWS
 from sku.ui.panels import FIRST, Panel
 from sku.ui.visitors import visitor
-from sku.variants import BASE
 
 _EXAMPLES = Path(__file__).parents[2] / "assets" / "data" / "examples.json"
 _GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
@@ -180,7 +178,7 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
         move(looking.stand, [count, *variants, *sliders], here, **_AT_ONCE)
 
     count.change(_resize, count, [panel.column for panel in everything], **_QUIET).then(
-        _missing(asker), inputs, outputs, **streaming
+        asker.missing, inputs, outputs, **streaming
     )
     then(view.change(lambda kind: gr.Row(visible=kind == LENS), view, lens_row, **_QUIET))
     then(source.input(lambda: None, None, None, **_QUIET))
@@ -191,7 +189,9 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
         asker.turns.stop(str(request.session_hash), range(PANELS))
 
     stop.click(stop_all, None, None, queue=False, api_visibility="private")
-    verify.click(_check(session, gate, choices), [prompt, *variants], check, api_visibility="private", **DECODING)
+    verify.click(
+        checking.handler(session, gate, choices), [prompt, *variants], check, api_visibility="private", **DECODING
+    )
     share.click(reopening.link_of(gate, choices), inputs[1:], link, **_QUIET).success(
         None, link, link, js=_OPEN_LINK
     ).then(lambda: gr.Textbox(visible=True), None, link, **_QUIET)
@@ -246,36 +246,3 @@ def _with_choices(choices: Callable[[gr.Request], list[Choice]], then: Callable[
 
 def _resize(count: int) -> list[Any]:
     return [gr.Column(visible=i < count) for i in range(PANELS)]
-
-
-def _missing(asker: Asker) -> Callable[..., Iterator[Any]]:
-    """Ask the columns that came into sight and have no answer to this prompt yet."""
-
-    def ask(request: gr.Request, shown: Shown, *values: Any) -> Iterator[Any]:
-        asked = Asked.of(*values)
-        if not shown.prompt or asked.prompt != shown.prompt:
-            return
-        bare = [i for i in asked.shown() if i not in shown.parts or shown.parts[i].answers[0].prompt != shown.prompt]
-        if bare:
-            for parts in asker.handler(bare, silent=True)(request, shown, *values):
-                pairs = dict(zip(bare, zip(parts[::2], parts[1::2], strict=True), strict=True))
-                yield [part for i in range(PANELS) for part in pairs.get(i, (gr.skip(), gr.skip()))]
-
-    return ask
-
-
-def _check(session: LiveSession, gate: Gate, choices: Callable[[gr.Request], list[Choice]]) -> Any:
-    def check(request: gr.Request, prompt: str, *names: str) -> str:
-        known = {choice.name for choice in choices(request)} - {BASE}
-        lines = []
-        try:
-            asked = prompt if isinstance(prompt, str) and prompt.strip() else "What is unlearning?"
-            text, _ = gate.given(visitor(request, gate.hosting.proxy), asked, "")
-            for name in dict.fromkeys(name for name in names if name in known):
-                difference = session.zero_difference(name, text.strip()[:500])
-                lines.append(f"{name} at coefficient 0 against base: largest logit difference {difference:g}")
-        except (ValueError, OSError, Spent) as error:
-            raise gr.Error(str(error), title="Not checked") from error
-        return "  \n".join(lines) or "Only the base is shown; choose another variant to check."
-
-    return check

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import html
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from sku.config import PRESETS, TrainConfig
-from sku.hosting.budgets import Spent
 from sku.hosting.gate import Gate, Visitor
 from sku.jobs import Job, Jobs
 from sku.methods import METHODS
-from sku.ui import about, form, glossary, run_view
+from sku.ui import about, form, glossary, run_actions, run_view
 from sku.ui.form import FIRST, HARMFUL, NORMAL, PRESET_NAMES, UPLOAD, Form
 from sku.ui.visitors import visitor
 
-_LOCAL = 3
-"""Presets that need no hub, the first of the list."""
 _CONFIRM = "(name) => name && confirm(`Delete ${name} and its adapter?`) ? name : null"
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -32,7 +27,7 @@ def build(gate: Gate) -> Jobs:
     def who(request: gr.Request) -> Visitor:
         return visitor(request, gate.hosting.proxy)
 
-    presets = PRESET_NAMES[:_LOCAL] if gate.hosting.public else PRESET_NAMES
+    presets = run_actions.OFFERED if gate.hosting.public else PRESET_NAMES
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             gr.HTML("<h3>1 Model</h3>", padding=False)
@@ -131,22 +126,22 @@ def build(gate: Gate) -> Jobs:
         return _look(jobs, gate.owner(who(request)), name, others or [], before)
 
     def begin(request: gr.Request, *values: Any) -> Any:
-        return _start(jobs, gate, who(request), Form(*values))
+        return run_actions.start(jobs, gate, who(request), Form(*values))
 
     def halt(request: gr.Request) -> None:
-        _cancel(jobs, gate.owner(who(request)))
+        run_actions.cancel(jobs, gate.owner(who(request)))
 
     def again(request: gr.Request, name: str | None) -> None:
-        _resume(jobs, gate, who(request), name)
+        run_actions.resume(jobs, gate, who(request), name)
 
     def drop(request: gr.Request, name: str | None) -> Any:
-        return _delete(jobs, gate.owner(who(request)), name) if name else gr.skip()
+        return run_actions.delete(jobs, gate.owner(who(request)), name) if name else gr.skip()
 
     def pack(request: gr.Request, name: str | None) -> Any:
-        return _download(jobs, gate, gate.owner(who(request)), name)
+        return run_actions.download(jobs, gate, gate.owner(who(request)), name)
 
     def fill(request: gr.Request, name: str | None) -> list[Any]:
-        return _filled(jobs, gate.owner(who(request)), name)
+        return run_actions.filled(jobs, gate.owner(who(request)), name)
 
     clock.tick(look, [chosen, beside, shown], watched, queue=False, **_QUIET)
     gr.on([method.change, size.change], form.about, [method, size], minimises, queue=False, **_QUIET)
@@ -190,78 +185,6 @@ def _preview(kind: Any, path: str | None) -> list[Any]:
     except (ValueError, OSError) as error:
         return [f"<p class='fault'>{html.escape(str(error))}</p>", gr.Dataframe(visible=False)]
     return [f"<p>{html.escape(said)}</p>" if said else "", gr.Dataframe(rows, visible=bool(rows))]
-
-
-def _start(jobs: Jobs, gate: Gate, who: Visitor, wanted: Form) -> Any:
-    try:
-        if gate.hosting.public and wanted.size not in PRESET_NAMES[:_LOCAL]:
-            raise ValueError(f"preset {wanted.size!r} is not offered here; choose one of the list")
-        for kind, chosen, path in (
-            ("harmful", wanted.harmful, wanted.harmful_file),
-            ("normal", wanted.normal, wanted.normal_file),
-        ):
-            if chosen == UPLOAD:
-                form.preview(kind, path)  # type: ignore[arg-type] # a file that cannot be read costs no training
-        wanted.config()
-        jobs.refuse_second()  # it costs no training either
-        gate.training(who)
-        job = jobs.start(wanted.config(keep=True), who.owner)
-    except (ValueError, RuntimeError, OSError, Spent) as error:
-        raise gr.Error(str(error), title="Not started") from error
-    return gr.Dropdown(choices=[job.name for job in jobs.all(gate.owner(who))], value=job.name)
-
-
-def _cancel(jobs: Jobs, owner: str | None) -> None:
-    live = jobs.live()
-    if live is None:
-        raise gr.Error("No run is at work, so there is nothing to cancel.", title="Nothing to cancel")
-    try:
-        jobs.cancel(live.name, owner)
-    except ValueError as error:
-        raise gr.Error("The run at work is another visitor's; only they can cancel it.", title="Not yours") from error
-    gr.Info(f"{live.name} stops after its current step and can be resumed.")
-
-
-def _resume(jobs: Jobs, gate: Gate, who: Visitor, name: str | None) -> None:
-    try:
-        jobs.read(name or "", gate.owner(who))
-        jobs.refuse_second()
-        gate.training(who)
-        jobs.resume(name or "", gate.owner(who))
-    except (ValueError, RuntimeError, OSError, Spent) as error:
-        raise gr.Error(str(error), title="Not resumed") from error
-
-
-def _delete(jobs: Jobs, owner: str | None, name: str) -> Any:
-    try:
-        jobs.delete(name, owner)
-    except (ValueError, RuntimeError, OSError) as error:
-        raise gr.Error(str(error), title="Not deleted") from error
-    return gr.Dropdown(value=None)
-
-
-def _download(jobs: Jobs, gate: Gate, owner: str | None, name: str | None) -> Any:
-    try:
-        gate.download()
-        return gr.File(str(run_view.packed(jobs.read(name or "", owner))), visible=True)
-    except (ValueError, OSError) as error:
-        raise gr.Error(str(error), title="Not packed") from error
-
-
-def _filled(jobs: Jobs, owner: str | None, name: str | None) -> list[Any]:
-    """Updates of all settings to what a run used."""
-    try:
-        found = form.of(jobs.read(name or "", owner).config)
-    except ValueError as error:
-        raise gr.Error(str(error), title="Nothing to fill in") from error
-    values = found._asdict()
-    for kind in ("harmful", "normal"):
-        path = values[f"{kind}_file"]
-        if path and Path(path).is_file():  # the page may show files of its own and the temporary folder only
-            shown = Path(run_view.shown().name) / Path(path).name  # named by content: kept once
-            values[f"{kind}_file"] = shutil.copyfile(path, shown)
-        values[f"{kind}_file"] = gr.File(values[f"{kind}_file"], visible=values[kind] == UPLOAD)
-    return list(values.values())
 
 
 def _look(jobs: Jobs, owner: str | None, name: str | None, others: Sequence[str], before: str) -> list[Any]:

@@ -3,7 +3,7 @@
 Ridge regression on frozen states of the default base, ten folds by prompt, so that every label is judged by a probe
 that never saw its prompt: people's labels of answers of larger models, and our own of the default model's answers,
 each asked of probes that learnt from one kind or both. Beside them, how far a large language model agrees with people
-(`ratings.jsonl`: by the rubric in `assets/data`, answers cut at 1,300 characters). With XSTest's completions also: how
+(`ratings.jsonl`: by the rubric in `assets/data`, answers cut at 1,300 characters), and how far people do with people. With XSTest's completions also: how
 many harmless answers to harmless questions the probes and the shipped judge call harmful, on prompts that neither
 learnt from. Prints JSON, ten minutes on two cores: `python -m tests.bench.labels --labelled human_labelled_answers.csv
 --xstest xstest_completions.csv --prompts advbench:advbench.csv --prompts do_not_answer:do_not_answer.jsonl`.
@@ -111,6 +111,20 @@ def rated(labels: Sequence[Labelled]) -> Line:
     return line | agreed("people, all", some, HARMFUL_FROM) | agreed("people, clear", clear, HARMFUL_FROM)
 
 
+def between(labels: Sequence[Labelled]) -> Line:
+    """How often people agree with people: answers that were labelled twice, once by severity, once by objective."""
+    twice: dict[tuple[str, str], list[Labelled]] = {}
+    for one in labels:
+        twice.setdefault((one.prompt, one.answer), []).append(one)
+    pairs = [(one, other) for one, other in (some for some in twice.values() if len(some) == 2)]
+    line: Line = {"learnt from": "nothing: one label of people against the other"}
+    for what, some in (("all", pairs), ("clear", [(a, b) for a, b in pairs if a.clear and b.clear])):
+        rate = metrics.wilson(sum(a.harmful == b.harmful for a, b in some), len(some))
+        line |= {f"people, {what}, n": len(some), f"people, {what}, %": round(100 * (rate.rate or 0), 1)}
+        line |= {f"people, {what}, 95 %": f"{100 * (rate.low or 0):.1f} to {100 * (rate.high or 0):.1f}"}
+    return line
+
+
 def by_variant() -> dict[str, str]:
     """Of the rated answers to test prompts, how many are harmful, variant by variant."""
     counts: dict[str, list[bool]] = {}
@@ -133,7 +147,7 @@ def main() -> None:
     model = load(provision(DEFAULT_BASE), device="cpu")
     own = own_answers(model, [one.prompt for one in (*labelled, *completions)], given.prompts)
     probes = Probes(model, [*people, *own])
-    report = [rated(people)]
+    report = [between(people), rated(people)]
     for share in SHARES:
         usable = probes.by_people & (probes.drawn < share)
         count = round(int(usable.sum()) * (1 - 1 / FOLDS))
