@@ -77,9 +77,9 @@ class TrainConfig:
     """Preservation only: how much more each of an answer's first tokens counts, in which it is decided whether the
     answer refuses."""
     contrast_slope: float = 6.0
-    """How steep the contrast term is."""
+    """How steep the contrast term is, and the preference term."""
     refusals: bool = True
-    """Contrast only: a harmful pair without a safe answer gets a bundled refusal; without, it is left out."""
+    """Contrast and preference: a harmful pair without a safe answer gets a bundled refusal; without, it is left out."""
     disassociation_answers: int = 1
     """Random answers a harmful prompt (K)."""
     weights: dict[str, float] = dataclasses.field(default_factory=dict)

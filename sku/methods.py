@@ -13,6 +13,7 @@ Fidelity = Literal["as published", "reference code", "our correction", "ours", "
 
 SKU_PAPER = "arXiv:2402.10058"
 LLMU_PAPER = "arXiv:2310.10683"
+DPO_PAPER = "arXiv:2305.18290"
 TASK_VECTOR_PAPER = "arXiv:2212.04089"
 
 TERMS = {
@@ -23,6 +24,7 @@ TERMS = {
     "mismatch": "likelihood of random normal answers to harmful prompts, up",
     "retention": "KL from base on normal answers, down",
     "contrast": "preference of the harmful over the safe answer of the same prompt, up",
+    "preference": "preference of the safe over the harmful answer of the same prompt, up",
     "fine_tuning": "likelihood of normal answers and of safe answers to harmful prompts, up",
 }
 
@@ -80,6 +82,15 @@ METHODS: dict[str, Method] = {
         "arXiv:2305.18290, by the mean token) with the signs exchanged; stage 2 subtracts as in the paper. In place of "
         "guided distortion and random disassociation. Safe and normal answers are kept in base - tau, where they will "
         "be served, not in base + tau.",
+    ),
+    "dpo": Method(
+        "Preference (DPO)",
+        {"preference": 2.0, "preservation": 5.0},
+        False,
+        DPO_PAPER,
+        "control",
+        "What sku_contrast would be without negation: the same pairs, weights and preservation, with the safe answer "
+        "as the preferred one and the vector added. Equation 7 by the mean token instead of the sum, and KL besides.",
     ),
     "tv": Method(
         "Task vector",

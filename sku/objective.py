@@ -56,10 +56,12 @@ class Objective(nn.Module):
         return terms, batch.tokens
 
     def _term(self, name: str, logits: Tensor, targets: Tensor, places: Tensor, rows: Rows) -> Tensor:
-        if name == "contrast":
+        slope = self.config.contrast_slope
+        if STREAM_OF[name] == "paired":
             base_nll = sequence_nll(self._base_logits(rows), targets, places)
-            slope, negated = self.config.contrast_slope, self.config.preserved_negated
-            return losses.contrast(logits, targets, places, base_nll, slope, negated)
+            if name == "preference":
+                return losses.preference(logits, targets, places, base_nll, slope)
+            return losses.contrast(logits, targets, places, base_nll, slope, self.config.preserved_negated)
         if name not in _KL_TERMS:
             term: Tensor = getattr(losses, name)(logits, targets, places)
             return term

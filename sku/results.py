@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sku import runs
+from sku import metrics, runs
 from sku.data.lines import lines
 from sku.front import share
 from sku.records import ResultRow
@@ -93,7 +93,17 @@ def table(rows: Sequence[ResultRow]) -> pandas.DataFrame:
 def text(rows: Sequence[ResultRow]) -> str:
     """The rows for a terminal, in columns; a dash is unknown."""
     cells = [
-        ("variant", "harmful (95 %)", "against base (95 %)", "broken", "unjudged", "KL", "perplexity", "over-refusal"),
+        (
+            "variant",
+            "harmful (95 %)",
+            "against base (95 %)",
+            "broken",
+            "unjudged",
+            "KL",
+            "perplexity",
+            "over-refusal (95 %)",
+            "tokens",
+        ),
         *map(_cells, rows),
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -115,8 +125,18 @@ def _cells(row: ResultRow) -> tuple[str, ...]:
         broken,
         f"{row.unjudged} of {row.n}",
         *numbers,
-        _percent(row.over_refusal),
+        over_refusal(row),
+        "-" if row.answer_tokens is None else f"{row.answer_tokens:.0f}",
     )
+
+
+def over_refusal(row: ResultRow) -> str:
+    """Share of harmless prompts that are refused, with Wilson's interval; a dash where it is unknown."""
+    if row.over_refusal is None:
+        return "-"
+    rate = metrics.wilson(round(row.over_refusal * row.over_refusal_n), row.over_refusal_n)
+    interval = "" if rate.low is None or rate.high is None else f" ({100 * rate.low:.0f} to {100 * rate.high:.0f})"
+    return _percent(row.over_refusal) + interval
 
 
 def change(row: ResultRow) -> str:

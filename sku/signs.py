@@ -30,7 +30,8 @@ _SIGNS = {
     "sku_no_preservation": Sign(_SKY, "⊞", "square-cross-open"),
     "sku_contrast": Sign(_GREEN, "◆", "diamond"),
     "contrast_no_preservation": Sign(_GREEN, "◇", "diamond-open"),
-    "tv": Sign("#8c6d1f", "✕", "x"),
+    "dpo": Sign("#cc79a7", "⬟", "pentagon"),
+    "tv": Sign("#8c6d1f", "⧗", "hourglass"),
     "ft": Sign("#cc79a7", "✚", "cross"),
     "random": Sign("#b0b0b0", "•", "circle"),
 }

@@ -25,6 +25,7 @@ STREAM_OF = {
     "retention": "normal",
     "fine_tuning": "good",
     "contrast": "paired",
+    "preference": "paired",
 }
 """Term to the rows it is computed on."""
 
@@ -123,8 +124,8 @@ class Streams:
             raise ValueError("fine-tuning has no normal or safe answers to learn; choose a source that has them")
         if "paired" in self.wanted and not self.paired:
             raise ValueError(
-                "contrast needs harmful pairs with a safe answer to the same prompt; choose a source that has them, "
-                "such as bundled, or name the column with #safe_answer=COLUMN"
+                f"{self.config.method} needs harmful pairs with a safe answer to the same prompt; choose a source that "
+                "has them, such as bundled, or name the column with #safe_answer=COLUMN"
             )
         every = {pair.answer for pair in self.harmful}
         if "random" in self.wanted and every in self._own.values():

@@ -61,7 +61,7 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
 
     Args:
         data: a folder with the files of `FILES`, the PKU preferences and TruthfulQA's choices; missing ones are left
-            out, those of `FILES` with a report.
+            out, with a report.
         out: where results go. Rows that it holds of trainings that are not on this machine stay, as long as they were
             measured on the same prompts, with the same judge; others are reported and left out.
         only: trainings whose name contains this; the others are not trained, but measured if they are there.
@@ -73,6 +73,9 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
     here = _present(data)
     for name in sorted(set(FILES) - set(here)):
         report({"doing": f"{FILES[name]} is not in {data}: measured and trained without {name}"})
+    for name in (_PREFERENCES, _CHOICES):
+        if not (data / name).is_file():
+            report({"doing": f"{name} is not in {data}: measured without it"})
     base_hidden: dict[str, Tensor] = {}
     for name, entry in ENTRIES.items():
         if not only or only in name:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import errors
+from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from sku.data import Unavailable
@@ -307,9 +308,6 @@ def test_a_score_that_is_no_number_is_unjudged(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_weights_is_part_of_a_judges_name(taught: Path, tmp_path: Path) -> None:
-    def no_base() -> Any:
-        raise AssertionError("a hub judge needs no base")
-
     judge = choose.judge(f"hub:llama-guard-3-1b={taught}", no_base)
     assert isinstance(judge, HubJudge)
     assert judge.folder == taught
@@ -344,13 +342,32 @@ def test_without_the_hub_it_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) 
         HubJudge("llama-guard-3-1b").harm([(PROMPT, ANSWER)])
 
 
-def test_weights_that_are_not_safetensors_are_refused_with_advice(tmp_path: Path) -> None:
+def test_a_folder_without_weights_and_a_file_that_is_no_weights_are_refused_with_advice(tmp_path: Path) -> None:
     folder = save(tmp_path / "judge", build_network(), MODELS["wildguard"])
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")  # what loads as weights only refuses it
     (tmp_path / "empty").mkdir()
     for wrong in (folder, tmp_path / "empty"):
-        with pytest.raises(Unavailable, match="as safetensors"):
+        with pytest.raises(Unavailable, match="name a folder with its weights"):
             HubJudge("wildguard", wrong, device="cpu").harm([(PROMPT, ANSWER)])
+
+
+def test_weights_in_pytorchs_own_file_are_read_as_weights_only(tmp_path: Path) -> None:
+    """As of beaver-dam-7b, whose repository has no safetensors."""
+    folder = save(tmp_path / "judge", build_network(), MODELS["wildguard"])
+    asked = [(PROMPT, ANSWER)]
+    before = HubJudge("wildguard", folder, device="cpu").harm(asked)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    assert HubJudge("wildguard", folder, device="cpu").harm(asked) == before
+
+
+def no_base() -> Any:
+    raise AssertionError("a hub judge needs no base")
+
+
+def test_a_judge_may_be_named_by_its_id_on_the_hub() -> None:
+    for name, guard in MODELS.items():
+        assert choose.judge(f"hub:{guard.model}", no_base).card == choose.judge(f"hub:{name}", no_base).card
 
 
 def test_an_unknown_judge_is_named_with_the_known() -> None:

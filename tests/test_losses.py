@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -93,9 +94,11 @@ def test_half_precision_logits_are_compared_in_full() -> None:
 def test_nothing_to_score_is_an_error_not_a_nan(name: str) -> None:
     empty, none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
     term = getattr(losses, name)
-    count = len(inspect.signature(term).parameters)
-    contrast = (empty, none, none, torch.zeros(0), 6.0)
-    arguments = {2: (empty, empty), 3: (empty, none, none), 5: (empty, empty, True, 1.0), 6: contrast}[count]
+    paired = (empty, none, none, torch.zeros(0), 6.0)
+    flat: tuple[object, ...] = {2: (empty, empty), 3: (empty, none, none), 5: (empty, empty, True, 1.0)}.get(
+        len(inspect.signature(term).parameters), paired
+    )
+    arguments = paired if name in ("contrast", "preference") else flat
     with pytest.raises(ValueError, match="no token is scored"):
         term(*arguments)
 
@@ -136,6 +139,17 @@ def test_contrast_with_the_safe_answer_in_the_negated_model_lifts_both() -> None
     assert after[1] < math.log(5)
 
 
-def test_contrast_of_half_a_pair_is_refused() -> None:
+def test_preference_is_contrast_with_harmful_and_safe_exchanged() -> None:
+    """Harmful tokens at 1/2 and 3/4, safe at 9/10; what one term lifts the other lowers."""
+    base_nll = torch.tensor([1.0, 0.5])
+    preferred = losses.preference(TWO, torch.tensor([0, 1, 0]), torch.tensor([0, 0, 1]), base_nll, 2.0)
+    exchanged = losses.contrast(TWO[[2, 0, 1]], torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), base_nll.flip(0), 2.0)
+    assert float(preferred) == pytest.approx(float(exchanged), rel=1e-6)
+    gained, lost = 0.5 - (-math.log(0.9)), 1.0 - (-(math.log(0.5) + math.log(0.75)) / 2)
+    assert float(preferred) == pytest.approx(math.log(1 + math.exp(-2 * (gained - lost))), rel=1e-5)
+
+
+@pytest.mark.parametrize("term", [losses.contrast, losses.preference])
+def test_half_a_pair_is_refused(term: Callable[..., torch.Tensor]) -> None:
     with pytest.raises(ValueError, match="no pairs"):
-        losses.contrast(TWO, torch.tensor([0, 1, 0]), torch.tensor([0, 1, 2]), torch.zeros(3), 6.0)
+        term(TWO, torch.tensor([0, 1, 0]), torch.tensor([0, 1, 2]), torch.zeros(3), 6.0)

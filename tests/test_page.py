@@ -26,7 +26,7 @@ from sku.jobs import Jobs
 from sku.judging.protocol import Agreement, Card
 from sku.records import OUTCOMES, Answer, ResultRow, Verdict
 from sku.session import LiveSession
-from sku.ui import pipeline, plot, tradeoff
+from sku.ui import measured, pipeline, plot, tradeoff
 from sku.ui.about import card_text
 from sku.ui.asking import Asker, Shown
 from sku.ui.looking import picked
@@ -315,6 +315,26 @@ def test_a_click_on_what_is_not_there_opens_nothing(sent: str) -> None:
 def test_what_was_not_measured_is_counted_not_drawn(study: list[ResultRow]) -> None:
     _, _, note, *_ = tradeoff.look(None, "mc1", *CHOSEN[1:])
     assert note == "3 of 3 rows are not drawn: TruthfulQA MC1 was not measured."
+
+
+def test_trainings_of_one_sign_have_boxes_of_their_own_and_seeds_share_one(study: list[ResultRow]) -> None:
+    more = [row("sku@1", run="contrast"), row("sku@2", run="contrast-open"), row("sku@3", run="contrast-open-seed1")]
+    keep = [dataclasses.replace(one, preservation="keep") for one in more]
+    found = measured.Rows([*study, *keep], [row("mine@2", method="tv")], [])
+    boxes = ["SKU, keep (contrast)", "SKU, keep (contrast-open)", "SKU, keep (sku)"]
+    assert sorted(found.boxes()) == ["Gradient ascent", *boxes, "Task vector"]
+    shown, own = found.shown("test", boxes[:2])
+    assert [one.variant for one in shown] == ["base", "sku@1", "sku@2", "sku@3"]
+    assert own == []
+
+
+def test_own_rows_of_other_prompts_are_not_to_be_compared_with_the_study(
+    study: list[ResultRow], sku_home: Path
+) -> None:
+    mine = [row("mine@1", method="tv"), row("mine@2", method="tv", sets={"harmful": "other"})]
+    results.write(sku_home / "results" / "mine.jsonl", mine)
+    _, _, note, *_ = tradeoff.look(None, *CHOSEN, *HERE)
+    assert note.startswith("1 of your rows were measured on other prompts than the study's")
 
 
 def test_own_evaluations_stand_beside_the_study_and_a_damaged_file_hides_nothing(

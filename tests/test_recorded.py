@@ -22,8 +22,9 @@ def cells(row: ResultRow) -> str:
     assert row.harmful_low is not None
     assert row.harmful_high is not None
     harmful = f"{100 * row.harmful_rate:.0f} % ({100 * row.harmful_low:.0f} to {100 * row.harmful_high:.0f})"
-    broken, refused = (f"{100 * (rate or 0):.0f} %" for rate in (share(row.broken, row.n), row.over_refusal))
-    return f"| `{row.variant}` | {harmful} | {row.refusal} | {broken} | {row.kl:.3f} | {refused} |"
+    broken = f"{100 * (share(row.broken, row.n) or 0):.0f} %"
+    told = f"| `{row.variant}` | {harmful} | {row.refusal} | {broken} | {row.kl:.3f} | {results.over_refusal(row)} |"
+    return f"{told} {row.answer_tokens:.0f} |"
 
 
 def test_every_line_of_readmes_tables_is_a_recorded_row() -> None:

@@ -222,3 +222,5 @@ def test_a_pair_without_a_safe_answer_gets_the_same_refusal_each_time() -> None:
 def test_contrast_without_safe_answers_says_what_to_do() -> None:
     with pytest.raises(ValueError, match="safe answer"):
         streams([pair("How?", "So.")], normal(4), method="sku_contrast", refusals=False)
+    with pytest.raises(ValueError, match="dpo needs harmful pairs with a safe answer"):
+        streams([pair("How?", "So.")], normal(4), method="dpo", refusals=False)

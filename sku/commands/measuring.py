@@ -13,7 +13,7 @@ from sku.commands.options import AsJson, Model, Variants, as_file, print_json
 from sku.config import DecodingConfig
 
 JudgeName = Annotated[
-    str, typer.Option("--judge", help="embedded, keyword, hub:NAME, or hub:NAME=FOLDER with its weights.")
+    str, typer.Option("--judge", help="embedded, keyword, hub:NAME (or its id), or hub:NAME=FOLDER with its weights.")
 ]
 _SPEC = "NAME, NAME:FILE or FILE, as for train. Repeatable."
 

@@ -19,6 +19,7 @@ TERM_STYLES = {
     "retention": ("#0072b2", "dot"),
     "fine_tuning": ("#009e73", "solid"),
     "contrast": ("#009e73", "solid"),
+    "preference": ("#cc79a7", "solid"),
 }
 
 

@@ -1,4 +1,7 @@
-"""A judge by name: `embedded`, `keyword`, `hub:NAME`, or `hub:NAME=FOLDER` with its weights."""
+"""A judge by name: `embedded`, `keyword`, `hub:NAME`, or `hub:NAME=FOLDER` with its weights.
+
+A hub judge may be named by its id on the hub too: `hub:meta-llama/Llama-Guard-3-1B`.
+"""
 
 from __future__ import annotations
 
@@ -37,15 +40,22 @@ def judge(name: str, default_base: Callable[[], VariantModel]) -> Judge:
         return KeywordJudge()
     from sku.judging.hub import HubJudge
 
-    model, _, folder = name.partition(":")[2].partition("=")
+    model, _, folder = _short(name).partition(":")[2].partition("=")
     return HubJudge(model, Path(folder).expanduser() if folder else None)
 
 
 def check(name: str) -> None:
     """Raises ValueError for an unknown name, with the known ones, and for a folder that is none; loads nothing."""
     known = ["embedded", "keyword", *(f"hub:{one}" for one in MODELS)]
-    plain, _, folder = name.partition("=")
+    plain, _, folder = _short(name).partition("=")
     if plain not in known or (folder and not plain.startswith("hub:")):
         raise ValueError(f"judge {name!r} is not known; choose {', '.join(known)}")
     if folder and not Path(folder).expanduser().is_dir():
         raise ValueError(f"{folder} of judge {plain} is no folder; name one with its weights, or leave {folder!r} out")
+
+
+def _short(name: str) -> str:
+    """A hub judge that is named by its id, by its name here."""
+    plain, equals, folder = name.partition("=")
+    short = next((one for one, guard in MODELS.items() if plain.lower() == f"hub:{guard.model}".lower()), None)
+    return f"hub:{short}{equals}{folder}" if short else name

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -96,12 +97,13 @@ class HubJudge:
             kind = AutoModelForCausalLM if self.guard.scores else AutoModelForSequenceClassification
             try:
                 folder = self.folder or provision(self.guard.model)
-                network = kind.from_pretrained(folder, dtype=getattr(torch, self.dtype), use_safetensors=True)
+                safe = True if any(folder.glob("*.safetensors")) else None  # else read as weights only: no code runs
+                network = kind.from_pretrained(folder, dtype=getattr(torch, self.dtype), use_safetensors=safe)
                 self._loaded = network.to(self.device).eval(), AutoTokenizer.from_pretrained(folder)
-            except (OSError, ValueError) as error:  # ValueError: a folder without a model's config
+            except (OSError, ValueError, UnpicklingError) as error:  # ValueError: a folder without a model's config
                 raise Unavailable(
                     f"the judge {self.guard.model} ({self.guard.licence}) is not here: {_first_line(error)}; connect, "
-                    "accept its licence on the hub, or name a folder with its weights as safetensors "
+                    "accept its licence on the hub, or name a folder with its weights "
                     "(hub:NAME=FOLDER), or use the judge embedded, which needs no network"
                 ) from error
         return self._loaded

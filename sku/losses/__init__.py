@@ -10,6 +10,17 @@ from sku.losses.disassociation import disassociation
 from sku.losses.distortion import distortion
 from sku.losses.fine_tuning import fine_tuning
 from sku.losses.mismatch import mismatch
+from sku.losses.preference import preference
 from sku.losses.preservation import preservation, retention
 
-__all__ = ["ascent", "contrast", "disassociation", "distortion", "fine_tuning", "mismatch", "preservation", "retention"]
+__all__ = [
+    "ascent",
+    "contrast",
+    "disassociation",
+    "distortion",
+    "fine_tuning",
+    "mismatch",
+    "preference",
+    "preservation",
+    "retention",
+]

@@ -33,8 +33,17 @@ def contrast(
     Raises:
         ValueError: if the sequences are no pairs.
     """
+    harmful, safe = gains(logits, targets, rows, base_nll)
+    return -logsigmoid(slope * (harmful + safe if safe_negated else harmful - safe)).mean()
+
+
+def gains(logits: Tensor, targets: Tensor, rows: Tensor, base_nll: Tensor) -> tuple[Tensor, Tensor]:
+    """What harmful and safe answers gained over the base, nats a token: `[B]` and `[B]`; arguments as of `contrast`.
+
+    Raises:
+        ValueError: if the sequences are no pairs.
+    """
     gain = base_nll - sequence_nll(logits, targets, rows)  # (2 B,)
     if len(gain) % 2:
         raise ValueError(f"{len(gain)} answers are no pairs; give a harmful and a safe answer by turns")
-    harmful, safe = gain[0::2], gain[1::2]
-    return -logsigmoid(slope * (harmful + safe if safe_negated else harmful - safe)).mean()
+    return gain[0::2], gain[1::2]

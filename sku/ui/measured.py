@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sku import results
 from sku.figures.words import kind, line
-from sku.front import UTILITIES, share, value
+from sku.front import UTILITIES, base_of, share, value
 from sku.records import ResultRow
 from sku.results import change
 from sku.variants import BASE
@@ -24,6 +25,24 @@ class Rows(NamedTuple):
     study: list[ResultRow]
     own: list[ResultRow]
     faults: list[str]
+
+    def boxes(self) -> dict[str, ResultRow]:
+        """What can be shown or hidden, each with one of its rows: trainings of one sign have boxes of their own."""
+        return {self.box(row): row for row in (*self.study, *self.own) if row.method != BASE}
+
+    def box(self, row: ResultRow) -> str:
+        """The box that a row belongs to; the seeds of a training, and points along it, share one."""
+        alike = {_training(one) for one in self.study if kind(one) == kind(row)}
+        return f"{kind(row)} ({_training(row)})" if len(alike) > 1 and _training(row) in alike else kind(row)
+
+    def shown(self, side: str, boxes: Sequence[str]) -> tuple[list[ResultRow], list[ResultRow]]:
+        """Of the study and of the visitor: the base first, then kind by kind along the coefficient."""
+
+        def wanted(rows: Sequence[ResultRow]) -> list[ResultRow]:
+            found = [row for row in rows if row.side == side and (row.method == BASE or self.box(row) in boxes)]
+            return sorted(found, key=_order)
+
+        return wanted(self.study), wanted(self.own)
 
 
 def load(owner: str | None = None) -> Rows:
@@ -49,6 +68,7 @@ def cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[str, Any
         "against base (95 %)": [change(row) or None for row, _ in marked],
         "broken %": [_percent(share(row.broken, row.n)) for row, _ in marked],
         "answers": [row.n for row, _ in marked],
+        "tokens an answer": [row.answer_tokens and round(row.answer_tokens, 1) for row, _ in marked],
         "unjudged": [row.unjudged for row, _ in marked],
     }
     for name, found in UTILITIES.items():
@@ -66,14 +86,6 @@ def told_apart(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> list[tup
     return [(row, "") for row in study] + [(row, YOURS) for row in own]
 
 
-def wanted(rows: Sequence[ResultRow], side: str, kinds: Sequence[str]) -> list[ResultRow]:
-    """The base first, then kind by kind along the coefficient."""
-    found = [row for row in rows if row.side == side and (row.method == BASE or kind(row) in kinds)]
-    return sorted(
-        found, key=lambda row: (row.method != BASE, kind(row), row.seed or 0, row.steps or 0, row.run, row.coefficient)
-    )
-
-
 def download(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> str:
     """The table as a link that carries its own data: no file of a visitor's is left on the server."""
     marked = told_apart(study, own)
@@ -84,9 +96,16 @@ def download(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> str:
     return f"<a class='button' download='trade-off.csv' href='data:text/csv;base64,{data}'>Download table (CSV)</a>"
 
 
-def note(found: Rows, shown: Sequence[ResultRow], utility: str, side: str) -> str:
-    """What is missing and why, in sentences."""
+def note(found: Rows, study: Sequence[ResultRow], own: Sequence[ResultRow], utility: str, side: str) -> str:
+    """What is missing and why, and what must not be compared, in sentences."""
     said = [] if found.study else [ABSENT]
+    shown = [*study, *own]
+    others = sum(base_of(row, study) is None for row in own) if study else 0
+    if others:
+        said.append(
+            f"{others} of your rows were measured on other prompts than the study's, or otherwise: compare them with "
+            "their own base."
+        )
     if not shown and (found.study or found.own):
         said.append(f"Nothing of the methods chosen was measured on {side} prompts.")
     without = sum(row.harmful_rate is None or value(row, utility) is None for row in shown)
@@ -103,6 +122,15 @@ def spoken(rows: Sequence[ResultRow], utility: str) -> str:
     lowest = min(measured, key=lambda row: row.harmful_rate or 0.0, default=None)
     best = f" The lowest harmful rate: {line(lowest, utility)}." if lowest else ""
     return f"Harmful rate against {label} of {len(rows)} variants; the table below has the numbers.{best}"
+
+
+def _training(row: ResultRow) -> str:
+    """Name of the training, whatever its seed and however far it was."""
+    return re.sub(r"-seed\d+$", "", row.run.split("/")[0])
+
+
+def _order(row: ResultRow) -> tuple[Any, ...]:
+    return row.method != BASE, kind(row), row.seed or 0, row.steps or 0, row.run, row.coefficient
 
 
 def _percent(rate: float | None) -> float | None:

@@ -10,7 +10,7 @@ import gradio as gr
 from sku import runs
 from sku.choices import Choice
 from sku.figures import outcomes, trade_off
-from sku.figures.words import kind, line
+from sku.figures.words import line
 from sku.front import UTILITIES
 from sku.hosting.gate import Gate
 from sku.records import ResultRow
@@ -140,10 +140,9 @@ def look(
 ) -> list[Any]:
     """Updates of everything in the tab, from the files as they are now."""
     found = measured.load(owner)
-    every = [*found.study, *found.own]
-    kinds = {kind(row): row for row in every if row.method != BASE}
+    kinds = found.boxes()
     wanted = [name for name in kinds if name in chosen or name not in known]
-    study, own = (measured.wanted(rows, side, wanted) for rows in (found.study, found.own))
+    study, own = found.shown(side, wanted)
     if drawn == _BARS:
         figure = outcomes([*study, *own])
     else:
@@ -156,7 +155,7 @@ def look(
     return [
         gr.skip() if list(kinds) == known else boxes,  # an answer that comes late undoes no newer click
         list(kinds),
-        measured.note(found, [*study, *own], utility, side),
+        measured.note(found, study, own, utility, side),
         figure.update_layout(meta=measured.spoken([*study, *own], utility), uirevision=drawn).to_json()
         if study or own
         else "",

@@ -3,10 +3,11 @@
 Ridge regression on frozen states of the default base, ten folds by prompt, so that every label is judged by a probe
 that never saw its prompt: people's labels of answers of larger models, and our own of the default model's answers,
 each asked of probes that learnt from one kind or both. Beside them, how far a large language model agrees with people
-(`ratings.jsonl`: by the rubric in `assets/data`, answers cut at 1,300 characters), and how far people do with people. With XSTest's completions also: how
-many harmless answers to harmless questions the probes and the shipped judge call harmful, on prompts that neither
-learnt from. Prints JSON, ten minutes on two cores: `python -m tests.bench.labels --labelled human_labelled_answers.csv
---xstest xstest_completions.csv --prompts advbench:advbench.csv --prompts do_not_answer:do_not_answer.jsonl`.
+(`ratings.jsonl`: by the rubric in `assets/data`, answers cut at 1,300 characters), and how far people do with people.
+With XSTest's completions also: how many harmless answers to harmless questions the probes and the shipped judge call
+harmful, on prompts that neither learnt from. Prints JSON, ten minutes on two cores:
+`python -m tests.bench.labels --labelled human_labelled_answers.csv --xstest
+xstest_completions.csv --prompts advbench:advbench.csv --prompts do_not_answer:do_not_answer.jsonl`.
 """
 
 from __future__ import annotations

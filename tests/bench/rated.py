@@ -2,35 +2,45 @@
 
 A large language model read each answer blind (`assets/data/rubric.md`); `assets/results/rated.jsonl` has its ratings
 beside what the embedded judge said of the same answers. Prints, variant by variant, how many of the harmful prompts are
-answered harmfully and how many harmless-sounding ones are refused, by the ratings and by the judge; then how variants
-that stand side by side differ, prompt by prompt; then how far the two readers agree. No model is loaded. Run:
-`python -m tests.bench.rated`; prints a table.
+answered harmfully and how many harmless-sounding ones are refused, by the ratings and by the judge; how variants that
+stand side by side differ, prompt by prompt; how far each cuts the base's harmful rate; how far the two readers agree.
+With the data of the study, harmful answers by the source of their prompts. No model is loaded. Run:
+`python -m tests.bench.rated --data FOLDER`; prints tables.
 """
 
 from __future__ import annotations
 
+import argparse
+import random
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from sku import metrics
+from sku.data import load as load_data
 from sku.judging.labels import HARMFUL_FROM
 from sku.judging.making import THRESHOLD
 from sku.rated import Rated, read
 from sku.results import RECORDED
+from sku.study import MORE, measured
 
+Reader = Literal["rating", "outcome"]
+READERS: tuple[Reader, Reader] = ("rating", "outcome")
+DRAWS = 2000
 SIDE_BY_SIDE = (("sku@1.5", "ga@0.5"), ("sku@3", "ga@1"), ("sku@2.5", "sku@2"), ("sku@2", "keep@2"))
 
 
 def rates(rows: list[Rated]) -> str:
     """One line of the table: of one variant."""
     harmful, sounds = ([row for row in rows if row.set == name] for name in ("harmful", "sounds_harmful"))
-    called = sum(row.severity is not None and row.severity >= HARMFUL_FROM for row in harmful)
+    called = sum(row.rating == "harmful" for row in harmful)
     interval = metrics.wilson(called, len(harmful))
     cells = [
         f"{called} of {len(harmful)} ({100 * (interval.low or 0):.0f} to {100 * (interval.high or 0):.0f} %)",
         sum(row.outcome == "harmful" for row in harmful),
-        sum(row.refuses == 1 for row in harmful),
+        sum(row.rating == "refusal" for row in harmful),
         sum(row.outcome == "refusal" for row in harmful),
-        f"{sum(row.refuses == 1 for row in sounds)} of {len(sounds)}",
+        f"{sum(row.rating == 'refusal' for row in sounds)} of {len(sounds)}",
         sum(row.outcome == "refusal" for row in sounds),
     ]
     return " | ".join(map(str, cells))
@@ -39,20 +49,64 @@ def rates(rows: list[Rated]) -> str:
 def difference(rows: list[Rated], one: str, other: str) -> str:
     """Harmful rate of one variant minus another's, by the ratings and by the judge, with paired intervals."""
 
-    def said(reader: Literal["rating", "outcome"]) -> str:
-        both = [
-            {row.prompt_id: float(getattr(row, reader) == "harmful") for row in rows if _is(row, name)}
-            for name in (one, other)
-        ]
-        found = metrics.paired_bootstrap(*both)
+    def said(reader: Reader) -> str:
+        found = metrics.paired_bootstrap(_harmful(rows, one, reader), _harmful(rows, other, reader))
         low, high = found.low or 0, found.high or 0
         return f"{100 * (found.difference or 0):+.0f} points ({100 * low:.0f} to {100 * high:.0f})"
 
     return f"{one} minus {other}, harmful: rated {said('rating')}, judge {said('outcome')}"
 
 
-def _is(row: Rated, variant: str) -> bool:
-    return (row.variant, row.set) == (variant, "harmful")
+def cut(rows: list[Rated], variant: str, prompts: Sequence[str] | None = None) -> str:
+    """By how much of the base's harmful rate a variant's is lower, both readers, with a bootstrap interval.
+
+    Args:
+        rows: all of them.
+        variant: not the base.
+        prompts: ids of those that count; None: all.
+    """
+
+    def said(reader: Reader) -> str:
+        mine, base = (_harmful(rows, name, reader) for name in (variant, "base"))
+        names = [name for name in base if prompts is None or name in prompts]
+        draw, cuts = random.Random(0), []
+        for _ in range(DRAWS):
+            some = draw.choices(names, k=len(names))
+            before = sum(base[name] for name in some)
+            cuts.append(1 - sum(mine[name] for name in some) / before if before else 0.0)
+        cuts.sort()
+        whole = 1 - sum(mine[name] for name in names) / sum(base[name] for name in names)
+        return f"{100 * whole:.0f} % ({100 * cuts[int(0.025 * DRAWS)]:.0f} to {100 * cuts[int(0.975 * DRAWS)]:.0f})"
+
+    return f"{variant}, cut: rated {said('rating')}, judge {said('outcome')}"
+
+
+def by_source(rows: list[Rated], data: Path) -> list[str]:
+    """Harmful answers by the source of their prompts, rated / judge: a line a source, a cell a variant; then cuts."""
+    variants = list(dict.fromkeys(row.variant for row in rows))
+    counts = {name: {reader: _harmful(rows, name, reader) for reader in READERS} for name in variants}
+    asked = {row.prompt_id for row in rows if row.set == "harmful"}
+    lines, real = ["source | prompts | " + " | ".join(variants)], list[str]()
+    for spec in measured(data, MORE).harmful:
+        mine = {pair.prompt_id for pair in load_data(spec, "harmful").pairs} & asked
+        asked -= mine
+        real += [] if spec == "bundled" else mine
+        cells = ["/".join(f"{sum(counts[v][reader][p] for p in mine):.0f}" for reader in READERS) for v in variants]
+        lines.append(f"{spec.partition(':')[0]} | {len(mine)} | {' | '.join(cells)}")
+    return [*lines, "without the bundled prompts:", *(cut(rows, v, real) for v in variants if v != "base")]
+
+
+def _harmful(rows: list[Rated], variant: str, reader: Reader) -> dict[str, float]:
+    mine = [row for row in rows if (row.variant, row.set) == (variant, "harmful")]
+    return {row.prompt_id: float(getattr(row, reader) == "harmful") for row in mine}
+
+
+def kappa(said: Sequence[bool], truth: Sequence[bool]) -> float:
+    """Cohen's: agreement beyond what the two shares alone would give."""
+    n = len(truth)
+    agreed = sum(a == b for a, b in zip(said, truth, strict=True)) / n
+    chance = sum(said) * sum(truth) / n**2 + (n - sum(said)) * (n - sum(truth)) / n**2
+    return (agreed - chance) / (1 - chance)
 
 
 def agreement(rows: list[Rated]) -> list[str]:
@@ -64,20 +118,30 @@ def agreement(rows: list[Rated]) -> list[str]:
     clear = [row for row in rows if row.outcome != "broken" and row.refuses in (0, 1)]
     said = [float(row.outcome == "refusal") for row in clear]
     refusal = metrics.agreement("refusal", said, [row.refuses == 1 for row in clear])
+    judged = [row.outcome == "harmful" for row in read_too]
+    both = sum(a and b for a, b in zip(judged, truth, strict=True))
     return [
-        f"harm: {100 * called.accuracy:.1f} % of {called.n}, AUC {scored.auc or 0:.3f}",
+        f"harm: {100 * called.accuracy:.1f} % of {called.n}, AUC {scored.auc or 0:.3f}, "
+        f"kappa {kappa(judged, truth):.2f}; rated harmful {sum(truth)}, called so {sum(judged)}, both {both}; "
+        f"'never' would agree in {100 - 100 * sum(truth) / len(truth):.1f} %",
         f"refusal: {100 * refusal.accuracy:.1f} % of {refusal.n}",
     ]
 
 
 def main() -> None:
     """Count and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="the folder that the study was given: counts by source")
+    data = parser.parse_args().data
     rows = read(RECORDED.with_name("rated.jsonl"))
     print("variant | harmful: rated (95 %), judge | refusals: rated, judge | over-refusals: rated, judge")
     for name in dict.fromkeys(row.variant for row in rows):
         print(f"{name} | {rates([row for row in rows if row.variant == name])}")
     print(*(difference(rows, one, other) for one, other in SIDE_BY_SIDE), sep="\n")
+    print(*(cut(rows, name) for name in dict.fromkeys(row.variant for row in rows) if name != "base"), sep="\n")
     print(*agreement(rows), sep="\n")
+    if data:
+        print(*by_source(rows, data), sep="\n")
 
 
 if __name__ == "__main__":
