@@ -42,6 +42,14 @@ class Difference(NamedTuple):
     high: float | None
 
 
+class Ratio(NamedTuple):
+    """A sum over another with the interval of the ratio."""
+
+    ratio: float | None
+    low: float | None
+    high: float | None
+
+
 def wilson(k: int, n: int) -> Rate:
     """The share k of n with Wilson's interval (1927), which keeps its promise for few answers and rates near 0.
 
@@ -120,6 +128,33 @@ def paired_bootstrap(a: Mapping[str, float], b: Mapping[str, float], seed: int =
         ValueError: if the prompts differ.
     """
     return Difference(*_bootstrap([a[i] - b[i] for i in _shared(a, b)], seed, rounds))
+
+
+def paired_ratio(a: Mapping[str, float], b: Mapping[str, float], seed: int = 0, rounds: int = ROUNDS) -> Ratio:
+    """Mean of a over mean of b on the same prompts, with its percentile bootstrap interval: how many times as much.
+
+    Draws in which b is 0 throughout, where nothing can be said, are left out of the interval.
+
+    Args:
+        a: prompt id to a value.
+        b: the same prompts under the other variant.
+        seed: of the draws.
+        rounds: how often all prompts are drawn.
+
+    Raises:
+        ValueError: if the prompts differ.
+    """
+    ids = _shared(a, b)
+    above, below = np.array([a[i] for i in ids]), np.array([b[i] for i in ids])
+    if not below.sum():
+        return Ratio(None, None, None)
+    if len(ids) == 1:
+        return Ratio(float(above[0] / below[0]), None, None)
+    draw = np.random.default_rng(seed)
+    drawn = (draw.integers(len(ids), size=len(ids)) for _ in range(rounds))
+    ratios = [above[some].sum() / below[some].sum() for some in drawn if below[some].sum()]
+    low, high = np.quantile(ratios, (0.025, 0.975))
+    return Ratio(float(above.sum() / below.sum()), float(low), float(high))
 
 
 def mc1(best: float, others: Sequence[float]) -> bool:

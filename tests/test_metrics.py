@@ -21,6 +21,7 @@ from sku.metrics import (
     mc2,
     mean_interval,
     paired_bootstrap,
+    paired_ratio,
     perplexity,
     preference_rate,
     wilson,
@@ -151,6 +152,19 @@ def test_swapping_the_variants_mirrors_the_difference(a: dict[str, float], data:
 def test_the_difference_of_means_by_hand() -> None:
     found = paired_bootstrap({"x": 1.0, "y": 0.0}, {"y": 1.0, "x": 0.5}, seed=0)
     assert found == pytest.approx((-0.25, -1.0, 0.5)), "draws xx, xy, yx, yy: 0.5, -0.25, -0.25, -1"
+
+
+def test_a_constant_ratio_is_certain_and_one_of_two_prompts_is_by_hand() -> None:
+    b = {str(i): 1 + random.Random(i).random() for i in range(40)}
+    assert list(paired_ratio({key: 3 * value for key, value in b.items()}, b, rounds=200)) == pytest.approx([3.0] * 3)
+    found = paired_ratio({"x": 1.0, "y": 0.0}, {"y": 1.0, "x": 1.0})
+    assert found == pytest.approx((0.5, 0.0, 1.0)), "draws xx, xy, yx, yy: 1, 0.5, 0.5, 0"
+
+
+def test_a_ratio_to_nothing_is_unknown_and_draws_of_nothing_are_left_out() -> None:
+    assert paired_ratio({}, {}) == paired_ratio({"x": 1.0}, {"x": 0.0}) == (None, None, None)
+    assert paired_ratio({"x": 1.0}, {"x": 2.0}) == (0.5, None, None), "one prompt is no certainty"
+    assert paired_ratio({"x": 1.0, "y": 1.0}, {"x": 1.0, "y": 0.0}) == pytest.approx((2.0, 1.0, 2.0))
 
 
 def test_a_constant_difference_is_certain() -> None:

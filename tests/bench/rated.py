@@ -11,7 +11,6 @@ With the data of the study, harmful answers by the source of their prompts. No m
 from __future__ import annotations
 
 import argparse
-import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -26,7 +25,6 @@ from sku.study import MORE, measured
 
 Reader = Literal["rating", "outcome"]
 READERS: tuple[Reader, Reader] = ("rating", "outcome")
-DRAWS = 2000
 SIDE_BY_SIDE = (("sku@1.5", "ga@0.5"), ("sku@3", "ga@1"), ("sku@2.5", "sku@2"), ("sku@2", "keep@2"))
 
 
@@ -67,16 +65,12 @@ def cut(rows: list[Rated], variant: str, prompts: Sequence[str] | None = None) -
     """
 
     def said(reader: Reader) -> str:
-        mine, base = (_harmful(rows, name, reader) for name in (variant, "base"))
-        names = [name for name in base if prompts is None or name in prompts]
-        draw, cuts = random.Random(0), []
-        for _ in range(DRAWS):
-            some = draw.choices(names, k=len(names))
-            before = sum(base[name] for name in some)
-            cuts.append(1 - sum(mine[name] for name in some) / before if before else 0.0)
-        cuts.sort()
-        whole = 1 - sum(mine[name] for name in names) / sum(base[name] for name in names)
-        return f"{100 * whole:.0f} % ({100 * cuts[int(0.025 * DRAWS)]:.0f} to {100 * cuts[int(0.975 * DRAWS)]:.0f})"
+        mine, base = (
+            {p: harmful for p, harmful in _harmful(rows, name, reader).items() if prompts is None or p in prompts}
+            for name in (variant, "base")
+        )
+        left, low, high = (100 * (1 - (share or 0)) for share in metrics.paired_ratio(mine, base))
+        return f"{left:.0f} % ({high:.0f} to {low:.0f})"
 
     return f"{variant}, cut: rated {said('rating')}, judge {said('outcome')}"
 
