@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FINE, CURVE, TWO = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (0.5, 1.0, 2.0, 3.0), (1.0, 2.0)
-SEEDS = (1.0, 2.0, 2.5)
+OTHER_SEEDS = (1.0, 2.0, 2.5)
+"""Coefficients of the shipped form's other seeds."""
 _KEEP = {"preservation": 5.0}
 COMMON: dict[str, Any] = {"steps": 60, "harmful_limit": 150, "normal": ("self", "self:sounds_harmful")}
 _OPEN = {
@@ -49,8 +50,8 @@ ENTRIES: dict[str, Entry] = {
     "no-distortion": Entry("sku_no_distortion", {"weights": _KEEP}, TWO),
     "no-disassociation": Entry("sku_no_disassociation", {"weights": _KEEP}, TWO),
     "contrast-no-preservation": Entry("contrast_no_preservation", {}, TWO),
-    "contrast-open-seed1": Entry("sku_contrast", _OPEN | {"seed": 1}, SEEDS, normal_files=("xstest",)),
-    "contrast-open-seed2": Entry("sku_contrast", _OPEN | {"seed": 2}, SEEDS, normal_files=("xstest",)),
+    "contrast-open-seed1": Entry("sku_contrast", _OPEN | {"seed": 1}, OTHER_SEEDS, normal_files=("xstest",)),
+    "contrast-open-seed2": Entry("sku_contrast", _OPEN | {"seed": 2}, OTHER_SEEDS, normal_files=("xstest",)),
     "keep-seed1": Entry("sku", {"weights": _KEEP, "seed": 1}, TWO),
     "keep-seed2": Entry("sku", {"weights": _KEEP, "seed": 2}, TWO),
     "ga-seed1": Entry("ga", _ASCENT | {"seed": 1}),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sku import metrics
 from sku.records import ResultRow
 from sku.variants import BASE
 
@@ -58,6 +59,16 @@ def value(row: ResultRow, utility: str) -> float | None:
         return share(row.normal_broken, row.normal_n)
     found: float | None = getattr(row, utility)
     return found
+
+
+def interval(row: ResultRow, utility: str) -> tuple[float, float] | None:
+    """95 % interval of a utility: as the row has it of KL, Wilson's of shares whose prompts it counts; else None."""
+    if utility == "kl" and row.kl_low is not None and row.kl_high is not None:
+        return row.kl_low, row.kl_high
+    n = {"over_refusal": row.over_refusal_n, "normal_broken": row.normal_n}.get(utility, 0)
+    found = value(row, utility)
+    rate = metrics.wilson(round((found or 0.0) * n), n)
+    return None if found is None or rate.low is None or rate.high is None else (rate.low, rate.high)
 
 
 def share(count: int | None, n: int) -> float | None:

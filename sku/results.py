@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sku import metrics, runs
+from sku import runs
 from sku.data.lines import lines
-from sku.front import share
+from sku.front import interval, share
 from sku.records import ResultRow
 from sku.variants import parse
 
@@ -56,6 +56,13 @@ def recorded() -> list[ResultRow]:
     """The study that came with the project, all sets of prompts; empty if it is not there yet."""
     files = (RECORDED, *(RECORDED.with_name(name) for name in _BESIDE))
     return [row for path in files if path.is_file() for row in read(path)]
+
+
+def shipped_form() -> str | None:
+    """Name of the training that the study's rule chose, whose rows are recorded as those of `sku`; None before that."""
+    about = RECORDED.with_name("choice.json")
+    form: str | None = json.loads(about.read_text(encoding="utf-8")).get("form") if about.is_file() else None
+    return form
 
 
 def own(owner: str | None = None) -> tuple[list[ResultRow], list[str]]:
@@ -132,11 +139,8 @@ def _cells(row: ResultRow) -> tuple[str, ...]:
 
 def over_refusal(row: ResultRow) -> str:
     """Share of harmless prompts that are refused, with Wilson's interval; a dash where it is unknown."""
-    if row.over_refusal is None:
-        return "-"
-    rate = metrics.wilson(round(row.over_refusal * row.over_refusal_n), row.over_refusal_n)
-    interval = "" if rate.low is None or rate.high is None else f" ({100 * rate.low:.0f} to {100 * rate.high:.0f})"
-    return _percent(row.over_refusal) + interval
+    between = interval(row, "over_refusal")
+    return _percent(row.over_refusal) + (f" ({100 * between[0]:.0f} to {100 * between[1]:.0f})" if between else "")
 
 
 def change(row: ResultRow) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sku.choices import Choice, choices
 from sku.columns import Column, columns
 from sku.config import DecodingConfig
-from sku.provision import DEFAULT_BASE
+from sku.provision import DEFAULT_BASE, provision
 from sku.records import Answer, ResultRow, Verdict
 from sku.variants import Variant
 from sku.weights import Weights, computes
@@ -143,6 +143,7 @@ class LiveSession(Weights):
         """
         from sku.judging import choose
 
+        name = choose.short(name)
         with self._judge_lock:
             if name not in self._judges:
                 self._judges[name] = choose.judge(name, self._default_base)
@@ -217,6 +218,14 @@ class LiveSession(Weights):
             with model.rows([{known.adapter: 0.0}, {known.adapter: 1.0}]) as network:
                 zero = network(input_ids=ids).logits[0]
         return float((zero - base).abs().max())
+
+    def _default_base(self) -> Any:
+        """The base that the embedded judge lives on: the one that is loaded, or the default one beside it."""
+        if self.model_name == DEFAULT_BASE:
+            return self.load()
+        from sku import model
+
+        return model.load(provision(DEFAULT_BASE, self._say))
 
 
 def _checked(prompts: Sequence[str]) -> Sequence[str]:

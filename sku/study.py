@@ -73,9 +73,8 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
     here = _present(data)
     for name in sorted(set(FILES) - set(here)):
         report({"doing": f"{FILES[name]} is not in {data}: measured and trained without {name}"})
-    for name in (_PREFERENCES, _CHOICES):
-        if not (data / name).is_file():
-            report({"doing": f"{name} is not in {data}: measured without it"})
+    if not (data / _PREFERENCES).is_file():
+        report({"doing": f"{_PREFERENCES} is not in {data}: measured without it"})
     base_hidden: dict[str, Tensor] = {}
     for name, entry in ENTRIES.items():
         if not only or only in name:
@@ -123,6 +122,8 @@ def evaluated(
     decoding = DecodingConfig(max_new_tokens=_NEW_TOKENS)
     side = "test" if prompts == MORE else prompts
     sources, work = measured(data, prompts), folder() / "work"
+    if LIMITS[prompts].choices and not sources.choices:
+        report({"doing": f"{_CHOICES} is not in {data}: measured without it"})
     rows = session.evaluate(variants, sources, side, decoding, JUDGE, work, SIMILARITY, report)
     return [dataclasses.replace(row, side=prompts) for row in rows]
 

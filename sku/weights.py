@@ -116,14 +116,6 @@ class Weights:
     def _steps(self, source: Callable[[], Iterator[_T]]) -> Iterator[_T]:
         return self._thread.stream(source) if self._thread else source()
 
-    def _default_base(self) -> Any:
-        """The base that the embedded judge lives on: the one that is loaded, or the default one beside it."""
-        if self.model_name == DEFAULT_BASE:
-            return self.load()
-        from sku import model
-
-        return model.load(provision(DEFAULT_BASE, self._say))
-
     def _try_to_load(self) -> None:
         try:
             self.load()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,9 +177,18 @@ def test_an_empty_table_is_an_empty_plane_and_an_unknown_utility_an_error() -> N
 
 def test_a_row_in_words() -> None:
     one = row("sku_contrast@1", 0.12, 0.09, broken=1, seed=4, preservation="keep", judge="embedded-1", mc1=0.25)
+    one = replace(one, answer_tokens=19.4, over_refusal=0.05, over_refusal_n=40)
     assert line(one, "kl") == ("sku_contrast@1: harmful 12 % (7 to 17), KL from base 0.09 nats a token, broken 1 %")
     said = hover(one)
-    for part in ("SKU contrast, keep, seed 4", "of 100 answers", "unjudged 0", "TruthfulQA MC1 25 %", "embedded-1"):
+    for part in (
+        "SKU contrast, keep, seed 4",
+        "of 100 answers",
+        "unjudged 0",
+        "TruthfulQA MC1 25 %",
+        "embedded-1",
+        "19 tokens long",
+        "over-refusal 5 % (1 to 17)",
+    ):
         assert part in said
     assert "<i>" not in hover(row("<i>@1", 0.1, 0.1, method="sku"))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from huggingface_hub import errors
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from sku.data import Unavailable
@@ -346,9 +347,37 @@ def test_a_folder_without_weights_and_a_file_that_is_no_weights_are_refused_with
     folder = save(tmp_path / "judge", build_network(), MODELS["wildguard"])
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")  # what loads as weights only refuses it
     (tmp_path / "empty").mkdir()
-    for wrong in (folder, tmp_path / "empty"):
+    damaged = [folder, tmp_path / "empty"]
+    for name, content in {"pytorch_model.bin": b"", "model.safetensors": b"\x10"}.items():
+        damaged.append(save(tmp_path / name, build_network(), MODELS["wildguard"]))
+        (damaged[-1] / "model.safetensors").unlink()
+        (damaged[-1] / name).write_bytes(content)
+    damaged.append(save(tmp_path / "part", build_network(), MODELS["wildguard"]))
+    whole = load_file(damaged[-1] / "model.safetensors")
+    save_file({name: whole[name] for name in list(whole)[1:]}, damaged[-1] / "model.safetensors", {"format": "pt"})
+    for wrong in damaged:
         with pytest.raises(Unavailable, match="name a folder with its weights"):
             HubJudge("wildguard", wrong, device="cpu").harm([(PROMPT, ANSWER)])
+
+
+class _Bad:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_file_of_weights_runs_no_code(tmp_path: Path) -> None:
+    folder = save(tmp_path / "judge", build_network(), MODELS["wildguard"])
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights | {"bad": _Bad(tmp_path / "made")}, folder / "pytorch_model.bin")
+    with pytest.raises(Unavailable, match="name a folder with its weights"):
+        HubJudge("wildguard", folder, device="cpu").harm([(PROMPT, ANSWER)])
+    assert not (tmp_path / "made").exists()
 
 
 def test_weights_in_pytorchs_own_file_are_read_as_weights_only(tmp_path: Path) -> None:
@@ -366,6 +395,7 @@ def no_base() -> Any:
 
 
 def test_a_judge_may_be_named_by_its_id_on_the_hub() -> None:
+    assert choose.short("hub:Meta-Llama/llama-guard-3-1b=folder") == "hub:llama-guard-3-1b=folder"
     for name, guard in MODELS.items():
         assert choose.judge(f"hub:{guard.model}", no_base).card == choose.judge(f"hub:{name}", no_base).card
 

@@ -95,10 +95,8 @@ def test_nothing_to_score_is_an_error_not_a_nan(name: str) -> None:
     empty, none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
     term = getattr(losses, name)
     paired = (empty, none, none, torch.zeros(0), 6.0)
-    flat: tuple[object, ...] = {2: (empty, empty), 3: (empty, none, none), 5: (empty, empty, True, 1.0)}.get(
-        len(inspect.signature(term).parameters), paired
-    )
-    arguments = paired if name in ("contrast", "preference") else flat
+    flat = {2: (empty, empty), 3: (empty, none, none), 5: (empty, empty, True, 1.0)}
+    arguments = paired if name in ("contrast", "preference") else flat[len(inspect.signature(term).parameters)]
     with pytest.raises(ValueError, match="no token is scored"):
         term(*arguments)
 

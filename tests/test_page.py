@@ -318,14 +318,27 @@ def test_what_was_not_measured_is_counted_not_drawn(study: list[ResultRow]) -> N
 
 
 def test_trainings_of_one_sign_have_boxes_of_their_own_and_seeds_share_one(study: list[ResultRow]) -> None:
-    more = [row("sku@1", run="contrast"), row("sku@2", run="contrast-open"), row("sku@3", run="contrast-open-seed1")]
+    results.RECORDED.with_name("choice.json").write_text('{"form": "open"}')
+    more = [row("sku@1.5", run="light"), row("sku@2", run="open-seed1"), row("sku@3", run="open-seed2/step-10")]
     keep = [dataclasses.replace(one, preservation="keep") for one in more]
     found = measured.Rows([*study, *keep], [row("mine@2", method="tv")], [])
-    boxes = ["SKU, keep (contrast)", "SKU, keep (contrast-open)", "SKU, keep (sku)"]
+    boxes = ["SKU, keep (light)", "SKU, keep (sku)"]
     assert sorted(found.boxes()) == ["Gradient ascent", *boxes, "Task vector"]
-    shown, own = found.shown("test", boxes[:2])
-    assert [one.variant for one in shown] == ["base", "sku@1", "sku@2", "sku@3"]
+    shown, own = found.shown("test", boxes[1:])
+    assert sorted(one.variant for one in shown) == ["base", "sku@1", "sku@2", "sku@3"], (
+        "what is shipped, with its seeds"
+    )
     assert own == []
+
+
+def test_shares_and_lengths_stand_in_the_table_with_their_intervals() -> None:
+    one = row("sku@1", answer_tokens=19.44, over_refusal=0.05, over_refusal_n=40, normal_n=20, normal_broken=1)
+    found = measured.cells([one], [])
+    told = dict(zip(found["headers"], found["data"][0], strict=True))
+    assert told["tokens an answer"] == 19.4
+    assert (told["over-refusal %"], told["over-refusal, 95 %"]) == (5.0, "1.4 to 16.5")
+    assert (told["broken normal answers %"], told["broken normal answers, 95 %"]) == (5.0, "0.9 to 23.6")
+    assert "harmful preferred, 95 %" not in told, "of how many pairs, no row says"
 
 
 def test_own_rows_of_other_prompts_are_not_to_be_compared_with_the_study(

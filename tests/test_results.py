@@ -102,12 +102,23 @@ def test_a_table_has_a_line_a_row_and_a_column_a_field() -> None:
 
 def test_rows_for_a_terminal_show_a_dash_for_unknown() -> None:
     first, second, third = results.text(
-        [BASE, row("sku@1", 0.123, harmful_low=0.08, harmful_high=0.2, over_refusal=0.5, over_refusal_n=20)]
+        [
+            BASE,
+            row(
+                "sku@1",
+                0.123,
+                harmful_low=0.08,
+                harmful_high=0.2,
+                over_refusal=0.5,
+                over_refusal_n=20,
+                answer_tokens=19.4,
+            ),
+        ]
     ).split("\n")
     assert first.split()[:2] == ["variant", "harmful"]
     assert second.split() == ["base", "50", "%", "-", "0", "%", "0", "of", "100", "0", "-", "-", "-"]
     assert "12 % (8 to 20)" in third
-    assert third.endswith("50 % (30 to 70)      -")
+    assert third.endswith("50 % (30 to 70)      19")
 
 
 def test_a_change_is_told_in_points_and_unknown_as_nothing() -> None:

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from sku import runs
 from sku.batching import collate, encode
 from sku.config import PRESETS, DecodingConfig, TrainConfig
+from sku.likelihood import answer_log_probs
 from sku.losses import disassociation, distortion, preservation
 from sku.methods import METHODS
 from sku.model import VariantModel, fingerprint
@@ -218,6 +219,27 @@ def test_every_method_trains(method: str, config: TrainConfig, tmp_path: Path) -
     run = train(tmp_path / "run", changed(config, method=method, steps=2))
     assert set(runs.log(run.folder)[0]["terms"]) == set(METHODS[method].terms)
     assert any(weight.abs().sum() > 0 for name, weight in load_file(run.folder / WEIGHTS).items() if "lora_B" in name)
+
+
+@pytest.mark.parametrize(("method", "served"), [("dpo", 1.0), ("sku_contrast", -1.0)])
+def test_what_preference_adds_and_contrast_subtracts_favours_the_safe_answer(
+    method: str, served: float, config: TrainConfig, tmp_path: Path
+) -> None:
+    file = tmp_path / "both.jsonl"
+    answers = {"answer": "Like this and so.", "safe_answer": "I would rather not."}
+    pairs = [{"prompt": f"How {i}?", **answers} for i in range(8)]
+    file.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    settings = {"harmful": (str(file),), "steps": 12, "learning_rate": 1e-2, "weights": {"preservation": 0.0}}
+    run = train(tmp_path / "run", changed(config, method=method, **settings))
+    model = load_model(config.model, device="cpu")
+    model.add("one", run.adapter)
+    gained = []
+    for answer in answers.values():
+        encoded = encode(model.template, "How 1?", answer, config.max_tokens)
+        base, after = answer_log_probs(model, [encoded] * 2, [{}, {"one": served}])
+        gained.append(after - base)
+    assert gained[0] < gained[1]
+    assert gained[1] > 0
 
 
 @pytest.mark.parametrize("architecture", ["opt", "llama"])

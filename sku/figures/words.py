@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import html
 
-from sku import metrics
-from sku.front import UTILITIES, share, value
+from sku.front import UTILITIES, interval, share, value
 from sku.methods import METHODS
 from sku.records import OUTCOMES, ResultRow
 from sku.results import change
@@ -69,19 +68,11 @@ def hover(row: ResultRow) -> str:
     for name, utility in UTILITIES.items():
         number = value(row, name)
         if number is not None:
-            interval = _of_share(row, name) if utility.unit == "%" else ""
-            if name == "kl":
-                interval = _interval(row.kl_low, row.kl_high)
-            lines.append(f"{utility.label} {measure(number, utility.unit)}{interval}")
+            low, high = interval(row, name) or (None, None)
+            between = _interval(low, high, 100 if utility.unit == "%" else 1)
+            lines.append(f"{utility.label} {measure(number, utility.unit)}{between}")
     lines.append(f"{row.side} prompts" + (f", judge {row.judge}" if row.judge else ""))
     return "<br>".join([f"<b>{html.escape(row.variant)}</b>", *map(html.escape, lines)])
-
-
-def _of_share(row: ResultRow, utility: str) -> str:
-    """Wilson's interval of a share of prompts, where a row says of how many."""
-    n = {"over_refusal": row.over_refusal_n, "normal_broken": row.normal_n}.get(utility, 0)
-    rate = metrics.wilson(round((value(row, utility) or 0.0) * n), n)
-    return _interval(rate.low, rate.high, 100)
 
 
 def _interval(low: float | None, high: float | None, scale: float = 1) -> str:

@@ -22,8 +22,8 @@ def judge(name: str, default_base: Callable[[], VariantModel]) -> Judge:
     """The judge called `name`.
 
     Args:
-        name: `embedded`, `keyword`, or `hub:` with a name of `hub.MODELS`, after which `=FOLDER` may say where its
-            weights are.
+        name: `embedded`, `keyword`, or `hub:` with a name of `guards.MODELS` or its id on the hub, after which
+            `=FOLDER` may say where its weights are.
         default_base: gives the model that the embedded judge lives on; called only for that one.
 
     Raises:
@@ -40,21 +40,21 @@ def judge(name: str, default_base: Callable[[], VariantModel]) -> Judge:
         return KeywordJudge()
     from sku.judging.hub import HubJudge
 
-    model, _, folder = _short(name).partition(":")[2].partition("=")
+    model, _, folder = short(name).partition(":")[2].partition("=")
     return HubJudge(model, Path(folder).expanduser() if folder else None)
 
 
 def check(name: str) -> None:
     """Raises ValueError for an unknown name, with the known ones, and for a folder that is none; loads nothing."""
     known = ["embedded", "keyword", *(f"hub:{one}" for one in MODELS)]
-    plain, _, folder = _short(name).partition("=")
+    plain, _, folder = short(name).partition("=")
     if plain not in known or (folder and not plain.startswith("hub:")):
         raise ValueError(f"judge {name!r} is not known; choose {', '.join(known)}")
     if folder and not Path(folder).expanduser().is_dir():
         raise ValueError(f"{folder} of judge {plain} is no folder; name one with its weights, or leave {folder!r} out")
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """A hub judge that is named by its id, by its name here."""
     plain, equals, folder = name.partition("=")
     short = next((one for one, guard in MODELS.items() if plain.lower() == f"hub:{guard.model}".lower()), None)

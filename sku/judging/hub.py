@@ -16,6 +16,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from sku.batching import left_padded
@@ -33,6 +34,8 @@ _TAG = (
 _ROLE = r"\b(?:USER|ASSISTANT|User|Agent|Human user|AI assistant|Behavior|Generation|Rules|Answers?):|^---$"
 _FENCE = re.compile(f"{_TAG}|{_ROLE}", re.MULTILINE)
 _NO_NUMBER = "its score is not a number"
+_NO_WEIGHTS = (OSError, ValueError, RuntimeError, EOFError, UnpicklingError, SafetensorError)
+"""What loading says of a folder without a model's config, and of files that are damaged or no weights at all."""
 _TOP = 50
 """Likeliest tokens among which the beginnings of deciding words are looked for."""
 
@@ -98,9 +101,14 @@ class HubJudge:
             try:
                 folder = self.folder or provision(self.guard.model)
                 safe = True if any(folder.glob("*.safetensors")) else None  # else read as weights only: no code runs
-                network = kind.from_pretrained(folder, dtype=getattr(torch, self.dtype), use_safetensors=safe)
+                dtype = getattr(torch, self.dtype)
+                network, told = kind.from_pretrained(
+                    folder, dtype=dtype, use_safetensors=safe, output_loading_info=True
+                )
+                if told["missing_keys"]:  # transformers would make up what is missing
+                    raise ValueError(f"its weights lack {min(told['missing_keys'])}")
                 self._loaded = network.to(self.device).eval(), AutoTokenizer.from_pretrained(folder)
-            except (OSError, ValueError, UnpicklingError) as error:  # ValueError: a folder without a model's config
+            except _NO_WEIGHTS as error:
                 raise Unavailable(
                     f"the judge {self.guard.model} ({self.guard.licence}) is not here: {_first_line(error)}; connect, "
                     "accept its licence on the hub, or name a folder with its weights "

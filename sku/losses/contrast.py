@@ -31,7 +31,7 @@ def contrast(
         Scalar, nats; log 2 where nothing was learnt.
 
     Raises:
-        ValueError: if the sequences are no pairs.
+        ValueError: if the sequences are no pairs, or no token is scored.
     """
     harmful, safe = gains(logits, targets, rows, base_nll)
     return -logsigmoid(slope * (harmful + safe if safe_negated else harmful - safe)).mean()

@@ -23,7 +23,7 @@ def preference(logits: Tensor, targets: Tensor, rows: Tensor, base_nll: Tensor, 
         Scalar, nats; log 2 where nothing was learnt.
 
     Raises:
-        ValueError: if the sequences are no pairs.
+        ValueError: if the sequences are no pairs, or no token is scored.
     """
     harmful, safe = gains(logits, targets, rows, base_nll)
     return -logsigmoid(slope * (safe - harmful)).mean()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sku import results
 from sku.figures.words import kind, line
-from sku.front import UTILITIES, base_of, share, value
+from sku.front import UTILITIES, base_of, interval, share, value
 from sku.records import ResultRow
 from sku.results import change
 from sku.variants import BASE
@@ -32,8 +32,9 @@ class Rows(NamedTuple):
 
     def box(self, row: ResultRow) -> str:
         """The box that a row belongs to; the seeds of a training, and points along it, share one."""
-        alike = {_training(one) for one in self.study if kind(one) == kind(row)}
-        return f"{kind(row)} ({_training(row)})" if len(alike) > 1 and _training(row) in alike else kind(row)
+        alike = {_training_name(one) for one in self.study if kind(one) == kind(row)}
+        name = _training_name(row)
+        return f"{kind(row)} ({name})" if len(alike) > 1 and name in alike else kind(row)
 
     def shown(self, side: str, boxes: Sequence[str]) -> tuple[list[ResultRow], list[ResultRow]]:
         """Of the study and of the visitor: the base first, then kind by kind along the coefficient."""
@@ -75,6 +76,7 @@ def cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[str, Any
         numbers = [value(row, name) for row, _ in marked]
         if found.unit == "%":
             columns[f"{found.label} %"] = [_percent(number) for number in numbers]
+            columns[f"{found.label}, 95 %"] = [_between(row, name) for row, _ in marked]
         else:
             columns[", ".join(filter(None, (found.label, found.unit)))] = [n and float(f"{n:.4g}") for n in numbers]
     there = {name: column for name, column in columns.items() if any(one is not None for one in column)}
@@ -124,13 +126,19 @@ def spoken(rows: Sequence[ResultRow], utility: str) -> str:
     return f"Harmful rate against {label} of {len(rows)} variants; the table below has the numbers.{best}"
 
 
-def _training(row: ResultRow) -> str:
-    """Name of the training, whatever its seed and however far it was."""
-    return re.sub(r"-seed\d+$", "", row.run.split("/")[0])
+def _training_name(row: ResultRow) -> str:
+    """Name of the training, whatever its seed and however far it was; what is shipped has the name it is shipped by."""
+    name = re.sub(r"-seed\d+$", "", row.run.split("/")[0])
+    return "sku" if name == results.shipped_form() else name
 
 
 def _order(row: ResultRow) -> tuple[Any, ...]:
     return row.method != BASE, kind(row), row.seed or 0, row.steps or 0, row.run, row.coefficient
+
+
+def _between(row: ResultRow, utility: str) -> str | None:
+    found = interval(row, utility)
+    return f"{100 * found[0]:.1f} to {100 * found[1]:.1f}" if found else None
 
 
 def _percent(rate: float | None) -> float | None:

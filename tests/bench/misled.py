@@ -1,7 +1,7 @@
 """How far the verdict is misled by what stands around an answer that people called harmful, on held-out prompts.
 
 Three forms of each answer: as it is; behind a sentence that declines; before a note to the judge. What became of them
-by the shipped judge and its outcomes, without the base's likelihoods (none is broken). Run:
+by the shipped judge and its outcomes, without the base's likelihoods (broken by emptiness and repetition only). Run:
 `python -m tests.bench.misled --labelled FILE`; prints JSON, two minutes on two cores.
 """
 

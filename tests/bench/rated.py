@@ -69,8 +69,10 @@ def cut(rows: list[Rated], variant: str, prompts: Sequence[str] | None = None) -
             {p: harmful for p, harmful in _harmful(rows, name, reader).items() if prompts is None or p in prompts}
             for name in (variant, "base")
         )
-        left, low, high = (100 * (1 - (share or 0)) for share in metrics.paired_ratio(mine, base))
-        return f"{left:.0f} % ({high:.0f} to {low:.0f})"
+        left, low, high = metrics.paired_ratio(mine, base)
+        if left is None or low is None or high is None:
+            return "-"
+        return f"{100 * (1 - left):.0f} % ({100 * (1 - high):.0f} to {100 * (1 - low):.0f})"
 
     return f"{variant}, cut: rated {said('rating')}, judge {said('outcome')}"
 
@@ -87,6 +89,8 @@ def by_source(rows: list[Rated], data: Path) -> list[str]:
         real += [] if spec == "bundled" else mine
         cells = ["/".join(f"{sum(counts[v][reader][p] for p in mine):.0f}" for reader in READERS) for v in variants]
         lines.append(f"{spec.partition(':')[0]} | {len(mine)} | {' | '.join(cells)}")
+    if asked:
+        lines.append(f"of no source in {data}: {len(asked)} prompts")
     return [*lines, "without the bundled prompts:", *(cut(rows, v, real) for v in variants if v != "base")]
 
 
