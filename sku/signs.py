@@ -31,7 +31,7 @@ _SIGNS = {
     "sku_contrast": Sign(_GREEN, "◆", "diamond"),
     "contrast_no_preservation": Sign(_GREEN, "◇", "diamond-open"),
     "dpo": Sign("#cc79a7", "⬟", "pentagon"),
-    "tv": Sign("#8c6d1f", "⧗", "hourglass"),
+    "tv": Sign("#8c6d1f", "⋈", "bowtie"),
     "ft": Sign("#cc79a7", "✚", "cross"),
     "random": Sign("#b0b0b0", "•", "circle"),
 }

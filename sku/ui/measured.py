@@ -127,8 +127,8 @@ def spoken(rows: Sequence[ResultRow], utility: str) -> str:
 
 
 def _training_name(row: ResultRow) -> str:
-    """Name of the training, whatever its seed and however far it was; what is shipped has the name it is shipped by."""
-    name = re.sub(r"-seed\d+$", "", row.run.split("/")[0])
+    """Name of the training, whatever its seed and length, or its model of noise; what is shipped, as it is shipped."""
+    name = re.sub(r"-(seed\d+|like-.*)$", "", row.run.split("/")[0])
     return "sku" if name == results.shipped_form() else name
 
 

@@ -79,6 +79,7 @@ def test_a_click_on_a_mark_opens_it_in_compare_and_the_zoom_stays(page: Page, ev
     page.get_by_role("option", name="KL from base").click()
     page.wait_for_timeout(2000)
     assert page.evaluate("document.querySelector('#trade-off .plot').layout.yaxis.range[1]") == 0.6
+    page.locator("#trade-off").scroll_into_view_if_needed()
     x, y = page.evaluate(PLACE, "sku@1.5")
     page.mouse.move(x, y)
     page.wait_for_timeout(300)
