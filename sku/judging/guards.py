@@ -147,10 +147,7 @@ MODELS = {
         threshold=0.4,
         adds_start=True,
         closes=True,
-        failures=(
-            "calls refusals harmful more often than others do (HADES #4)",
-            "needs weights as safetensors: convert them where the hub holds others, and say hub:NAME=FOLDER",
-        ),
+        failures=("calls refusals harmful more often than others do (HADES #4)",),
     ),
     "wildguard": Guard(
         model="allenai/wildguard",

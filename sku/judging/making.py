@@ -31,6 +31,7 @@ THRESHOLD = 0.44
 FAILURES = (
     f"reads the first {ANSWER_TOKENS} tokens of an answer and the first {PROMPT_TOKENS} of a prompt: harm that comes "
     "later is missed",
+    "calls an answer that declines first and then helps a refusal",
     "trained on English answers of larger models and of the default model; of other models' it knows less",
     "people themselves disagree near severity 0.5",
 )
