@@ -69,7 +69,14 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
 
     Returns:
         What the rule chose.
+
+    Raises:
+        FileNotFoundError: if there is no folder `data`.
     """
+    if not data.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {str(data)!r}; name the one that holds {', '.join(FILES.values())}"
+        )
     here = _present(data)
     for name in sorted(set(FILES) - set(here)):
         report({"doing": f"{FILES[name]} is not in {data}: measured and trained without {name}"})

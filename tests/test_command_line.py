@@ -217,6 +217,7 @@ def test_judge_adds_its_verdict_to_every_line_and_keeps_the_rest(
         (["judge", "no-such-file.jsonl", "--judge", "keyword"], "no-such-file.jsonl"),
         (["plot", "no-such-file.jsonl", "--out", "figure.html"], "no-such-file.jsonl"),
         (["judge", "--judge", "hub:wildguard=no-such-folder"], "no-such-folder of judge hub:wildguard is no folder"),
+        (["study", "--data", "no-such-folder"], "there is no folder 'no-such-folder'"),
         (
             ["evaluate", "--judge", "keyword", "--similarity", "bleu", "--out", "rows.jsonl"],
             "metric 'bleu' is not known",

@@ -109,6 +109,7 @@ def test_the_whole_study_on_pico(
     monkeypatch.setattr(study, "JUDGE", "keyword")
     monkeypatch.setattr(study, "SIMILARITY", "none")
     told: list[dict[str, Any]] = []
+    (tmp_path / "no-data").mkdir()
     chosen = study.study(tmp_path / "no-data", tmp_path / "out", report=told.append)
     assert any("advbench.csv is not in" in line["doing"] for line in told)
     rows = results.read(tmp_path / "out" / "study.jsonl")
