@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sku import results
@@ -28,22 +28,31 @@ class Rows(NamedTuple):
 
     def boxes(self) -> dict[str, ResultRow]:
         """What can be shown or hidden, each with one of its rows: trainings of one sign have boxes of their own."""
-        return {self.box(row): row for row in (*self.study, *self.own) if row.method != BASE}
-
-    def box(self, row: ResultRow) -> str:
-        """The box that a row belongs to; the seeds of a training, and points along it, share one."""
-        alike = {_training_name(one) for one in self.study if kind(one) == kind(row)}
-        name = _training_name(row)
-        return f"{kind(row)} ({name})" if len(alike) > 1 and name in alike else kind(row)
+        box = self._box()
+        return {box(row): row for row in (*self.study, *self.own) if row.method != BASE}
 
     def shown(self, side: str, boxes: Sequence[str]) -> tuple[list[ResultRow], list[ResultRow]]:
         """Of the study and of the visitor: the base first, then kind by kind along the coefficient."""
+        box = self._box()
 
         def wanted(rows: Sequence[ResultRow]) -> list[ResultRow]:
-            found = [row for row in rows if row.side == side and (row.method == BASE or self.box(row) in boxes)]
+            found = [row for row in rows if row.side == side and (row.method == BASE or box(row) in boxes)]
             return sorted(found, key=_order)
 
         return wanted(self.study), wanted(self.own)
+
+    def _box(self) -> Callable[[ResultRow], str]:
+        """Names the box of a row; the seeds of a training, and points along it, share one."""
+        form = results.shipped_form()
+        alike: dict[str, set[str]] = {}
+        for row in self.study:
+            alike.setdefault(kind(row), set()).add(_training_name(row, form))
+
+        def box(row: ResultRow) -> str:
+            name, others = _training_name(row, form), alike.get(kind(row), set())
+            return f"{kind(row)} ({name})" if len(others) > 1 and name in others else kind(row)
+
+        return box
 
 
 def load(owner: str | None = None) -> Rows:
@@ -126,10 +135,10 @@ def spoken(rows: Sequence[ResultRow], utility: str) -> str:
     return f"Harmful rate against {label} of {len(rows)} variants; the table below has the numbers.{best}"
 
 
-def _training_name(row: ResultRow) -> str:
-    """Name of the training, whatever its seed and length, or its model of noise; what is shipped, as it is shipped."""
+def _training_name(row: ResultRow, form: str | None) -> str:
+    """Name of the training, whatever its seed and length, or its model of noise; that of the shipped `form` is sku."""
     name = re.sub(r"-(seed\d+|like-.*)$", "", row.run.split("/")[0])
-    return "sku" if name == results.shipped_form() else name
+    return "sku" if name == form else name
 
 
 def _order(row: ResultRow) -> tuple[Any, ...]:
