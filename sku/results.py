@@ -58,9 +58,9 @@ def recorded() -> list[ResultRow]:
     return [row for path in files if path.is_file() for row in read(path)]
 
 
-def shipped_form() -> str | None:
-    """Name of the training that the study's rule chose, whose rows are recorded as those of `sku`; None before that."""
-    about = RECORDED.with_name("choice.json")
+def shipped_form(folder: Path) -> str | None:
+    """Name of the training that the rule of the study in `folder` chose, whose rows it has as `sku`'s; None before."""
+    about = folder / "choice.json"
     form: str | None = json.loads(about.read_text(encoding="utf-8")).get("form") if about.is_file() else None
     return form
 
@@ -118,9 +118,7 @@ def text(rows: Sequence[ResultRow]) -> str:
 
 
 def _cells(row: ResultRow) -> tuple[str, ...]:
-    harmful = _percent(row.harmful_rate)
-    if row.harmful_low is not None and row.harmful_high is not None:
-        harmful += f" ({100 * row.harmful_low:.0f} to {100 * row.harmful_high:.0f})"
+    harmful = _percent(row.harmful_rate) + percents(row.harmful_low, row.harmful_high)
     broken, numbers = (
         _percent(share(row.broken, row.n)),
         ("-" if n is None else f"{n:.3g}" for n in (row.kl, row.perplexity)),
@@ -139,17 +137,20 @@ def _cells(row: ResultRow) -> tuple[str, ...]:
 
 def over_refusal(row: ResultRow) -> str:
     """Share of harmless prompts that are refused, with Wilson's interval; a dash where it is unknown."""
-    between = interval(row, "over_refusal")
-    return _percent(row.over_refusal) + (f" ({100 * between[0]:.0f} to {100 * between[1]:.0f})" if between else "")
+    return _percent(row.over_refusal) + percents(*(interval(row, "over_refusal") or (None, None)))
 
 
 def change(row: ResultRow) -> str:
     """Harmful rate minus the base's on the same prompts, in points with its interval; empty where unknown."""
     if row.harmful_change is None:
         return ""
-    low, high = row.harmful_change_low, row.harmful_change_high
-    interval = "" if low is None or high is None else f" ({100 * low:.0f} to {100 * high:.0f})"
-    return f"{100 * row.harmful_change:+.0f} points{interval}"
+    between = percents(row.harmful_change_low, row.harmful_change_high)
+    return f"{100 * row.harmful_change:+.0f} points{between}"
+
+
+def percents(low: float | None, high: float | None) -> str:
+    """An interval of a share behind its number, in percent; empty where it is unknown."""
+    return "" if low is None or high is None else f" ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def _percent(rate: float | None) -> str:

@@ -169,8 +169,7 @@ SKU = "sku"
 
 def _recorded(out: Path) -> list[ResultRow]:
     """What `out` holds of an earlier study, under the names of `ENTRIES`."""
-    about = out / "choice.json"
-    form = json.loads(about.read_text(encoding="utf-8")).get("form") if about.is_file() else None
+    form = results.shipped_form(out)
     files = (out / "study.jsonl", out / "validation.jsonl")
     rows = [row for file in files if file.is_file() for row in results.read(file)]
     return [_renamed(row, form) if form and row.run == SKU else row for row in rows]

@@ -7,7 +7,7 @@ import html
 from sku.front import UTILITIES, interval, share, value
 from sku.methods import METHODS
 from sku.records import OUTCOMES, ResultRow
-from sku.results import change
+from sku.results import change, percents
 
 
 def percent(rate: float) -> str:
@@ -32,7 +32,7 @@ def harmful(row: ResultRow) -> str:
     """The harmful rate with its interval."""
     if row.harmful_rate is None:
         return "harmful rate unknown"
-    return f"harmful {percent(row.harmful_rate)}" + _interval(row.harmful_low, row.harmful_high, 100)
+    return f"harmful {percent(row.harmful_rate)}" + percents(row.harmful_low, row.harmful_high)
 
 
 def line(row: ResultRow, utility: str) -> str:
@@ -69,14 +69,11 @@ def hover(row: ResultRow) -> str:
         number = value(row, name)
         if number is not None:
             low, high = interval(row, name) or (None, None)
-            between = _interval(low, high, 100 if utility.unit == "%" else 1)
+            between = percents(low, high) if utility.unit == "%" else _interval(low, high)
             lines.append(f"{utility.label} {measure(number, utility.unit)}{between}")
     lines.append(f"{row.side} prompts" + (f", judge {row.judge}" if row.judge else ""))
     return "<br>".join([f"<b>{html.escape(row.variant)}</b>", *map(html.escape, lines)])
 
 
-def _interval(low: float | None, high: float | None, scale: float = 1) -> str:
-    if low is None or high is None:
-        return ""
-    form = ".0f" if scale == 100 else ".3g"
-    return f" ({scale * low:{form}} to {scale * high:{form}})"
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" ({low:.3g} to {high:.3g})"

@@ -57,5 +57,5 @@ def check(name: str) -> None:
 def short(name: str) -> str:
     """A hub judge that is named by its id, by its name here."""
     plain, equals, folder = name.partition("=")
-    short = next((one for one, guard in MODELS.items() if plain.lower() == f"hub:{guard.model}".lower()), None)
-    return f"hub:{short}{equals}{folder}" if short else name
+    named = next((one for one, guard in MODELS.items() if plain.lower() == f"hub:{guard.model}".lower()), None)
+    return f"hub:{named}{equals}{folder}" if named else name

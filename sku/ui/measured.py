@@ -43,7 +43,7 @@ class Rows(NamedTuple):
 
     def _box(self) -> Callable[[ResultRow], str]:
         """Names the box of a row; the seeds of a training, and points along it, share one."""
-        form = results.shipped_form()
+        form = results.shipped_form(results.RECORDED.parent)
         alike: dict[str, set[str]] = {}
         for row in self.study:
             alike.setdefault(kind(row), set()).add(_training_name(row, form))
