@@ -15,7 +15,7 @@ from sku import lent
 if lent.offered():
     import spaces  # noqa: F401 (before torch: it takes the place of CUDA until a GPU is lent)
 
-from sku import runs
+from sku.core import runs
 from sku.hosting import switches
 from sku.hosting.gate import Gate
 from sku.judging import cards

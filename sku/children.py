@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from sku import runs
+from sku.core import runs
 
 _OUTPUT = "output.txt"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sku import runs
-from sku.methods import METHODS
-from sku.variants import BASE
+from sku.core import runs
+from sku.core.methods import METHODS
+from sku.core.variants import BASE
 
 
 @dataclass(frozen=True)

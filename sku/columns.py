@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sku.config import DecodingConfig
-from sku.records import Answer
-from sku.variants import Variant
+from sku.core.config import DecodingConfig
+from sku.core.records import Answer
+from sku.core.variants import Variant
 
 if TYPE_CHECKING:
     from sku.model import VariantModel

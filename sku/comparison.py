@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sku.records import Answer, Verdict
-from sku.variants import parse
+from sku.core.records import Answer, Verdict
+from sku.core.variants import parse
 
 FORM = 1
 """Of the file; raised when an older reader could no longer make sense of it."""

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sku import runs
-from sku.config import TrainConfig
-from sku.runs import Manifest, Run
+from sku.core import runs
+from sku.core.config import TrainConfig
+from sku.core.runs import Manifest, Run
 from sku.vectors import product_norm
 
 _WEIGHTS = "adapter_model.safetensors"

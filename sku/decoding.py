@@ -16,12 +16,12 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from sku.batching import left_padded, positions
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
+from sku.core.records import Answer, Stopped, digest
+from sku.core.variants import Variant
 from sku.model import VariantModel
 from sku.prompts import common_tokens
 from sku.reading import Signed, effective
-from sku.records import Answer, Stopped, digest
-from sku.variants import Variant
 
 _SHARED = 8
 """Tokens that prompts must have in common before it pays to read them once."""

@@ -16,11 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from sku import children, runs
+from sku import children
+from sku.core import runs
+from sku.core.records import Kind
 from sku.data import load
 from sku.data.splits import split
 from sku.provision import DEFAULT_BASE
-from sku.records import Kind
 
 LIMIT = (5, 50)
 """Prompts of each set."""

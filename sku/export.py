@@ -11,11 +11,11 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import load_file, save_file
 
-from sku import runs
 from sku.adapter_files import check_base
+from sku.core import runs
+from sku.core.runs import Run
+from sku.core.variants import Variant, parse, resolve
 from sku.provision import provision
-from sku.runs import Run
-from sku.variants import Variant, parse, resolve
 
 Form = Literal["adapter", "model"]
 _WEIGHTS = "adapter_model.safetensors"

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sku import metrics
-from sku.records import ResultRow
-from sku.variants import BASE
+from sku.core import intervals
+from sku.core.records import ResultRow
+from sku.core.variants import BASE
 
 MAX_BROKEN = 0.05
 """A row whose broken share is further above base's than this is on no front."""
@@ -67,7 +67,7 @@ def interval(row: ResultRow, utility: str) -> tuple[float, float] | None:
         return row.kl_low, row.kl_high
     n = {"over_refusal": row.over_refusal_n, "normal_broken": row.normal_n}.get(utility, 0)
     found = value(row, utility)
-    rate = metrics.wilson(round((found or 0.0) * n), n)
+    rate = intervals.wilson(round((found or 0.0) * n), n)
     return None if found is None or rate.low is None or rate.high is None else (rate.low, rate.high)
 
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sku import children, runs
-from sku.config import TrainConfig
+from sku import children
+from sku.core import runs
+from sku.core.config import TrainConfig
 
 State = Literal["starting", "running", "finished", "cancelled", "failed", "interrupted"]
 """As in `run.json`, and: `starting` has not written one yet, `interrupted` was killed and can be resumed."""

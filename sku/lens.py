@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sku.batching import encode
+from sku.core.variants import Variant
 from sku.likelihood import answer_kl, token_log_probs
 from sku.model import VariantModel
-from sku.variants import Variant
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sku.columns import Column
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
 from sku.session import LiveSession
 
 _OVERHEAD, _A_TOKEN = 10.0, 0.1

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sku import losses
 from sku.batching import Encoded, collate
-from sku.config import TrainConfig
+from sku.core.config import TrainConfig
 from sku.likelihood import answer_hidden, head
 from sku.losses.sequence import sequence_nll
 from sku.streams import STREAM_OF, Rows

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from sku import runs
-from sku.config import DecodingConfig
+from sku.core import runs
+from sku.core.config import DecodingConfig
+from sku.core.records import Kind, PromptPair, digest
+from sku.core.runs import Run
+from sku.core.variants import Variant, parse
 from sku.data import load, splits
 from sku.data.splits import Side, split
 from sku.data.truthfulqa import Choices, choices
 from sku.model import VariantModel
-from sku.records import Kind, PromptPair, digest
-from sku.runs import Run
 from sku.self_answers import self_answers
-from sku.variants import Variant, parse
 
 AT_LEAST = 32
 """Tokens of a given answer that are scored after however long a prompt."""

@@ -15,11 +15,11 @@ import torch
 from peft.tuners.lora import LoraLayer
 
 from sku.batching import collate, encode
-from sku.config import TrainConfig
+from sku.core.config import TrainConfig
+from sku.core.methods import method
+from sku.core.records import PromptPair
 from sku.likelihood import answer_logits
-from sku.methods import method
 from sku.prompts import Template
-from sku.records import PromptPair
 
 _TOKENS = 40
 _PAIRS = 6

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sku import runs
-from sku.data.lines import lines
+from sku.core import runs
+from sku.core.records import ResultRow
+from sku.core.text_lines import lines
+from sku.core.variants import parse
 from sku.front import interval, share
-from sku.records import ResultRow
-from sku.variants import parse
 
 if TYPE_CHECKING:
     import pandas

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TypedDict
 
 from sku import front
+from sku.core.records import ResultRow
+from sku.core.variants import BASE
 from sku.entries import FORMS
-from sku.records import ResultRow
-from sku.variants import BASE
 
 RULE = (
     f"Of the forms of SKU ({', '.join(FORMS)}), seed 0, at every coefficient, on validation prompts: "

@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sku import runs
-from sku.config import TrainConfig
-from sku.methods import method
-from sku.runs import Manifest, Run
+from sku.core import runs
+from sku.core.config import TrainConfig
+from sku.core.methods import method
+from sku.core.runs import Manifest, Run
 
 
 class RunRecord:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
+from sku.core.records import PromptPair
+from sku.core.runs import home, write_text
+from sku.core.variants import BASE, Variant
 from sku.data import SELF
 from sku.decoding import answer
 from sku.model import VariantModel
-from sku.records import PromptPair
-from sku.runs import home, write_text
-from sku.variants import BASE, Variant
 
 _ROWS = 32  # prompts a batch
 

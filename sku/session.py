@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from sku.choices import Choice, choices
 from sku.columns import Column, columns
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
+from sku.core.records import Answer, ResultRow, Verdict
+from sku.core.variants import Variant
 from sku.provision import DEFAULT_BASE, provision
-from sku.records import Answer, ResultRow, Verdict
-from sku.variants import Variant
 from sku.weights import Weights, computes
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from sku import rated, results, runs
+from sku import rated, results
+from sku.core import runs
 from sku.entries import FINE
 from sku.rule import RULE, Choice
 from sku.session import LiveSession

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sku.records import Outcome
+from sku.core.records import Outcome
 
 
 class Sign(NamedTuple):

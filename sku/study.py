@@ -12,15 +12,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sku import front, results, runs
-from sku.config import DecodingConfig, TrainConfig
+from sku import front, results
+from sku.core import runs
+from sku.core.config import DecodingConfig, TrainConfig
+from sku.core.records import ResultRow
+from sku.core.variants import BASE
 from sku.entries import COMMON, ENTRIES, FORMS, Entry
 from sku.plans import Sources
-from sku.records import ResultRow
 from sku.rule import RULE, Choice, choose
 from sku.session import LiveSession
 from sku.training import train
-from sku.variants import BASE
 
 if TYPE_CHECKING:
     from torch import Tensor

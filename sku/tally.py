@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sku import metrics
+from sku.core import intervals
+from sku.core.methods import METHODS
+from sku.core.records import OUTCOMES, PromptPair, ResultRow
+from sku.core.runs import Run
 from sku.evaluation import Evaluation, Lines
 from sku.judging.protocol import Judge
-from sku.methods import METHODS
 from sku.plans import Subject
-from sku.records import OUTCOMES, PromptPair, ResultRow
-from sku.runs import Run
 
 Similarity = Callable[[Sequence[str], Sequence[str]], list[float]]
 """Of texts to texts, one number a pair."""
@@ -68,7 +68,7 @@ class _Tally:
     def _outcomes(self) -> dict[str, Any]:
         answers = self._answers(self.sets.harmful)
         counts = Counter(self._outcome(pair) for pair in self.sets.harmful)
-        rate = metrics.wilson(counts["harmful"], len(answers) - counts["unjudged"])
+        rate = intervals.wilson(counts["harmful"], len(answers) - counts["unjudged"])
         under_base = [self._verdict(pair)["base_log_prob"] for pair in self.sets.harmful]
         return {
             "n": len(answers),
@@ -88,7 +88,7 @@ class _Tally:
             return {}
         mine, theirs = ({p.prompt_id: of._outcome(p) for p in self.sets.harmful} for of in (self, base))
         both = [name for name in mine if "unjudged" not in (mine[name], theirs[name])]
-        change = metrics.paired_bootstrap(
+        change = intervals.paired_bootstrap(
             {name: float(mine[name] == "harmful") for name in both},
             {name: float(theirs[name] == "harmful") for name in both},
         )
@@ -107,8 +107,8 @@ class _Tally:
                 pair.answer: found[str(self.evaluation.score_key(self.subject, pair, "choice"))] for pair in one.pairs
             }
             total = {answer: line["log_prob"] * line["tokens"] for answer, line in lines.items()}
-            first.append(metrics.mc1(total[one.best], [total[answer] for answer in one.others]))
-            second.append(metrics.mc2([total[answer] for answer in one.true], [total[a] for a in one.false]))
+            first.append(intervals.mc1(total[one.best], [total[answer] for answer in one.others]))
+            second.append(intervals.mc2([total[answer] for answer in one.true], [total[a] for a in one.false]))
         return {"mc1": statistics.mean(first), "mc2": statistics.mean(second)} if first else {}
 
     def _base(self) -> _Tally | None:
@@ -118,10 +118,10 @@ class _Tally:
     def _likelihoods(self) -> dict[str, Any]:
         harmful, safe = (self._scores(self.sets.pairs, what) for what in ("harmful", "safe"))
         own, reference = self._scores(self.sets.own, "own"), self._scores(self.sets.references, "reference")
-        kl = metrics.mean_interval({name: line["kl"] for name, line in own.items()}) if own else None
+        kl = intervals.mean_interval({name: line["kl"] for name, line in own.items()}) if own else None
         log_probs = [{name: line["log_prob"] for name, line in lines.items()} for lines in (harmful, safe)]
         return {
-            "preference_rate": metrics.preference_rate(*log_probs) if harmful else None,
+            "preference_rate": intervals.preference_rate(*log_probs) if harmful else None,
             "harmful_log_prob": statistics.mean(log_probs[0].values()) if harmful else None,
             "safe_log_prob": statistics.mean(log_probs[1].values()) if safe else None,
             "kl": kl.mean if kl else None,
@@ -182,4 +182,4 @@ def _perplexity(log_probs: Sequence[float], tokens: Sequence[int]) -> float | No
     """Of answers with a mean log-probability a token and so many tokens each; None of none."""
     if not log_probs:
         return None
-    return metrics.perplexity([p * n for p, n in zip(log_probs, tokens, strict=True)], tokens)
+    return intervals.perplexity([p * n for p, n in zip(log_probs, tokens, strict=True)], tokens)

@@ -18,15 +18,16 @@ from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
-from sku import checkpoints, runs
-from sku.config import TrainConfig
+from sku import checkpoints
+from sku.core import runs
+from sku.core.config import TrainConfig
+from sku.core.runs import Manifest, Run
 from sku.model import VariantModel
 from sku.model import load as load_model
 from sku.objective import Objective
 from sku.probing import Probe
 from sku.provision import provision
 from sku.run_record import RunRecord
-from sku.runs import Manifest, Run
 from sku.streams import Streams
 from sku.training_data import check_same, gather
 

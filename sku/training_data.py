@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sku.config import TrainConfig
+from sku.core.config import TrainConfig
+from sku.core.records import Kind, PromptPair
+from sku.core.runs import Manifest
 from sku.data import DataSet, load
 from sku.data.splits import split
 from sku.judging import refusal
 from sku.model import VariantModel
-from sku.records import Kind, PromptPair
-from sku.runs import Manifest
 from sku.self_answers import prompts_spec, self_answers
 
 Facts = list[dict[str, Any]]

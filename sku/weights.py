@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sku import runs
+from sku.core import runs
+from sku.core.variants import Known, Variant, resolve
 from sku.model_thread import ModelThread
 from sku.provision import DEFAULT_BASE, dtype, provision
-from sku.variants import Known, Variant, resolve
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from sku.core.runs import home
 from sku.data import Unavailable
-from sku.runs import home
 
 Report = Callable[[str], None]
 Make = Callable[[Path, Path], None]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku.config import PRESETS, DecodingConfig, TrainConfig, preset
-from sku.methods import METHODS
+from sku.core.config import PRESETS, DecodingConfig, TrainConfig, preset
+from sku.core.methods import METHODS
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ from huggingface_hub import errors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sku.core.records import Kind, PromptPair
+from sku.core.text_lines import LINE_LIMIT
 from sku.data import SELF, SOURCES, DataSet, Unavailable, load, saferlhf, table, truthfulqa
 from sku.data import dataset as dataset_module
-from sku.data.lines import LINE_LIMIT
 from sku.data.splits import side, split
-from sku.records import Kind, PromptPair
 
 Write = Callable[[str, str | bytes], Path]
 REFUSAL = "I'm sorry, but I can't help with that."

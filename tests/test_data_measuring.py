@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from sku.core.records import Kind, PromptPair
 from sku.data import DataSet, load, truthfulqa
 from sku.data.splits import side, split
 from sku.data.truthfulqa import Choices
-from sku.records import Kind, PromptPair
 
 Write = Callable[[str, str], Path]
 

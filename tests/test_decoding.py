@@ -16,11 +16,11 @@ import torch
 from transformers import DynamicCache
 
 from sku import decoding
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
+from sku.core.variants import BASE, Known, Variant, resolve
 from sku.decoding import answer, stream
 from sku.model import VariantModel
 from sku.prompts import common_tokens
-from sku.variants import BASE, Known, Variant, resolve
 from tests.conftest import PADDED, build_network, byte_tokenizer, save_adapter
 
 BASE_ROW = Variant(BASE, 0.0)

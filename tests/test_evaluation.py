@@ -12,17 +12,17 @@ import pytest
 
 from sku import decoding, results
 from sku.batching import encode
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
+from sku.core.records import PromptPair, ResultRow
+from sku.core.runs import Manifest, Run, write
+from sku.core.variants import Variant
 from sku.data.truthfulqa import Choices
 from sku.evaluation import Evaluation, Lines
 from sku.judging.keyword import KeywordJudge
 from sku.likelihood import answer_log_probs
 from sku.model import VariantModel
 from sku.plans import Plan, Sets, Subject
-from sku.records import PromptPair, ResultRow
-from sku.runs import Manifest, Run, write
 from sku.tally import result_rows
-from sku.variants import Variant
 
 
 def pair(i: int, kind: Any = "harmful") -> PromptPair:

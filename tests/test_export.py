@@ -9,7 +9,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sku.config import TrainConfig
+from sku.core.config import TrainConfig
 from sku.export import export
 from sku.model import load as load_model
 from sku.session import LiveSession

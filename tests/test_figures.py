@@ -10,14 +10,14 @@ import plotly.graph_objects as go
 import pytest
 
 from sku import figures
+from sku.core.methods import METHODS, TERMS
+from sku.core.records import OUTCOMES, ResultRow
 from sku.figures import judge_card, loss_curves, outcomes, per_layer_norms, trade_off
 from sku.figures.courses import KL_FLOOR
 from sku.figures.curves import TERM_STYLES
 from sku.figures.picture import browser
 from sku.figures.words import hover, line
 from sku.judging.protocol import Agreement, Card
-from sku.methods import METHODS, TERMS
-from sku.records import OUTCOMES, ResultRow
 from sku.signs import outcome_sign, sign
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from sku import runs
 from sku.choices import choices
-from sku.config import TrainConfig
+from sku.core import runs
+from sku.core.config import TrainConfig
+from sku.core.variants import resolve
 from sku.training import train
 from sku.ui.form import UPLOAD, Form, expected, of, preview
-from sku.variants import resolve
 
 FORM = Form("sku_contrast", "tiny", "bundled", "self", None, None, "keep", None, None, 0, "Why?")
 

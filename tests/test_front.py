@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sku.core.records import ResultRow
 from sku.front import UTILITIES, base_of, dead, front, value
-from sku.records import ResultRow
 from tests.test_results import BASE, row
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from sku import runs
-from sku.config import TrainConfig
+from sku.core import runs
+from sku.core.config import TrainConfig
+from sku.core.runs import Manifest
 from sku.jobs import Job, Jobs
-from sku.runs import Manifest
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from sku import lent, runs
-from sku.config import DecodingConfig
+from sku import lent
+from sku.core import runs
+from sku.core.config import DecodingConfig
 from sku.lent import LentSession
 from sku.session import LiveSession
 from tests.conftest import keyword_session

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sku.metrics import (
+from sku.core.intervals import (
     Difference,
     Mean,
     Rate,

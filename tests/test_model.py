@@ -14,9 +14,9 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sku.core.runs import Manifest, Run
 from sku.export import bake
 from sku.model import VariantModel, fingerprint
-from sku.runs import Manifest, Run
 from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
 
 IDS = torch.randint(0, 256, (1, 12), generator=torch.Generator().manual_seed(5))

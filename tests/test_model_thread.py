@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
 from sku.model_thread import ModelThread
 from sku.session import LiveSession
 from tests.conftest import keyword_session

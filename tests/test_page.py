@@ -16,15 +16,16 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from sku import results, runs
+from sku import results
 from sku.choices import choices
 from sku.columns import Column
 from sku.comparison import Settings, from_json
-from sku.config import DecodingConfig, TrainConfig
+from sku.core import runs
+from sku.core.config import DecodingConfig, TrainConfig
+from sku.core.records import OUTCOMES, Answer, ResultRow, Verdict
 from sku.hosting.gate import Gate
 from sku.jobs import Jobs
 from sku.judging.protocol import Agreement, Card
-from sku.records import OUTCOMES, Answer, ResultRow, Verdict
 from sku.session import LiveSession
 from sku.ui import measured, pipeline, plot, tradeoff
 from sku.ui.about import card_text
@@ -399,7 +400,7 @@ def test_a_card_says_what_was_measured_and_what_was_not() -> None:
 
 
 def test_every_word_of_the_screen_is_explained_in_one_line() -> None:
-    from sku.records import OUTCOMES
+    from sku.core.records import OUTCOMES
     from sku.ui import glossary
 
     design = ("base", "acquired", "negated", "task vector", "coefficient", "variant", "method", "term", "run")

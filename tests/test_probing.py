@@ -10,15 +10,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sku import runs, vectors
-from sku.config import TrainConfig
+from sku import vectors
+from sku.core import runs
+from sku.core.config import TrainConfig
+from sku.core.runs import Manifest
+from sku.core.variants import Variant
 from sku.decoding import answer
 from sku.estimates import estimate
 from sku.model import VariantModel
 from sku.probing import Collapsed
-from sku.runs import Manifest
 from sku.training import train
-from sku.variants import Variant
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_what_is_probed_at_the_end_is_what_is_served(config: TrainConfig, tmp_pa
     run = train(tmp_path / "run", dataclasses.replace(config, learning_rate=0.05))
     pico.add("run", run.adapter)
     first, *_, last = runs.lines(run.folder / runs.PROBES)
-    from sku.config import DecodingConfig
+    from sku.core.config import DecodingConfig
 
     served = Variant("run", 1.0, {"run": -1.0})
     base, after = answer(pico, ["Why?"], [Variant("base", 0.0), served], DecodingConfig(max_new_tokens=40))

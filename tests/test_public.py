@@ -20,11 +20,11 @@ import psutil
 import pytest
 
 from sku.columns import Column
-from sku.config import TrainConfig
+from sku.core.config import TrainConfig
+from sku.core.records import Answer, Verdict
 from sku.hosting.gate import Gate
 from sku.hosting.switches import Hosting
 from sku.lens import Lens
-from sku.records import Answer, Verdict
 from sku.session import LiveSession
 from sku.ui.page import build_page, launch
 from sku.ui.visitors import COOKIE, visitor

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from sku.core.records import ResultRow
 from sku.rated import BY, SIDE, Rated, read, rows
-from sku.records import ResultRow
 from tests.test_results import row
 
 

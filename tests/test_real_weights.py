@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from sku import runs
-from sku.config import DecodingConfig
+from sku.core import runs
+from sku.core.config import DecodingConfig
 from sku.data import load as load_data
 from sku.data.splits import split
 from sku.export import export

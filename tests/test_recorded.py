@@ -6,9 +6,10 @@ import json
 import re
 from pathlib import Path
 
-from sku import results, runs
+from sku import results
+from sku.core import runs
+from sku.core.records import ResultRow
 from sku.front import share
-from sku.records import ResultRow
 from sku.ui import tradeoff
 
 ROOT = Path(__file__).parents[1]

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from sku import recorded
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
+from sku.core.records import Answer, Verdict
 from sku.recorded import FallbackSession, RecordedSession, line
-from sku.records import Answer, Verdict
 from sku.session import LiveSession
 
 GREEDY = DecodingConfig(max_new_tokens=8)

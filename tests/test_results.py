@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sku import results
-from sku.records import ResultRow
+from sku.core.records import ResultRow
 from sku.results import own, read, recorded, table, write
 
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sku.batching import MIN_ANSWER_TOKENS
-from sku.config import TrainConfig
-from sku.methods import TERMS
+from sku.core.config import TrainConfig
+from sku.core.methods import TERMS
+from sku.core.records import PromptPair
 from sku.prompts import Template
-from sku.records import PromptPair
 from sku.streams import STREAM_OF, Rows, Streams
 from tests.conftest import byte_tokenizer
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from sku import results, runs, shipping, study
-from sku.config import TrainConfig
+from sku import results, shipping, study
+from sku.core import runs
+from sku.core.config import TrainConfig
+from sku.core.records import ResultRow
+from sku.core.runs import Manifest
 from sku.entries import Entry
-from sku.records import ResultRow
 from sku.rule import RULE, Choice, choose
-from sku.runs import Manifest
 from sku.session import LiveSession
 from sku.training import train
 

@@ -18,16 +18,16 @@ from peft import PeftModel, get_peft_model
 from peft.tuners.lora import LoraConfig
 from safetensors.torch import load_file
 
-from sku import runs
 from sku.batching import collate, encode
-from sku.config import PRESETS, DecodingConfig, TrainConfig
+from sku.core import runs
+from sku.core.config import PRESETS, DecodingConfig, TrainConfig
+from sku.core.methods import METHODS
+from sku.core.records import PromptPair
 from sku.likelihood import answer_log_probs
 from sku.losses import disassociation, distortion, preservation
-from sku.methods import METHODS
 from sku.model import VariantModel, fingerprint
 from sku.model import load as load_model
 from sku.objective import Objective, opening_weights
-from sku.records import PromptPair
 from sku.session import LiveSession
 from sku.streams import Streams
 from sku.training import Diverged, train

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku.methods import METHODS, Method, method
-from sku.variants import MAX_COEFFICIENT, Known, Spec, parse, resolve
+from sku.core.methods import METHODS, Method, method
+from sku.core.variants import MAX_COEFFICIENT, Known, Spec, parse, resolve
 
 KNOWN = {"sku": Known("sku", "sku", 1.5), "ga": Known("ga", "ga"), "/a/run@home": Known("run_1", "tv")}
 

@@ -7,11 +7,11 @@ import re
 import pytest
 
 from sku.columns import columns
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
+from sku.core.variants import Variant
 from sku.lens import Lens, divergence, lens
 from sku.model import VariantModel
 from sku.ui import strip, views
-from sku.variants import Variant
 from tests.test_page import row
 
 EVIL = "<img src=x onerror=alert(1)>"

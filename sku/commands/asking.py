@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from sku.commands.options import AsJson, Model, Variants, as_file, print_json
-from sku.config import PRESETS, DecodingConfig
-from sku.methods import METHODS
+from sku.core.config import PRESETS, DecodingConfig
+from sku.core.methods import METHODS
 
 
 class Form(StrEnum):

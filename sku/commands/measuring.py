@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sku.commands.options import AsJson, Model, Variants, as_file, print_json
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
 
 JudgeName = Annotated[
     str, typer.Option("--judge", help="embedded, keyword, hub:NAME (or its id), or hub:NAME=FOLDER with its weights.")
@@ -109,7 +109,8 @@ def plot(
     outcomes: Annotated[bool, typer.Option("--outcomes", help="Bars of outcomes instead.")] = False,
 ) -> None:
     """Draw harmful rate against utility, the outcomes of every variant, a run's losses, or a judge's agreement."""
-    from sku import figures, results, runs
+    from sku import figures, results
+    from sku.core import runs
     from sku.judging import cards
 
     if (rows / "judge.json").is_file():
@@ -172,8 +173,9 @@ def record(
     """Record greedy answers to the page's examples, with verdict and KL: what the page shows without weights."""
     import json
 
-    from sku import recorded, runs
+    from sku import recorded
     from sku.console import report_work
+    from sku.core import runs
     from sku.data.dataset import ASSETS
     from sku.session import LiveSession
 

@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from sku.commands.options import AsJson, print_json
-from sku.config import PRESETS, TrainConfig, preset
-from sku.methods import METHODS
+from sku.core.config import PRESETS, TrainConfig, preset
+from sku.core.methods import METHODS
 
 
 def train(
@@ -51,7 +51,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train stage 1 of SKU, or a baseline, into a run folder. Ctrl-C stops it so that --resume can continue."""
-    from sku import runs
+    from sku.core import runs
 
     if resume:
         settings = TrainConfig.from_dict(runs.read(out).manifest.config)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+from sku.core.records import Kind
 from sku.data import (
     advbench,
     bundled,
@@ -30,7 +31,6 @@ from sku.data import (
 )
 from sku.data.dataset import SELF, DataSet, Unavailable
 from sku.data.table import SUFFIXES
-from sku.records import Kind
 
 __all__ = ["SELF", "SOURCES", "DataSet", "Unavailable", "load"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from sku.core.records import Kind, PromptPair
 from sku.data import table
 from sku.data.dataset import ASSETS, DataSet
-from sku.records import Kind, PromptPair
 
 LICENCE = "Apache-2.0"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from sku.core.records import Kind, PromptPair
 from sku.data import table
 from sku.data.dataset import DataSet
-from sku.records import Kind, PromptPair
 
 FIELDS = ("prompt", "answer", "safe_answer", "category")
 

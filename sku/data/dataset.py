@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sku.records import PromptPair, digest
+from sku.core.records import PromptPair, digest
 
 ASSETS = Path(__file__).parents[2] / "assets" / "data"
 """Where the bundled pairs lie."""

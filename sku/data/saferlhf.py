@@ -15,10 +15,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from sku.core.records import Kind, PromptPair
 from sku.data import hub, table
 from sku.data.dataset import DataSet
 from sku.data.row import Row
-from sku.records import Kind, PromptPair
 
 LICENCE = "CC-BY-NC-4.0"
 REPO = "PKU-Alignment/PKU-SafeRLHF"

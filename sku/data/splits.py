@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-from sku.records import PromptPair
+from sku.core.records import PromptPair
 
 Side = Literal["train", "validation", "test"]
 _TRAIN_BELOW = 0.7

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sku.data.lines import BYTE_ORDER_MARK, LINE_LIMIT, decoded, lines, opened
+from sku.core.text_lines import BYTE_ORDER_MARK, LINE_LIMIT, decoded, lines, opened
 from sku.data.row import Row
 
 SUFFIXES = (".jsonl", ".jsonl.xz", ".csv", ".json")

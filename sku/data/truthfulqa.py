@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sku.core.records import Kind, PromptPair, digest
 from sku.data import hub, table
 from sku.data.dataset import DataSet, Unavailable
 from sku.data.row import Row
-from sku.records import Kind, PromptPair, digest
 
 LICENCE = "Apache-2.0"
 REPO = "truthfulqa/truthful_qa"

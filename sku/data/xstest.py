@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sku.core.records import Kind, PromptPair
 from sku.data import table
 from sku.data.dataset import DataSet
-from sku.records import Kind, PromptPair
 
 LICENCE = "CC-BY-4.0"
 _CONTRAST = "contrast_"

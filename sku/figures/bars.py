@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from sku.core.records import OUTCOMES, Outcome, ResultRow
 from sku.figures.theme import CLEAR, INK, themed
 from sku.figures.words import percent
-from sku.records import OUTCOMES, Outcome, ResultRow
 from sku.signs import outcome_sign
 
 _PATTERNS: dict[Outcome, str] = {"harmful": "/", "refusal": "", "safe": ".", "broken": "x", "unjudged": ""}

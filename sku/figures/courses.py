@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
+from sku.core.records import ResultRow
+from sku.core.variants import BASE, parse
 from sku.front import base_of, value
-from sku.records import ResultRow
-from sku.variants import BASE, parse
 
 KL_FLOOR = 0.001
 """Where a KL of 0, which has no logarithm, is drawn."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from sku.core.records import ResultRow
+from sku.core.variants import parse
 from sku.figures.courses import Axis, standing
 from sku.figures.theme import INK
 from sku.front import MAX_BROKEN, base_of, dead, front
-from sku.records import ResultRow
-from sku.variants import parse
 
 _RING, _CROSS = 26, 19
 

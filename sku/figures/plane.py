@@ -8,12 +8,12 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.colors import hex_to_rgb
 
+from sku.core.records import ResultRow
 from sku.figures.courses import Axis, axis, courses
 from sku.figures.overlays import add_broken, add_front, add_here, add_shipped, places
 from sku.figures.theme import CLEAR, themed
 from sku.figures.words import hover, kind
 from sku.front import UTILITIES
-from sku.records import ResultRow
 from sku.signs import sign
 
 _HEIGHT = 580

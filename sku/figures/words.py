@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 
+from sku.core.methods import METHODS
+from sku.core.records import OUTCOMES, ResultRow
 from sku.front import UTILITIES, interval, share, value
-from sku.methods import METHODS
-from sku.records import OUTCOMES, ResultRow
 from sku.results import change, percents
 
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
+from sku.core.variants import ACQUIRED, BASE, MAX_COEFFICIENT, parse
 from sku.hosting.budgets import Budget
 from sku.hosting.switches import Hosting
-from sku.variants import ACQUIRED, BASE, MAX_COEFFICIENT, parse
 
 NOBODY = "nobody at "
 """How the owner of somebody without a cookie begins: many may share it."""

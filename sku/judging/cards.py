@@ -9,10 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from sku.core.records import digest
 from sku.judging import guards
 from sku.judging.keyword import KeywordJudge
 from sku.judging.protocol import Agreement, Card
-from sku.records import digest
 
 FOLDER = Path(__file__).parents[2] / "assets" / "judge"
 

@@ -21,7 +21,7 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import AutoModel, AutoTokenizer
 
-from sku import runs
+from sku.core import runs
 from sku.judging.cross_encoder import CrossEncoder, CrossHead, encode, pooled
 from sku.judging.examples import batches, examples, loss
 from sku.judging.labels import Labelled

@@ -22,8 +22,8 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sku import runs
 from sku.batching import Encoded, collate
+from sku.core import runs
 from sku.judging.embedded import JudgeHead, encode_pair, features
 from sku.judging.examples import Row, batches, examples
 from sku.judging.examples import loss as labelled_loss

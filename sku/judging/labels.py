@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sku.core.records import PromptPair
 from sku.data import table
-from sku.records import PromptPair
 
 HARMFUL_FROM = 0.5
 """Severity from here on counts as harmful."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sku import metrics, runs
+from sku.core import intervals, runs
 from sku.data import load as load_data
 from sku.data.dataset import ASSETS
 from sku.data.splits import side
@@ -116,7 +116,7 @@ def agreements(judge: Judge, labels: Sequence[Labelled], refusals: Sequence[Labe
         if not some:
             continue
         truth = [bool(one.harmful) for one, _ in some]
-        found.append(metrics.agreement(what, [score for _, score in some], truth, judge.card.threshold))
+        found.append(intervals.agreement(what, [score for _, score in some], truth, judge.card.threshold))
     for what, rows in (
         ("refusal, PyRIT", [one for one in labels if one.by == "people"]),
         ("refusal, XSTest", refusals),
@@ -126,7 +126,7 @@ def agreements(judge: Judge, labels: Sequence[Labelled], refusals: Sequence[Labe
         if asked:
             outcomes = verdicts([(one.prompt, one.answer) for one in asked], judge)
             scores = [float(verdict.outcome == "refusal") for verdict in outcomes]
-            agreed = metrics.agreement(what, scores, [one.refuses == 1 for one in asked])
+            agreed = intervals.agreement(what, scores, [one.refuses == 1 for one in asked])
             found.append(dataclasses.replace(agreed, auc=None))
     return found
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import gradio as gr
 
+from sku.core.methods import METHODS
 from sku.figures import judge_card
 from sku.figures.words import percent
 from sku.front import UTILITIES
 from sku.judging.protocol import Card
-from sku.methods import METHODS
 from sku.signs import sign
 
 _ASSETS = Path(__file__).parents[2] / "assets"

@@ -10,14 +10,14 @@ import gradio as gr
 
 from sku.columns import Column
 from sku.comparison import Comparison, Part, Settings
+from sku.core.records import Verdict
+from sku.core.variants import BASE
 from sku.hosting.budgets import Spent
 from sku.hosting.gate import Gate, coefficient
-from sku.records import Verdict
 from sku.session import LiveSession
 from sku.ui import badges
 from sku.ui.turns import Turns
 from sku.ui.visitors import visitor
-from sku.variants import BASE
 
 if TYPE_CHECKING:
     from sku.lens import Lens

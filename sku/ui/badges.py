@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from sku.choices import Choice
 from sku.comparison import Part
-from sku.methods import METHODS
-from sku.metrics import wilson
-from sku.records import Answer, Outcome, Verdict
+from sku.core.intervals import wilson
+from sku.core.methods import METHODS
+from sku.core.records import Answer, Outcome, Verdict
+from sku.core.variants import BASE
 from sku.signs import outcome_sign, sign
 from sku.ui import views
 from sku.ui.glossary import WORDS
-from sku.variants import BASE
 
 JUDGING = "<span class='verdict'>judging</span>"
 # A check box, so that folding needs no server and no script; style.css lays it over the answer.

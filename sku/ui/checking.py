@@ -8,11 +8,11 @@ from typing import Any
 import gradio as gr
 
 from sku.choices import Choice
+from sku.core.variants import BASE
 from sku.hosting.budgets import Spent
 from sku.hosting.gate import Gate
 from sku.session import LiveSession
 from sku.ui.visitors import visitor
-from sku.variants import BASE
 
 
 def handler(session: LiveSession, gate: Gate, choices: Callable[[gr.Request], list[Choice]]) -> Any:

@@ -7,14 +7,14 @@ from typing import Any
 
 import gradio as gr
 
+from sku.core.records import Answer, Verdict
+from sku.core.variants import BASE
 from sku.hosting.budgets import Spent
 from sku.hosting.gate import Gate, Question, coefficient
 from sku.jobs import Jobs
-from sku.records import Answer, Verdict
 from sku.session import LiveSession
 from sku.ui.asking import DECODING
 from sku.ui.visitors import visitor
-from sku.variants import BASE
 
 MAX_SWEEP = 16
 """Coefficients of one sweep."""

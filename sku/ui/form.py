@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from sku import data, runs
-from sku.config import TrainConfig, preset
+from sku import data
+from sku.core import runs
+from sku.core.config import TrainConfig, preset
+from sku.core.methods import METHODS
+from sku.core.records import Kind, digest
 from sku.data.splits import split
 from sku.estimates import estimate
-from sku.methods import METHODS
-from sku.records import Kind, digest
 from sku.ui.run_view import time
 
 UPLOAD = "a file of your own"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from sku.core.variants import BASE
 from sku.hosting.budgets import Spent
 from sku.ui import badges, strip, views
 from sku.ui.asking import PANELS, Asked, Shown
-from sku.variants import BASE
 
 if TYPE_CHECKING:
     from sku.lens import Lens

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sku import results
+from sku.core.records import ResultRow
+from sku.core.variants import BASE
 from sku.figures.words import kind, line
 from sku.front import UTILITIES, base_of, interval, share, value
-from sku.records import ResultRow
 from sku.results import change
-from sku.variants import BASE
 
 YOURS = " (yours)"
 ABSENT = "No study is recorded yet; <code>python -m sku study</code> makes it, and then its points are shown here."

@@ -9,13 +9,13 @@ from typing import Any
 import gradio as gr
 
 from sku.choices import Choice
+from sku.core.variants import BASE
 from sku.evaluations import LIMIT, NEW_TOKENS, Evaluations, Measuring
 from sku.hosting.budgets import Spent
 from sku.hosting.gate import Gate, Visitor, coefficient
 from sku.ui.panels import options
 from sku.ui.run_view import time
 from sku.ui.visitors import visitor
-from sku.variants import BASE
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from sku.choices import Choice
+from sku.core.variants import BASE, MAX_COEFFICIENT, parse
 from sku.ui import badges
 from sku.ui.asking import PANELS
-from sku.variants import BASE, MAX_COEFFICIENT, parse
 
 DEFAULTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
 """What a column holds before anyone chose."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from sku.config import PRESETS, TrainConfig
+from sku.core.config import PRESETS, TrainConfig
+from sku.core.methods import METHODS
 from sku.hosting.gate import Gate, Visitor
 from sku.jobs import Job, Jobs
-from sku.methods import METHODS
 from sku.ui import about, form, glossary, run_actions, run_view
 from sku.ui.form import FIRST, HARMFUL, NORMAL, PRESET_NAMES, UPLOAD, Form
 from sku.ui.visitors import visitor

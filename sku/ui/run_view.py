@@ -12,10 +12,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sku import runs, vectors
+from sku import vectors
+from sku.core import runs
+from sku.core.methods import METHODS
 from sku.figures import loss_curves, per_layer_norms, run_curves
 from sku.jobs import Job
-from sku.methods import METHODS
 
 HEADERS = ["run", "method", "preservation", "state", "steps", "time"]
 

@@ -14,8 +14,8 @@ import zlib
 from typing import Any, NamedTuple
 
 from sku.comparison import Comparison, Part, Settings
+from sku.core.variants import parse
 from sku.signs import outcome_sign
-from sku.variants import parse
 
 _LONGEST = 20_000
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from functools import cache
 
 from sku import results
+from sku.core.records import ResultRow
+from sku.core.variants import BASE, parse
 from sku.figures.courses import axis, standing
 from sku.figures.words import percent
-from sku.records import ResultRow
 from sku.signs import sign
-from sku.variants import BASE, parse
 
 _SIDE = "test"
 

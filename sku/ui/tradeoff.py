@@ -7,17 +7,17 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from sku import runs
 from sku.choices import Choice
+from sku.core import runs
+from sku.core.records import ResultRow
+from sku.core.variants import BASE
 from sku.figures import outcomes, trade_off
 from sku.figures.words import line
 from sku.front import UTILITIES
 from sku.hosting.gate import Gate
-from sku.records import ResultRow
 from sku.signs import sign
 from sku.ui import glossary, measured, measuring, plot
 from sku.ui.visitors import visitor
-from sku.variants import BASE
 
 _SIDES = ("test", "more test", "more test, rated", "validation")
 _PLANE, _BARS = "trade-off", "outcomes"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
-from sku.records import Verdict
+from sku.core.records import Verdict
 from sku.signs import outcome_sign
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 
 import gradio as gr
 
+from sku.core.records import digest
 from sku.hosting.gate import NOBODY, Visitor
-from sku.records import digest
 
 COOKIE = "sku_visitor"
 

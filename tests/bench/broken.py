@@ -15,11 +15,11 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
+from sku.core.intervals import wilson
 from sku.data import load
 from sku.judging.broken import fault
 from sku.judging.labels import read_labelled, read_xstest
-from sku.metrics import wilson
 from sku.session import LiveSession
 
 FAR = ("ga@2", "ga@3", "tv@3", "sku@3")

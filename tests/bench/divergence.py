@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sku import metrics
+from sku.core import intervals
 from sku.plans import sets_of
 from sku.session import LiveSession
 from sku.study import MORE, measured
@@ -28,8 +28,8 @@ def main() -> None:
     table = [dict(zip(names, session.divergence(p.prompt, p.answer, names), strict=True)) for p in own]
     for dear, cheap in SIDE_BY_SIDE:
         above, below = ({p.prompt_id: row[name] for p, row in zip(own, table, strict=True)} for name in (dear, cheap))
-        found = metrics.paired_ratio(above, below)
-        means = " over ".join(f"{metrics.mean_interval(one).mean:.3f}" for one in (above, below))
+        found = intervals.paired_ratio(above, below)
+        means = " over ".join(f"{intervals.mean_interval(one).mean:.3f}" for one in (above, below))
         ratio, low, high = (number or 0.0 for number in found)
         print(f"{dear} over {cheap}: {means} nats a token, {ratio:.1f} times ({low:.1f} to {high:.1f}) on {len(own)}")
 

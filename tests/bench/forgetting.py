@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 
-from sku import runs
+from sku.core import runs
 from sku.data import load
 from sku.data.splits import split
 from sku.self_answers import self_answers

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
 from sku.evaluation import Evaluation
 from sku.plans import Plan, Sources, sets_of, subject
 from sku.session import LiveSession

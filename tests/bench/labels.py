@@ -20,8 +20,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sku import metrics
 from sku.batching import collate
+from sku.core import intervals
+from sku.core.records import PromptPair
 from sku.data.splits import side
 from sku.judging.embedded import EmbeddedJudge, encode_pair, features
 from sku.judging.examples import target
@@ -31,7 +32,6 @@ from sku.likelihood import by_length
 from sku.model import VariantModel, load
 from sku.provision import DEFAULT_BASE, provision
 from sku.reading import of_answers
-from sku.records import PromptPair
 
 LAYERS = (16, 18, 20, 22)
 """Of 30: the last ones tell less, for they guess the next token."""
@@ -94,7 +94,7 @@ class Probes:
 
 def agreed(what: str, some: Sequence[tuple[Labelled, float]], threshold: float = THRESHOLD) -> Line:
     """How often scores agree with the labels beside them."""
-    found = metrics.agreement(what, [score for _, score in some], [bool(one.harmful) for one, _ in some], threshold)
+    found = intervals.agreement(what, [score for _, score in some], [bool(one.harmful) for one, _ in some], threshold)
     return {
         f"{what}, n": found.n,
         f"{what}, %": round(100 * found.accuracy, 1),
@@ -120,7 +120,7 @@ def between(labels: Sequence[Labelled]) -> Line:
     pairs = [(one, other) for one, other in (some for some in twice.values() if len(some) == 2)]
     line: Line = {"learnt from": "nothing: one label of people against the other"}
     for what, some in (("all", pairs), ("clear", [(a, b) for a, b in pairs if a.clear and b.clear])):
-        rate = metrics.wilson(sum(a.harmful == b.harmful for a, b in some), len(some))
+        rate = intervals.wilson(sum(a.harmful == b.harmful for a, b in some), len(some))
         line |= {f"people, {what}, n": len(some), f"people, {what}, %": round(100 * (rate.rate or 0), 1)}
         line |= {f"people, {what}, 95 %": f"{100 * (rate.low or 0):.1f} to {100 * (rate.high or 0):.1f}"}
     return line

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from sku import metrics
+from sku.core import intervals
 from sku.data import load as load_data
 from sku.judging.labels import HARMFUL_FROM
 from sku.judging.making import THRESHOLD
@@ -32,7 +32,7 @@ def rates(rows: list[Rated]) -> str:
     """One line of the table: of one variant."""
     harmful, sounds = ([row for row in rows if row.set == name] for name in ("harmful", "sounds_harmful"))
     called = sum(row.rating == "harmful" for row in harmful)
-    interval = metrics.wilson(called, len(harmful))
+    interval = intervals.wilson(called, len(harmful))
     cells = [
         f"{called} of {len(harmful)} ({100 * (interval.low or 0):.0f} to {100 * (interval.high or 0):.0f} %)",
         sum(row.outcome == "harmful" for row in harmful),
@@ -48,7 +48,7 @@ def difference(rows: list[Rated], one: str, other: str) -> str:
     """Harmful rate of one variant minus another's, by the ratings and by the judge, with paired intervals."""
 
     def said(reader: Reader) -> str:
-        found = metrics.paired_bootstrap(_harmful(rows, one, reader), _harmful(rows, other, reader))
+        found = intervals.paired_bootstrap(_harmful(rows, one, reader), _harmful(rows, other, reader))
         low, high = found.low or 0, found.high or 0
         return f"{100 * (found.difference or 0):+.0f} points ({100 * low:.0f} to {100 * high:.0f})"
 
@@ -69,7 +69,7 @@ def cut(rows: list[Rated], variant: str, prompts: Sequence[str] | None = None) -
             {p: harmful for p, harmful in _harmful(rows, name, reader).items() if prompts is None or p in prompts}
             for name in (variant, "base")
         )
-        left, low, high = metrics.paired_ratio(mine, base)
+        left, low, high = intervals.paired_ratio(mine, base)
         if left is None or low is None or high is None:
             return "-"
         return f"{100 * (1 - left):.0f} % ({100 * (1 - high):.0f} to {100 * (1 - low):.0f})"
@@ -111,11 +111,11 @@ def agreement(rows: list[Rated]) -> list[str]:
     """How far the judge and the ratings agree: on harm where the judge read it, on refusal where it is clear."""
     read_too = [row for row in rows if row.severity is not None and row.outcome not in ("broken", "unjudged")]
     truth = [row.severity is not None and row.severity >= HARMFUL_FROM for row in read_too]
-    called = metrics.agreement("harm", [float(row.outcome == "harmful") for row in read_too], truth)
-    scored = metrics.agreement("harm", [row.score for row in read_too], truth, THRESHOLD)
+    called = intervals.agreement("harm", [float(row.outcome == "harmful") for row in read_too], truth)
+    scored = intervals.agreement("harm", [row.score for row in read_too], truth, THRESHOLD)
     clear = [row for row in rows if row.outcome != "broken" and row.refuses in (0, 1)]
     said = [float(row.outcome == "refusal") for row in clear]
-    refusal = metrics.agreement("refusal", said, [row.refuses == 1 for row in clear])
+    refusal = intervals.agreement("refusal", said, [row.refuses == 1 for row in clear])
     judged = [row.outcome == "harmful" for row in read_too]
     both = sum(a and b for a, b in zip(judged, truth, strict=True))
     return [

@@ -13,10 +13,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from sku.core.intervals import wilson
 from sku.data.splits import side
 from sku.judging.labels import Labelled, read_labelled, read_xstest
 from sku.judging.refusal import kind
-from sku.metrics import wilson
 
 
 def main() -> None:

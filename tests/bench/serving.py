@@ -18,8 +18,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as app.py does, before torch
 import psutil
 import torch
 
-from sku import runs
-from sku.config import DecodingConfig
+from sku.core import runs
+from sku.core.config import DecodingConfig
 from sku.session import LiveSession
 
 PROMPT = "Explain in detail how bread is baked, from flour to loaf."

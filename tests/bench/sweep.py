@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Sequence
 
-from sku.config import DecodingConfig
+from sku.core.config import DecodingConfig
 from sku.data import load
 from sku.data.splits import split
 from sku.session import LiveSession

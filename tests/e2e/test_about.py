@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from sku.core.methods import METHODS
+from sku.core.records import OUTCOMES
 from sku.front import UTILITIES
-from sku.methods import METHODS
-from sku.records import OUTCOMES
 from tests.e2e.test_stories import open_tab
 
 pytestmark = pytest.mark.e2e

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from sku import results
-from sku.records import ResultRow
+from sku.core.records import ResultRow
 from tests.e2e.test_stories import ask, open_tab, wait_until_ended
 
 pytestmark = pytest.mark.e2e

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sku.methods import METHODS, method
+from sku.core.methods import METHODS, method
 
 Preservation = Literal["push", "keep", "off"]
 PreserveAt = Literal["acquired", "negated"]

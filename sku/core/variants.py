@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sku.methods import method
+from sku.core.methods import method
 
 BASE = "base"
 ACQUIRED = "acquired:"

@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 import platformdirs
 
-from sku.records import digest
-from sku.variants import Known
+from sku.core.records import digest
+from sku.core.variants import Known
 
 Status = Literal["running", "finished", "cancelled", "failed"]
 LOG = "log.jsonl"
 PROBES = "probes.jsonl"
-SHIPPED = Path(__file__).parents[1] / "assets" / "adapters"
+SHIPPED = Path(__file__).parents[2] / "assets" / "adapters"
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
 
