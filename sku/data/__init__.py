@@ -18,17 +18,7 @@ from pathlib import Path
 from typing import get_args
 
 from sku.core.records import Kind
-from sku.data import (
-    advbench,
-    bundled,
-    columns,
-    do_not_answer,
-    labelled,
-    saferlhf,
-    sounds_harmful,
-    truthfulqa,
-    xstest,
-)
+from sku.data import advbench, bundled, custom, do_not_answer, labelled, saferlhf, sounds_harmful, truthfulqa, xstest
 from sku.data.dataset import SELF, DataSet, Unavailable
 from sku.data.table import SUFFIXES
 
@@ -67,7 +57,7 @@ def load(spec: str, kind: Kind) -> DataSet:
     if name in SOURCES:
         found = _from_source(name, path if colon else None, kind, named)
     elif _is_path(head):
-        found = columns.load(_path(head), kind, columns.parse(named))
+        found = custom.load(_path(head), kind, custom.parse(named))
     else:
         raise ValueError(f"data source {spec!r} is not known; {_hint(name)}")
     if not found.pairs:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sku.core.records import Kind, PromptPair
-from sku.data import hub, table
+from sku.data import hub_download, table
 from sku.data.dataset import DataSet
 from sku.data.row import Row
 
@@ -65,7 +65,7 @@ def load(path: Path | None, kind: Kind) -> DataSet:
         Unavailable: if it has to come from the hub and cannot.
         ValueError: for another schema, or normal pairs from preferences.
     """
-    path = path or hub.fetch("saferlhf", REPO, FILE, REVISION)
+    path = path or hub_download.fetch("saferlhf", REPO, FILE, REVISION)
     preferences = set(PREFERENCES) <= set(table.columns(path))
     if preferences and kind == "normal":
         raise ValueError(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sku.core.records import Kind, PromptPair, digest
-from sku.data import hub, table
+from sku.data import hub_download, table
 from sku.data.dataset import DataSet, Unavailable
 from sku.data.row import Row
 
@@ -104,7 +104,7 @@ def load(path: Path | None, kind: Kind) -> DataSet:
     """
     if kind == "harmful":
         raise ValueError("truthfulqa has normal pairs only; take the harmful ones from bundled or saferlhf")
-    found = list(_pairs(path or hub.fetch("truthfulqa", REPO, FILE, REVISION)))
+    found = list(_pairs(path or hub_download.fetch("truthfulqa", REPO, FILE, REVISION)))
     first: dict[str, PromptPair] = {}
     for pair in found:
         first.setdefault(pair.prompt_id, pair)
