@@ -19,7 +19,7 @@ from sku.core import runs
 from sku.hosting import switches
 from sku.hosting.gate import Gate
 from sku.judging import cards
-from sku.provision import DEFAULT_BASE
+from sku.models.pretrained import DEFAULT_BASE
 from sku.recorded import FallbackSession, RecordedSession
 from sku.session import LiveSession
 from sku.ui.page import build_page, launch

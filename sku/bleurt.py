@@ -17,7 +17,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging
 
 from sku.data import Unavailable
-from sku.model import fingerprint
+from sku.models.variant_model import fingerprint
 
 MAX_TOKENS = 512
 _BATCH = 16

@@ -12,7 +12,7 @@ from sku.core.records import Answer
 from sku.core.variants import Variant
 
 if TYPE_CHECKING:
-    from sku.model import VariantModel
+    from sku.models.variant_model import VariantModel
 
 _UPDATES = 15  # a second, at most
 
@@ -55,7 +55,7 @@ def columns(
     Raises:
         ValueError: as `decoding.stream` does.
     """
-    from sku import decoding
+    from sku.models import generation
 
     good = [variant for _, variant in variants if isinstance(variant, Variant)]
     if not good:
@@ -63,7 +63,7 @@ def columns(
         return
     began, shown = time.perf_counter(), 0.0
     ended: dict[int, float] = {}
-    for writings in decoding.stream(model, [prompt], good, config, cancelled):
+    for writings in generation.stream(model, [prompt], good, config, cancelled):
         now = time.perf_counter()
         groups = [writings[i : i + config.samples] for i in range(0, len(writings), config.samples)]
         for place, group in enumerate(groups):
@@ -75,7 +75,7 @@ def columns(
         shown = now
         made = []
         for place, group in enumerate(groups):
-            answers = decoding.records(model, group[:1] if going else group, config.seed, now - began)
+            answers = generation.records(model, group[:1] if going else group, config.seed, now - began)
             spent = ended.get(place, now - began)
             made.append((answers[0], group[0].stopped is None, None, tuple(answers), spent))
         parts = iter(made)

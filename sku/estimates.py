@@ -10,7 +10,7 @@ import psutil
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.runs import Run
-from sku.provision import BASES
+from sku.models.pretrained import BASES
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _ACTIVATIONS = 2.2e9

@@ -19,13 +19,13 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from sku.batching import Encoded, encode
 from sku.core.records import PromptPair, digest
-from sku.decoding import answer
 from sku.judging.outcomes import verdicts
 from sku.judging.protocol import Judge, Pair
-from sku.likelihood import answer_kl, base_log_probs, by_length
-from sku.model import VariantModel
+from sku.models.batching import Encoded, encode
+from sku.models.generation import answer
+from sku.models.likelihood import answer_kl, base_log_probs, by_length
+from sku.models.variant_model import VariantModel
 from sku.plans import AT_LEAST, Plan, Subject
 
 _JUDGED_AT_ONCE = 48

@@ -21,7 +21,7 @@ from sku.core import runs
 from sku.core.records import Kind
 from sku.data import load
 from sku.data.splits import split
-from sku.provision import DEFAULT_BASE
+from sku.models.pretrained import DEFAULT_BASE
 
 LIMIT = (5, 50)
 """Prompts of each set."""

@@ -11,11 +11,11 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import load_file, save_file
 
-from sku.adapter_files import check_base
 from sku.core import runs
 from sku.core.runs import Run
 from sku.core.variants import Variant, parse, resolve
-from sku.provision import provision
+from sku.models.adapter_check import check_base
+from sku.models.pretrained import provision
 
 Form = Literal["adapter", "model"]
 _WEIGHTS = "adapter_model.safetensors"
@@ -71,7 +71,7 @@ def _write_model(run: Run | None, variant: Variant, out: Path, model: str | None
     source = provision(model or (run.manifest.base if run else "smollm2-135m"))
     network = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     if run is not None and variant.coefficients:
-        from sku.model import fingerprint
+        from sku.models.variant_model import fingerprint
 
         check_base(run.adapter, fingerprint(network))
         with tempfile.TemporaryDirectory() as folder:

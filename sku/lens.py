@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sku.batching import encode
 from sku.core.variants import Variant
-from sku.likelihood import answer_kl, token_log_probs
-from sku.model import VariantModel
+from sku.models.batching import encode
+from sku.models.likelihood import answer_kl, token_log_probs
+from sku.models.variant_model import VariantModel
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from sku import losses
-from sku.batching import Encoded, collate
 from sku.core.config import TrainConfig
-from sku.likelihood import answer_hidden, head
 from sku.losses.sequence import sequence_nll
+from sku.models.batching import Encoded, collate
+from sku.models.likelihood import answer_hidden, head
 from sku.streams import STREAM_OF, Rows
 
 _KL_TERMS = ("preservation", "retention")

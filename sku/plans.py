@@ -18,8 +18,8 @@ from sku.core.variants import Variant, parse
 from sku.data import load, splits
 from sku.data.splits import Side, split
 from sku.data.truthfulqa import Choices, choices
-from sku.model import VariantModel
-from sku.self_answers import self_answers
+from sku.models.base_answers import self_answers
+from sku.models.variant_model import VariantModel
 
 AT_LEAST = 32
 """Tokens of a given answer that are scored after however long a prompt."""

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from peft.tuners.lora import LoraLayer
 
-from sku.batching import collate, encode
 from sku.core.config import TrainConfig
 from sku.core.methods import method
 from sku.core.records import PromptPair
-from sku.likelihood import answer_logits
-from sku.prompts import Template
+from sku.models.batching import collate, encode
+from sku.models.chat_template import Template
+from sku.models.likelihood import answer_logits
 
 _TOKENS = 40
 _PAIRS = 6

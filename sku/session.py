@@ -15,7 +15,7 @@ from sku.columns import Column, columns
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, ResultRow, Verdict
 from sku.core.variants import Variant
-from sku.provision import DEFAULT_BASE, provision
+from sku.models.pretrained import DEFAULT_BASE, provision
 from sku.weights import Weights, computes
 
 if TYPE_CHECKING:
@@ -44,15 +44,15 @@ class LiveSession(Weights):
         Raises:
             ValueError: for an unknown variant, or a prompt that is empty or too long.
         """
-        from sku import decoding
+        from sku.models import generation
 
         model = self.load()
 
-        def written() -> Iterator[list[decoding.Writing]]:
+        def written() -> Iterator[list[generation.Writing]]:
             asked = _checked(prompts)
-            return decoding.stream(model, asked, [self.variant(text) for text in variants], config)
+            return generation.stream(model, asked, [self.variant(text) for text in variants], config)
 
-        return decoding.finish(model, self._steps(written), config)
+        return generation.finish(model, self._steps(written), config)
 
     def ask(
         self,
@@ -95,8 +95,8 @@ class LiveSession(Weights):
         Raises:
             ValueError: for an unknown variant, or a prompt longer than `max_tokens`.
         """
-        from sku.batching import encode
-        from sku.likelihood import answer_log_probs
+        from sku.models.batching import encode
+        from sku.models.likelihood import answer_log_probs
 
         model = self.load()
         rows = [self.variant(text).coefficients for text in variants]
@@ -158,7 +158,7 @@ class LiveSession(Weights):
             OSError: if the judge's weights can't be had.
         """
         from sku.judging.outcomes import verdicts
-        from sku.likelihood import base_log_probs
+        from sku.models.likelihood import base_log_probs
 
         model = self.load()
         return verdicts(pairs, self.judge(judge), lambda given: base_log_probs(model, given))
@@ -223,9 +223,9 @@ class LiveSession(Weights):
         """The base that the embedded judge lives on: the one that is loaded, or the default one beside it."""
         if self.model_name == DEFAULT_BASE:
             return self.load()
-        from sku import model
+        from sku.models import variant_model
 
-        return model.load(provision(DEFAULT_BASE, self._say))
+        return variant_model.load(provision(DEFAULT_BASE, self._say))
 
 
 def _checked(prompts: Sequence[str]) -> Sequence[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sku.provision import embedder
-from sku.wheels import Report
+from sku.models.pretrained import embedder
+from sku.models.wheels import Report
 
 Similarity = Callable[[Sequence[str], Sequence[str]], list[float]]
 """From answers and references, place by place, to how like they are."""

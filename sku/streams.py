@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from sku.batching import MIN_ANSWER_TOKENS, Encoded, encode
 from sku.core.config import TrainConfig
 from sku.core.records import PromptPair
 from sku.data import bundled
-from sku.prompts import Template
+from sku.models.batching import MIN_ANSWER_TOKENS, Encoded, encode
+from sku.models.chat_template import Template
 
 STREAM_OF = {
     "distortion": "harmful",

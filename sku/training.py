@@ -22,11 +22,11 @@ from sku import checkpoints
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.runs import Manifest, Run
-from sku.model import VariantModel
-from sku.model import load as load_model
+from sku.models.pretrained import provision
+from sku.models.variant_model import VariantModel
+from sku.models.variant_model import load as load_model
 from sku.objective import Objective
 from sku.probing import Probe
-from sku.provision import provision
 from sku.run_record import RunRecord
 from sku.streams import Streams
 from sku.training_data import check_same, gather

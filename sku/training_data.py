@@ -11,8 +11,8 @@ from sku.core.runs import Manifest
 from sku.data import DataSet, load
 from sku.data.splits import split
 from sku.judging import refusal
-from sku.model import VariantModel
-from sku.self_answers import prompts_spec, self_answers
+from sku.models.base_answers import prompts_spec, self_answers
+from sku.models.variant_model import VariantModel
 
 Facts = list[dict[str, Any]]
 """One entry a source: name, content hash, how many pairs, side, licence."""

@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sku.core import runs
 from sku.core.variants import Known, Variant, resolve
 from sku.model_thread import ModelThread
-from sku.provision import DEFAULT_BASE, dtype, provision
+from sku.models.pretrained import DEFAULT_BASE, dtype, provision
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -67,10 +67,10 @@ class Weights:
         with self._lock:
             if self._model is None:
                 self.doing, self.error = "loading the libraries", None
-                from sku import model
+                from sku.models import variant_model
 
                 folder = provision(self.model_name, self._say)
-                self._model = model.load(folder, dtype(self.model_name), self.place)
+                self._model = variant_model.load(folder, dtype(self.model_name), self.place)
                 self.doing = ""
             return self._model
 

@@ -28,8 +28,8 @@ from transformers import (
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from sku.judging.keyword import KeywordJudge
-from sku.model import VariantModel
-from sku.model import load as load_model
+from sku.models.variant_model import VariantModel
+from sku.models.variant_model import load as load_model
 from sku.session import LiveSession
 
 hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no fault of the code

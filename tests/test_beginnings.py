@@ -7,7 +7,7 @@ import threading
 import torch
 from transformers import DynamicCache, LlamaConfig
 
-from sku.beginnings import Beginnings
+from sku.models.prefix_cache import Beginnings
 
 CONFIG = LlamaConfig(hidden_size=8, num_hidden_layers=2, num_attention_heads=2)
 A_ROW = 2 * 2 * (2 * 3 * 4) * 4

@@ -12,7 +12,6 @@ import pytest
 import torch
 from transformers import BertModel
 
-from sku.batching import Encoded
 from sku.data.splits import side
 from sku.judging import embedded, fitting
 from sku.judging.cross_encoder import ANSWER_TOKENS, CrossEncoder, encode
@@ -24,7 +23,8 @@ from sku.judging.labels import Labelled
 from sku.judging.making import _write
 from sku.judging.protocol import Card
 from sku.judging.refusal_fitting import fit_refusals, logistic
-from sku.model import VariantModel, load
+from sku.models.batching import Encoded
+from sku.models.variant_model import VariantModel, load
 from tests.test_similarity import save
 
 QUICK = CrossConfig(passes=8, refusal_passes=8, off_topic=0, learning_rate=1e-2, rank=4, alpha=8, dropout=0.0)

@@ -15,12 +15,12 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from sku import decoding
 from sku.core.config import DecodingConfig
 from sku.core.variants import BASE, Known, Variant, resolve
-from sku.decoding import answer, stream
-from sku.model import VariantModel
-from sku.prompts import common_tokens
+from sku.models import generation
+from sku.models.chat_template import common_tokens
+from sku.models.generation import answer, stream
+from sku.models.variant_model import VariantModel
 from tests.conftest import PADDED, build_network, byte_tokenizer, save_adapter
 
 BASE_ROW = Variant(BASE, 0.0)
@@ -60,7 +60,7 @@ def cut(tokens: list[int], ends: set[int]) -> list[int]:
 @pytest.fixture(autouse=True)
 def shared_from_the_first_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pico's template is short: every law here must hold where the beginning is read once."""
-    monkeypatch.setattr(decoding, "_SHARED", 1)
+    monkeypatch.setattr(generation, "_SHARED", 1)
 
 
 @pytest.fixture(params=list(PADDED))
@@ -128,13 +128,13 @@ def test_rows_that_must_come_out_equal_are_computed_once(duo: VariantModel) -> N
 def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """Rows and tokens of every forward of a decode."""
     found: list[tuple[int, ...]] = []
-    forward = decoding._forward
+    forward = generation._forward
 
     def watched(model: VariantModel, rows: Any, ids: torch.Tensor, *rest: Any) -> torch.Tensor:
         found.append(tuple(ids.shape))
         return forward(model, rows, ids, *rest)
 
-    monkeypatch.setattr(decoding, "_forward", watched)
+    monkeypatch.setattr(generation, "_forward", watched)
     return found
 
 
@@ -148,7 +148,7 @@ def test_what_all_prompts_begin_with_is_read_once_a_variant(
     assert opening < shared
     assert shapes == [(2, opening), (2, shared - opening), (6, longest - shared)]
     shapes.clear()
-    monkeypatch.setattr(decoding, "_SHARED", shared + 1)
+    monkeypatch.setattr(generation, "_SHARED", shared + 1)
     written(duo, asked, [BASE_ROW, ONE], max_new_tokens=1)
     assert shapes == [(6, longest)], "too little in common to be worth a forward of its own"
 

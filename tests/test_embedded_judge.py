@@ -20,7 +20,7 @@ from sku.judging.guards import MODELS
 from sku.judging.labels import Labelled, read_labelled, read_own, read_xstest
 from sku.judging.making import _write, agreements
 from sku.judging.protocol import Card
-from sku.model import VariantModel, load
+from sku.models.variant_model import VariantModel, load
 from tests.conftest import save_base
 
 QUICK = JudgeConfig(passes=12, off_topic=0, learning_rate=1e-2, rank=4, alpha=8)

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from sku import decoding, results
-from sku.batching import encode
+from sku import results
 from sku.core.config import DecodingConfig
 from sku.core.records import PromptPair, ResultRow
 from sku.core.runs import Manifest, Run, write
@@ -19,8 +18,10 @@ from sku.core.variants import Variant
 from sku.data.truthfulqa import Choices
 from sku.evaluation import Evaluation, Lines
 from sku.judging.keyword import KeywordJudge
-from sku.likelihood import answer_log_probs
-from sku.model import VariantModel
+from sku.models import generation
+from sku.models.batching import encode
+from sku.models.likelihood import answer_log_probs
+from sku.models.variant_model import VariantModel
 from sku.plans import Plan, Sets, Subject
 from sku.tally import result_rows
 
@@ -150,7 +151,7 @@ def test_what_is_there_is_not_done_again(
 ) -> None:
     first = rows(duo, subjects, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    monkeypatch.setattr(decoding, "stream", None)
+    monkeypatch.setattr(generation, "stream", None)
     monkeypatch.setattr("sku.evaluation.answer", None)
     monkeypatch.setattr("sku.evaluation.answer_kl", None)
     assert rows(duo, subjects, tmp_path) == first

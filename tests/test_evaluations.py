@@ -11,7 +11,7 @@ import pytest
 
 from sku import children, results
 from sku.evaluations import Evaluations
-from sku.provision import DEFAULT_BASE
+from sku.models.pretrained import DEFAULT_BASE
 from sku.ui.measuring import _price, _variants
 from tests.test_page import row
 

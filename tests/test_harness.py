@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from sku.__main__ import app
 from sku.core.runs import Manifest, write
 from sku.harness import check, harness
-from sku.model import VariantModel
+from sku.models.variant_model import VariantModel
 from tests.conftest import save_adapter
 
 QUESTIONS = [("Why?", ["so", "not so"], 0), ("Who is it?", ["a cat", "no one", "rain"], 2), ("When?", ["now", "on"], 1)]

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import kl_div
 
-from sku import likelihood
-from sku.batching import Encoded, encode
-from sku.likelihood import Divergence, Item, answer_kl, answer_log_probs, base_log_probs, by_length, in_batches
-from sku.model import VariantModel
+from sku.models import likelihood
+from sku.models.batching import Encoded, encode
+from sku.models.likelihood import Divergence, Item, answer_kl, answer_log_probs, base_log_probs, by_length, in_batches
+from sku.models.variant_model import VariantModel
 from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
 
 Score = Callable[[VariantModel, list[Encoded], list[Mapping[str, float]]], object]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sku.core.runs import Manifest, Run
 from sku.export import bake
-from sku.model import VariantModel, fingerprint
+from sku.models.variant_model import VariantModel, fingerprint
 from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
 
 IDS = torch.randint(0, 256, (1, 12), generator=torch.Generator().manual_seed(5))

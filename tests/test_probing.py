@@ -15,9 +15,9 @@ from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.runs import Manifest
 from sku.core.variants import Variant
-from sku.decoding import answer
 from sku.estimates import estimate
-from sku.model import VariantModel
+from sku.models.generation import answer
+from sku.models.variant_model import VariantModel
 from sku.probing import Collapsed
 from sku.training import train
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from sku.batching import MIN_ANSWER_TOKENS, collate, encode
-from sku.prompts import Template
+from sku.models.batching import MIN_ANSWER_TOKENS, collate, encode
+from sku.models.chat_template import Template
 from tests.conftest import byte_tokenizer
 
 CHAT = Template.of(byte_tokenizer())

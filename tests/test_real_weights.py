@@ -15,8 +15,8 @@ from sku.core.config import DecodingConfig
 from sku.data import load as load_data
 from sku.data.splits import split
 from sku.export import export
-from sku.model import load
-from sku.provision import DEFAULT_BASE, provision
+from sku.models.pretrained import DEFAULT_BASE, provision
+from sku.models.variant_model import load
 from sku.session import LiveSession
 
 pytestmark = pytest.mark.slow

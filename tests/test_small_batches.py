@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from sku import small_batches
-from sku.small_batches import WAYS, SmallBatchLinear, Way, in_blocks, quicken, transposed
+from sku.models import decode_linear
+from sku.models.decode_linear import WAYS, SmallBatchLinear, Way, in_blocks, quicken, transposed
 from tests.conftest import build_network
 
 SOME_OUTPUTS = 64, 40  # whole blocks, and not
@@ -77,7 +77,7 @@ def large() -> nn.Sequential:
 @pytest.mark.parametrize("ways", [(linear, linear), (linear, in_blocks), (transposed, linear)])
 def test_layers_are_changed_only_where_it_pays(ways: tuple[Way, Way], monkeypatch: pytest.MonkeyPatch) -> None:
     found = dict(zip((3, 11), ways, strict=True))
-    monkeypatch.setattr(small_batches, "_quickest", lambda _, rows: found[rows])
+    monkeypatch.setattr(decode_linear, "_quickest", lambda _, rows: found[rows])
     network, plain = large(), large()
     quicken(network)
     pays = set(ways) != {linear}
@@ -89,7 +89,7 @@ def test_layers_are_changed_only_where_it_pays(ways: tuple[Way, Way], monkeypatc
 
 
 def test_a_small_network_and_half_precision_stay_plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(small_batches, "_quickest", lambda *_: in_blocks)
+    monkeypatch.setattr(decode_linear, "_quickest", lambda *_: in_blocks)
     for network in (build_network(), large().half()):
         quicken(network)
         assert not any(isinstance(module, SmallBatchLinear) for module in network.modules())
@@ -108,9 +108,9 @@ def test_what_took_least_is_taken(best: Way, monkeypatch: pytest.MonkeyPatch) ->
         return run
 
     costly = tuple(costing(way) for way in WAYS)
-    monkeypatch.setattr(small_batches, "WAYS", costly)
+    monkeypatch.setattr(decode_linear, "WAYS", costly)
     monkeypatch.setattr(time, "perf_counter", lambda: clock)
-    assert small_batches._quickest([torch.ones(64, 8)] * 5, 3) is costly[WAYS.index(best)]
+    assert decode_linear._quickest([torch.ones(64, 8)] * 5, 3) is costly[WAYS.index(best)]
 
 
 def test_of_a_large_network_only_the_last_weights_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_of_a_large_network_only_the_last_weights_are_tried(monkeypatch: pytest.
         met.append(len(weight))
         return linear(x, weight)
 
-    monkeypatch.setattr(small_batches, "WAYS", (way,))
-    monkeypatch.setattr(small_batches, "_ENOUGH", 4 * 8 * (30 + 20))
-    assert small_batches._quickest([torch.ones(n, 8) for n in (10, 20, 30)], 3) is way
+    monkeypatch.setattr(decode_linear, "WAYS", (way,))
+    monkeypatch.setattr(decode_linear, "_ENOUGH", 4 * 8 * (30 + 20))
+    assert decode_linear._quickest([torch.ones(n, 8) for n in (10, 20, 30)], 3) is way
     assert set(met) == {20, 30}

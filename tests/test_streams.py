@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku.batching import MIN_ANSWER_TOKENS
 from sku.core.config import TrainConfig
 from sku.core.methods import TERMS
 from sku.core.records import PromptPair
-from sku.prompts import Template
+from sku.models.batching import MIN_ANSWER_TOKENS
+from sku.models.chat_template import Template
 from sku.streams import STREAM_OF, Rows, Streams
 from tests.conftest import byte_tokenizer
 

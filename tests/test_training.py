@@ -18,15 +18,15 @@ from peft import PeftModel, get_peft_model
 from peft.tuners.lora import LoraConfig
 from safetensors.torch import load_file
 
-from sku.batching import collate, encode
 from sku.core import runs
 from sku.core.config import PRESETS, DecodingConfig, TrainConfig
 from sku.core.methods import METHODS
 from sku.core.records import PromptPair
-from sku.likelihood import answer_log_probs
 from sku.losses import disassociation, distortion, preservation
-from sku.model import VariantModel, fingerprint
-from sku.model import load as load_model
+from sku.models.batching import collate, encode
+from sku.models.likelihood import answer_log_probs
+from sku.models.variant_model import VariantModel, fingerprint
+from sku.models.variant_model import load as load_model
 from sku.objective import Objective, opening_weights
 from sku.session import LiveSession
 from sku.streams import Streams
@@ -279,7 +279,7 @@ def test_distortion_teaches_and_negation_unteaches(config: TrainConfig, tmp_path
 
 def test_one_shared_forward_equals_separate_ones(config: TrainConfig, pico: VariantModel) -> None:
     from sku.data import load
-    from sku.likelihood import answer_logits
+    from sku.models.likelihood import answer_logits
 
     harmful, normal = load(config.harmful[0], "harmful").pairs, load(config.normal[0], "normal").pairs
     streams = Streams(harmful, normal, config, pico.template)
@@ -314,9 +314,9 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
     config: TrainConfig, pico: VariantModel, tmp_path: Path, opening_weight: float
 ) -> None:
     """Contrast sees the harmful answer under base + tau, the safe one and KL see what will be served."""
-    from sku.likelihood import answer_logits
     from sku.losses import contrast
     from sku.losses.sequence import sequence_nll
+    from sku.models.likelihood import answer_logits
     from tests.conftest import save_adapter
 
     config = changed(
@@ -348,7 +348,7 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
 
 
 def test_logits_on_answers_are_the_networks_own(pico: VariantModel) -> None:
-    from sku.likelihood import answer_logits
+    from sku.models.likelihood import answer_logits
 
     row = encode(pico.template, "Why?", "Because.", 256)
     with torch.no_grad():

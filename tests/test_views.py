@@ -10,7 +10,7 @@ from sku.columns import columns
 from sku.core.config import DecodingConfig
 from sku.core.variants import Variant
 from sku.lens import Lens, divergence, lens
-from sku.model import VariantModel
+from sku.models.variant_model import VariantModel
 from sku.ui import strip, views
 from tests.test_page import row
 
@@ -57,8 +57,8 @@ def test_the_lens_is_the_likelihood_of_every_token(duo: VariantModel) -> None:
     assert set(found.changes) == {"one@1"}, "coefficient 0 is the base"
     assert len(found.tokens) == len(found.base) == len(found.changes["one@1"])
     assert "".join(found.tokens[:-1]) == "Because."
-    from sku.batching import encode
-    from sku.likelihood import answer_log_probs
+    from sku.models.batching import encode
+    from sku.models.likelihood import answer_log_probs
 
     pair = encode(duo.template, "Why?", "Because.", 200)
     base, one = answer_log_probs(duo, [pair] * 2, [{}, {"one": -1.0}])

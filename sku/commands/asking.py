@@ -24,7 +24,7 @@ class Form(StrEnum):
 
 def models(as_json: AsJson = False) -> None:
     """List base models and presets: size, memory, licence, and what is already here."""
-    from sku.provision import BASES, present
+    from sku.models.pretrained import BASES, present
 
     rows: list[dict[str, Any]] = [
         {

@@ -13,7 +13,7 @@ from sku.judging.guards import MODELS
 from sku.judging.protocol import Judge
 
 if TYPE_CHECKING:
-    from sku.model import VariantModel
+    from sku.models.variant_model import VariantModel
 
 DEFAULT = "embedded"
 

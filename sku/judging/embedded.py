@@ -18,15 +18,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from sku.batching import Encoded
 from sku.judging import cards
 from sku.judging.cross_encoder import CrossEncoder
 from sku.judging.examples import HARMFUL, REFUSES
 from sku.judging.protocol import Harm, Pair
-from sku.likelihood import by_length
-from sku.model import VariantModel
-from sku.provision import embedder
-from sku.reading import states
+from sku.models.batching import Encoded
+from sku.models.hidden_states import states
+from sku.models.likelihood import by_length
+from sku.models.pretrained import embedder
+from sku.models.variant_model import VariantModel
 
 ADAPTER = "judge"
 CROSS = "cross"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from torch import Tensor, tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from sku.batching import Encoded
 from sku.data.splits import side
 from sku.judging.labels import By, Labelled
+from sku.models.batching import Encoded
 
 HARMFUL, REFUSES = 0, 1
 """Columns of every judge's logits."""

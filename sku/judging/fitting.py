@@ -22,14 +22,14 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sku.batching import Encoded, collate
 from sku.core import runs
 from sku.judging.embedded import JudgeHead, encode_pair, features
 from sku.judging.examples import Row, batches, examples
 from sku.judging.examples import loss as labelled_loss
 from sku.judging.labels import Labelled
-from sku.model import VariantModel
-from sku.reading import of_answers
+from sku.models.batching import Encoded, collate
+from sku.models.hidden_states import of_answers
+from sku.models.variant_model import VariantModel
 
 Report = Callable[[dict[str, Any]], None]
 

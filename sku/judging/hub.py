@@ -19,11 +19,11 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from sku.batching import left_padded
 from sku.data import Unavailable
 from sku.judging.guards import MODELS, Guard, card
 from sku.judging.protocol import Harm, Pair
-from sku.provision import provision
+from sku.models.batching import left_padded
+from sku.models.pretrained import provision
 
 __all__ = ["MODELS", "HubJudge", "harmless", "refuses", "render", "word"]
 

@@ -20,8 +20,8 @@ from sku.judging.keyword import KeywordJudge
 from sku.judging.labels import Labelled, read_labelled, read_own, read_xstest
 from sku.judging.outcomes import verdicts
 from sku.judging.protocol import Agreement, Card, Judge
-from sku.model import VariantModel, load
-from sku.provision import DEFAULT_BASE, embedder, provision
+from sku.models.pretrained import DEFAULT_BASE, embedder, provision
+from sku.models.variant_model import VariantModel, load
 
 VERSION = "4"
 OWN = ASSETS / "own_answers.jsonl"

@@ -12,7 +12,7 @@ import statistics
 from sku.core import runs
 from sku.data import load
 from sku.data.splits import split
-from sku.self_answers import self_answers
+from sku.models.base_answers import self_answers
 from sku.session import LiveSession
 
 MAX_TOKENS = 160

@@ -20,7 +20,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sku.batching import collate
 from sku.core import intervals
 from sku.core.records import PromptPair
 from sku.data.splits import side
@@ -28,10 +27,11 @@ from sku.judging.embedded import EmbeddedJudge, encode_pair, features
 from sku.judging.examples import target
 from sku.judging.labels import HARMFUL_FROM, Labelled, read_labelled, read_xstest
 from sku.judging.making import OWN, THRESHOLD, own_answers
-from sku.likelihood import by_length
-from sku.model import VariantModel, load
-from sku.provision import DEFAULT_BASE, provision
-from sku.reading import of_answers
+from sku.models.batching import collate
+from sku.models.hidden_states import of_answers
+from sku.models.likelihood import by_length
+from sku.models.pretrained import DEFAULT_BASE, provision
+from sku.models.variant_model import VariantModel, load
 
 LAYERS = (16, 18, 20, 22)
 """Of 30: the last ones tell less, for they guess the next token."""

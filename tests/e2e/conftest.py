@@ -49,7 +49,7 @@ def is_up(url: str) -> bool:
 def app_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home of its own for runs; the provisioned weights are those of the machine."""
     folder = tmp_path_factory.mktemp("home")
-    from sku.provision import DEFAULT_BASE, provision
+    from sku.models.pretrained import DEFAULT_BASE, provision
 
     weights = provision(DEFAULT_BASE)
     (folder / "models").mkdir()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sku.prompts import Template
+from sku.models.chat_template import Template
 
 MIN_ANSWER_TOKENS = 4
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from sku.batching import Encoded, collate, left_padded, positions
-from sku.model import VariantModel
+from sku.models.batching import Encoded, collate, left_padded, positions
+from sku.models.variant_model import VariantModel
 
 Signed = tuple[tuple[str, float], ...]
 """Coefficients that are not 0, hashable; none of them is the base."""

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from sku.batching import left_padded, positions
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, Stopped, digest
 from sku.core.variants import Variant
-from sku.model import VariantModel
-from sku.prompts import common_tokens
-from sku.reading import Signed, effective
+from sku.models.batching import left_padded, positions
+from sku.models.chat_template import common_tokens
+from sku.models.hidden_states import Signed, effective
+from sku.models.variant_model import VariantModel
 
 _SHARED = 8
 """Tokens that prompts must have in common before it pays to read them once."""

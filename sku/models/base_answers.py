@@ -16,8 +16,8 @@ from sku.core.records import PromptPair
 from sku.core.runs import home, write_text
 from sku.core.variants import BASE, Variant
 from sku.data import SELF
-from sku.decoding import answer
-from sku.model import VariantModel
+from sku.models.generation import answer
+from sku.models.variant_model import VariantModel
 
 _ROWS = 32  # prompts a batch
 

@@ -21,10 +21,10 @@ from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from sku import adapter_files
-from sku.beginnings import Beginnings
-from sku.prompts import Template
-from sku.small_batches import quicken
+from sku.models import adapter_check
+from sku.models.chat_template import Template
+from sku.models.decode_linear import quicken
+from sku.models.prefix_cache import Beginnings
 
 _SAMPLED = 64
 
@@ -95,7 +95,7 @@ class VariantModel:
         if name in self._unit:
             raise ValueError(f"adapter {name!r} is loaded already; remove it first or use another name")
         with self._lock:
-            adapter_files.check(folder, self.network, self.fingerprint)
+            adapter_check.check(folder, self.network, self.fingerprint)
             if self._peft is None:
                 self._peft = PeftModel.from_pretrained(self.network, folder, adapter_name=name)
             else:

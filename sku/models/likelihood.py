@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sku.batching import Batch, Encoded, collate, encode
 from sku.losses.preservation import kl_from_base
-from sku.model import VariantModel
-from sku.reading import Signed, effective, states
+from sku.models.batching import Batch, Encoded, collate, encode
+from sku.models.hidden_states import Signed, effective, states
+from sku.models.variant_model import VariantModel
 
 Item = tuple[Encoded, Mapping[str, float]]
 """A pair and the coefficients it is scored under."""

@@ -12,9 +12,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sku import wheels
 from sku.data import Unavailable
-from sku.wheels import Report, Wheel
+from sku.models import wheels
+from sku.models.wheels import Report, Wheel
 
 
 @dataclass(frozen=True)
