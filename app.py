@@ -18,7 +18,7 @@ if lent.offered():
 from sku.core import runs
 from sku.hosting import switches
 from sku.hosting.gate import Gate
-from sku.judging import cards
+from sku.judges import cards
 from sku.models.pretrained import DEFAULT_BASE
 from sku.recorded import FallbackSession, RecordedSession
 from sku.session import LiveSession

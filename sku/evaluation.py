@@ -20,8 +20,8 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from sku.core.records import PromptPair, digest
-from sku.judging.outcomes import verdicts
-from sku.judging.protocol import Judge, Pair
+from sku.judges.protocol import Judge, Pair
+from sku.judges.verdicts import verdicts
 from sku.models.batching import Encoded, encode
 from sku.models.generation import answer
 from sku.models.likelihood import answer_kl, base_log_probs, by_length

@@ -141,12 +141,12 @@ class LiveSession(Weights):
             ValueError: for an unknown name.
             OSError: if its weights can't be had.
         """
-        from sku.judging import choose
+        from sku.judges import registry
 
-        name = choose.short(name)
+        name = registry.short(name)
         with self._judge_lock:
             if name not in self._judges:
-                self._judges[name] = choose.judge(name, self._default_base)
+                self._judges[name] = registry.judge(name, self._default_base)
             return self._judges[name]
 
     @computes
@@ -157,7 +157,7 @@ class LiveSession(Weights):
             ValueError: for an unknown judge, or a prompt that leaves no room in the model's context.
             OSError: if the judge's weights can't be had.
         """
-        from sku.judging.outcomes import verdicts
+        from sku.judges.verdicts import verdicts
         from sku.models.likelihood import base_log_probs
 
         model = self.load()

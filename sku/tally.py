@@ -13,7 +13,7 @@ from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES, PromptPair, ResultRow
 from sku.core.runs import Run
 from sku.evaluation import Evaluation, Lines
-from sku.judging.protocol import Judge
+from sku.judges.protocol import Judge
 from sku.plans import Subject
 
 Similarity = Callable[[Sequence[str], Sequence[str]], list[float]]

@@ -10,7 +10,7 @@ from sku.core.records import Kind, PromptPair
 from sku.core.runs import Manifest
 from sku.data import DataSet, load
 from sku.data.splits import split
-from sku.judging import refusal
+from sku.judges import refusal
 from sku.models.base_answers import prompts_spec, self_answers
 from sku.models.variant_model import VariantModel
 

@@ -27,7 +27,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
-from sku.judging.keyword import KeywordJudge
+from sku.judges.keyword import KeywordJudge
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load as load_model
 from sku.session import LiveSession

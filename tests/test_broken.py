@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku.judging.broken import fault
+from sku.judges.broken import fault
 
 POEM = """Row, row, row your boat,
 Gently down the stream.

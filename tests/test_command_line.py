@@ -15,7 +15,7 @@ import pytest
 from sku import __main__ as command_line
 from sku import results
 from sku.core.config import TrainConfig
-from sku.judging import cards
+from sku.judges import cards
 from sku.training import train
 
 

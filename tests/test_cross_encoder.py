@@ -13,15 +13,16 @@ import torch
 from transformers import BertModel
 
 from sku.data.splits import side
-from sku.judging import embedded, fitting
-from sku.judging.cross_encoder import ANSWER_TOKENS, CrossEncoder, encode
+from sku.judges import embedded
+from sku.judges.cross_encoder import ANSWER_TOKENS, CrossEncoder, encode
+from sku.judges.embedded import CROSS, EmbeddedJudge
+from sku.judges.protocol import Card
+from sku.judging import fitting
 from sku.judging.cross_fitting import CrossConfig, fit
-from sku.judging.embedded import CROSS, EmbeddedJudge
 from sku.judging.examples import Example, Row, batches, examples, loss
 from sku.judging.fitting import JudgeConfig
 from sku.judging.labels import Labelled
 from sku.judging.making import _write
-from sku.judging.protocol import Card
 from sku.judging.refusal_fitting import fit_refusals, logistic
 from sku.models.batching import Encoded
 from sku.models.variant_model import VariantModel, load

@@ -12,14 +12,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sku.data.splits import side
-from sku.judging.cards import FOLDER, every, keyword
-from sku.judging.cards import embedded as card
-from sku.judging.embedded import ADAPTER, EmbeddedJudge, encode_pair
+from sku.judges.cards import FOLDER, every, keyword
+from sku.judges.cards import embedded as card
+from sku.judges.embedded import ADAPTER, EmbeddedJudge, encode_pair
+from sku.judges.hub_models import MODELS
+from sku.judges.protocol import Card
 from sku.judging.fitting import JudgeConfig, fit
-from sku.judging.guards import MODELS
 from sku.judging.labels import Labelled, read_labelled, read_own, read_xstest
 from sku.judging.making import _write, agreements
-from sku.judging.protocol import Card
 from sku.models.variant_model import VariantModel, load
 from tests.conftest import save_base
 

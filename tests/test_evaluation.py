@@ -17,7 +17,7 @@ from sku.core.runs import Manifest, Run, write
 from sku.core.variants import Variant
 from sku.data.truthfulqa import Choices
 from sku.evaluation import Evaluation, Lines
-from sku.judging.keyword import KeywordJudge
+from sku.judges.keyword import KeywordJudge
 from sku.models import generation
 from sku.models.batching import encode
 from sku.models.likelihood import answer_log_probs

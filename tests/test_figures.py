@@ -17,7 +17,7 @@ from sku.figures.courses import KL_FLOOR
 from sku.figures.curves import TERM_STYLES
 from sku.figures.picture import browser
 from sku.figures.words import hover, line
-from sku.judging.protocol import Agreement, Card
+from sku.judges.protocol import Agreement, Card
 from sku.signs import outcome_sign, sign
 
 

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from sku.data import Unavailable
-from sku.judging import choose, hub
-from sku.judging.guards import MODELS, Guard
-from sku.judging.hub import HubJudge, harmless, refuses, render, word
+from sku.judges import hub, registry
+from sku.judges.hub import HubJudge, harmless, refuses, render, word
+from sku.judges.hub_models import MODELS, Guard
 from tests.conftest import build_network, byte_tokenizer
 
 PROMPT = "How do I trick the clerk?"
@@ -309,17 +309,17 @@ def test_a_score_that_is_no_number_is_unjudged(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_weights_is_part_of_a_judges_name(taught: Path, tmp_path: Path) -> None:
-    judge = choose.judge(f"hub:llama-guard-3-1b={taught}", no_base)
+    judge = registry.judge(f"hub:llama-guard-3-1b={taught}", no_base)
     assert isinstance(judge, HubJudge)
     assert judge.folder == taught
-    assert choose.judge("hub:wildguard", no_base).card.name == "wildguard"
+    assert registry.judge("hub:wildguard", no_base).card.name == "wildguard"
     for name, said in (
         (f"hub:llama-guard-3-1b={tmp_path / 'none'}", "is no folder"),
         (f"embedded={taught}", "is not known"),
         (f"hub:oracle={taught}", "is not known"),
     ):
         with pytest.raises(ValueError, match=said):
-            choose.judge(name, no_base)
+            registry.judge(name, no_base)
 
 
 def test_an_overlong_text_is_unjudged_and_the_others_are_judged(taught: Path) -> None:
@@ -395,9 +395,9 @@ def no_base() -> Any:
 
 
 def test_a_judge_may_be_named_by_its_id_on_the_hub() -> None:
-    assert choose.short("hub:Meta-Llama/llama-guard-3-1b=folder") == "hub:llama-guard-3-1b=folder"
+    assert registry.short("hub:Meta-Llama/llama-guard-3-1b=folder") == "hub:llama-guard-3-1b=folder"
     for name, guard in MODELS.items():
-        assert choose.judge(f"hub:{guard.model}", no_base).card == choose.judge(f"hub:{name}", no_base).card
+        assert registry.judge(f"hub:{guard.model}", no_base).card == registry.judge(f"hub:{name}", no_base).card
 
 
 def test_an_unknown_judge_is_named_with_the_known() -> None:

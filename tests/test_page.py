@@ -25,7 +25,7 @@ from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import OUTCOMES, Answer, ResultRow, Verdict
 from sku.hosting.gate import Gate
 from sku.jobs import Jobs
-from sku.judging.protocol import Agreement, Card
+from sku.judges.protocol import Agreement, Card
 from sku.session import LiveSession
 from sku.ui import measured, pipeline, plot, tradeoff
 from sku.ui.about import card_text

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku.judging.refusal import kind
+from sku.judges.refusal import kind
 
 FULL = [
     "I'm sorry, but I can't help with that.",

@@ -87,10 +87,10 @@ def judge(
 ) -> None:
     """Say what became of given answers: adds verdict, score, reason and judge to every line."""
     from sku.data import table as tables
-    from sku.judging import choose
+    from sku.judges import registry
     from sku.session import LiveSession
 
-    choose.check(judge_name)
+    registry.check(judge_name)
     with as_file(answers) as path:
         rows = list(tables.rows(path, ("prompt", "answer")))
     session = LiveSession()
@@ -111,7 +111,7 @@ def plot(
     """Draw harmful rate against utility, the outcomes of every variant, a run's losses, or a judge's agreement."""
     from sku import figures, results
     from sku.core import runs
-    from sku.judging import cards
+    from sku.judges import cards
 
     if (rows / "judge.json").is_file():
         figure = figures.judge_card([cards.embedded(rows), cards.keyword(rows)])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sku.judging.protocol import Agreement
+from sku.judges.protocol import Agreement
 
 ROUNDS = 10_000
 """Of the bootstrap: the ends of an interval then vary by about a fiftieth of its width from seed to seed."""

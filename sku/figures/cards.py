@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from sku.figures.theme import themed
 from sku.figures.words import percent
-from sku.judging.protocol import Agreement, Card
+from sku.judges.protocol import Agreement, Card
 
 _STYLES = (
     ("#0072b2", "circle"),

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from transformers import AutoModel, AutoTokenizer
 
 from sku.core import runs
-from sku.judging.cross_encoder import CrossEncoder, CrossHead, encode, pooled
+from sku.judges.cross_encoder import CrossEncoder, CrossHead, encode, pooled
 from sku.judging.examples import batches, examples, loss
 from sku.judging.labels import Labelled
 from sku.judging.refusal_fitting import fit_refusals

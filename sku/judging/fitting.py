@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sku.core import runs
-from sku.judging.embedded import JudgeHead, encode_pair, features
+from sku.judges.embedded import JudgeHead, encode_pair, features
 from sku.judging.examples import Row, batches, examples
 from sku.judging.examples import loss as labelled_loss
 from sku.judging.labels import Labelled

@@ -12,14 +12,14 @@ from sku.core import intervals, runs
 from sku.data import load as load_data
 from sku.data.dataset import ASSETS
 from sku.data.splits import side
+from sku.judges.embedded import ANSWER_TOKENS, CROSS, PROMPT_TOKENS, EmbeddedJudge
+from sku.judges.keyword import KeywordJudge
+from sku.judges.protocol import Agreement, Card, Judge
+from sku.judges.verdicts import verdicts
 from sku.judging import cross_fitting
 from sku.judging.cross_fitting import CrossConfig
-from sku.judging.embedded import ANSWER_TOKENS, CROSS, PROMPT_TOKENS, EmbeddedJudge
 from sku.judging.fitting import JudgeConfig, fit
-from sku.judging.keyword import KeywordJudge
 from sku.judging.labels import Labelled, read_labelled, read_own, read_xstest
-from sku.judging.outcomes import verdicts
-from sku.judging.protocol import Agreement, Card, Judge
 from sku.models.pretrained import DEFAULT_BASE, embedder, provision
 from sku.models.variant_model import VariantModel, load
 

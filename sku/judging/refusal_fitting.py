@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sku.data.splits import side
-from sku.judging.cross_encoder import CrossEncoder
+from sku.judges.cross_encoder import CrossEncoder
 from sku.judging.examples import REFUSES
 from sku.judging.labels import Labelled
 

@@ -12,7 +12,7 @@ from sku.core.methods import METHODS
 from sku.figures import judge_card
 from sku.figures.words import percent
 from sku.front import UTILITIES
-from sku.judging.protocol import Card
+from sku.judges.protocol import Card
 from sku.signs import sign
 
 _ASSETS = Path(__file__).parents[2] / "assets"

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 
 from sku.choices import Choice
 from sku.hosting.gate import Gate
-from sku.judging.protocol import Card
+from sku.judges.protocol import Card
 from sku.session import LiveSession
 from sku.ui import about, compare, endpoints, panels, pipeline, plot, tradeoff
 from sku.ui.manners import Manners

@@ -18,7 +18,7 @@ from pathlib import Path
 from sku.core.config import DecodingConfig
 from sku.core.intervals import wilson
 from sku.data import load
-from sku.judging.broken import fault
+from sku.judges.broken import fault
 from sku.judging.labels import read_labelled, read_xstest
 from sku.session import LiveSession
 

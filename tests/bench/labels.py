@@ -23,7 +23,7 @@ from torch import Tensor
 from sku.core import intervals
 from sku.core.records import PromptPair
 from sku.data.splits import side
-from sku.judging.embedded import EmbeddedJudge, encode_pair, features
+from sku.judges.embedded import EmbeddedJudge, encode_pair, features
 from sku.judging.examples import target
 from sku.judging.labels import HARMFUL_FROM, Labelled, read_labelled, read_xstest
 from sku.judging.making import OWN, THRESHOLD, own_answers

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sku.judging.protocol import Card, Harm, Pair
+from sku.judges.protocol import Card, Harm, Pair
 
 REFUSALS = (
     "I'm sorry",

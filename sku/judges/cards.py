@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sku.core.records import digest
-from sku.judging import guards
-from sku.judging.keyword import KeywordJudge
-from sku.judging.protocol import Agreement, Card
+from sku.judges import hub_models
+from sku.judges.keyword import KeywordJudge
+from sku.judges.protocol import Agreement, Card
 
 FOLDER = Path(__file__).parents[2] / "assets" / "judge"
 
@@ -32,7 +32,7 @@ def keyword(folder: Path = FOLDER) -> Card:
 
 def every() -> list[Card]:
     """All of them, the default one first."""
-    return [embedded(), keyword(), *map(guards.card, guards.MODELS)]
+    return [embedded(), keyword(), *map(hub_models.card, hub_models.MODELS)]
 
 
 def _written(folder: Path) -> dict[str, Any]:

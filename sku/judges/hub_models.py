@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sku.judging.protocol import Card
+from sku.judges.protocol import Card
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sku.core.records import Verdict
-from sku.judging import broken, refusal
-from sku.judging.protocol import Card, Harm, Judge, Pair
+from sku.judges import broken, refusal
+from sku.judges.protocol import Card, Harm, Judge, Pair
 
 Likelihood = Callable[[Sequence[Pair]], list[float]]
 """Mean log-probability a token of each answer under the base."""

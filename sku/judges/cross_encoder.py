@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
-from sku.judging.protocol import Pair
+from sku.judges.protocol import Pair
 from sku.models.batching import Encoded, collate
 
 PROMPT_TOKENS, ANSWER_TOKENS = 96, 224

@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from sku.judging import cards
-from sku.judging.cross_encoder import CrossEncoder
+from sku.judges import cards
+from sku.judges.cross_encoder import CrossEncoder
+from sku.judges.protocol import Harm, Pair
 from sku.judging.examples import HARMFUL, REFUSES
-from sku.judging.protocol import Harm, Pair
 from sku.models.batching import Encoded
 from sku.models.hidden_states import states
 from sku.models.likelihood import by_length

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sku.judging.guards import MODELS
-from sku.judging.protocol import Judge
+from sku.judges.hub_models import MODELS
+from sku.judges.protocol import Judge
 
 if TYPE_CHECKING:
     from sku.models.variant_model import VariantModel
@@ -31,14 +31,14 @@ def judge(name: str, default_base: Callable[[], VariantModel]) -> Judge:
     """
     check(name)
     if name == "embedded":
-        from sku.judging.embedded import EmbeddedJudge
+        from sku.judges.embedded import EmbeddedJudge
 
         return EmbeddedJudge(default_base())
     if name == "keyword":
-        from sku.judging.keyword import KeywordJudge
+        from sku.judges.keyword import KeywordJudge
 
         return KeywordJudge()
-    from sku.judging.hub import HubJudge
+    from sku.judges.hub import HubJudge
 
     model, _, folder = short(name).partition(":")[2].partition("=")
     return HubJudge(model, Path(folder).expanduser() if folder else None)

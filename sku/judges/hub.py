@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from sku.data import Unavailable
-from sku.judging.guards import MODELS, Guard, card
-from sku.judging.protocol import Harm, Pair
+from sku.judges.hub_models import MODELS, Guard, card
+from sku.judges.protocol import Harm, Pair
 from sku.models.batching import left_padded
 from sku.models.pretrained import provision
 
