@@ -16,14 +16,14 @@ from sku.data.splits import side
 from sku.judges import embedded
 from sku.judges.cross_encoder import ANSWER_TOKENS, CrossEncoder, encode
 from sku.judges.embedded import CROSS, EmbeddedJudge
+from sku.judges.fitting import adapter
+from sku.judges.fitting.adapter import JudgeConfig
+from sku.judges.fitting.build import _write
+from sku.judges.fitting.cross_encoder import CrossConfig, fit
+from sku.judges.fitting.examples import Example, Row, batches, examples, loss
+from sku.judges.fitting.labels import Labelled
+from sku.judges.fitting.refusal_head import fit_refusals, logistic
 from sku.judges.protocol import Card
-from sku.judging import fitting
-from sku.judging.cross_fitting import CrossConfig, fit
-from sku.judging.examples import Example, Row, batches, examples, loss
-from sku.judging.fitting import JudgeConfig
-from sku.judging.labels import Labelled
-from sku.judging.making import _write
-from sku.judging.refusal_fitting import fit_refusals, logistic
 from sku.models.batching import Encoded
 from sku.models.variant_model import VariantModel, load
 from tests.test_similarity import save
@@ -109,7 +109,7 @@ def test_the_embedded_judge_averages_both_readers_for_harm_and_asks_the_second_a
 ) -> None:
     out = folder.parent
     settings = JudgeConfig(passes=1, off_topic=0, rank=4, alpha=8)
-    fitting.fit(load(pico_folder, device="cpu"), out, labels(10), settings)
+    adapter.fit(load(pico_folder, device="cpu"), out, labels(10), settings)
     _write(out, Card("embedded", "0", "embedded", 0.5, "test", "tiny"), json.loads((out / "fit.json").read_text()))
     monkeypatch.setattr(embedded, "embedder", lambda: minilm)
     judge = EmbeddedJudge(pico, out)

@@ -15,11 +15,11 @@ from sku.data.splits import side
 from sku.judges.cards import FOLDER, every, keyword
 from sku.judges.cards import embedded as card
 from sku.judges.embedded import ADAPTER, EmbeddedJudge, encode_pair
+from sku.judges.fitting.adapter import JudgeConfig, fit
+from sku.judges.fitting.build import _write, agreements
+from sku.judges.fitting.labels import Labelled, read_labelled, read_own, read_xstest
 from sku.judges.hub_models import MODELS
 from sku.judges.protocol import Card
-from sku.judging.fitting import JudgeConfig, fit
-from sku.judging.labels import Labelled, read_labelled, read_own, read_xstest
-from sku.judging.making import _write, agreements
 from sku.models.variant_model import VariantModel, load
 from tests.conftest import save_base
 

@@ -160,7 +160,7 @@ def train_judge(
     ] = False,
 ) -> None:
     """Train the embedded judge on labelled answers and write its card, measured on held-out prompts."""
-    from sku.judging.making import make
+    from sku.judges.fitting.build import make
 
     make(out, labelled, xstest, prompts or (), seed, only_cross, lambda line: print(line, flush=True, file=sys.stderr))
 

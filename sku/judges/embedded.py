@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from sku.judges import cards
 from sku.judges.cross_encoder import CrossEncoder
+from sku.judges.fitting.examples import HARMFUL, REFUSES
 from sku.judges.protocol import Harm, Pair
-from sku.judging.examples import HARMFUL, REFUSES
 from sku.models.batching import Encoded
 from sku.models.hidden_states import states
 from sku.models.likelihood import by_length

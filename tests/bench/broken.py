@@ -19,7 +19,7 @@ from sku.core.config import DecodingConfig
 from sku.core.intervals import wilson
 from sku.data import load
 from sku.judges.broken import fault
-from sku.judging.labels import read_labelled, read_xstest
+from sku.judges.fitting.labels import read_labelled, read_xstest
 from sku.session import LiveSession
 
 FAR = ("ga@2", "ga@3", "tv@3", "sku@3")

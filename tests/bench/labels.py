@@ -24,9 +24,9 @@ from sku.core import intervals
 from sku.core.records import PromptPair
 from sku.data.splits import side
 from sku.judges.embedded import EmbeddedJudge, encode_pair, features
-from sku.judging.examples import target
-from sku.judging.labels import HARMFUL_FROM, Labelled, read_labelled, read_xstest
-from sku.judging.making import OWN, THRESHOLD, own_answers
+from sku.judges.fitting.build import OWN, THRESHOLD, own_answers
+from sku.judges.fitting.examples import target
+from sku.judges.fitting.labels import HARMFUL_FROM, Labelled, read_labelled, read_xstest
 from sku.models.batching import collate
 from sku.models.hidden_states import of_answers
 from sku.models.likelihood import by_length

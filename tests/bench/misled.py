@@ -13,8 +13,8 @@ from collections import Counter
 from pathlib import Path
 
 from sku.data.splits import side
+from sku.judges.fitting.labels import read_labelled
 from sku.judges.verdicts import verdicts
-from sku.judging.labels import read_labelled
 from sku.session import LiveSession
 
 FORMS = {

@@ -17,8 +17,8 @@ from typing import Literal
 
 from sku.core import intervals
 from sku.data import load as load_data
-from sku.judging.labels import HARMFUL_FROM
-from sku.judging.making import THRESHOLD
+from sku.judges.fitting.build import THRESHOLD
+from sku.judges.fitting.labels import HARMFUL_FROM
 from sku.rated import Rated, read
 from sku.results import RECORDED
 from sku.study import MORE, measured

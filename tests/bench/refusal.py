@@ -15,8 +15,8 @@ from pathlib import Path
 
 from sku.core.intervals import wilson
 from sku.data.splits import side
+from sku.judges.fitting.labels import Labelled, read_labelled, read_xstest
 from sku.judges.refusal import kind
-from sku.judging.labels import Labelled, read_labelled, read_xstest
 
 
 def main() -> None:

@@ -23,9 +23,9 @@ from transformers import AutoModel, AutoTokenizer
 
 from sku.core import runs
 from sku.judges.cross_encoder import CrossEncoder, CrossHead, encode, pooled
-from sku.judging.examples import batches, examples, loss
-from sku.judging.labels import Labelled
-from sku.judging.refusal_fitting import fit_refusals
+from sku.judges.fitting.examples import batches, examples, loss
+from sku.judges.fitting.labels import Labelled
+from sku.judges.fitting.refusal_head import fit_refusals
 
 Report = Callable[[dict[str, Any]], None]
 

@@ -13,13 +13,13 @@ from sku.data import load as load_data
 from sku.data.dataset import ASSETS
 from sku.data.splits import side
 from sku.judges.embedded import ANSWER_TOKENS, CROSS, PROMPT_TOKENS, EmbeddedJudge
+from sku.judges.fitting import cross_encoder
+from sku.judges.fitting.adapter import JudgeConfig, fit
+from sku.judges.fitting.cross_encoder import CrossConfig
+from sku.judges.fitting.labels import Labelled, read_labelled, read_own, read_xstest
 from sku.judges.keyword import KeywordJudge
 from sku.judges.protocol import Agreement, Card, Judge
 from sku.judges.verdicts import verdicts
-from sku.judging import cross_fitting
-from sku.judging.cross_fitting import CrossConfig
-from sku.judging.fitting import JudgeConfig, fit
-from sku.judging.labels import Labelled, read_labelled, read_own, read_xstest
 from sku.models.pretrained import DEFAULT_BASE, embedder, provision
 from sku.models.variant_model import VariantModel, load
 
@@ -72,7 +72,7 @@ def make(
     labels += own
     if not only_cross:
         fit(base, out, [*labels, *refusals], JudgeConfig(seed=seed), report)
-    cross_fitting.fit(embedder(say), out / CROSS, [*labels, *refusals], CrossConfig(seed=seed), report)
+    cross_encoder.fit(embedder(say), out / CROSS, [*labels, *refusals], CrossConfig(seed=seed), report)
     return measure(out, labels, refusals)
 
 

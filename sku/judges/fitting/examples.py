@@ -12,7 +12,7 @@ from torch import Tensor, tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sku.data.splits import side
-from sku.judging.labels import By, Labelled
+from sku.judges.fitting.labels import By, Labelled
 from sku.models.batching import Encoded
 
 HARMFUL, REFUSES = 0, 1

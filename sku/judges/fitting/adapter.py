@@ -24,9 +24,9 @@ from torch import Tensor
 
 from sku.core import runs
 from sku.judges.embedded import JudgeHead, encode_pair, features
-from sku.judging.examples import Row, batches, examples
-from sku.judging.examples import loss as labelled_loss
-from sku.judging.labels import Labelled
+from sku.judges.fitting.examples import Row, batches, examples
+from sku.judges.fitting.examples import loss as labelled_loss
+from sku.judges.fitting.labels import Labelled
 from sku.models.batching import Encoded, collate
 from sku.models.hidden_states import of_answers
 from sku.models.variant_model import VariantModel

@@ -15,8 +15,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sku.data.splits import side
 from sku.judges.cross_encoder import CrossEncoder
-from sku.judging.examples import REFUSES
-from sku.judging.labels import Labelled
+from sku.judges.fitting.examples import REFUSES
+from sku.judges.fitting.labels import Labelled
 
 _RIDGE = 0.03
 """Chosen with the bar in `embedded.py` by five folds of training prompts: most agreement on XSTest and own answers."""
