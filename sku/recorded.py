@@ -18,7 +18,7 @@ from sku.core import runs
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, JudgedAnswer, Verdict
 from sku.core.variants import BASE, parse
-from sku.results import RECORDED
+from sku.reporting.result_files import RECORDED
 
 FILE = RECORDED.with_name("answers.jsonl")
 LIVE = "run it live: the README has the two commands"

@@ -8,9 +8,10 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from sku import rated, results
+from sku import rated
 from sku.core import runs
 from sku.entries import FINE
+from sku.reporting import result_files
 from sku.rule import RULE, Choice
 from sku.session import LiveSession
 from sku.study import MORE, SKU, Report, evaluated, folder
@@ -68,5 +69,5 @@ def measure(data: Path, out: Path, report: Report = lambda _: None) -> None:
     """
     variants = ["base", *(f"{name}@{c:g}" for name, some in MEASURED.items() for c in some)]
     rows = evaluated(LiveSession(), variants, data, MORE, report)
-    results.write(out / "shipped.jsonl", rows)
-    results.write(out / "shipped_rated.jsonl", rated.rows(rows, rated.read(out / "rated.jsonl")))
+    result_files.write(out / "shipped.jsonl", rows)
+    result_files.write(out / "shipped_rated.jsonl", rated.rows(rows, rated.read(out / "rated.jsonl")))

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sku import front, results
 from sku.core import runs
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
 from sku.entries import COMMON, ENTRIES, FORMS, Entry
 from sku.plans import Sources
+from sku.reporting import pareto, result_files
 from sku.rule import RULE, Choice, choose
 from sku.session import LiveSession
 from sku.training import train
@@ -94,10 +94,10 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
     before = _recorded(out)
     validation = _joined(evaluated(session, variants_of(forms), data, "validation", report), before, report)
     chosen = choose(validation)
-    results.write(out / "validation.jsonl", [_named(row, chosen) for row in validation])
+    result_files.write(out / "validation.jsonl", [_named(row, chosen) for row in validation])
     runs.write_text(out / "choice.json", json.dumps({"rule": RULE, **(chosen or {})}, indent=2) + "\n")
     rows = _joined(evaluated(session, variants_of(entries), data, "test", report), before, report)
-    results.write(out / "study.jsonl", [_named(row, chosen) for row in rows])
+    result_files.write(out / "study.jsonl", [_named(row, chosen) for row in rows])
     return chosen
 
 
@@ -170,9 +170,9 @@ SKU = "sku"
 
 def _recorded(out: Path) -> list[ResultRow]:
     """What `out` holds of an earlier study, under the names of `ENTRIES`."""
-    form = results.shipped_form(out)
+    form = result_files.shipped_form(out)
     files = (out / "study.jsonl", out / "validation.jsonl")
-    rows = [row for file in files if file.is_file() for row in results.read(file)]
+    rows = [row for file in files if file.is_file() for row in result_files.read(file)]
     return [_renamed(row, form) if form and row.run == SKU else row for row in rows]
 
 
@@ -195,7 +195,7 @@ def _entry(row: ResultRow) -> str:
 
 
 def _how(row: ResultRow) -> tuple[Any, ...]:
-    return *front.measured_as(row), row.similarity_metric
+    return *pareto.measured_as(row), row.similarity_metric
 
 
 def _renamed(row: ResultRow, name: str) -> ResultRow:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from sku import __main__ as command_line
-from sku import results
 from sku.core.config import TrainConfig
 from sku.judges import cards
+from sku.reporting import result_files
 from sku.training import train
 
 
@@ -187,7 +187,7 @@ def test_two_processes_share_an_evaluation_and_the_first_one_writes(
         command = [sys.executable, *map(str, (*launcher, *words, "--out", out))]
         done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True, cwd=ROOT)
         assert len(done.stdout.splitlines()) == 1, "one row, printed once"
-    (one,), (other,) = results.read(alone), results.read(both)
+    (one,), (other,) = result_files.read(alone), result_files.read(both)
     for name, value in dataclasses.asdict(dataclasses.replace(other, seconds=one.seconds)).items():
         wanted = getattr(one, name)  # sums are taken in another order
         assert value == (pytest.approx(wanted, rel=1e-4) if isinstance(wanted, float) else wanted), name

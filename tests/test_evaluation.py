@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from sku import results
 from sku.core.config import DecodingConfig
 from sku.core.records import PromptPair, ResultRow
 from sku.core.runs import Manifest, Run, write
@@ -23,6 +22,7 @@ from sku.models.batching import encode
 from sku.models.likelihood import answer_log_probs
 from sku.models.variant_model import VariantModel
 from sku.plans import Plan, Sets, Subject
+from sku.reporting import result_files
 from sku.tally import result_rows
 
 
@@ -213,8 +213,8 @@ def test_weights_that_changed_are_measured_again(
 
 def test_rows_survive_the_disk(duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path) -> None:
     found = rows(duo, subjects, tmp_path / "work")
-    results.write(tmp_path / "rows.jsonl", found)
-    assert results.read(tmp_path / "rows.jsonl") == found
+    result_files.write(tmp_path / "rows.jsonl", found)
+    assert result_files.read(tmp_path / "rows.jsonl") == found
 
 
 def test_an_unjudged_answer_is_neither_a_refusal_nor_none(

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sku import children, results
+from sku import children
 from sku.evaluations import Evaluations
 from sku.models.pretrained import DEFAULT_BASE
+from sku.reporting import result_files
 from sku.ui.measuring import _price, _variants
 from tests.test_page import row
 
@@ -25,11 +26,11 @@ def made(home: Path, name: str, owner: str | None, **about: object) -> Path:
 
 
 def test_rows_are_their_owners_and_nothing_is_lost(sku_home: Path) -> None:
-    results.write(made(sku_home, "a", "me") / "rows.jsonl", [row("sku@1")])
-    results.write(made(sku_home, "b", "you") / "rows.jsonl", [row("ga@1")])
-    results.write(sku_home / "results" / "c.jsonl", [row("tv@1")])
-    assert [one.variant for one in results.own("me")[0]] == ["sku@1"]
-    assert sorted(one.variant for one in results.own()[0]) == ["ga@1", "sku@1", "tv@1"]
+    result_files.write(made(sku_home, "a", "me") / "rows.jsonl", [row("sku@1")])
+    result_files.write(made(sku_home, "b", "you") / "rows.jsonl", [row("ga@1")])
+    result_files.write(sku_home / "results" / "c.jsonl", [row("tv@1")])
+    assert [one.variant for one in result_files.own("me")[0]] == ["sku@1"]
+    assert sorted(one.variant for one in result_files.own()[0]) == ["ga@1", "sku@1", "tv@1"]
     assert [one.name for one in Evaluations().all("me")] == ["a"]
 
 

@@ -9,16 +9,19 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
-from sku import figures
 from sku.core.methods import METHODS, TERMS
 from sku.core.records import OUTCOMES, ResultRow
-from sku.figures import judge_card, loss_curves, outcomes, per_layer_norms, trade_off
-from sku.figures.courses import KL_FLOOR
-from sku.figures.curves import TERM_STYLES
-from sku.figures.picture import browser
-from sku.figures.words import hover, line
 from sku.judges.protocol import Agreement, Card
-from sku.signs import outcome_sign, sign
+from sku.reporting import image_export
+from sku.reporting.coefficient_lines import KL_FLOOR
+from sku.reporting.image_export import browser
+from sku.reporting.judge_agreement import judge_card
+from sku.reporting.loss_curves import TERM_STYLES, loss_curves
+from sku.reporting.markers import outcome_sign, sign
+from sku.reporting.norm_heatmap import per_layer_norms
+from sku.reporting.outcome_bars import outcomes
+from sku.reporting.text import hover, line
+from sku.reporting.tradeoff_plot import trade_off
 
 
 def test_a_line_a_term_with_the_logged_values() -> None:
@@ -233,7 +236,7 @@ def test_norms_are_a_cell_a_layer_and_module() -> None:
 
 
 def test_a_html_needs_no_network(tmp_path: Path) -> None:
-    figures.write(trade_off([BASE, *SKU]), tmp_path / "new" / "figure.html")
+    image_export.write(trade_off([BASE, *SKU]), tmp_path / "new" / "figure.html")
     text = (tmp_path / "new" / "figure.html").read_text(encoding="utf-8")
     assert "plotly.js v" in text, "the library must be inside"
     assert 'src="http' not in text
@@ -242,7 +245,7 @@ def test_a_html_needs_no_network(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(browser() is None, reason="no Chromium is installed")
 def test_a_png_is_drawn_by_a_browser(tmp_path: Path) -> None:
-    figures.write(trade_off([BASE, *SKU]), tmp_path / "figure.png", width=600)
+    image_export.write(trade_off([BASE, *SKU]), tmp_path / "figure.png", width=600)
     data = (tmp_path / "figure.png").read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     assert int.from_bytes(data[16:20], "big") == 1200, "600 pixels at double resolution"
@@ -253,9 +256,9 @@ def test_a_picture_that_nothing_can_draw_says_what_to_install(tmp_path: Path, mo
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(OSError, match="install chromium-headless-shell"):
-        figures.write(trade_off(SKU), tmp_path / "figure.png")
+        image_export.write(trade_off(SKU), tmp_path / "figure.png")
     with pytest.raises(ValueError, match=r"end in \.html or \.png"):
-        figures.write(trade_off(SKU), tmp_path / "figure.jpg")
+        image_export.write(trade_off(SKU), tmp_path / "figure.jpg")
 
 
 def test_no_two_methods_are_told_apart_by_colour_alone() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sku.core.records import ResultRow
-from sku.front import UTILITIES, base_of, dead, front, value
+from sku.reporting.pareto import UTILITIES, base_of, dead, front, value
 from tests.test_results import BASE, row
 
 

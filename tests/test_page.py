@@ -16,7 +16,6 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from sku import results
 from sku.choices import choices
 from sku.columns import Column
 from sku.comparison import Settings, from_json
@@ -26,6 +25,7 @@ from sku.core.records import OUTCOMES, Answer, ResultRow, Verdict
 from sku.hosting.gate import Gate
 from sku.jobs import Jobs
 from sku.judges.protocol import Agreement, Card
+from sku.reporting import result_files
 from sku.session import LiveSession
 from sku.ui import measured, pipeline, plot, tradeoff
 from sku.ui.about import card_text
@@ -222,8 +222,8 @@ def row(variant: str, side: str = "test", **fields: Any) -> ResultRow:
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ResultRow]:
     """A recorded study of four rows."""
     rows = [row("base", kl=0.0), row("sku@1", preservation="keep"), row("ga@1", kl=3.0), row("ga@1", "validation")]
-    monkeypatch.setattr(results, "RECORDED", tmp_path / "study.jsonl")
-    results.write(results.RECORDED, rows)
+    monkeypatch.setattr(result_files, "RECORDED", tmp_path / "study.jsonl")
+    result_files.write(result_files.RECORDED, rows)
     return rows
 
 
@@ -232,7 +232,7 @@ HERE = (3, "base", "ga", "sku", "tv", 1.0, 1.0, 0.5, 2.0)
 
 
 def test_before_there_is_a_study_the_tab_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "RECORDED", tmp_path / "study.jsonl")
+    monkeypatch.setattr(result_files, "RECORDED", tmp_path / "study.jsonl")
     _, _, note, plot, choosing, point, download, table = tradeoff.look(None, *CHOSEN, *HERE)
     assert "python -m sku study" in note
     assert (plot, choosing.visible, table.visible) == ("", False, False)
@@ -319,7 +319,7 @@ def test_what_was_not_measured_is_counted_not_drawn(study: list[ResultRow]) -> N
 
 
 def test_trainings_of_one_sign_have_boxes_of_their_own_and_seeds_share_one(study: list[ResultRow]) -> None:
-    results.RECORDED.with_name("choice.json").write_text('{"form": "open"}')
+    result_files.RECORDED.with_name("choice.json").write_text('{"form": "open"}')
     more = [row("sku@1.5", run="light"), row("sku@2", run="open-seed1"), row("sku@3", run="open-seed2/step-10")]
     keep = [dataclasses.replace(one, preservation="keep") for one in more]
     found = measured.Rows([*study, *keep], [row("mine@2", method="tv")], [])
@@ -346,7 +346,7 @@ def test_own_rows_of_other_prompts_are_not_to_be_compared_with_the_study(
     study: list[ResultRow], sku_home: Path
 ) -> None:
     mine = [row("mine@1", method="tv"), row("mine@2", method="tv", sets={"harmful": "other"})]
-    results.write(sku_home / "results" / "mine.jsonl", mine)
+    result_files.write(sku_home / "results" / "mine.jsonl", mine)
     _, _, note, *_ = tradeoff.look(None, *CHOSEN, *HERE)
     assert note.startswith("1 of your rows were measured on other prompts than the study's")
 
@@ -354,7 +354,7 @@ def test_own_rows_of_other_prompts_are_not_to_be_compared_with_the_study(
 def test_own_evaluations_stand_beside_the_study_and_a_damaged_file_hides_nothing(
     study: list[ResultRow], sku_home: Path
 ) -> None:
-    results.write(sku_home / "results" / "mine.jsonl", [row("mine@2", method="tv")])
+    result_files.write(sku_home / "results" / "mine.jsonl", [row("mine@2", method="tv")])
     (sku_home / "results" / "<b>.jsonl").write_text("{half\n", encoding="utf-8")
     _, _, note, _, _, point, _, table = tradeoff.look(None, *CHOSEN, *HERE)
     assert "&lt;b&gt;.jsonl, line 1 is damaged" in note

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sku import results
 from sku.core.records import ResultRow
-from sku.results import own, read, recorded, table, write
+from sku.reporting import result_files
+from sku.reporting.result_files import own, read, recorded, table, write
 
 
 def row(variant: str, rate: float | None = None, kl: float | None = None, **fields: Any) -> ResultRow:
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_there_is_an_error_but_a_study_that_is_not_there_is_e
 ) -> None:
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "rows.jsonl")
-    monkeypatch.setattr(results, "RECORDED", tmp_path / "study.jsonl")
+    monkeypatch.setattr(result_files, "RECORDED", tmp_path / "study.jsonl")
     assert recorded() == []
     write(tmp_path / "study.jsonl", [BASE])
     assert recorded() == [BASE]
@@ -101,7 +101,7 @@ def test_a_table_has_a_line_a_row_and_a_column_a_field() -> None:
 
 
 def test_rows_for_a_terminal_show_a_dash_for_unknown() -> None:
-    first, second, third = results.text(
+    first, second, third = result_files.text(
         [
             BASE,
             row(
@@ -122,10 +122,10 @@ def test_rows_for_a_terminal_show_a_dash_for_unknown() -> None:
 
 
 def test_a_change_is_told_in_points_and_unknown_as_nothing() -> None:
-    assert results.change(BASE) == ""
+    assert result_files.change(BASE) == ""
     changed = row("sku@1", 0.2, harmful_change=-0.274, harmful_change_low=-0.38, harmful_change_high=-0.156)
-    assert results.change(changed) == "-27 points (-38 to -16)"
-    assert "-27 points (-38 to -16)" in results.text([changed])
+    assert result_files.change(changed) == "-27 points (-38 to -16)"
+    assert "-27 points (-38 to -16)" in result_files.text([changed])
 
 
 def test_a_row_whose_variant_cannot_be_asked_is_named(tmp_path: Path) -> None:

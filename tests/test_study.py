@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from sku import results, shipping, study
+from sku import shipping, study
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.records import ResultRow
 from sku.core.runs import Manifest
 from sku.entries import Entry
+from sku.reporting import result_files
 from sku.rule import RULE, Choice, choose
 from sku.session import LiveSession
 from sku.training import train
@@ -113,11 +114,11 @@ def test_the_whole_study_on_pico(
     (tmp_path / "no-data").mkdir()
     chosen = study.study(tmp_path / "no-data", tmp_path / "out", report=told.append)
     assert any("advbench.csv is not in" in line["doing"] for line in told)
-    rows = results.read(tmp_path / "out" / "study.jsonl")
+    rows = result_files.read(tmp_path / "out" / "study.jsonl")
     name = "sku" if chosen else "keep"
     assert [r.variant for r in rows] == ["base", f"{name}@0.5", f"{name}@1", "keep/step-1@1"]
     assert all(r.kl > 0 for r in rows[1:] if r.kl is not None)
-    assert {r.side for r in results.read(tmp_path / "out" / "validation.jsonl")} == {"validation"}
+    assert {r.side for r in result_files.read(tmp_path / "out" / "validation.jsonl")} == {"validation"}
     assert json.loads((tmp_path / "out" / "choice.json").read_text())["rule"] == RULE
     before = len(told)
     study.study(tmp_path / "no-data", tmp_path / "out", report=told.append)
@@ -137,7 +138,7 @@ def test_what_is_shipped_is_measured_on_more_test_prompts(
     monkeypatch.setattr(study, "JUDGE", "keyword")
     monkeypatch.setattr(study, "SIMILARITY", "none")
     shipping.measure(tmp_path / "no-data", tmp_path)
-    rows = results.read(tmp_path / "shipped.jsonl")
+    rows = result_files.read(tmp_path / "shipped.jsonl")
     assert [(row.coefficient, row.side, row.n) for row in rows] == [(c, study.MORE, 3) for c in (0, 0.5, 1)]
     (few,) = study.evaluated(LiveSession(str(pico_folder)), ["base"], tmp_path, "test", lambda _: None)
     assert (few.side, few.n) == ("test", 2)
@@ -156,6 +157,6 @@ def test_rows_of_trainings_that_are_elsewhere_stay_if_they_were_measured_alike(s
 
 
 def test_recorded_rows_of_the_shipped_form_get_their_name_back(tmp_path: Path) -> None:
-    results.write(tmp_path / "validation.jsonl", [row("base", 0), row("sku", 1.5, 3)])
+    result_files.write(tmp_path / "validation.jsonl", [row("base", 0), row("sku", 1.5, 3)])
     (tmp_path / "choice.json").write_text('{"form": "contrast-wide"}')
     assert [(one.run, one.variant) for one in study._recorded(tmp_path)][1:] == [("contrast-wide", "contrast-wide@1.5")]

@@ -67,18 +67,18 @@ def evaluate(
     rows = session.evaluate(
         variant, sources, side, decoding, judge_name, out.with_suffix(".work"), similarity, report_work
     )
-    from sku import results
     from sku.evaluation import processes
+    from sku.reporting import result_files
 
     if not processes().is_main_process:
         return
-    results.write(out, rows)
+    result_files.write(out, rows)
     for one in variant if wanted else ():
         print_json([{"variant": one, "tasks": harness.harness(one, wanted, model, limit)}])
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
     else:
-        typer.echo(results.text(rows))
+        typer.echo(result_files.text(rows))
 
 
 def judge(
@@ -109,19 +109,19 @@ def plot(
     outcomes: Annotated[bool, typer.Option("--outcomes", help="Bars of outcomes instead.")] = False,
 ) -> None:
     """Draw harmful rate against utility, the outcomes of every variant, a run's losses, or a judge's agreement."""
-    from sku import figures, results
     from sku.core import runs
     from sku.judges import cards
+    from sku.reporting import image_export, judge_agreement, loss_curves, outcome_bars, result_files, tradeoff_plot
 
     if (rows / "judge.json").is_file():
-        figure = figures.judge_card([cards.embedded(rows), cards.keyword(rows)])
+        figure = judge_agreement.judge_card([cards.embedded(rows), cards.keyword(rows)])
     elif rows.is_dir():
-        figure = figures.loss_curves(runs.log(runs.read(rows).folder))
+        figure = loss_curves.loss_curves(runs.log(runs.read(rows).folder))
     elif outcomes:
-        figure = figures.outcomes(results.read(rows))
+        figure = outcome_bars.outcomes(result_files.read(rows))
     else:
-        figure = figures.trade_off(results.read(rows), utility, shipped=runs.shipped_defaults())
-    figures.write(figure, out)
+        figure = tradeoff_plot.trade_off(result_files.read(rows), utility, shipped=runs.shipped_defaults())
+    image_export.write(figure, out)
     typer.echo(f"wrote {out}")
 
 

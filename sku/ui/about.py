@@ -9,11 +9,11 @@ from pathlib import Path
 import gradio as gr
 
 from sku.core.methods import METHODS
-from sku.figures import judge_card
-from sku.figures.words import percent
-from sku.front import UTILITIES
 from sku.judges.protocol import Card
-from sku.signs import sign
+from sku.reporting.judge_agreement import judge_card
+from sku.reporting.markers import sign
+from sku.reporting.pareto import UTILITIES
+from sku.reporting.text import percent
 
 _ASSETS = Path(__file__).parents[2] / "assets"
 _TEXT, _DIAGRAM = _ASSETS / "about.md", _ASSETS / "stages.svg"

@@ -11,7 +11,7 @@ from sku.core.intervals import wilson
 from sku.core.methods import METHODS
 from sku.core.records import Answer, Outcome, Verdict
 from sku.core.variants import BASE
-from sku.signs import outcome_sign, sign
+from sku.reporting.markers import outcome_sign, sign
 from sku.ui import views
 from sku.ui.glossary import WORDS
 

@@ -6,7 +6,7 @@ import html
 
 import gradio as gr
 
-from sku.front import UTILITIES
+from sku.reporting.pareto import UTILITIES
 
 WORDS = {
     "base": "the model as it was, before anything was unlearned",

@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sku import results
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
-from sku.figures.words import kind, line
-from sku.front import UTILITIES, base_of, interval, share, value
-from sku.results import change
+from sku.reporting import result_files
+from sku.reporting.pareto import UTILITIES, base_of, interval, share, value
+from sku.reporting.result_files import change
+from sku.reporting.text import kind, line
 
 YOURS = " (yours)"
 ABSENT = "No study is recorded yet; <code>python -m sku study</code> makes it, and then its points are shown here."
@@ -43,7 +43,7 @@ class Rows(NamedTuple):
 
     def _box(self) -> Callable[[ResultRow], str]:
         """Names the box of a row; the seeds of a training, and points along it, share one."""
-        form = results.shipped_form(results.RECORDED.parent)
+        form = result_files.shipped_form(result_files.RECORDED.parent)
         alike: dict[str, set[str]] = {}
         for row in self.study:
             alike.setdefault(kind(row), set()).add(_training_name(row, form))
@@ -57,9 +57,9 @@ class Rows(NamedTuple):
 
 def load(owner: str | None = None) -> Rows:
     """The recorded study and the visitor's own evaluations; a file that cannot be read hides no other."""
-    own, faults = results.own(owner)
+    own, faults = result_files.own(owner)
     try:
-        return Rows(results.recorded(), own, faults)
+        return Rows(result_files.recorded(), own, faults)
     except (ValueError, OSError) as error:
         return Rows([], own, [str(error), *faults])
 
@@ -102,7 +102,7 @@ def download(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> str:
     marked = told_apart(study, own)
     if not marked:
         return ""
-    frame = results.table([row for row, _ in marked]).assign(yours=[bool(mine) for _, mine in marked])
+    frame = result_files.table([row for row, _ in marked]).assign(yours=[bool(mine) for _, mine in marked])
     data = base64.b64encode(frame.to_csv(index=False).encode()).decode()
     return f"<a class='button' download='trade-off.csv' href='data:text/csv;base64,{data}'>Download table (CSV)</a>"
 

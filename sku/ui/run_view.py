@@ -15,8 +15,9 @@ import plotly.graph_objects as go
 from sku import vectors
 from sku.core import runs
 from sku.core.methods import METHODS
-from sku.figures import loss_curves, per_layer_norms, run_curves
 from sku.jobs import Job
+from sku.reporting.loss_curves import loss_curves, run_curves
+from sku.reporting.norm_heatmap import per_layer_norms
 
 HEADERS = ["run", "method", "preservation", "state", "steps", "time"]
 

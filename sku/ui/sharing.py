@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from sku.comparison import Comparison, Part, Settings
 from sku.core.variants import parse
-from sku.signs import outcome_sign
+from sku.reporting.markers import outcome_sign
 
 _LONGEST = 20_000
 

@@ -6,12 +6,12 @@ import html
 from collections.abc import Sequence
 from functools import cache
 
-from sku import results
 from sku.core.records import ResultRow
 from sku.core.variants import BASE, parse
-from sku.figures.courses import axis, standing
-from sku.figures.words import percent
-from sku.signs import sign
+from sku.reporting import result_files
+from sku.reporting.coefficient_lines import axis, standing
+from sku.reporting.markers import sign
+from sku.reporting.text import percent
 
 _SIDE = "test"
 
@@ -46,6 +46,6 @@ def strip(variants: Sequence[str]) -> str:
 def _recorded() -> tuple[ResultRow, ...]:
     """Those that came with the project; they do not change while the page runs."""
     try:
-        return tuple(results.recorded())
+        return tuple(result_files.recorded())
     except (ValueError, OSError):
         return ()

@@ -11,11 +11,12 @@ from sku.choices import Choice
 from sku.core import runs
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
-from sku.figures import outcomes, trade_off
-from sku.figures.words import line
-from sku.front import UTILITIES
 from sku.hosting.gate import Gate
-from sku.signs import sign
+from sku.reporting.markers import sign
+from sku.reporting.outcome_bars import outcomes
+from sku.reporting.pareto import UTILITIES
+from sku.reporting.text import line
+from sku.reporting.tradeoff_plot import trade_off
 from sku.ui import glossary, measured, measuring, plot
 from sku.ui.visitors import visitor
 

@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from sku.core.records import Verdict
-from sku.signs import outcome_sign
+from sku.reporting.markers import outcome_sign
 
 if TYPE_CHECKING:
     from sku.lens import Lens

@@ -20,7 +20,7 @@ from sku.data import load as load_data
 from sku.judges.fitting.build import THRESHOLD
 from sku.judges.fitting.labels import HARMFUL_FROM
 from sku.rated import Rated, read
-from sku.results import RECORDED
+from sku.reporting.result_files import RECORDED
 from sku.study import MORE, measured
 
 Reader = Literal["rating", "outcome"]

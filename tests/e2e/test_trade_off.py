@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from sku import results
 from sku.core.records import ResultRow
+from sku.reporting import result_files
 from tests.e2e.test_stories import ask, open_tab, wait_until_ended
 
 pytestmark = pytest.mark.e2e
@@ -43,7 +43,7 @@ def row(name: str, coefficient: float, harmful: int, kl: float, broken: int = 0)
 def evaluated(app_home: Path) -> None:
     """The visitor has evaluated three variants, and one that is not on this machine."""
     rows = [row("base", 0, 20, 0.0), row("sku", 1.5, 6, 0.2), row("ga", 1, 1, 4.0, 38), row("elsewhere", 1, 3, 0.3)]
-    results.write(app_home / "results" / "mine.jsonl", rows)
+    result_files.write(app_home / "results" / "mine.jsonl", rows)
 
 
 def choose(page: Page, point: str) -> None:

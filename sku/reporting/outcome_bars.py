@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from sku.core.records import OUTCOMES, Outcome, ResultRow
-from sku.figures.theme import CLEAR, INK, themed
-from sku.figures.words import percent
-from sku.signs import outcome_sign
+from sku.reporting.markers import outcome_sign
+from sku.reporting.text import percent
+from sku.reporting.theme import CLEAR, INK, themed
 
 _PATTERNS: dict[Outcome, str] = {"harmful": "/", "refusal": "", "safe": ".", "broken": "x", "unjudged": ""}
 _BAR, _FRAME = 34, 110

@@ -8,9 +8,9 @@ import plotly.graph_objects as go
 
 from sku.core.records import ResultRow
 from sku.core.variants import parse
-from sku.figures.courses import Axis, standing
-from sku.figures.theme import INK
-from sku.front import MAX_BROKEN, base_of, dead, front
+from sku.reporting.coefficient_lines import Axis, standing
+from sku.reporting.pareto import MAX_BROKEN, base_of, dead, front
+from sku.reporting.theme import INK
 
 _RING, _CROSS = 26, 19
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sku.figures.theme import themed
+from sku.reporting.theme import themed
 
 # A colour and a dash a term, so that colour never stands alone.
 TERM_STYLES = {

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sku.core.records import ResultRow
 from sku.core.variants import BASE, parse
-from sku.front import base_of, value
+from sku.reporting.pareto import base_of, value
 
 KL_FLOOR = 0.001
 """Where a KL of 0, which has no logarithm, is drawn."""

@@ -16,12 +16,12 @@ from sku.core import runs
 from sku.core.records import ResultRow
 from sku.core.text_lines import lines
 from sku.core.variants import parse
-from sku.front import interval, share
+from sku.reporting.pareto import interval, share
 
 if TYPE_CHECKING:
     import pandas
 
-RECORDED = Path(__file__).parents[1] / "assets" / "results" / "study.jsonl"
+RECORDED = Path(__file__).parents[2] / "assets" / "results" / "study.jsonl"
 """Test prompts."""
 _BESIDE = ("shipped.jsonl", "shipped_rated.jsonl", "validation.jsonl")
 """What is shipped, on more test prompts, by the judge and by ratings (`rated.py`); and validation prompts, by which a

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from sku.figures.theme import themed
+from sku.reporting.theme import themed
 
 
 def per_layer_norms(norms: Mapping[str, Sequence[float | None]]) -> go.Figure:

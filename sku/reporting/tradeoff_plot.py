@@ -9,12 +9,12 @@ import plotly.graph_objects as go
 from plotly.colors import hex_to_rgb
 
 from sku.core.records import ResultRow
-from sku.figures.courses import Axis, axis, courses
-from sku.figures.overlays import add_broken, add_front, add_here, add_shipped, places
-from sku.figures.theme import CLEAR, themed
-from sku.figures.words import hover, kind
-from sku.front import UTILITIES
-from sku.signs import sign
+from sku.reporting.coefficient_lines import Axis, axis, courses
+from sku.reporting.markers import sign
+from sku.reporting.pareto import UTILITIES
+from sku.reporting.text import hover, kind
+from sku.reporting.theme import CLEAR, themed
+from sku.reporting.tradeoff_overlays import add_broken, add_front, add_here, add_shipped, places
 
 _HEIGHT = 580
 _MARK = 11

@@ -6,8 +6,8 @@ import html
 
 from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES, ResultRow
-from sku.front import UTILITIES, interval, share, value
-from sku.results import change, percents
+from sku.reporting.pareto import UTILITIES, interval, share, value
+from sku.reporting.result_files import change, percents
 
 
 def percent(rate: float) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sku.figures.theme import themed
-from sku.figures.words import percent
 from sku.judges.protocol import Agreement, Card
+from sku.reporting.text import percent
+from sku.reporting.theme import themed
 
 _STYLES = (
     ("#0072b2", "circle"),
