@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sku.losses.preservation import kl_from_base
 from sku.models.batching import Batch, Encoded, collate, encode
+from sku.models.divergence import kl_from_base
 from sku.models.hidden_states import Signed, effective, states
 from sku.models.variant_model import VariantModel
 
