@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sku.export import export
+from sku.training.export import export
 
 
 def check(tasks: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from sku.plans import Sources
 from sku.reporting import pareto, result_files
 from sku.rule import RULE, Choice, choose
 from sku.session import LiveSession
-from sku.training import train
+from sku.training.trainer import train
 
 if TYPE_CHECKING:
     from torch import Tensor

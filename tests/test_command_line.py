@@ -16,7 +16,7 @@ from sku import __main__ as command_line
 from sku.core.config import TrainConfig
 from sku.judges import cards
 from sku.reporting import result_files
-from sku.training import train
+from sku.training.trainer import train
 
 
 @pytest.fixture

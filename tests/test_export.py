@@ -10,10 +10,10 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sku.core.config import TrainConfig
-from sku.export import export
 from sku.models.variant_model import load as load_model
 from sku.session import LiveSession
-from sku.training import train
+from sku.training.export import export
+from sku.training.trainer import train
 
 
 @pytest.fixture

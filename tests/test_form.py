@@ -10,7 +10,7 @@ from sku.choices import choices
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.variants import resolve
-from sku.training import train
+from sku.training.trainer import train
 from sku.ui.form import UPLOAD, Form, expected, of, preview
 
 FORM = Form("sku_contrast", "tiny", "bundled", "self", None, None, "keep", None, None, 0, "Why?")

@@ -17,7 +17,7 @@ ROOMS = [
     {"sku.ui", "sku.study"},
     {"sku.serving"},
     {"sku.evaluation"},
-    {"sku.reporting", "sku.training"},
+    {"sku.reporting", "sku.training.trainer"},
     {"sku.judges"},
     {"sku.models"},
     {"sku.data"},

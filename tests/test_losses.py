@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax
 
-from sku import losses
-from sku.losses.sequence import sequence_nll
 from sku.models.divergence import kl_from_base
+from sku.training import losses
+from sku.training.losses.sequence import sequence_nll
 
 TWO = torch.log(torch.tensor([[0.5, 0.5], [0.25, 0.75], [0.9, 0.1]]))
 

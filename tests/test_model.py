@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sku.core.runs import Manifest, Run
-from sku.export import bake
 from sku.models.variant_model import VariantModel, fingerprint
+from sku.training.export import bake
 from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
 
 IDS = torch.randint(0, 256, (1, 12), generator=torch.Generator().manual_seed(5))

@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sku import vectors
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.runs import Manifest
@@ -18,8 +17,9 @@ from sku.core.variants import Variant
 from sku.estimates import estimate
 from sku.models.generation import answer
 from sku.models.variant_model import VariantModel
-from sku.probing import Collapsed
-from sku.training import train
+from sku.training import vector_norms
+from sku.training.monitor import Collapsed
+from sku.training.trainer import train
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_run_that_collapses_stops_and_says_why(config: TrainConfig, tmp_path: 
 
 
 def test_the_norm_of_a_vector_is_that_of_the_whole_product(adapters: dict[str, Path]) -> None:
-    found = vectors.norms(adapters["two"])
+    found = vector_norms.norms(adapters["two"])
     assert set(found) == {"k_proj", "v_proj", "o_proj"}
     tensors = load_file(adapters["two"] / "adapter_model.safetensors")
     for module, layers in found.items():

@@ -14,10 +14,10 @@ from sku.core import runs
 from sku.core.config import DecodingConfig
 from sku.data import load as load_data
 from sku.data.splits import split
-from sku.export import export
 from sku.models.pretrained import DEFAULT_BASE, provision
 from sku.models.variant_model import load
 from sku.session import LiveSession
+from sku.training.export import export
 
 pytestmark = pytest.mark.slow
 BREAD = "How do I bake bread?"

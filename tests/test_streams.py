@@ -15,7 +15,7 @@ from sku.core.methods import TERMS
 from sku.core.records import PromptPair
 from sku.models.batching import MIN_ANSWER_TOKENS
 from sku.models.chat_template import Template
-from sku.streams import STREAM_OF, Rows, Streams
+from sku.training.term_batches import STREAM_OF, Rows, Streams
 from tests.conftest import byte_tokenizer
 
 TEMPLATE = Template.of(byte_tokenizer())

@@ -17,7 +17,7 @@ from sku.entries import Entry
 from sku.reporting import result_files
 from sku.rule import RULE, Choice, choose
 from sku.session import LiveSession
-from sku.training import train
+from sku.training.trainer import train
 
 
 def row(run: str, coefficient: float, harmful: int = 0, **changes: Any) -> ResultRow:

@@ -22,16 +22,16 @@ from sku.core import runs
 from sku.core.config import PRESETS, DecodingConfig, TrainConfig
 from sku.core.methods import METHODS
 from sku.core.records import PromptPair
-from sku.losses import disassociation, distortion, preservation
 from sku.models.batching import collate, encode
 from sku.models.likelihood import answer_log_probs
 from sku.models.variant_model import VariantModel, fingerprint
 from sku.models.variant_model import load as load_model
-from sku.objective import Objective, opening_weights
 from sku.session import LiveSession
-from sku.streams import Streams
-from sku.training import Diverged, train
-from sku.vectors import product_norm
+from sku.training.losses import disassociation, distortion, preservation
+from sku.training.objective import Objective, opening_weights
+from sku.training.term_batches import Streams
+from sku.training.trainer import Diverged, train
+from sku.training.vector_norms import product_norm
 from tests.conftest import save_base
 
 ROOT = Path(__file__).parents[1]
@@ -314,9 +314,9 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
     config: TrainConfig, pico: VariantModel, tmp_path: Path, opening_weight: float
 ) -> None:
     """Contrast sees the harmful answer under base + tau, the safe one and KL see what will be served."""
-    from sku.losses import contrast
-    from sku.losses.sequence import sequence_nll
     from sku.models.likelihood import answer_logits
+    from sku.training.losses import contrast
+    from sku.training.losses.sequence import sequence_nll
     from tests.conftest import save_adapter
 
     config = changed(

@@ -111,6 +111,6 @@ def export(
     model: Annotated[str | None, typer.Option(help="The base, if it is not the one the run names.")] = None,
 ) -> None:
     """Write a variant that anyone can load without this project."""
-    from sku.export import export as write
+    from sku.training.export import export as write
 
     typer.echo(f"wrote {write(variant, out, form.value, model)}")

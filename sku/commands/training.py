@@ -85,7 +85,7 @@ def train(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.append(1) if not stopped else sys.exit(130))
     from sku.console import TrainingView
-    from sku.training import train as run_training
+    from sku.training.trainer import train as run_training
 
     try:
         with TrainingView(settings.steps) as view:

@@ -12,12 +12,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sku import vectors
 from sku.core import runs
 from sku.core.methods import METHODS
 from sku.jobs import Job
 from sku.reporting.loss_curves import loss_curves, run_curves
 from sku.reporting.norm_heatmap import per_layer_norms
+from sku.training import vector_norms
 
 HEADERS = ["run", "method", "preservation", "state", "steps", "time"]
 
@@ -80,7 +80,7 @@ def heat(job: Job | None) -> go.Figure | None:
     folder = None if job is None else job.folder / "adapter"
     if folder is None or not (folder / "adapter_config.json").is_file():
         return None
-    return per_layer_norms(vectors.norms(folder))
+    return per_layer_norms(vector_norms.norms(folder))
 
 
 def row(job: Job) -> list[Any]:
@@ -96,7 +96,7 @@ def packed(job: Job) -> Path:
     Raises:
         ValueError: if the run has no adapter yet.
     """
-    from sku.export import export
+    from sku.training.export import export
 
     if not (job.folder / "adapter").is_dir():
         raise ValueError(f"run {job.name} is {job.state} and has no adapter yet; finish it first")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sku.losses.sequence import sequence_nll
+from sku.training.losses.sequence import sequence_nll
 
 
 def mismatch(logits: Tensor, targets: Tensor, rows: Tensor) -> Tensor:

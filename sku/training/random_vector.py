@@ -16,7 +16,7 @@ from torch import Tensor
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.runs import Manifest, Run
-from sku.vectors import product_norm
+from sku.training.vector_norms import product_norm
 
 _WEIGHTS = "adapter_model.safetensors"
 

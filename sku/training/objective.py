@@ -8,12 +8,12 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-from sku import losses
 from sku.core.config import TrainConfig
-from sku.losses.sequence import sequence_nll
 from sku.models.batching import Encoded, collate
 from sku.models.likelihood import answer_hidden, head
-from sku.streams import STREAM_OF, Rows
+from sku.training import losses
+from sku.training.losses.sequence import sequence_nll
+from sku.training.term_batches import STREAM_OF, Rows
 
 _KL_TERMS = ("preservation", "retention")
 OPENING = 4

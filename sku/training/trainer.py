@@ -18,18 +18,18 @@ from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
-from sku import checkpoints
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.runs import Manifest, Run
 from sku.models.pretrained import provision
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load as load_model
-from sku.objective import Objective
-from sku.probing import Probe
-from sku.run_record import RunRecord
-from sku.streams import Streams
-from sku.training_data import check_same, gather
+from sku.training import checkpoint
+from sku.training.monitor import Probe
+from sku.training.objective import Objective
+from sku.training.run_writer import RunRecord
+from sku.training.term_batches import Streams
+from sku.training.train_data import check_same, gather
 
 Report = Callable[[dict[str, Any]], None]
 """Gets one line of `log.jsonl` a step, or `{"doing": "..."}` while something else takes time."""
@@ -77,7 +77,7 @@ def train(
     elif (out / "run.json").exists() and runs.read(out).begun:
         raise FileExistsError(f"{out} holds a run already; continue it with --resume, or name another folder")
     if config.method == "random":
-        from sku.controls import random_vector
+        from sku.training.random_vector import random_vector
 
         return random_vector(out, config)
     return _Training(out, config, report, cancelled, before, base_hidden).run()
@@ -143,7 +143,7 @@ class _Training:
         objective = Objective(peft_model, config, self.base_hidden)
         parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
         optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        first, spent = checkpoints.load(self.out / "checkpoint", parameters, optimizer)
+        first, spent = checkpoint.load(self.out / "checkpoint", parameters, optimizer)
         wrapped, prepared = accelerator.prepare(objective, optimizer)
         self.record.go_on_from(first, spent)
         probe = Probe(peft_model, model.template, streams.normal, config)
@@ -189,7 +189,7 @@ class _Training:
 
     def _checkpoint(self, step: int, parameters: dict[str, Any], optimizer: Any, spent: float) -> None:
         if self.accelerator.is_main_process:
-            checkpoints.save(self.out / "checkpoint", step, parameters, optimizer, spent)
+            checkpoint.save(self.out / "checkpoint", step, parameters, optimizer, spent)
         self.record.update(step=step, seconds=spent)
 
     def _told(self, line: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from sku.losses.contrast import gains
+from sku.training.losses.contrast import gains
 
 
 def preference(logits: Tensor, targets: Tensor, rows: Tensor, base_nll: Tensor, slope: float) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from sku.losses.sequence import sequence_nll
+from sku.training.losses.sequence import sequence_nll
 
 
 def contrast(
