@@ -19,8 +19,8 @@ from sku.models.pretrained import DEFAULT_BASE, provision
 from sku.weights import Weights, computes
 
 if TYPE_CHECKING:
+    from sku.evaluation.plan import Sources
     from sku.lens import Lens
-    from sku.plans import Sources
 
 
 class LiveSession(Weights):
@@ -185,10 +185,10 @@ class LiveSession(Weights):
             ValueError: for an unknown variant, judge, source or side.
             InterruptedError: if it was cancelled; what is done is kept in `work`.
         """
-        from sku.evaluation import Evaluation
-        from sku.plans import Plan, sets_of, subject
-        from sku.similarity import similarity_metric
-        from sku.tally import result_rows
+        from sku.evaluation.aggregate import result_rows
+        from sku.evaluation.plan import Plan, sets_of, subject
+        from sku.evaluation.runner import Evaluation
+        from sku.evaluation.similarity import similarity_metric
 
         model = self.load()
         judging = self.judge(judge)

@@ -17,7 +17,7 @@ from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
 from sku.entries import COMMON, ENTRIES, FORMS, Entry
-from sku.plans import Sources
+from sku.evaluation.plan import Sources
 from sku.reporting import pareto, result_files
 from sku.rule import RULE, Choice, choose
 from sku.session import LiveSession

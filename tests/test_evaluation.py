@@ -15,15 +15,15 @@ from sku.core.records import PromptPair, ResultRow
 from sku.core.runs import Manifest, Run, write
 from sku.core.variants import Variant
 from sku.data.truthfulqa import Choices
-from sku.evaluation import Evaluation, Lines
+from sku.evaluation.aggregate import result_rows
+from sku.evaluation.plan import Plan, Sets, Subject
+from sku.evaluation.runner import Evaluation, Lines
 from sku.judges.keyword import KeywordJudge
 from sku.models import generation
 from sku.models.batching import encode
 from sku.models.likelihood import answer_log_probs
 from sku.models.variant_model import VariantModel
-from sku.plans import Plan, Sets, Subject
 from sku.reporting import result_files
-from sku.tally import result_rows
 
 
 def pair(i: int, kind: Any = "harmful") -> PromptPair:
@@ -152,8 +152,8 @@ def test_what_is_there_is_not_done_again(
     first = rows(duo, subjects, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr(generation, "stream", None)
-    monkeypatch.setattr("sku.evaluation.answer", None)
-    monkeypatch.setattr("sku.evaluation.answer_kl", None)
+    monkeypatch.setattr("sku.evaluation.runner.answer", None)
+    monkeypatch.setattr("sku.evaluation.runner.answer_kl", None)
     assert rows(duo, subjects, tmp_path) == first
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from sku.__main__ import app
 from sku.core.runs import Manifest, write
-from sku.harness import check, harness
+from sku.evaluation.lm_eval_harness import check, harness
 from sku.models.variant_model import VariantModel
 from tests.conftest import save_adapter
 

@@ -16,7 +16,7 @@ ROOMS = [
     {"sku.cli"},
     {"sku.ui", "sku.study"},
     {"sku.serving"},
-    {"sku.evaluation"},
+    {"sku.evaluation.runner"},
     {"sku.reporting", "sku.training.trainer"},
     {"sku.judges"},
     {"sku.models"},

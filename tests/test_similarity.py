@@ -12,11 +12,11 @@ import torch
 from transformers import BertConfig, BertTokenizerFast
 from transformers.models.bert.modeling_bert import BertForSequenceClassification, BertModel
 
-from sku import similarity
-from sku.bleurt import Bleurt
 from sku.data import Unavailable
-from sku.embedder import MAX_TOKENS, Embedder
-from sku.similarity import similarity_metric
+from sku.evaluation import similarity
+from sku.evaluation.bleurt import Bleurt
+from sku.evaluation.sentence_embedder import MAX_TOKENS, Embedder
+from sku.evaluation.similarity import similarity_metric
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "away", "in", "rain"]
 TEXTS = ["the cat sat on a mat", "a dog ran away in the rain", "rain", "", "the cat and the dog and the mat " * 4]

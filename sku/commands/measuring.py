@@ -45,14 +45,14 @@ def evaluate(
 ) -> None:
     """Measure variants: harmful rate, broken, KL from base, over-refusal. Stopped, it goes on where it was."""
     from sku.console import report_work
-    from sku.plans import Sources
+    from sku.evaluation.plan import Sources
     from sku.session import LiveSession
 
     wanted = [task for task in (tasks or "").split(",") if task]
     if wanted:
-        from sku import harness
+        from sku.evaluation import lm_eval_harness
 
-        harness.check(wanted)
+        lm_eval_harness.check(wanted)
     sources = Sources(
         tuple(harmful),
         tuple(pairs),
@@ -67,14 +67,14 @@ def evaluate(
     rows = session.evaluate(
         variant, sources, side, decoding, judge_name, out.with_suffix(".work"), similarity, report_work
     )
-    from sku.evaluation import processes
+    from sku.evaluation.runner import processes
     from sku.reporting import result_files
 
     if not processes().is_main_process:
         return
     result_files.write(out, rows)
     for one in variant if wanted else ():
-        print_json([{"variant": one, "tasks": harness.harness(one, wanted, model, limit)}])
+        print_json([{"variant": one, "tasks": lm_eval_harness.harness(one, wanted, model, limit)}])
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
     else:

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from sku.core import intervals
-from sku.plans import sets_of
+from sku.evaluation.plan import sets_of
 from sku.session import LiveSession
 from sku.study import MORE, measured
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sku.core.config import DecodingConfig
-from sku.evaluation import Evaluation
-from sku.plans import Plan, Sources, sets_of, subject
+from sku.evaluation.plan import Plan, Sources, sets_of, subject
+from sku.evaluation.runner import Evaluation
 from sku.session import LiveSession
 
 

@@ -25,12 +25,12 @@ def similarity_metric(name: str = DEFAULT, report: Report = lambda _: None) -> t
     """
     kind, _, where = name.partition(":")
     if name == DEFAULT:
-        from sku.embedder import Embedder
+        from sku.evaluation.sentence_embedder import Embedder
 
         minilm = Embedder(embedder(report))
         return minilm.name, minilm.similarity
     if kind == "bleurt" and where:
-        from sku.bleurt import Bleurt
+        from sku.evaluation.bleurt import Bleurt
 
         bleurt = Bleurt(where)
         return bleurt.name, bleurt.similarity

@@ -20,13 +20,13 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from sku.core.records import PromptPair, digest
+from sku.evaluation.plan import AT_LEAST, Plan, Subject
 from sku.judges.protocol import Judge, Pair
 from sku.judges.verdicts import verdicts
 from sku.models.batching import Encoded, encode
 from sku.models.generation import answer
 from sku.models.likelihood import answer_kl, base_log_probs, by_length
 from sku.models.variant_model import VariantModel
-from sku.plans import AT_LEAST, Plan, Subject
 
 _JUDGED_AT_ONCE = 48
 Report = Callable[[dict[str, Any]], None]

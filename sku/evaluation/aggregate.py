@@ -12,9 +12,9 @@ from sku.core import intervals
 from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES, PromptPair, ResultRow
 from sku.core.runs import Run
-from sku.evaluation import Evaluation, Lines
+from sku.evaluation.plan import Subject
+from sku.evaluation.runner import Evaluation, Lines
 from sku.judges.protocol import Judge
-from sku.plans import Subject
 
 Similarity = Callable[[Sequence[str], Sequence[str]], list[float]]
 """Of texts to texts, one number a pair."""
