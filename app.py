@@ -10,9 +10,9 @@ from typing import Any
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # read when torch is: see sku/__main__.py
 
-from sku import lent
+from sku.serving import zerogpu_session
 
-if lent.offered():
+if zerogpu_session.offered():
     import spaces  # noqa: F401 (before torch: it takes the place of CUDA until a GPU is lent)
 
 from sku.core import runs
@@ -20,8 +20,8 @@ from sku.hosting import switches
 from sku.hosting.gate import Gate
 from sku.judges import cards
 from sku.models.pretrained import DEFAULT_BASE
-from sku.recorded import FallbackSession, RecordedSession
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
+from sku.serving.recorded_session import FallbackSession, RecordedSession
 from sku.ui.page import build_page, launch
 
 
@@ -47,8 +47,8 @@ def main() -> None:
 
 def _live(model: str) -> Any:
     live: Any = LiveSession(model)
-    if lent.offered():
-        live = lent.LentSession(live)
+    if zerogpu_session.offered():
+        live = zerogpu_session.LentSession(live)
     live.start()
     return FallbackSession(live) if model == DEFAULT_BASE else live
 

@@ -13,7 +13,7 @@ from sku.core import runs
 from sku.entries import FINE
 from sku.reporting import result_files
 from sku.rule import RULE, Choice
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 from sku.study import MORE, SKU, Report, evaluated, folder
 
 MEASURED: dict[str, tuple[float, ...]] = {

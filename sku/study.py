@@ -20,7 +20,7 @@ from sku.entries import COMMON, ENTRIES, FORMS, Entry
 from sku.evaluation.plan import Sources
 from sku.reporting import pareto, result_files
 from sku.rule import RULE, Choice, choose
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 from sku.training.trainer import train
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from sku.judges.keyword import KeywordJudge
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load as load_model
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 
 hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no fault of the code
 hypothesis.settings.load_profile("no clock")

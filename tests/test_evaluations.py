@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sku import children
-from sku.evaluations import Evaluations
 from sku.models.pretrained import DEFAULT_BASE
 from sku.reporting import result_files
+from sku.serving import processes
+from sku.serving.evaluation_jobs import Evaluations
 from sku.ui.measuring import _price, _variants
 from tests.test_page import row
 
@@ -54,7 +54,7 @@ def test_what_became_of_one_is_read_from_its_folder(sku_home: Path) -> None:
 
 def test_bounds_are_checked_before_anything_starts(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(children, "spawn", lambda folder, arguments: started.append(list(arguments)))
+    monkeypatch.setattr(processes, "spawn", lambda folder, arguments: started.append(list(arguments)))
     work = Evaluations()
     for variants, limit, said in (([], 5, "0 variants"), (["a"] * 9, 5, "9 variants"), (["sku@1"], 51, "51 prompts")):
         with pytest.raises(ValueError, match=said):
@@ -71,7 +71,7 @@ def test_bounds_are_checked_before_anything_starts(sku_home: Path, monkeypatch: 
 
 def test_what_is_measured_is_the_base_that_the_page_shows(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(children, "spawn", lambda folder, arguments: started.append(list(arguments)))
+    monkeypatch.setattr(processes, "spawn", lambda folder, arguments: started.append(list(arguments)))
     monkeypatch.setattr(Evaluations, "live", lambda self: None)
     work = Evaluations()
     name = work.start(["sku@1"], 5, model="some/other").name

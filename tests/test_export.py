@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sku.core.config import TrainConfig
 from sku.models.variant_model import load as load_model
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 from sku.training.export import export
 from sku.training.trainer import train
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sku.choices import choices
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.variants import resolve
+from sku.serving.variant_catalog import choices
 from sku.training.trainer import train
 from sku.ui.form import UPLOAD, Form, expected, of, preview
 

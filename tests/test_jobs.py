@@ -16,7 +16,7 @@ import pytest
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.runs import Manifest
-from sku.jobs import Job, Jobs
+from sku.serving.training_jobs import Job, Jobs
 
 
 @pytest.fixture

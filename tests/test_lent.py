@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from sku import lent
 from sku.core import runs
 from sku.core.config import DecodingConfig
-from sku.lent import LentSession
-from sku.session import LiveSession
+from sku.serving import zerogpu_session
+from sku.serving.live_session import LiveSession
+from sku.serving.zerogpu_session import LentSession
 from tests.conftest import keyword_session
 
 CONFIG = DecodingConfig(max_new_tokens=12)
@@ -77,7 +77,7 @@ def _work(task: Callable[..., Any], pipe: Any) -> None:
 
 @pytest.fixture
 def lender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lender]:
-    monkeypatch.setattr(lent, "GPU", "cpu")
+    monkeypatch.setattr(zerogpu_session, "GPU", "cpu")
     made = Lender()
     yield made
     if made.worker:  # it holds every pipe that this process had open: whoever waits for their end waits for it
@@ -179,5 +179,5 @@ def test_a_fork_waits_for_the_forward_that_is_under_way(live: LiveSession, lende
 
 @pytest.mark.parametrize(("value", "offered"), [("true", True), ("1", True), ("", False), ("0", False)])
 def test_only_a_space_that_lends_is_asked(value: str, offered: bool) -> None:
-    assert lent.offered({"SPACES_ZERO_GPU": value}) is offered
-    assert not lent.offered({})
+    assert zerogpu_session.offered({"SPACES_ZERO_GPU": value}) is offered
+    assert not zerogpu_session.offered({})

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sku.core.config import DecodingConfig
-from sku.model_thread import ModelThread
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
+from sku.serving.worker_thread import ModelThread
 from tests.conftest import keyword_session
 
 

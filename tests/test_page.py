@@ -16,17 +16,17 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from sku.choices import choices
-from sku.columns import Column
 from sku.comparison import Settings, from_json
 from sku.core import runs
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import OUTCOMES, Answer, ResultRow, Verdict
 from sku.hosting.gate import Gate
-from sku.jobs import Jobs
 from sku.judges.protocol import Agreement, Card
 from sku.reporting import result_files
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
+from sku.serving.streaming import Column
+from sku.serving.training_jobs import Jobs
+from sku.serving.variant_catalog import choices
 from sku.ui import measured, pipeline, plot, tradeoff
 from sku.ui.about import card_text
 from sku.ui.asking import Asker, Shown

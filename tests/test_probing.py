@@ -14,9 +14,9 @@ from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.runs import Manifest
 from sku.core.variants import Variant
-from sku.estimates import estimate
 from sku.models.generation import answer
 from sku.models.variant_model import VariantModel
+from sku.serving.estimates import estimate
 from sku.training import vector_norms
 from sku.training.monitor import Collapsed
 from sku.training.trainer import train

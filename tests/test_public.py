@@ -19,13 +19,13 @@ import httpx
 import psutil
 import pytest
 
-from sku.columns import Column
 from sku.core.config import TrainConfig
 from sku.core.records import Answer, Verdict
 from sku.hosting.gate import Gate
 from sku.hosting.switches import Hosting
-from sku.lens import Lens
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
+from sku.serving.streaming import Column
+from sku.serving.token_lens import Lens
 from sku.ui.page import build_page, launch
 from sku.ui.visitors import COOKIE, visitor
 from tests.conftest import keyword_session

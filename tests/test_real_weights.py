@@ -16,7 +16,7 @@ from sku.data import load as load_data
 from sku.data.splits import split
 from sku.models.pretrained import DEFAULT_BASE, provision
 from sku.models.variant_model import load
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 from sku.training.export import export
 
 pytestmark = pytest.mark.slow

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from sku import recorded
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, Verdict
-from sku.recorded import FallbackSession, RecordedSession, line
-from sku.session import LiveSession
+from sku.serving import recorded_session
+from sku.serving.live_session import LiveSession
+from sku.serving.recorded_session import FallbackSession, RecordedSession, line
 
 GREEDY = DecodingConfig(max_new_tokens=8)
 
@@ -79,7 +79,7 @@ def test_the_record_steps_in_when_the_weights_cannot_be_had(path: Path) -> None:
 
 
 def test_the_shipped_record_has_every_example_and_names_its_judge() -> None:
-    session = RecordedSession(recorded.FILE)
+    session = RecordedSession(recorded_session.FILE)
     assert session.model_name == "smollm2-135m"
     assert {choice.name for choice in session.choices()} >= {"base", "ga", "sku"}
     assert {choice.name for choice in session.choices()} <= {choice.name for choice in LiveSession().choices()}

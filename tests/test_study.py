@@ -16,7 +16,7 @@ from sku.core.runs import Manifest
 from sku.entries import Entry
 from sku.reporting import result_files
 from sku.rule import RULE, Choice, choose
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 from sku.training.trainer import train
 
 

@@ -26,7 +26,7 @@ from sku.models.batching import collate, encode
 from sku.models.likelihood import answer_log_probs
 from sku.models.variant_model import VariantModel, fingerprint
 from sku.models.variant_model import load as load_model
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 from sku.training.losses import disassociation, distortion, preservation
 from sku.training.objective import Objective, opening_weights
 from sku.training.term_batches import Streams

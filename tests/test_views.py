@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from sku.columns import columns
 from sku.core.config import DecodingConfig
 from sku.core.variants import Variant
-from sku.lens import Lens, divergence, lens
 from sku.models.variant_model import VariantModel
+from sku.serving.streaming import columns
+from sku.serving.token_lens import Lens, divergence, lens
 from sku.ui import strip, views
 from tests.test_page import row
 

@@ -67,7 +67,7 @@ def answer(
     as_json: AsJson = False,
 ) -> None:
     """Ask several variants the same question, in one batch."""
-    from sku.session import LiveSession
+    from sku.serving.live_session import LiveSession
 
     config = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed, samples=samples)
     text = sys.stdin.read() if prompt == "-" else prompt
@@ -89,7 +89,7 @@ def score(
 ) -> None:
     """Log-probability of given answers under variants, in nats a token."""
     from sku.data import table as tables
-    from sku.session import LiveSession
+    from sku.serving.live_session import LiveSession
 
     with as_file(pairs) as path:
         given = [(row.text("prompt"), row.text("answer")) for row in tables.rows(path, ("prompt", "answer"))]

@@ -46,7 +46,7 @@ def evaluate(
     """Measure variants: harmful rate, broken, KL from base, over-refusal. Stopped, it goes on where it was."""
     from sku.console import report_work
     from sku.evaluation.plan import Sources
-    from sku.session import LiveSession
+    from sku.serving.live_session import LiveSession
 
     wanted = [task for task in (tasks or "").split(",") if task]
     if wanted:
@@ -88,7 +88,7 @@ def judge(
     """Say what became of given answers: adds verdict, score, reason and judge to every line."""
     from sku.data import table as tables
     from sku.judges import registry
-    from sku.session import LiveSession
+    from sku.serving.live_session import LiveSession
 
     registry.check(judge_name)
     with as_file(answers) as path:
@@ -173,11 +173,11 @@ def record(
     """Record greedy answers to the page's examples, with verdict and KL: what the page shows without weights."""
     import json
 
-    from sku import recorded
     from sku.console import report_work
     from sku.core import runs
     from sku.data.dataset import ASSETS
-    from sku.session import LiveSession
+    from sku.serving import recorded_session
+    from sku.serving.live_session import LiveSession
 
     session, lines = LiveSession(), []
     groups = json.loads((ASSETS / "examples.json").read_text(encoding="utf-8")).values()
@@ -189,6 +189,6 @@ def record(
         verdicts = session.verdicts(prompt, [one.text for one in answers])
         far = session.divergence(prompt, answers[0].text, wanted)
         for one, said, kl in zip(answers, verdicts, far, strict=True):
-            lines.append(recorded.line(session.model_name, model.fingerprint, one, said, kl))
+            lines.append(recorded_session.line(session.model_name, model.fingerprint, one, said, kl))
     runs.write_text(out, "".join(lines))
     typer.echo(f"wrote {len(lines)} answers to {out}")

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from sku.columns import Column
 from sku.comparison import Comparison, Part, Settings
 from sku.core.records import Verdict
 from sku.core.variants import BASE
 from sku.hosting.budgets import Spent
 from sku.hosting.gate import Gate, coefficient
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
+from sku.serving.streaming import Column
 from sku.ui import badges
 from sku.ui.turns import Turns
 from sku.ui.visitors import visitor
 
 if TYPE_CHECKING:
-    from sku.lens import Lens
+    from sku.serving.token_lens import Lens
 
 PANELS = 6
 DECODING: dict[str, Any] = {"concurrency_id": "decoding", "concurrency_limit": 4}

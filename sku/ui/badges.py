@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from sku.choices import Choice
 from sku.comparison import Part
 from sku.core.intervals import wilson
 from sku.core.methods import METHODS
 from sku.core.records import Answer, Outcome, Verdict
 from sku.core.variants import BASE
 from sku.reporting.markers import outcome_sign, sign
+from sku.serving.variant_catalog import Choice
 from sku.ui import views
 from sku.ui.glossary import WORDS
 

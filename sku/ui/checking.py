@@ -7,11 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from sku.choices import Choice
 from sku.core.variants import BASE
 from sku.hosting.budgets import Spent
 from sku.hosting.gate import Gate
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
+from sku.serving.variant_catalog import Choice
 from sku.ui.visitors import visitor
 
 

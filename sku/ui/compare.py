@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from sku.choices import Choice
 from sku.hosting.gate import Gate
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
+from sku.serving.variant_catalog import Choice
 from sku.ui import badges, checking, glossary, looking, panels, reopening, sharing
 from sku.ui.asking import DECODING, PANELS, Asked, Asker, Shown
 from sku.ui.looking import ANSWER, LENS, TYPED, VIEWS

@@ -11,8 +11,8 @@ from sku.core.records import Answer, Verdict
 from sku.core.variants import BASE
 from sku.hosting.budgets import Spent
 from sku.hosting.gate import Gate, Question, coefficient
-from sku.jobs import Jobs
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
+from sku.serving.training_jobs import Jobs
 from sku.ui.asking import DECODING
 from sku.ui.visitors import visitor
 

@@ -13,7 +13,7 @@ from sku.core.config import TrainConfig, preset
 from sku.core.methods import METHODS
 from sku.core.records import Kind, digest
 from sku.data.splits import split
-from sku.estimates import estimate
+from sku.serving.estimates import estimate
 from sku.ui.run_view import time
 
 UPLOAD = "a file of your own"

@@ -13,7 +13,7 @@ from sku.ui import badges, strip, views
 from sku.ui.asking import PANELS, Asked, Shown
 
 if TYPE_CHECKING:
-    from sku.lens import Lens
+    from sku.serving.token_lens import Lens
 
 ANSWER, DIFFERENCE, LENS = VIEWS = ("answer", "difference", "token lens")
 TYPED = "typed below"

@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from sku.choices import Choice
 from sku.core.variants import BASE
-from sku.evaluations import LIMIT, NEW_TOKENS, Evaluations, Measuring
 from sku.hosting.budgets import Spent
 from sku.hosting.gate import Gate, Visitor, coefficient
+from sku.serving.evaluation_jobs import LIMIT, NEW_TOKENS, Evaluations, Measuring
+from sku.serving.variant_catalog import Choice
 from sku.ui.panels import options
 from sku.ui.run_view import time
 from sku.ui.visitors import visitor

@@ -11,10 +11,10 @@ import gradio as gr
 import psutil
 from starlette.middleware import Middleware
 
-from sku.choices import Choice
 from sku.hosting.gate import Gate
 from sku.judges.protocol import Card
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
+from sku.serving.variant_catalog import Choice
 from sku.ui import about, compare, endpoints, panels, pipeline, plot, tradeoff
 from sku.ui.manners import Manners
 from sku.ui.visitors import visitor

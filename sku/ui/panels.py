@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from sku.choices import Choice
 from sku.core.variants import BASE, MAX_COEFFICIENT, parse
+from sku.serving.variant_catalog import Choice
 from sku.ui import badges
 from sku.ui.asking import PANELS
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from sku.choices import Choice
 from sku.comparison import Settings, from_json
 from sku.core.variants import BASE
 from sku.hosting.gate import Gate
+from sku.serving.variant_catalog import Choice
 from sku.ui import badges, panels, sharing
 from sku.ui.asking import PANELS, Asked, Shown
 

@@ -13,7 +13,7 @@ import gradio as gr
 
 from sku.hosting.budgets import Spent
 from sku.hosting.gate import Gate, Visitor
-from sku.jobs import Jobs
+from sku.serving.training_jobs import Jobs
 from sku.ui import form, run_view
 from sku.ui.form import PRESET_NAMES, UPLOAD, Form
 

@@ -14,9 +14,9 @@ import plotly.graph_objects as go
 
 from sku.core import runs
 from sku.core.methods import METHODS
-from sku.jobs import Job
 from sku.reporting.loss_curves import loss_curves, run_curves
 from sku.reporting.norm_heatmap import per_layer_norms
+from sku.serving.training_jobs import Job
 from sku.training import vector_norms
 
 HEADERS = ["run", "method", "preservation", "state", "steps", "time"]

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from sku.choices import Choice
 from sku.core import runs
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
@@ -17,6 +16,7 @@ from sku.reporting.outcome_bars import outcomes
 from sku.reporting.pareto import UTILITIES
 from sku.reporting.text import line
 from sku.reporting.tradeoff_plot import trade_off
+from sku.serving.variant_catalog import Choice
 from sku.ui import glossary, measured, measuring, plot
 from sku.ui.visitors import visitor
 

@@ -12,7 +12,7 @@ from sku.core.records import Verdict
 from sku.reporting.markers import outcome_sign
 
 if TYPE_CHECKING:
-    from sku.lens import Lens
+    from sku.serving.token_lens import Lens
 
 _WORDS = re.compile(r"\s*\S+")
 _FULL = 2.0

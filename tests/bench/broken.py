@@ -20,7 +20,7 @@ from sku.core.intervals import wilson
 from sku.data import load
 from sku.judges.broken import fault
 from sku.judges.fitting.labels import read_labelled, read_xstest
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 
 FAR = ("ga@2", "ga@3", "tv@3", "sku@3")
 MAX_TOKENS = 512

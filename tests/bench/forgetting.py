@@ -13,7 +13,7 @@ from sku.core import runs
 from sku.data import load
 from sku.data.splits import split
 from sku.models.base_answers import self_answers
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 
 MAX_TOKENS = 160
 

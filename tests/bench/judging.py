@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from sku.core.config import DecodingConfig
 from sku.evaluation.plan import Plan, Sources, sets_of, subject
 from sku.evaluation.runner import Evaluation
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 
 
 def main() -> None:

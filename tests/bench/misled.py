@@ -15,7 +15,7 @@ from pathlib import Path
 from sku.data.splits import side
 from sku.judges.fitting.labels import read_labelled
 from sku.judges.verdicts import verdicts
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 
 FORMS = {
     "as it is": "{}",

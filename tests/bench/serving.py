@@ -20,7 +20,7 @@ import torch
 
 from sku.core import runs
 from sku.core.config import DecodingConfig
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 
 PROMPT = "Explain in detail how bread is baked, from flour to loaf."
 TOKENS = 64

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from sku.core.config import DecodingConfig
 from sku.data import load
 from sku.data.splits import split
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
 
 COEFFICIENTS = [round(0.3 * i, 1) for i in range(11)]
 _ROWS = 44

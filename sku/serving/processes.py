@@ -26,7 +26,7 @@ def spawn(folder: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     with (folder / _OUTPUT).open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "sku", *arguments],
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

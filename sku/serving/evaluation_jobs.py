@@ -16,12 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from sku import children
 from sku.core import runs
 from sku.core.records import Kind
 from sku.data import load
 from sku.data.splits import split
 from sku.models.pretrained import DEFAULT_BASE
+from sku.serving import processes
 
 LIMIT = (5, 50)
 """Prompts of each set."""
@@ -90,7 +90,7 @@ class Evaluations:
             raise ValueError(f"{limit} prompts came; from {LIMIT[0]} to {LIMIT[1]} of each set are asked")
         with self._lock:
             self.refuse_second()
-            children.forget(self.folder, self.days)
+            processes.forget(self.folder, self.days)
             folder = self.folder / time.strftime("%Y%m%d-%H%M%S")
             folder.mkdir(parents=True)
             asked = ["base", *(one for one in variants if one != "base")]
@@ -126,7 +126,7 @@ class Evaluations:
         live = self.live()
         if live is None:
             raise ValueError("no evaluation is at work, so there is nothing to cancel")
-        children.cancel(self.find(live.name, owner))
+        processes.cancel(self.find(live.name, owner))
 
     def all(self, owner: str | None = None) -> list[Measuring]:
         """Every one, newest first."""
@@ -141,8 +141,8 @@ class Evaluations:
     def read(self, folder: Path) -> Measuring:
         """One evaluation as it stands."""
         about = _about(folder)
-        said = children.last_line(folder)
-        if children.process(folder) is not None:
+        said = processes.last_line(folder)
+        if processes.process(folder) is not None:
             state: State = "running"
         elif (folder / "rows.jsonl").is_file():
             state = "finished"
@@ -182,7 +182,7 @@ class Evaluations:
         arguments += ["--max-tokens", str(NEW_TOKENS), "--model", about.get("model", DEFAULT_BASE)]
         for variant in about["variants"]:
             arguments += ["--variant", variant]
-        self._children.append(children.spawn(folder, arguments))
+        self._children.append(processes.spawn(folder, arguments))
 
 
 def _about(folder: Path) -> dict[str, Any]:

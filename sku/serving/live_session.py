@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sku.choices import Choice, choices
-from sku.columns import Column, columns
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, ResultRow, Verdict
 from sku.core.variants import Variant
 from sku.models.pretrained import DEFAULT_BASE, provision
-from sku.weights import Weights, computes
+from sku.serving.model_loader import Weights, computes
+from sku.serving.streaming import Column, columns
+from sku.serving.variant_catalog import Choice, choices
 
 if TYPE_CHECKING:
     from sku.evaluation.plan import Sources
-    from sku.lens import Lens
+    from sku.serving.token_lens import Lens
 
 
 class LiveSession(Weights):
@@ -113,7 +113,7 @@ class LiveSession(Weights):
         Raises:
             ValueError: for an unknown variant, an empty answer, or a prompt as long as the model's context.
         """
-        from sku.lens import lens
+        from sku.serving.token_lens import lens
 
         model = self.load()
         if not answer.strip():
@@ -127,7 +127,7 @@ class LiveSession(Weights):
         Raises:
             ValueError: for an unknown variant, or a prompt as long as the model's context.
         """
-        from sku.lens import divergence
+        from sku.serving.token_lens import divergence
 
         model = self.load()
         found = [self.variant(text) for text in variants]

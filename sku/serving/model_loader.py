@@ -14,8 +14,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sku.core import runs
 from sku.core.variants import Known, Variant, resolve
-from sku.model_thread import ModelThread
 from sku.models.pretrained import DEFAULT_BASE, dtype, provision
+from sku.serving.worker_thread import ModelThread
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sku import children
 from sku.core import runs
 from sku.core.config import TrainConfig
+from sku.serving import processes
 
 State = Literal["starting", "running", "finished", "cancelled", "failed", "interrupted"]
 """As in `run.json`, and: `starting` has not written one yet, `interrupted` was killed and can be resumed."""
@@ -133,7 +133,7 @@ class Jobs:
 
     def cancel(self, name: str, owner: str | None = None) -> None:
         """Ask a training to write a checkpoint and stop; nothing happens to one that is not at work."""
-        children.cancel(self._path(name, owner))
+        processes.cancel(self._path(name, owner))
 
     def delete(self, name: str, owner: str | None = None) -> None:
         """Remove a run folder.
@@ -146,7 +146,7 @@ class Jobs:
         try:
             live = self.read(name).live
         except ValueError:  # damaged, and so good for nothing but to be deleted
-            live = children.process(folder) is not None
+            live = processes.process(folder) is not None
         if live:
             raise RuntimeError(f"run {name} is at work; cancel it first")
         shutil.rmtree(folder)
@@ -159,9 +159,9 @@ class Jobs:
         """
         folder = self._path(name, owner)
         config = _settings(folder / "config.json")
-        alive = children.process(folder) is not None
+        alive = processes.process(folder) is not None
         cancelled = bool(runs.job(folder).get("cancelled"))
-        said = children.last_line(folder)
+        said = processes.last_line(folder)
         if not (folder / "run.json").is_file():
             state: State = "starting" if alive else "cancelled" if cancelled else "failed"
             return Job(name, folder, state, config, [], said)
@@ -190,7 +190,7 @@ class Jobs:
         raise RuntimeError(f"{self.folder} has a hundred runs of this second; delete some")
 
     def _spawn(self, folder: Path, arguments: list[str]) -> None:
-        child = children.spawn(folder, ["train", *arguments])
+        child = processes.spawn(folder, ["train", *arguments])
         self._children.append(child)
         self._time(folder)
 
@@ -205,7 +205,7 @@ class Jobs:
 
     def _forget(self) -> None:
         """Delete what visitors left long ago, and uploads that no run is of any more."""
-        children.forget(self.folder, self.days)
+        processes.forget(self.folder, self.days)
         used = {Path(source).name for job in self.all() for source in (*job.config.harmful, *job.config.normal)}
         for file in runs.uploads().glob("*") if self.days else []:
             if file.name not in used and file.stat().st_mtime < time.time() - self.days * 86_400:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sku.choices import Choice, choices
-from sku.columns import Column
 from sku.core import runs
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, JudgedAnswer, Verdict
 from sku.core.variants import BASE, parse
 from sku.reporting.result_files import RECORDED
+from sku.serving.streaming import Column
+from sku.serving.variant_catalog import Choice, choices
 
 FILE = RECORDED.with_name("answers.jsonl")
 LIVE = "run it live: the README has the two commands"

@@ -12,9 +12,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sku.columns import Column
 from sku.core.config import DecodingConfig
-from sku.session import LiveSession
+from sku.serving.live_session import LiveSession
+from sku.serving.streaming import Column
 
 _OVERHEAD, _A_TOKEN = 10.0, 0.1
 """Seconds a call may take: starting the worker, and every new token. Shorter calls come sooner to their turn."""
