@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = [
     {"app", "sku.__main__"},
     {"sku.cli"},
-    {"sku.ui", "sku.study"},
+    {"sku.ui", "sku.study.study"},
     {"sku.serving"},
     {"sku.evaluation.runner"},
     {"sku.reporting", "sku.training.trainer"},

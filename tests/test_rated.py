@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sku.core.records import ResultRow
-from sku.rated import BY, SIDE, Rated, read, rows
+from sku.study.ratings import BY, SIDE, Rated, read, rows
 from tests.test_results import row
 
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from sku import shipping, study
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.records import ResultRow
 from sku.core.runs import Manifest
-from sku.entries import Entry
 from sku.reporting import result_files
-from sku.rule import RULE, Choice, choose
 from sku.serving.live_session import LiveSession
+from sku.study import release, study
+from sku.study.grid import Entry
+from sku.study.selection import RULE, Choice, choose
 from sku.training.trainer import train
 
 
@@ -74,12 +74,12 @@ def trained(name: str, home: Path) -> None:
 
 
 def test_what_is_shipped_says_its_coefficient_and_no_path_of_this_machine(sku_home: Path, tmp_path: Path) -> None:
-    for name in {"contrast", *shipping.BESIDE}:
+    for name in {"contrast", *release.BESIDE}:
         trained(name, sku_home)
     out = tmp_path / "adapters"
     (out / "sku" / "old").mkdir(parents=True)
-    shipping.ship(Choice(form="contrast", coefficient=2.0), out)
-    assert {path.name for path in out.iterdir()} == {"sku", *shipping.BESIDE}
+    release.ship(Choice(form="contrast", coefficient=2.0), out)
+    assert {path.name for path in out.iterdir()} == {"sku", *release.BESIDE}
     shipped = runs.read(out / "sku").manifest
     assert shipped.default_coefficient == 2.0
     assert shipped.config["harmful"] == ["bundled", "self:advbench:advbench.csv"]
@@ -90,13 +90,13 @@ def test_what_is_shipped_says_its_coefficient_and_no_path_of_this_machine(sku_ho
 def test_what_was_not_trained_stays_as_it_is_shipped(sku_home: Path, tmp_path: Path) -> None:
     trained("push", sku_home)
     (tmp_path / "ga").mkdir()
-    shipping.ship(Choice(form="push", coefficient=1.0), tmp_path)
+    release.ship(Choice(form="push", coefficient=1.0), tmp_path)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} >= {"sku", "ga"}
 
 
 def test_a_rule_that_chose_none_ships_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no form fits the rule"):
-        shipping.ship(None, tmp_path)
+        release.ship(None, tmp_path)
 
 
 def test_the_whole_study_on_pico(
@@ -131,13 +131,13 @@ def test_what_is_shipped_is_measured_on_more_test_prompts(
     run = sku_home / "study" / "keep"
     settings = {"steps": 2, "batch_size": 2, "max_tokens": 128, "rank": 4, "preservation": "off"}
     train(run, TrainConfig(method="sku", model=str(pico_folder), **settings))
-    monkeypatch.setattr(shipping, "LiveSession", lambda: LiveSession(str(pico_folder)))
-    monkeypatch.setattr(shipping, "MEASURED", {str(run): (0.5, 1.0)})
+    monkeypatch.setattr(release, "LiveSession", lambda: LiveSession(str(pico_folder)))
+    monkeypatch.setattr(release, "MEASURED", {str(run): (0.5, 1.0)})
     monkeypatch.setattr(study, "LIMITS", {"test": study.Limits(2, 2, 2), study.MORE: study.Limits(3, 2, 2)})
     monkeypatch.setattr(study, "_NEW_TOKENS", 4)
     monkeypatch.setattr(study, "JUDGE", "keyword")
     monkeypatch.setattr(study, "SIMILARITY", "none")
-    shipping.measure(tmp_path / "no-data", tmp_path)
+    release.measure(tmp_path / "no-data", tmp_path)
     rows = result_files.read(tmp_path / "shipped.jsonl")
     assert [(row.coefficient, row.side, row.n) for row in rows] == [(c, study.MORE, 3) for c in (0, 0.5, 1)]
     (few,) = study.evaluated(LiveSession(str(pico_folder)), ["base"], tmp_path, "test", lambda _: None)

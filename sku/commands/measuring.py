@@ -137,14 +137,14 @@ def study(
     ] = False,
 ) -> None:
     """Train every method, sweep the coefficients, judge, and write the results that the page shows. Resumable."""
-    from sku import shipping
     from sku.console import report_work
-    from sku.study import study as run_study
+    from sku.study import release
+    from sku.study.study import study as run_study
 
     chosen = run_study(data, out, only, report_work)
     if ship:
-        shipping.ship(chosen)
-        shipping.measure(data, out, report_work)
+        release.ship(chosen)
+        release.measure(data, out, report_work)
 
 
 def train_judge(

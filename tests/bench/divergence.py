@@ -13,7 +13,7 @@ from pathlib import Path
 from sku.core import intervals
 from sku.evaluation.plan import sets_of
 from sku.serving.live_session import LiveSession
-from sku.study import MORE, measured
+from sku.study.study import MORE, measured
 
 SIDE_BY_SIDE = (("ga@0.5", "sku@1.5"), ("ga@1", "sku@3"), ("ga@1", "sku@2.5"), ("keep@2", "sku@2"))
 

@@ -19,9 +19,9 @@ from sku.core import intervals
 from sku.data import load as load_data
 from sku.judges.fitting.build import THRESHOLD
 from sku.judges.fitting.labels import HARMFUL_FROM
-from sku.rated import Rated, read
 from sku.reporting.result_files import RECORDED
-from sku.study import MORE, measured
+from sku.study.ratings import Rated, read
+from sku.study.study import MORE, measured
 
 Reader = Literal["rating", "outcome"]
 READERS: tuple[Reader, Reader] = ("rating", "outcome")

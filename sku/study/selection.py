@@ -8,8 +8,8 @@ from typing import TypedDict
 
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
-from sku.entries import FORMS
 from sku.reporting import pareto
+from sku.study.grid import FORMS
 
 RULE = (
     f"Of the forms of SKU ({', '.join(FORMS)}), seed 0, at every coefficient, on validation prompts: "

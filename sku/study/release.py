@@ -8,13 +8,13 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from sku import rated
 from sku.core import runs
-from sku.entries import FINE
 from sku.reporting import result_files
-from sku.rule import RULE, Choice
 from sku.serving.live_session import LiveSession
-from sku.study import MORE, SKU, Report, evaluated, folder
+from sku.study import ratings
+from sku.study.grid import FINE
+from sku.study.selection import RULE, Choice
+from sku.study.study import MORE, SKU, Report, evaluated, folder
 
 MEASURED: dict[str, tuple[float, ...]] = {
     SKU: FINE,
@@ -70,4 +70,4 @@ def measure(data: Path, out: Path, report: Report = lambda _: None) -> None:
     variants = ["base", *(f"{name}@{c:g}" for name, some in MEASURED.items() for c in some)]
     rows = evaluated(LiveSession(), variants, data, MORE, report)
     result_files.write(out / "shipped.jsonl", rows)
-    result_files.write(out / "shipped_rated.jsonl", rated.rows(rows, rated.read(out / "rated.jsonl")))
+    result_files.write(out / "shipped_rated.jsonl", ratings.rows(rows, ratings.read(out / "rated.jsonl")))

@@ -16,11 +16,11 @@ from sku.core import runs
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
-from sku.entries import COMMON, ENTRIES, FORMS, Entry
 from sku.evaluation.plan import Sources
 from sku.reporting import pareto, result_files
-from sku.rule import RULE, Choice, choose
 from sku.serving.live_session import LiveSession
+from sku.study.grid import COMMON, ENTRIES, FORMS, Entry
+from sku.study.selection import RULE, Choice, choose
 from sku.training.trainer import train
 
 if TYPE_CHECKING:
