@@ -16,12 +16,12 @@ if zerogpu_session.offered():
     import spaces  # noqa: F401 (before torch: it takes the place of CUDA until a GPU is lent)
 
 from sku.core import runs
-from sku.hosting import switches
-from sku.hosting.gate import Gate
 from sku.judges import cards
 from sku.models.pretrained import DEFAULT_BASE
 from sku.serving.live_session import LiveSession
 from sku.serving.recorded_session import FallbackSession, RecordedSession
+from sku.ui.hosting import settings
+from sku.ui.hosting.gate import Gate
 from sku.ui.page import build_page, launch
 
 
@@ -34,8 +34,8 @@ def main() -> None:
     parser.add_argument("--recorded", action="store_true", help="show recorded answers; load no weights")
     flags = parser.parse_args()
     try:
-        gate = Gate(switches.read())
-        folder, said = switches.state_folder(runs.home())
+        gate = Gate(settings.read())
+        folder, said = settings.state_folder(runs.home())
         os.environ["SKU_HOME"] = str(folder)
         if said:
             print(said, file=sys.stderr)

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from sku.hosting import switches
-from sku.hosting.budgets import Budget, Spent
-from sku.hosting.gate import Gate, Visitor, coefficient
-from sku.hosting.switches import Hosting, on_spaces, read, state_folder
-from sku.ui.visitors import COOKIE, visitor
+from sku.ui.hosting import settings
+from sku.ui.hosting.gate import Gate, Visitor, coefficient
+from sku.ui.hosting.rate_limit import Budget, Spent
+from sku.ui.hosting.settings import Hosting, on_spaces, read, state_folder
+from sku.ui.hosting.visitors import COOKIE, visitor
 
 ME, YOU = Visitor("me", "1.1.1.1"), Visitor("you", "1.1.1.1")
 KNOWN = {"base", "sku", "ga"}
@@ -90,7 +90,7 @@ def test_weights_of_a_folder_that_cannot_be_written_to_are_still_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "models" / "one").mkdir(parents=True)
-    monkeypatch.setattr(switches, "_writable", lambda _: False)  # a test may run as root, whom no mode stops
+    monkeypatch.setattr(settings, "_writable", lambda _: False)  # a test may run as root, whom no mode stops
     folder, _ = state_folder(tmp_path, {})
     assert folder != tmp_path
     assert (folder / "models" / "one").is_dir()

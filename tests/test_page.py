@@ -20,7 +20,6 @@ from sku.comparison import Settings, from_json
 from sku.core import runs
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import OUTCOMES, Answer, ResultRow, Verdict
-from sku.hosting.gate import Gate
 from sku.judges.protocol import Agreement, Card
 from sku.reporting import result_files
 from sku.serving.live_session import LiveSession
@@ -30,6 +29,7 @@ from sku.serving.variant_catalog import choices
 from sku.ui import measured, pipeline, plot, tradeoff
 from sku.ui.about import card_text
 from sku.ui.asking import Asker, Shown
+from sku.ui.hosting.gate import Gate
 from sku.ui.looking import picked
 from sku.ui.page import build_page, launch
 from sku.ui.panels import placed

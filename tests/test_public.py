@@ -21,13 +21,13 @@ import pytest
 
 from sku.core.config import TrainConfig
 from sku.core.records import Answer, Verdict
-from sku.hosting.gate import Gate
-from sku.hosting.switches import Hosting
 from sku.serving.live_session import LiveSession
 from sku.serving.streaming import Column
 from sku.serving.token_lens import Lens
+from sku.ui.hosting.gate import Gate
+from sku.ui.hosting.settings import Hosting
+from sku.ui.hosting.visitors import COOKIE, visitor
 from sku.ui.page import build_page, launch
-from sku.ui.visitors import COOKIE, visitor
 from tests.conftest import keyword_session
 
 ROOT = Path(__file__).parents[1]

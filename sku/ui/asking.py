@@ -11,13 +11,13 @@ import gradio as gr
 from sku.comparison import Comparison, Part, Settings
 from sku.core.records import Verdict
 from sku.core.variants import BASE
-from sku.hosting.budgets import Spent
-from sku.hosting.gate import Gate, coefficient
 from sku.serving.live_session import LiveSession
 from sku.serving.streaming import Column
 from sku.ui import badges
+from sku.ui.hosting.gate import Gate, coefficient
+from sku.ui.hosting.rate_limit import Spent
+from sku.ui.hosting.visitors import visitor
 from sku.ui.turns import Turns
-from sku.ui.visitors import visitor
 
 if TYPE_CHECKING:
     from sku.serving.token_lens import Lens

@@ -8,11 +8,11 @@ from typing import Any
 import gradio as gr
 
 from sku.core.variants import BASE
-from sku.hosting.budgets import Spent
-from sku.hosting.gate import Gate
 from sku.serving.live_session import LiveSession
 from sku.serving.variant_catalog import Choice
-from sku.ui.visitors import visitor
+from sku.ui.hosting.gate import Gate
+from sku.ui.hosting.rate_limit import Spent
+from sku.ui.hosting.visitors import visitor
 
 
 def handler(session: LiveSession, gate: Gate, choices: Callable[[gr.Request], list[Choice]]) -> Any:

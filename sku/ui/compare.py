@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from sku.hosting.gate import Gate
 from sku.serving.live_session import LiveSession
 from sku.serving.variant_catalog import Choice
 from sku.ui import badges, checking, glossary, looking, panels, reopening, sharing
 from sku.ui.asking import DECODING, PANELS, Asked, Asker, Shown
+from sku.ui.hosting.gate import Gate
+from sku.ui.hosting.visitors import visitor
 from sku.ui.looking import ANSWER, LENS, TYPED, VIEWS
 from sku.ui.panels import FIRST, Panel
-from sku.ui.visitors import visitor
 
 _EXAMPLES = Path(__file__).parents[2] / "assets" / "data" / "examples.json"
 _GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}

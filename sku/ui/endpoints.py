@@ -9,12 +9,12 @@ import gradio as gr
 
 from sku.core.records import Answer, Verdict
 from sku.core.variants import BASE
-from sku.hosting.budgets import Spent
-from sku.hosting.gate import Gate, Question, coefficient
 from sku.serving.live_session import LiveSession
 from sku.serving.training_jobs import Jobs
 from sku.ui.asking import DECODING
-from sku.ui.visitors import visitor
+from sku.ui.hosting.gate import Gate, Question, coefficient
+from sku.ui.hosting.rate_limit import Spent
+from sku.ui.hosting.visitors import visitor
 
 MAX_SWEEP = 16
 """Coefficients of one sweep."""

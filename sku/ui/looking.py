@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from sku.core.variants import BASE
-from sku.hosting.budgets import Spent
 from sku.ui import badges, strip, views
 from sku.ui.asking import PANELS, Asked, Shown
+from sku.ui.hosting.rate_limit import Spent
 
 if TYPE_CHECKING:
     from sku.serving.token_lens import Lens

@@ -11,13 +11,13 @@ import gradio as gr
 import psutil
 from starlette.middleware import Middleware
 
-from sku.hosting.gate import Gate
 from sku.judges.protocol import Card
 from sku.serving.live_session import LiveSession
 from sku.serving.variant_catalog import Choice
 from sku.ui import about, compare, endpoints, panels, pipeline, plot, tradeoff
-from sku.ui.manners import Manners
-from sku.ui.visitors import visitor
+from sku.ui.hosting.gate import Gate
+from sku.ui.hosting.middleware import Manners
+from sku.ui.hosting.visitors import visitor
 
 # The system's theme holds until a visitor chooses; the choice stays in their browser.
 _THEME_KEPT = """() => {

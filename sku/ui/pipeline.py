@@ -10,11 +10,11 @@ import gradio as gr
 
 from sku.core.config import PRESETS, TrainConfig
 from sku.core.methods import METHODS
-from sku.hosting.gate import Gate, Visitor
 from sku.serving.training_jobs import Job, Jobs
 from sku.ui import about, form, glossary, run_actions, run_view
 from sku.ui.form import FIRST, HARMFUL, NORMAL, PRESET_NAMES, UPLOAD, Form
-from sku.ui.visitors import visitor
+from sku.ui.hosting.gate import Gate, Visitor
+from sku.ui.hosting.visitors import visitor
 
 _CONFIRM = "(name) => name && confirm(`Delete ${name} and its adapter?`) ? name : null"
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}

@@ -9,10 +9,10 @@ import gradio as gr
 
 from sku.comparison import Settings, from_json
 from sku.core.variants import BASE
-from sku.hosting.gate import Gate
 from sku.serving.variant_catalog import Choice
 from sku.ui import badges, panels, sharing
 from sku.ui.asking import PANELS, Asked, Shown
+from sku.ui.hosting.gate import Gate
 
 
 def link_of(gate: Gate, choices: Callable[[gr.Request], list[Choice]]) -> Callable[..., str]:

@@ -11,11 +11,11 @@ from typing import Any
 
 import gradio as gr
 
-from sku.hosting.budgets import Spent
-from sku.hosting.gate import Gate, Visitor
 from sku.serving.training_jobs import Jobs
 from sku.ui import form, run_view
 from sku.ui.form import PRESET_NAMES, UPLOAD, Form
+from sku.ui.hosting.gate import Gate, Visitor
+from sku.ui.hosting.rate_limit import Spent
 
 OFFERED = PRESET_NAMES[:3]
 """Presets that need no hub: all that strangers may start."""

@@ -10,7 +10,6 @@ import gradio as gr
 from sku.core import runs
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
-from sku.hosting.gate import Gate
 from sku.reporting.markers import sign
 from sku.reporting.outcome_bars import outcomes
 from sku.reporting.pareto import UTILITIES
@@ -18,7 +17,8 @@ from sku.reporting.text import line
 from sku.reporting.tradeoff_plot import trade_off
 from sku.serving.variant_catalog import Choice
 from sku.ui import glossary, measured, measuring, plot
-from sku.ui.visitors import visitor
+from sku.ui.hosting.gate import Gate
+from sku.ui.hosting.visitors import visitor
 
 _SIDES = ("test", "more test", "more test, rated", "validation")
 _PLANE, _BARS = "trade-off", "outcomes"

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sku.hosting.budgets import Spent
-from sku.hosting.gate import Gate, Visitor
-from sku.ui.visitors import COOKIE, visitor
+from sku.ui.hosting.gate import Gate, Visitor
+from sku.ui.hosting.rate_limit import Spent
+from sku.ui.hosting.visitors import COOKIE, visitor
 
 _YEAR = 31_536_000
 _HEADERS = {

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from sku.core.config import DecodingConfig
 from sku.core.variants import ACQUIRED, BASE, MAX_COEFFICIENT, parse
-from sku.hosting.budgets import Budget
-from sku.hosting.switches import Hosting
+from sku.ui.hosting.rate_limit import Budget
+from sku.ui.hosting.settings import Hosting
 
 NOBODY = "nobody at "
 """How the owner of somebody without a cookie begins: many may share it."""

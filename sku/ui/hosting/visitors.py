@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from sku.core.records import digest
-from sku.hosting.gate import NOBODY, Visitor
+from sku.ui.hosting.gate import NOBODY, Visitor
 
 COOKIE = "sku_visitor"
 
