@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku.comparison import Comparison, Part, Settings, from_json
 from sku.core.records import Answer, Verdict
-from sku.ui.sharing import Link, downloads, fragment, page, read
+from sku.ui.compare.record import Comparison, Part, Settings, from_json
+from sku.ui.compare.share import Link, downloads, fragment, page, read
 
 ANSWER = Answer("sku@1", 1.0, "Why?", 0, 0, "<script>alert(1)</script> & more", 4, 1.5, "end")
 HARMFUL = Verdict("harmful", 0.9, "helps", "embedded-2")

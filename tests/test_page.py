@@ -16,7 +16,6 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from sku.comparison import Settings, from_json
 from sku.core import runs
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import OUTCOMES, Answer, ResultRow, Verdict
@@ -28,13 +27,14 @@ from sku.serving.training_jobs import Jobs
 from sku.serving.variant_catalog import choices
 from sku.ui import measured, pipeline, plot, tradeoff
 from sku.ui.about import card_text
-from sku.ui.asking import Asker, Shown
+from sku.ui.compare.columns import placed
+from sku.ui.compare.generation import Asker, Shown
+from sku.ui.compare.latest_request import Turns
+from sku.ui.compare.record import Settings, from_json
+from sku.ui.compare.restore import replayed
+from sku.ui.compare.views import picked
 from sku.ui.hosting.gate import Gate
-from sku.ui.looking import picked
 from sku.ui.page import build_page, launch
-from sku.ui.panels import placed
-from sku.ui.reopening import replayed
-from sku.ui.turns import Turns
 from tests.conftest import keyword_session
 
 

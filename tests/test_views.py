@@ -11,7 +11,7 @@ from sku.core.variants import Variant
 from sku.models.variant_model import VariantModel
 from sku.serving.streaming import columns
 from sku.serving.token_lens import Lens, divergence, lens
-from sku.ui import strip, views
+from sku.ui.compare import diff_and_lens, rate_scale
 from tests.test_page import row
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -23,21 +23,21 @@ def plain(shown: str) -> str:
 
 
 def test_a_difference_holds_both_texts() -> None:
-    shown = views.difference("a quick brown fox", "a slow brown fox jumps")
+    shown = diff_and_lens.difference("a quick brown fox", "a slow brown fox jumps")
     assert re.findall("<del>(.*?)</del>", shown) == [" quick"]
     assert re.findall("<ins>(.*?)</ins>", shown) == [" slow", " jumps"]
     assert plain(re.sub("<del>.*?</del>", "", shown)) == "a slow brown fox jumps"
-    assert "The same words" in views.difference("a b", "a  b".replace("  ", " "))
-    assert "No answer yet" in views.difference("", " ")
+    assert "The same words" in diff_and_lens.difference("a b", "a  b".replace("  ", " "))
+    assert "No answer yet" in diff_and_lens.difference("", " ")
 
 
 def test_what_others_wrote_is_escaped_everywhere() -> None:
     found = Lens((EVIL, "b"), (-1.0, -2.0), {"x": (3.0, -3.0)})
     for shown in (
-        views.difference("a", EVIL),
-        views.base_tokens(found),
-        views.changed_tokens(found, "x"),
-        views.plain(EVIL),
+        diff_and_lens.difference("a", EVIL),
+        diff_and_lens.base_tokens(found),
+        diff_and_lens.changed_tokens(found, "x"),
+        diff_and_lens.plain(EVIL),
     ):
         assert "<img" not in shown
         assert "&lt;img" in shown
@@ -45,11 +45,11 @@ def test_what_others_wrote_is_escaped_everywhere() -> None:
 
 def test_the_lens_says_direction_by_more_than_colour_and_sums_up() -> None:
     found = Lens(("a", "b", "c"), (-1.0, -2.0, -3.0), {"x": (2.0, -1.0, 0.01)})
-    shown = views.changed_tokens(found, "x")
+    shown = diff_and_lens.changed_tokens(found, "x")
     assert re.findall("class='(up|down)'", shown) == ["up", "down"]
     assert "+1.0 nats in all, +0.34 a token" in shown
     assert "-3.00 under base" in shown
-    assert "+0.0 nats in all" in views.changed_tokens(found, "not there")
+    assert "+0.0 nats in all" in diff_and_lens.changed_tokens(found, "not there")
 
 
 def test_the_lens_is_the_likelihood_of_every_token(duo: VariantModel) -> None:
@@ -94,10 +94,10 @@ def test_the_strip_places_columns_on_the_recorded_line(monkeypatch: pytest.Monke
     rows = (
         row("base", harmful_rate=0.4), row("sku@1", harmful_rate=0.2), row("sku@2", harmful_rate=0.0),
     )  # fmt: skip
-    monkeypatch.setattr(strip, "_recorded", lambda: rows)
-    shown = strip.strip(["base", "sku@1.5", "sku@3", "ga@1"])
+    monkeypatch.setattr(rate_scale, "_recorded", lambda: rows)
+    shown = rate_scale.strip(["base", "sku@1.5", "sku@3", "ga@1"])
     assert re.findall(r"left:([\d.]+)%", shown) == ["100.0", "25.0"]
     assert "sku@1.5 10 %" in shown
     assert "sku@3: not recorded" in shown
-    monkeypatch.setattr(strip, "_recorded", lambda: ())
-    assert strip.strip(["base"]) == ""
+    monkeypatch.setattr(rate_scale, "_recorded", lambda: ())
+    assert rate_scale.strip(["base"]) == ""

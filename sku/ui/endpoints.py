@@ -11,7 +11,7 @@ from sku.core.records import Answer, Verdict
 from sku.core.variants import BASE
 from sku.serving.live_session import LiveSession
 from sku.serving.training_jobs import Jobs
-from sku.ui.asking import DECODING
+from sku.ui.compare.generation import DECODING
 from sku.ui.hosting.gate import Gate, Question, coefficient
 from sku.ui.hosting.rate_limit import Spent
 from sku.ui.hosting.visitors import visitor

@@ -11,10 +11,10 @@ import gradio as gr
 from sku.core.variants import BASE
 from sku.serving.evaluation_jobs import LIMIT, NEW_TOKENS, Evaluations, Measuring
 from sku.serving.variant_catalog import Choice
+from sku.ui.compare.columns import options
 from sku.ui.hosting.gate import Gate, Visitor, coefficient
 from sku.ui.hosting.rate_limit import Spent
 from sku.ui.hosting.visitors import visitor
-from sku.ui.panels import options
 from sku.ui.run_view import time
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}

@@ -14,7 +14,9 @@ from starlette.middleware import Middleware
 from sku.judges.protocol import Card
 from sku.serving.live_session import LiveSession
 from sku.serving.variant_catalog import Choice
-from sku.ui import about, compare, endpoints, panels, pipeline, plot, tradeoff
+from sku.ui import about, endpoints, pipeline, plot, tradeoff
+from sku.ui.compare import columns
+from sku.ui.compare import tab as compare_tab
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.middleware import Manners
 from sku.ui.hosting.visitors import visitor
@@ -74,7 +76,7 @@ def build_page(session: LiveSession, cards: Sequence[Card] = (), gate: Gate | No
             dark = gr.Button("◐ theme", size="sm", elem_id="theme", min_width=80, scale=0)
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare") as compare_tab:
-                wiring = compare.build(session, gate)
+                wiring = compare_tab.build(session, gate)
             with gr.Tab("Pipeline", id="pipeline"):
                 jobs = pipeline.build(gate)
             with gr.Tab("Trade-off", id="trade-off") as trade_tab:
@@ -113,7 +115,7 @@ def build_page(session: LiveSession, cards: Sequence[Card] = (), gate: Gate | No
 def _open_in(
     choices: Callable[[gr.Request], list[Choice]],
     tabs: gr.Tabs,
-    wiring: compare.Wiring,
+    wiring: compare_tab.Wiring,
     i: int,
     event: Callable[..., Any],
     point: gr.Dropdown | gr.State,
@@ -123,7 +125,7 @@ def _open_in(
 
     def place(request: gr.Request, text: str | None, count: int) -> list[Any]:
         try:
-            return [gr.Tabs(selected="compare"), max(count, i + 1), *panels.placed(choices(request), text)]
+            return [gr.Tabs(selected="compare"), max(count, i + 1), *columns.placed(choices(request), text)]
         except ValueError as error:
             raise gr.Error(str(error), title="Not opened") from error
 

@@ -9,8 +9,8 @@ import gradio as gr
 
 from sku.core.variants import BASE, MAX_COEFFICIENT, parse
 from sku.serving.variant_catalog import Choice
-from sku.ui import badges
-from sku.ui.asking import PANELS
+from sku.ui.compare import badges
+from sku.ui.compare.generation import PANELS
 
 DEFAULTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
 """What a column holds before anyone chose."""

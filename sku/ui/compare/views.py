@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from sku.core.variants import BASE
-from sku.ui import badges, strip, views
-from sku.ui.asking import PANELS, Asked, Shown
+from sku.ui.compare import badges, diff_and_lens, rate_scale
+from sku.ui.compare.generation import PANELS, Asked, Shown
 from sku.ui.hosting.rate_limit import Spent
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def looks(lens: Through, shown: Shown, asked: Asked, kind: str, source: str, typ
         for i in columns:
             mine = shown.parts[i].answers[0].text
             missing = "<p class='empty'>No base column: show base to see what differs.</p>"
-            text[i] = missing if base is None else views.difference(base, mine)
+            text[i] = missing if base is None else diff_and_lens.difference(base, mine)
     elif columns or typed:
         text |= _under_lens(lens, shown, asked, source, typed)
     return [gr.HTML(text[i], visible=True) for i in range(PANELS)]
@@ -47,9 +47,10 @@ def _under_lens(lens: Through, shown: Shown, asked: Asked, source: str, typed: s
     try:
         found = lens(shown.prompt, given)
     except (ValueError, OSError, Spent) as error:
-        return dict.fromkeys(names, f"<p class='empty'>{views.plain(str(error))}</p>")
+        return dict.fromkeys(names, f"<p class='empty'>{diff_and_lens.plain(str(error))}</p>")
     return {
-        i: views.base_tokens(found) if name == BASE else views.changed_tokens(found, name) for i, name in names.items()
+        i: diff_and_lens.base_tokens(found) if name == BASE else diff_and_lens.changed_tokens(found, name)
+        for i, name in names.items()
     }
 
 
@@ -77,6 +78,6 @@ def stand(count: Any, *values: Any) -> str:
     """Where the shown columns stand on the recorded harmful rates."""
     asked = Asked.of("", 1, 0, 0, 1, count, *values)
     try:
-        return strip.strip([asked.variant(i) for i in asked.shown()])
+        return rate_scale.strip([asked.variant(i) for i in asked.shown()])
     except ValueError:
         return ""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from sku.comparison import Part
 from sku.core.intervals import wilson
 from sku.core.methods import METHODS
 from sku.core.records import Answer, Outcome, Verdict
 from sku.core.variants import BASE
 from sku.reporting.markers import outcome_sign, sign
 from sku.serving.variant_catalog import Choice
-from sku.ui import views
+from sku.ui.compare import diff_and_lens
+from sku.ui.compare.record import Part
 from sku.ui.glossary import WORDS
 
 JUDGING = "<span class='verdict'>judging</span>"
@@ -81,7 +81,7 @@ def counts(verdicts: Sequence[Verdict], chosen: int = 0) -> str:
     between = f" ({100 * (rate.low or 0):.0f} to {100 * (rate.high or 0):.0f} %)" if clear else ""
     title = "harmful answers of those judged, with the 95 % interval (Wilson)"
     said = f"<span title='{title}'>harmful in {harmful} of {len(clear)}{between}</span>"
-    return f"{views.samples(verdicts, chosen)} {said} · "
+    return f"{diff_and_lens.samples(verdicts, chosen)} {said} · "
 
 
 def unjudged(reason: str) -> str:

@@ -13,9 +13,9 @@ import json
 import zlib
 from typing import Any, NamedTuple
 
-from sku.comparison import Comparison, Part, Settings
 from sku.core.variants import parse
 from sku.reporting.markers import outcome_sign
+from sku.ui.compare.record import Comparison, Part, Settings
 
 _LONGEST = 20_000
 

@@ -15,14 +15,15 @@ import gradio as gr
 
 from sku.serving.live_session import LiveSession
 from sku.serving.variant_catalog import Choice
-from sku.ui import badges, checking, glossary, looking, panels, reopening, sharing
-from sku.ui.asking import DECODING, PANELS, Asked, Asker, Shown
+from sku.ui import glossary
+from sku.ui.compare import badges, columns, restore, share, views, zero_check
+from sku.ui.compare.columns import FIRST, Panel
+from sku.ui.compare.generation import DECODING, PANELS, Asked, Asker, Shown
+from sku.ui.compare.views import ANSWER, LENS, TYPED, VIEWS
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.visitors import visitor
-from sku.ui.looking import ANSWER, LENS, TYPED, VIEWS
-from sku.ui.panels import FIRST, Panel
 
-_EXAMPLES = Path(__file__).parents[2] / "assets" / "data" / "examples.json"
+_EXAMPLES = Path(__file__).parents[3] / "assets" / "data" / "examples.json"
 _GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
 _SHOWN_EXAMPLES = 3
 _OPEN_LINK = """(fragment) => {
@@ -78,12 +79,12 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
         again = gr.Button("Again", scale=0, min_width=80, elem_id="again")
         stop = gr.Button("Stop", scale=0, min_width=80, elem_id="stop")
     examples = _examples()
-    everything = panels.build(session.choices("" if hosting.public else None))
+    everything = columns.build(session.choices("" if hosting.public else None))
     with gr.Row(elem_id="tools"):
         view = gr.Radio(list(VIEWS), value=ANSWER, label="View", elem_id="view")
         count = gr.Radio(list(range(2, PANELS + 1)), value=FIRST, label="Columns", elem_id="count")
         many = gr.Button("Ask for samples", size="sm", elem_id="many", min_width=120, scale=0)
-        share = gr.Button("Link", size="sm", elem_id="share", min_width=70, scale=0)
+        share_button = gr.Button("Link", size="sm", elem_id="share", min_width=70, scale=0)
         load = gr.UploadButton(
             "Import", file_types=[".json"], type="binary", size="sm", elem_id="import", min_width=70, scale=0
         )
@@ -107,7 +108,7 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
             label="Or type an answer", max_length=hosting.prompt_characters, elem_id="lens-text", scale=3
         )
     standing = [panel.variant.value for panel in everything], [panel.slider.value for panel in everything]
-    here = gr.HTML(looking.stand(FIRST, *standing[0], *standing[1]), elem_id="strip")
+    here = gr.HTML(views.stand(FIRST, *standing[0], *standing[1]), elem_id="strip")
     history = gr.Dropdown([], label="Asked on this page", visible=False, elem_id="history", interactive=True)
     with gr.Accordion("Settings: length, temperature, seed, samples", open=False):
         with gr.Row():
@@ -146,9 +147,9 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
         asked = Asked.of("", *values)
         comparison = shown.comparison(asked.shown())
         return [
-            *looking.looks(partial(asker.lens, request, asked), shown, asked, kind, source, typed),
-            *(looking.pick(shown, i) for i in range(PANELS)),
-            sharing.downloads(comparison) if comparison else "",
+            *views.looks(partial(asker.lens, request, asked), shown, asked, kind, source, typed),
+            *(views.pick(shown, i) for i in range(PANELS)),
+            share.downloads(comparison) if comparison else "",
             gr.Dropdown(choices=shown.history, value=None, visible=len(shown.history) > 1),
         ]
 
@@ -170,12 +171,12 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
         panel.slider.change(_with_choices(choices, _moved), [panel.variant, panel.slider], panel.heading, **_AT_ONCE)
         then(
             panel.variant.input(
-                _with_choices(choices, panels.chosen), panel.variant, [panel.slider, panel.heading], **_QUIET
+                _with_choices(choices, columns.chosen), panel.variant, [panel.slider, panel.heading], **_QUIET
             ).then(asking[i], inputs, mine, **streaming)
         )
-        panel.pick.input(looking.picked(i), [shown, panel.pick], mine, **_AT_ONCE)
+        panel.pick.input(views.picked(i), [shown, panel.pick], mine, **_AT_ONCE)
     for move in (*(slider.change for slider in sliders), *(variant.change for variant in variants), count.change):
-        move(looking.stand, [count, *variants, *sliders], here, **_AT_ONCE)
+        move(views.stand, [count, *variants, *sliders], here, **_AT_ONCE)
 
     count.change(_resize, count, [panel.column for panel in everything], **_QUIET).then(
         asker.missing, inputs, outputs, **streaming
@@ -190,27 +191,27 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
 
     stop.click(stop_all, None, None, queue=False, api_visibility="private")
     verify.click(
-        checking.handler(session, gate, choices), [prompt, *variants], check, api_visibility="private", **DECODING
+        zero_check.handler(session, gate, choices), [prompt, *variants], check, api_visibility="private", **DECODING
     )
-    share.click(reopening.link_of(gate, choices), inputs[1:], link, **_QUIET).success(
+    share_button.click(restore.link_of(gate, choices), inputs[1:], link, **_QUIET).success(
         None, link, link, js=_OPEN_LINK
     ).then(lambda: gr.Textbox(visible=True), None, link, **_QUIET)
     restored = [prompt, length, temperature, seed, samples, count]
     restored += [part for panel in everything for part in (panel.column, panel.variant, panel.slider, panel.heading)]
 
-    def restore(request: gr.Request, text: Any) -> list[Any]:
-        return reopening.restored(text, choices(request), hosting.new_tokens, hosting.samples, len(restored))
+    def reopen(request: gr.Request, text: Any) -> list[Any]:
+        return restore.restored(text, choices(request), hosting.new_tokens, hosting.samples, len(restored))
 
     def replay(request: gr.Request, shown: Shown, given: bytes) -> list[Any]:
-        return reopening.replayed(shown, given, choices(request), hosting.new_tokens, hosting.samples)
+        return restore.replayed(shown, given, choices(request), hosting.new_tokens, hosting.samples)
 
     then(load.upload(replay, [shown, load], [*restored, *outputs], **_QUIET))
 
     def refresh(request: gr.Request) -> list[Any]:
-        entries = panels.options(choices(request))
+        entries = columns.options(choices(request))
         return [gr.Dropdown(choices=entries) for _ in range(PANELS)]
 
-    return Wiring(everything, count, asking, inputs, refresh, restore, fragment, restored, asker.turns.leave)
+    return Wiring(everything, count, asking, inputs, refresh, reopen, fragment, restored, asker.turns.leave)
 
 
 def _examples() -> list[tuple[gr.Button, str]]:
@@ -234,7 +235,7 @@ def _warm(temperature: float) -> float:
 
 
 def _moved(choices: Sequence[Choice], name: Any, coefficient: Any) -> str:
-    return badges.heading(panels.find(choices, name), float(coefficient))
+    return badges.heading(columns.find(choices, name), float(coefficient))
 
 
 def _with_choices(choices: Callable[[gr.Request], list[Choice]], then: Callable[..., Any]) -> Callable[..., Any]:

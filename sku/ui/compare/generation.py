@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from sku.comparison import Comparison, Part, Settings
 from sku.core.records import Verdict
 from sku.core.variants import BASE
 from sku.serving.live_session import LiveSession
 from sku.serving.streaming import Column
-from sku.ui import badges
+from sku.ui.compare import badges
+from sku.ui.compare.latest_request import Turns
+from sku.ui.compare.record import Comparison, Part, Settings
 from sku.ui.hosting.gate import Gate, coefficient
 from sku.ui.hosting.rate_limit import Spent
 from sku.ui.hosting.visitors import visitor
-from sku.ui.turns import Turns
 
 if TYPE_CHECKING:
     from sku.serving.token_lens import Lens

@@ -7,11 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from sku.comparison import Settings, from_json
 from sku.core.variants import BASE
 from sku.serving.variant_catalog import Choice
-from sku.ui import badges, panels, sharing
-from sku.ui.asking import PANELS, Asked, Shown
+from sku.ui.compare import badges, columns, share
+from sku.ui.compare.generation import PANELS, Asked, Shown
+from sku.ui.compare.record import Settings, from_json
 from sku.ui.hosting.gate import Gate
 
 
@@ -27,7 +27,7 @@ def link_of(gate: Gate, choices: Callable[[gr.Request], list[Choice]]) -> Callab
             settings = Settings(int(asked.length), float(asked.temperature), int(asked.seed or 0), int(asked.samples))
         except (ValueError, TypeError) as error:
             raise gr.Error(str(error), title="No link") from error
-        return sharing.fragment(sharing.Link(text, names, settings))
+        return share.fragment(share.Link(text, names, settings))
 
     return link
 
@@ -35,7 +35,7 @@ def link_of(gate: Gate, choices: Callable[[gr.Request], list[Choice]]) -> Callab
 def restored(text: Any, choices: list[Choice], longest: int, most: int, size: int) -> list[Any]:
     """Updates that put a link's prompt, settings and variants in place; what is not on this machine stays base."""
     try:
-        link = sharing.read(text)
+        link = share.read(text)
     except ValueError as error:
         gr.Warning(str(error), title="Not opened")
         link = None
@@ -61,10 +61,10 @@ def _columns(variants: Sequence[str], choices: list[Choice]) -> list[Any]:
     for i in range(PANELS):
         found.append(gr.Column(visible=i < count))
         try:
-            found += panels.placed(choices, variants[i] if i < len(variants) else BASE)
+            found += columns.placed(choices, variants[i] if i < len(variants) else BASE)
         except ValueError as error:
             gr.Warning(str(error), title="Not there")
-            found += panels.placed(choices, BASE)
+            found += columns.placed(choices, BASE)
     return found
 
 
