@@ -11,7 +11,7 @@ from sku.core.config import TrainConfig
 from sku.core.variants import resolve
 from sku.serving.variant_catalog import choices
 from sku.training.trainer import train
-from sku.ui.form import UPLOAD, Form, expected, of, preview
+from sku.ui.train.form import UPLOAD, Form, expected, of, preview
 
 FORM = Form("sku_contrast", "tiny", "bundled", "self", None, None, "keep", None, None, 0, "Why?")
 

@@ -25,7 +25,7 @@ from sku.serving.live_session import LiveSession
 from sku.serving.streaming import Column
 from sku.serving.training_jobs import Jobs
 from sku.serving.variant_catalog import choices
-from sku.ui import measured, pipeline, plot, tradeoff
+from sku.ui import measured, plot, tradeoff
 from sku.ui.about import card_text
 from sku.ui.compare.columns import placed
 from sku.ui.compare.generation import Asker, Shown
@@ -35,6 +35,7 @@ from sku.ui.compare.restore import replayed
 from sku.ui.compare.views import picked
 from sku.ui.hosting.gate import Gate
 from sku.ui.page import build_page, launch
+from sku.ui.train import tab as train_tab
 from tests.conftest import keyword_session
 
 
@@ -293,7 +294,7 @@ def test_a_look_at_runs_changes_the_chosen_one_only_where_it_is_none(name: str |
     runs.write(folder, runs.Manifest("tv", config, "pico", "", status="finished"))
     for file, values in (("job.json", {}), ("config.json", config)):
         (folder / file).write_text(json.dumps(values))
-    update = pipeline._look(Jobs(), None, name, [], "")[5]
+    update = train_tab._look(Jobs(), None, name, [], "")[5]
     assert ("value" in update.constructor_args) is said
     assert not said or update.value == "one"
 

@@ -15,7 +15,7 @@ from sku.ui.compare.columns import options
 from sku.ui.hosting.gate import Gate, Visitor, coefficient
 from sku.ui.hosting.rate_limit import Spent
 from sku.ui.hosting.visitors import visitor
-from sku.ui.run_view import time
+from sku.ui.train.run_status import time
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 

@@ -14,7 +14,7 @@ from sku.core.methods import METHODS
 from sku.core.records import Kind, digest
 from sku.data.splits import split
 from sku.serving.estimates import estimate
-from sku.ui.run_view import time
+from sku.ui.train.run_status import time
 
 UPLOAD = "a file of your own"
 HARMFUL = {"bundled (mild, comes with the project)": "bundled", "PKU-SafeRLHF (hub)": "saferlhf", UPLOAD: UPLOAD}

@@ -11,10 +11,11 @@ import gradio as gr
 from sku.core.config import PRESETS, TrainConfig
 from sku.core.methods import METHODS
 from sku.serving.training_jobs import Job, Jobs
-from sku.ui import about, form, glossary, run_actions, run_view
-from sku.ui.form import FIRST, HARMFUL, NORMAL, PRESET_NAMES, UPLOAD, Form
+from sku.ui import about, glossary
 from sku.ui.hosting.gate import Gate, Visitor
 from sku.ui.hosting.visitors import visitor
+from sku.ui.train import form, run_actions, run_status
+from sku.ui.train.form import FIRST, HARMFUL, NORMAL, PRESET_NAMES, UPLOAD, Form
 
 _CONFIRM = "(name) => name && confirm(`Delete ${name} and its adapter?`) ? name : null"
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -110,7 +111,7 @@ def build(gate: Gate) -> Jobs:
                         for name in ("Resume", "Rerun with changes", "Download adapter", "Delete")
                     )
                 package = gr.File(visible=False, label="Adapter and card", elem_id="package", interactive=False)
-                table = gr.Dataframe(headers=run_view.HEADERS, interactive=False, elem_id="runs", show_label=False)
+                table = gr.Dataframe(headers=run_status.HEADERS, interactive=False, elem_id="runs", show_label=False)
                 with gr.Accordion("Where the weights changed: norm of the task vector, layer by module", open=False):
                     heat = gr.Plot(show_label=False, elem_id="heat", buttons=[])
             glossary.line(
@@ -201,15 +202,15 @@ def _look(jobs: Jobs, owner: str | None, name: str | None, others: Sequence[str]
     if now == before:
         return [gr.skip()] * 10 + [before]
     return [
-        run_view.doing(job, busy),
+        run_status.doing(job, busy),
         gr.Button(visible=live is not None),
-        gr.Plot(run_view.curves(job, more), visible=True) if job else gr.Plot(visible=False),
-        run_view.probes(job),
+        gr.Plot(run_status.curves(job, more), visible=True) if job else gr.Plot(visible=False),
+        run_status.probes(job),
         _heat(job),
         # a choice is left alone where it stands for a run: it may be newer than this answer
         gr.Dropdown(choices=names) if name in names else gr.Dropdown(choices=names, value=job.name if job else None),
         gr.Dropdown(choices=[one for one in names if job is None or one != job.name]),
-        [run_view.row(j) for j in every],
+        [run_status.row(j) for j in every],
         gr.Column(visible=bool(every)),
         gr.HTML(visible=not every),
         now,
@@ -217,4 +218,4 @@ def _look(jobs: Jobs, owner: str | None, name: str | None, others: Sequence[str]
 
 
 def _heat(job: Job | None) -> Any:
-    return run_view.heat(job) if job and not job.live else gr.skip()
+    return run_status.heat(job) if job and not job.live else gr.skip()

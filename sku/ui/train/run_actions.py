@@ -12,10 +12,10 @@ from typing import Any
 import gradio as gr
 
 from sku.serving.training_jobs import Jobs
-from sku.ui import form, run_view
-from sku.ui.form import PRESET_NAMES, UPLOAD, Form
 from sku.ui.hosting.gate import Gate, Visitor
 from sku.ui.hosting.rate_limit import Spent
+from sku.ui.train import form, run_status
+from sku.ui.train.form import PRESET_NAMES, UPLOAD, Form
 
 OFFERED = PRESET_NAMES[:3]
 """Presets that need no hub: all that strangers may start."""
@@ -77,7 +77,7 @@ def download(jobs: Jobs, gate: Gate, owner: str | None, name: str | None) -> Any
     """The adapter and its card, packed."""
     try:
         gate.download()
-        return gr.File(str(run_view.packed(jobs.read(name or "", owner))), visible=True)
+        return gr.File(str(run_status.packed(jobs.read(name or "", owner))), visible=True)
     except (ValueError, OSError) as error:
         raise gr.Error(str(error), title="Not packed") from error
 
@@ -92,7 +92,7 @@ def filled(jobs: Jobs, owner: str | None, name: str | None) -> list[Any]:
     for kind in ("harmful", "normal"):
         path = values[f"{kind}_file"]
         if path and Path(path).is_file():  # the page may show files of its own and the temporary folder only
-            shown = Path(run_view.shown().name) / Path(path).name  # named by content: kept once
+            shown = Path(run_status.shown().name) / Path(path).name  # named by content: kept once
             values[f"{kind}_file"] = shutil.copyfile(path, shown)
         values[f"{kind}_file"] = gr.File(values[f"{kind}_file"], visible=values[kind] == UPLOAD)
     return list(values.values())
