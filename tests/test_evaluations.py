@@ -13,7 +13,7 @@ from sku.models.pretrained import DEFAULT_BASE
 from sku.reporting import result_files
 from sku.serving import processes
 from sku.serving.evaluation_jobs import Evaluations
-from sku.ui.measuring import _price, _variants
+from sku.ui.tradeoff.evaluate_panel import _price, _variants
 from tests.test_page import row
 
 

@@ -25,7 +25,7 @@ from sku.serving.live_session import LiveSession
 from sku.serving.streaming import Column
 from sku.serving.training_jobs import Jobs
 from sku.serving.variant_catalog import choices
-from sku.ui import measured, plot, tradeoff
+from sku.ui import plot
 from sku.ui.about import card_text
 from sku.ui.compare.columns import placed
 from sku.ui.compare.generation import Asker, Shown
@@ -35,6 +35,8 @@ from sku.ui.compare.restore import replayed
 from sku.ui.compare.views import picked
 from sku.ui.hosting.gate import Gate
 from sku.ui.page import build_page, launch
+from sku.ui.tradeoff import results_table
+from sku.ui.tradeoff import tab as tradeoff_tab
 from sku.ui.train import tab as train_tab
 from tests.conftest import keyword_session
 
@@ -234,14 +236,14 @@ HERE = (3, "base", "ga", "sku", "tv", 1.0, 1.0, 0.5, 2.0)
 
 def test_before_there_is_a_study_the_tab_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(result_files, "RECORDED", tmp_path / "study.jsonl")
-    _, _, note, plot, choosing, point, download, table = tradeoff.look(None, *CHOSEN, *HERE)
+    _, _, note, plot, choosing, point, download, table = tradeoff_tab.look(None, *CHOSEN, *HERE)
     assert "python -m sku study" in note
     assert (plot, choosing.visible, table.visible) == ("", False, False)
     assert (point.choices, download) == ([], "")
 
 
 def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -> None:
-    methods, known, note, plot, _, point, download, table = tradeoff.look(None, *CHOSEN, *HERE)
+    methods, known, note, plot, _, point, download, table = tradeoff_tab.look(None, *CHOSEN, *HERE)
     assert known == ["SKU, keep", "Gradient ascent"]
     assert methods.value == known
     assert note == ""
@@ -255,26 +257,26 @@ def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -
 
 
 def test_the_figure_may_be_bars_of_outcomes_that_open_in_compare_too(study: list[ResultRow]) -> None:
-    _, _, _, plot, *_ = tradeoff.look(None, "kl", "test", "outcomes", [], [], None, *HERE)
+    _, _, _, plot, *_ = tradeoff_tab.look(None, "kl", "test", "outcomes", [], [], None, *HERE)
     bars = json.loads(plot)["data"]
     assert {trace["type"] for trace in bars} == {"bar"}
     assert all(trace["customdata"] == ["base", "ga@1", "sku@1"] for trace in bars)
 
 
 def test_methods_and_side_choose_what_is_drawn_and_a_new_kind_is_drawn_at_once(study: list[ResultRow]) -> None:
-    _, _, note, plot, *_ = tradeoff.look(
+    _, _, note, plot, *_ = tradeoff_tab.look(
         None, "kl", "validation", "trade-off", ["SKU, keep"], ["SKU, keep", "Gradient ascent"], None
     )
     assert "Nothing of the methods chosen was measured on validation prompts" in note
     assert plot == ""
-    methods, *_ = tradeoff.look(None, "kl", "test", "trade-off", ["SKU, keep"], ["SKU, keep"], None)
+    methods, *_ = tradeoff_tab.look(None, "kl", "test", "trade-off", ["SKU, keep"], ["SKU, keep"], None)
     assert methods.value == ["SKU, keep", "Gradient ascent"]
 
 
 def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(study: list[ResultRow]) -> None:
     known = ["SKU, keep", "Gradient ascent"]
-    first, *_ = tradeoff.look(None, "kl", "test", "trade-off", [], [], None)
-    again, *_ = tradeoff.look(None, "kl", "test", "trade-off", ["SKU, keep"], known, None)
+    first, *_ = tradeoff_tab.look(None, "kl", "test", "trade-off", [], [], None)
+    again, *_ = tradeoff_tab.look(None, "kl", "test", "trade-off", ["SKU, keep"], known, None)
     assert first.value == known
     assert again == gr.skip(), "a value sent back would undo what was clicked since"
 
@@ -283,7 +285,7 @@ def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(study: list[
 def test_a_redrawing_takes_a_point_back_only_where_it_is_gone(
     study: list[ResultRow], point: str | None, said: bool
 ) -> None:
-    update = tradeoff.look(None, *CHOSEN[:5], point, *HERE)[5]
+    update = tradeoff_tab.look(None, *CHOSEN[:5], point, *HERE)[5]
     assert ("value" in update.constructor_args) is said, "a value sent back would undo what was chosen since"
 
 
@@ -315,7 +317,7 @@ def test_a_click_on_what_is_not_there_opens_nothing(sent: str) -> None:
 
 
 def test_what_was_not_measured_is_counted_not_drawn(study: list[ResultRow]) -> None:
-    _, _, note, *_ = tradeoff.look(None, "mc1", *CHOSEN[1:])
+    _, _, note, *_ = tradeoff_tab.look(None, "mc1", *CHOSEN[1:])
     assert note == "3 of 3 rows are not drawn: TruthfulQA MC1 was not measured."
 
 
@@ -323,7 +325,7 @@ def test_trainings_of_one_sign_have_boxes_of_their_own_and_seeds_share_one(study
     result_files.RECORDED.with_name("choice.json").write_text('{"form": "open"}')
     more = [row("sku@1.5", run="light"), row("sku@2", run="open-seed1"), row("sku@3", run="open-seed2/step-10")]
     keep = [dataclasses.replace(one, preservation="keep") for one in more]
-    found = measured.Rows([*study, *keep], [row("mine@2", method="tv")], [])
+    found = results_table.Rows([*study, *keep], [row("mine@2", method="tv")], [])
     boxes = ["SKU, keep (light)", "SKU, keep (sku)"]
     assert sorted(found.boxes()) == ["Gradient ascent", *boxes, "Task vector"]
     shown, own = found.shown("test", boxes[1:])
@@ -335,7 +337,7 @@ def test_trainings_of_one_sign_have_boxes_of_their_own_and_seeds_share_one(study
 
 def test_shares_and_lengths_stand_in_the_table_with_their_intervals() -> None:
     one = row("sku@1", answer_tokens=19.44, over_refusal=0.05, over_refusal_n=40, normal_n=20, normal_broken=1)
-    found = measured.cells([one], [])
+    found = results_table.cells([one], [])
     told = dict(zip(found["headers"], found["data"][0], strict=True))
     assert told["tokens an answer"] == 19.4
     assert (told["over-refusal %"], told["over-refusal, 95 %"]) == (5.0, "1.4 to 16.5")
@@ -348,7 +350,7 @@ def test_own_rows_of_other_prompts_are_not_to_be_compared_with_the_study(
 ) -> None:
     mine = [row("mine@1", method="tv"), row("mine@2", method="tv", sets={"harmful": "other"})]
     result_files.write(sku_home / "results" / "mine.jsonl", mine)
-    _, _, note, *_ = tradeoff.look(None, *CHOSEN, *HERE)
+    _, _, note, *_ = tradeoff_tab.look(None, *CHOSEN, *HERE)
     assert note.startswith("1 of your rows were measured on other prompts than the study's")
 
 
@@ -357,7 +359,7 @@ def test_own_evaluations_stand_beside_the_study_and_a_damaged_file_hides_nothing
 ) -> None:
     result_files.write(sku_home / "results" / "mine.jsonl", [row("mine@2", method="tv")])
     (sku_home / "results" / "<b>.jsonl").write_text("{half\n", encoding="utf-8")
-    _, _, note, _, _, point, _, table = tradeoff.look(None, *CHOSEN, *HERE)
+    _, _, note, _, _, point, _, table = tradeoff_tab.look(None, *CHOSEN, *HERE)
     assert "&lt;b&gt;.jsonl, line 1 is damaged" in note
     assert any(text.endswith("(yours)") and variant == "mine@2" for text, variant in point.choices)
     assert table.value["data"][-1][:2] == ["mine@2", "Task vector (yours)"]

@@ -14,12 +14,13 @@ from starlette.middleware import Middleware
 from sku.judges.protocol import Card
 from sku.serving.live_session import LiveSession
 from sku.serving.variant_catalog import Choice
-from sku.ui import about, endpoints, plot, tradeoff
+from sku.ui import about, endpoints, plot
 from sku.ui.compare import columns
 from sku.ui.compare import tab as compare_tab
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.middleware import Manners
 from sku.ui.hosting.visitors import visitor
+from sku.ui.tradeoff import tab as tradeoff_tab
 from sku.ui.train import tab as train_tab
 
 # The system's theme holds until a visitor chooses; the choice stays in their browser.
@@ -82,7 +83,7 @@ def build_page(session: LiveSession, cards: Sequence[Card] = (), gate: Gate | No
                 jobs = train_tab.build(gate)
             with gr.Tab("Trade-off", id="trade-off") as trade_tab:
                 variants, sliders = zip(*((panel.variant, panel.slider) for panel in wiring.panels), strict=True)
-                trade = tradeoff.build(gate, choices, [wiring.count, *variants, *sliders], session.model_name)
+                trade = tradeoff_tab.build(gate, choices, [wiring.count, *variants, *sliders], session.model_name)
             with gr.Tab("About", id="about"):
                 about.build(cards)
         endpoints.build(session, gate, jobs)

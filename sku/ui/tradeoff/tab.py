@@ -16,9 +16,10 @@ from sku.reporting.pareto import UTILITIES
 from sku.reporting.text import line
 from sku.reporting.tradeoff_plot import trade_off
 from sku.serving.variant_catalog import Choice
-from sku.ui import glossary, measured, measuring, plot
+from sku.ui import glossary, plot
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.visitors import visitor
+from sku.ui.tradeoff import evaluate_panel, results_table
 
 _SIDES = ("test", "more test", "more test, rated", "validation")
 _PLANE, _BARS = "trade-off", "outcomes"
@@ -81,7 +82,7 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
             elem_id="drawn",
         )
     methods = gr.CheckboxGroup([], label="Methods", elem_id="trade-methods")
-    note = gr.HTML(measured.ABSENT, elem_id="study-note")
+    note = gr.HTML(results_table.ABSENT, elem_id="study-note")
     picture = plot.clickable("trade-off")
     gr.HTML(_SIGNS, elem_id="trade-signs", padding=False)  # where the screen is too narrow for a legend
     with gr.Row(visible=False, elem_id="open-row") as choosing:
@@ -111,7 +112,7 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
         *("trade-off", "front", "utility", "harmful rate", "broken", "unjudged", "held out", "seed"),
         *(found.label for found in UTILITIES.values()),
     )
-    names = measuring.build(gate, choices, lambda event: event(draw, inputs, outputs, **quiet), model)
+    names = evaluate_panel.build(gate, choices, lambda event: event(draw, inputs, outputs, **quiet), model)
     gr.on(
         [utility.input, side.input, drawn.input, methods.input],
         draw,
@@ -124,7 +125,7 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
     table.select(_row_chosen, None, point, **quiet)
 
     def refresh(request: gr.Request) -> Any:
-        return measuring.refreshed(choices(request))
+        return evaluate_panel.refreshed(choices(request))
 
     return Wiring(point, openers, picture, draw, inputs, outputs, refresh, names)
 
@@ -140,7 +141,7 @@ def look(
     *columns: Any,
 ) -> list[Any]:
     """Updates of everything in the tab, from the files as they are now."""
-    found = measured.load(owner)
+    found = results_table.load(owner)
     kinds = found.boxes()
     wanted = [name for name in kinds if name in chosen or name not in known]
     study, own = found.shown(side, wanted)
@@ -149,21 +150,21 @@ def look(
     else:
         figure = trade_off(study, utility, _standing(columns), own, runs.shipped_defaults())
     points: dict[str, str] = {}
-    for row, mine in measured.told_apart(study, own):  # of two rows of one variant the study's
+    for row, mine in results_table.told_apart(study, own):  # of two rows of one variant the study's
         points.setdefault(row.variant, line(row, utility) + mine)
     listed = [(text, variant) for variant, text in points.items()]
     boxes = gr.CheckboxGroup([(f"{_mark(row)} {name}", name) for name, row in kinds.items()], value=wanted)
     return [
         gr.skip() if list(kinds) == known else boxes,  # an answer that comes late undoes no newer click
         list(kinds),
-        measured.note(found, study, own, utility, side),
-        figure.update_layout(meta=measured.spoken([*study, *own], utility), uirevision=drawn).to_json()
+        results_table.note(found, study, own, utility, side),
+        figure.update_layout(meta=results_table.spoken([*study, *own], utility), uirevision=drawn).to_json()
         if study or own
         else "",
         gr.Row(visible=bool(points)),
         gr.Dropdown(listed) if point is None or point in points else gr.Dropdown(listed, value=None),
-        measured.download(study, own),
-        gr.Dataframe(measured.cells(study, own), visible=bool(study or own)),
+        results_table.download(study, own),
+        gr.Dataframe(results_table.cells(study, own), visible=bool(study or own)),
     ]
 
 
