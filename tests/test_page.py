@@ -25,7 +25,7 @@ from sku.serving.live_session import LiveSession
 from sku.serving.streaming import Column
 from sku.serving.training_jobs import Jobs
 from sku.serving.variant_catalog import choices
-from sku.ui import plot
+from sku.ui import clickable_plot
 from sku.ui.about import card_text
 from sku.ui.compare.columns import placed
 from sku.ui.compare.generation import Asker, Shown
@@ -303,13 +303,13 @@ def test_a_look_at_runs_changes_the_chosen_one_only_where_it_is_none(name: str |
 
 @pytest.mark.parametrize("sent", [None, 5, ["sku@1"], {"variant": "sku@1"}])
 def test_a_click_that_is_no_text_is_no_point(sent: object) -> None:
-    assert plot.clicked(SimpleNamespace(variant=sent)) is None  # type: ignore[arg-type]
-    assert plot.clicked(SimpleNamespace()) is None  # type: ignore[arg-type]
+    assert clickable_plot.clicked(SimpleNamespace(variant=sent)) is None  # type: ignore[arg-type]
+    assert clickable_plot.clicked(SimpleNamespace()) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sent", ["", "@", "sku@x", "sku@-1", "sku@1e9", "../../etc@1", "<img src=x>@1", "s" * 10**6])
 def test_a_click_on_what_is_not_there_opens_nothing(sent: str) -> None:
-    found = plot.clicked(SimpleNamespace(variant=sent))  # type: ignore[arg-type]
+    found = clickable_plot.clicked(SimpleNamespace(variant=sent))  # type: ignore[arg-type]
     assert found is not None
     assert len(found) <= 200
     with pytest.raises(ValueError, match=r"."):

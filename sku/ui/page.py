@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from sku.judges.protocol import Card
 from sku.serving.live_session import LiveSession
 from sku.serving.variant_catalog import Choice
-from sku.ui import about, endpoints, plot
+from sku.ui import about, api, clickable_plot
 from sku.ui.compare import columns
 from sku.ui.compare import tab as compare_tab
 from sku.ui.hosting.gate import Gate
@@ -86,7 +86,7 @@ def build_page(session: LiveSession, cards: Sequence[Card] = (), gate: Gate | No
                 trade = tradeoff_tab.build(gate, choices, [wiring.count, *variants, *sliders], session.model_name)
             with gr.Tab("About", id="about"):
                 about.build(cards)
-        endpoints.build(session, gate, jobs)
+        api.build(session, gate, jobs)
         clock = gr.Timer(1)
         clock.tick(
             lambda: (_health(session), gr.Timer(5 if session.ready else 1)),
@@ -103,7 +103,14 @@ def build_page(session: LiveSession, cards: Sequence[Card] = (), gate: Gate | No
         for i, opener in enumerate(trade.openers, 1):
             _open_in(choices, tabs, wiring, i, opener.click, trade.point)
         mark = gr.State(None)
-        _open_in(choices, tabs, wiring, 2, trade.picture.point_click(plot.clicked, None, mark, **_QUIET).success, mark)
+        _open_in(
+            choices,
+            tabs,
+            wiring,
+            2,
+            trade.picture.point_click(clickable_plot.clicked, None, mark, **_QUIET).success,
+            mark,
+        )
 
         def leave(request: gr.Request) -> None:
             wiring.leave(str(request.session_hash))

@@ -16,7 +16,7 @@ from sku.reporting.pareto import UTILITIES
 from sku.reporting.text import line
 from sku.reporting.tradeoff_plot import trade_off
 from sku.serving.variant_catalog import Choice
-from sku.ui import glossary, plot
+from sku.ui import clickable_plot, glossary
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.visitors import visitor
 from sku.ui.tradeoff import evaluate_panel, results_table
@@ -83,7 +83,7 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
         )
     methods = gr.CheckboxGroup([], label="Methods", elem_id="trade-methods")
     note = gr.HTML(results_table.ABSENT, elem_id="study-note")
-    picture = plot.clickable("trade-off")
+    picture = clickable_plot.clickable("trade-off")
     gr.HTML(_SIGNS, elem_id="trade-signs", padding=False)  # where the screen is too narrow for a legend
     with gr.Row(visible=False, elem_id="open-row") as choosing:
         point = gr.Dropdown(
