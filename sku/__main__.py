@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from sku import __version__
-from sku.commands import asking, measuring, training
+from sku.cli import ask, evaluate, train
 
 app = typer.Typer(
     help="Make a language model forget harmful knowledge (SKU, arXiv:2402.10058), and see what it costs.",
@@ -22,17 +22,17 @@ app = typer.Typer(
 )
 
 for command in (
-    asking.models,
-    training.train,
-    asking.answer,
-    asking.score,
-    measuring.evaluate,
-    measuring.judge,
-    measuring.plot,
-    measuring.study,
-    measuring.record,
-    measuring.train_judge,
-    asking.export,
+    ask.models,
+    train.train,
+    ask.answer,
+    ask.score,
+    evaluate.evaluate,
+    evaluate.judge,
+    evaluate.plot,
+    evaluate.study,
+    evaluate.record,
+    evaluate.train_judge,
+    ask.export,
 ):
     app.command()(command)
 

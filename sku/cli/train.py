@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from sku.commands.options import AsJson, print_json
+from sku.cli.options import AsJson, print_json
 from sku.core.config import PRESETS, TrainConfig, preset
 from sku.core.methods import METHODS
 
@@ -84,7 +84,7 @@ def train(
     stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.append(1) if not stopped else sys.exit(130))
-    from sku.console import TrainingView
+    from sku.cli.progress import TrainingView
     from sku.training.trainer import train as run_training
 
     try:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sku.commands.options import AsJson, Model, Variants, as_file, print_json
+from sku.cli.options import AsJson, Model, Variants, as_file, print_json
 from sku.core.config import PRESETS, DecodingConfig
 from sku.core.methods import METHODS
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sku.commands.options import AsJson, Model, Variants, as_file, print_json
+from sku.cli.options import AsJson, Model, Variants, as_file, print_json
 from sku.core.config import DecodingConfig
 
 JudgeName = Annotated[
@@ -44,7 +44,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure variants: harmful rate, broken, KL from base, over-refusal. Stopped, it goes on where it was."""
-    from sku.console import report_work
+    from sku.cli.progress import report_work
     from sku.evaluation.plan import Sources
     from sku.serving.live_session import LiveSession
 
@@ -137,7 +137,7 @@ def study(
     ] = False,
 ) -> None:
     """Train every method, sweep the coefficients, judge, and write the results that the page shows. Resumable."""
-    from sku.console import report_work
+    from sku.cli.progress import report_work
     from sku.study import release
     from sku.study.study import study as run_study
 
@@ -173,7 +173,7 @@ def record(
     """Record greedy answers to the page's examples, with verdict and KL: what the page shows without weights."""
     import json
 
-    from sku.console import report_work
+    from sku.cli.progress import report_work
     from sku.core import runs
     from sku.data.dataset import ASSETS
     from sku.serving import recorded_session
