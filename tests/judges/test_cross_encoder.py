@@ -26,7 +26,7 @@ from sku.judges.fitting.refusal_head import fit_refusals, logistic
 from sku.judges.protocol import Card
 from sku.models.batching import Encoded
 from sku.models.variant_model import VariantModel, load
-from tests.test_similarity import save
+from tests.evaluation.test_similarity import save
 
 QUICK = CrossConfig(passes=8, refusal_passes=8, off_topic=0, learning_rate=1e-2, rank=4, alpha=8, dropout=0.0)
 BAD, GOOD = "the rain ran away in rain", "the cat sat on a mat"

@@ -33,7 +33,7 @@ def run(pico_folder: Path, pairs_file: Path, tmp_path: Path) -> Path:
     return train(tmp_path / "run", config).folder
 
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MEASURING = ("evaluate", "judge", "plot", "record", "study", "train-judge")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from sku.core.records import ResultRow
 from sku.study.ratings import BY, SIDE, Rated, read, rows
-from tests.test_results import row
+from tests.reporting.test_result_files import row
 
 
 def answer(prompt_id: str, variant: str, **more: Any) -> Rated:

@@ -14,7 +14,7 @@ from sku.reporting import result_files
 from sku.serving import processes
 from sku.serving.evaluation_jobs import Evaluations
 from sku.ui.tradeoff.evaluate_panel import _price, _variants
-from tests.test_page import row
+from tests.ui.test_page import row
 
 
 def made(home: Path, name: str, owner: str | None, **about: object) -> Path:

@@ -12,7 +12,7 @@ from sku.reporting import result_files
 from sku.reporting.pareto import share
 from sku.ui.tradeoff import tab as tradeoff_tab
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 _LINE = re.compile(r"^\| `([\w./-]+(?:@[\d.]+)?)` \| (?=\d+ % \()", re.MULTILINE)
 

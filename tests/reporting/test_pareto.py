@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sku.core.records import ResultRow
 from sku.reporting.pareto import UTILITIES, base_of, dead, front, value
-from tests.test_results import BASE, row
+from tests.reporting.test_result_files import BASE, row
 
 
 def test_the_front_of_four_rows() -> None:

@@ -34,7 +34,7 @@ from sku.training.trainer import Diverged, train
 from sku.training.vector_norms import product_norm
 from tests.conftest import save_base
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DECODING = DecodingConfig(max_new_tokens=4)
 WEIGHTS = Path("adapter") / "adapter_model.safetensors"
 

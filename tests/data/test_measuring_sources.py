@@ -189,7 +189,7 @@ def test_another_table_is_no_multiple_choice(write: Write) -> None:
 
 @pytest.fixture
 def shared_data() -> Path:
-    folder = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(__file__).parents[3] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the shared data folder is not on this machine")
     return folder

@@ -12,7 +12,7 @@ from sku.models.variant_model import VariantModel
 from sku.serving.streaming import columns
 from sku.serving.token_lens import Lens, divergence, lens
 from sku.ui.compare import diff_and_lens, rate_scale
-from tests.test_page import row
+from tests.ui.test_page import row
 
 EVIL = "<img src=x onerror=alert(1)>"
 ONE, ZERO = Variant("one", 1.0, {"one": -1.0}), Variant("one", 0.0)

@@ -59,7 +59,7 @@ def test_a_switch_that_makes_no_sense_is_named(name: str, text: str, said: str) 
 
 
 def test_readme_has_the_table_of_switches() -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     for one in dataclasses.fields(Hosting):
         shown = [int(value) if isinstance(value, bool) else value for value in (one.default, one.metadata["public"])]
         line = f"| `SKU_{one.name.upper()}` | {shown[0]} | {shown[1]} | {one.metadata['meaning']} |"
@@ -203,7 +203,7 @@ def test_a_visitor_is_named_by_their_secret_and_a_proxy_is_believed_only_where_t
 
 
 def test_the_front_matter_is_what_a_space_needs_and_names_a_gradio_that_is_pinned() -> None:
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     _, front, _ = (root / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     keys = dict(re.findall(r"^(\w+): *(.*)$", front, re.MULTILINE))
     assert {"title", "emoji", "sdk", "sdk_version", "python_version", "app_file", "license", "models"} <= set(keys)

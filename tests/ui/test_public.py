@@ -30,7 +30,7 @@ from sku.ui.hosting.visitors import COOKIE, visitor
 from sku.ui.page import build_page, launch
 from tests.conftest import keyword_session
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HOSTING = Hosting(
     public=True, downloads=False, new_tokens=32, asks_a_minute=6, requests_a_minute=60, updates_a_minute=100,
     trainings_a_day=1, queue=8, upload_kilobytes=64, uploads_an_hour=20,
