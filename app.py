@@ -15,7 +15,7 @@ from sku.serving import zerogpu_session
 if zerogpu_session.offered():
     import spaces  # noqa: F401 (before torch: it takes the place of CUDA until a GPU is lent)
 
-from sku.core import runs
+from sku.core import storage
 from sku.judges import cards
 from sku.models.pretrained import DEFAULT_BASE
 from sku.serving.live_session import LiveSession
@@ -35,7 +35,7 @@ def main() -> None:
     flags = parser.parse_args()
     try:
         gate = Gate(settings.read())
-        folder, said = settings.state_folder(runs.home())
+        folder, said = settings.state_folder(storage.home())
         os.environ["SKU_HOME"] = str(folder)
         if said:
             print(said, file=sys.stderr)

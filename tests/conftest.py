@@ -125,7 +125,7 @@ def save_adapter(
 def sku_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     """Every test has an empty home of its own; the slow ones share the machine's, where the real weights are."""
     if request.node.get_closest_marker("slow") or request.node.get_closest_marker("e2e"):
-        from sku.core.runs import home
+        from sku.core.storage import home
 
         return home()
     folder = tmp_path / "home"

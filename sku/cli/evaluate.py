@@ -174,7 +174,7 @@ def record(
     import json
 
     from sku.cli.progress import report_work
-    from sku.core import runs
+    from sku.core import storage
     from sku.data.dataset import ASSETS
     from sku.serving import recorded_session
     from sku.serving.live_session import LiveSession
@@ -190,5 +190,5 @@ def record(
         far = session.divergence(prompt, answers[0].text, wanted)
         for one, said, kl in zip(answers, verdicts, far, strict=True):
             lines.append(recorded_session.line(session.model_name, model.fingerprint, one, said, kl))
-    runs.write_text(out, "".join(lines))
+    storage.write_atomically(out, "".join(lines))
     typer.echo(f"wrote {len(lines)} answers to {out}")

@@ -8,15 +8,13 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import platformdirs
-
 from sku.core.records import digest
+from sku.core.storage import home, read_jsonl, write_atomically
 from sku.core.variants import Known
 
 Status = Literal["running", "finished", "cancelled", "failed"]
@@ -24,16 +22,6 @@ LOG = "log.jsonl"
 PROBES = "probes.jsonl"
 SHIPPED = Path(__file__).parents[2] / "assets" / "adapters"
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
-
-
-def home() -> Path:
-    """The folder for provisioned weights, runs and results: `SKU_HOME`, else the platform's cache folder."""
-    return Path(os.environ.get("SKU_HOME") or platformdirs.user_cache_dir("sku", appauthor=False))
-
-
-def uploads() -> Path:
-    """The folder for files that runs from the page were trained on, named by content."""
-    return home() / "uploads"
 
 
 @dataclass(frozen=True)
@@ -112,16 +100,9 @@ def packages() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a file at once: a reader, or a kill, sees the old text or the new, never half."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
-
-
 def write(folder: Path, manifest: Manifest) -> None:
     """Write `run.json`."""
-    write_text(folder / "run.json", json.dumps(dataclasses.asdict(manifest), indent=2) + "\n")
+    write_atomically(folder / "run.json", json.dumps(dataclasses.asdict(manifest), indent=2) + "\n")
 
 
 def read(folder: Path) -> Run:
@@ -142,44 +123,7 @@ def read(folder: Path) -> Run:
 
 def log(folder: Path) -> list[dict[str, Any]]:
     """The lines of `log.jsonl`, oldest first."""
-    return lines(folder / LOG)
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    """What a JSONL file holds, oldest first; a last line that is still being written is left out."""
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.split("\n")[:-1]]  # not splitlines: an answer may hold U+2028
-
-
-def job(folder: Path) -> dict[str, Any]:
-    """What `job.json` says of the process that trains; nothing if there is none, or it is damaged."""
-    try:
-        found = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    except (ValueError, OSError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def owner(folder: Path) -> str | None:
-    """Whose run it is, on a page that many visit: a hash of their secret."""
-    found = job(folder).get("owner")
-    return str(found) if found else None
-
-
-def owned(parent: Path, name: str, file: str, asking: str | None) -> Path | None:
-    """The folder `name` in `parent`, if it holds `file` and is the asking visitor's; a name leads nowhere else.
-
-    Args:
-        parent: where to look.
-        name: as somebody sent it.
-        file: what makes it a folder of its kind.
-        asking: hash of a visitor's secret; None may see everyone's.
-    """
-    folder = parent / name
-    there = name not in ("", "..") and Path(name).name == name and (folder / file).is_file()
-    return folder if there and asking in (None, owner(folder)) else None
+    return read_jsonl(folder / LOG)
 
 
 def shipped() -> list[Run]:

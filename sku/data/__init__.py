@@ -17,9 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+from sku.core.errors import Unavailable
 from sku.core.records import Kind
 from sku.data import advbench, bundled, custom, do_not_answer, labelled, saferlhf, sounds_harmful, truthfulqa, xstest
-from sku.data.dataset import SELF, DataSet, Unavailable
+from sku.data.dataset import SELF, DataSet
 from sku.data.table import SUFFIXES
 
 __all__ = ["SELF", "SOURCES", "DataSet", "Unavailable", "load"]

@@ -13,10 +13,6 @@ SELF = "self"
 """Names the base's own greedy answers. They need a model, so `load` refuses the name: its caller makes them."""
 
 
-class Unavailable(OSError):
-    """Data that is not on this machine and could not be fetched. Its message says what can be used instead."""
-
-
 @dataclass(frozen=True)
 class DataSet:
     """Pairs of one or more sources, in the order of their files."""

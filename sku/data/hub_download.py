@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sku.data.dataset import Unavailable
+from sku.core.errors import Unavailable
 
 
 def fetch(source: str, repo: str, filename: str, revision: str) -> Path:

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sku.core.errors import Unavailable
 from sku.core.records import Kind, PromptPair, digest
 from sku.data import hub_download, table
-from sku.data.dataset import DataSet, Unavailable
+from sku.data.dataset import DataSet
 from sku.data.row import Row
 
 LICENCE = "Apache-2.0"

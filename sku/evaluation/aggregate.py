@@ -12,6 +12,7 @@ from sku.core import intervals
 from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES, PromptPair, ResultRow
 from sku.core.runs import Run
+from sku.evaluation import metrics
 from sku.evaluation.plan import Subject
 from sku.evaluation.runner import Evaluation, Lines
 from sku.judges.protocol import Judge
@@ -107,8 +108,8 @@ class _Tally:
                 pair.answer: found[str(self.evaluation.score_key(self.subject, pair, "choice"))] for pair in one.pairs
             }
             total = {answer: line["log_prob"] * line["tokens"] for answer, line in lines.items()}
-            first.append(intervals.mc1(total[one.best], [total[answer] for answer in one.others]))
-            second.append(intervals.mc2([total[answer] for answer in one.true], [total[a] for a in one.false]))
+            first.append(metrics.mc1(total[one.best], [total[answer] for answer in one.others]))
+            second.append(metrics.mc2([total[answer] for answer in one.true], [total[a] for a in one.false]))
         return {"mc1": statistics.mean(first), "mc2": statistics.mean(second)} if first else {}
 
     def _base(self) -> _Tally | None:
@@ -121,7 +122,7 @@ class _Tally:
         kl = intervals.mean_interval({name: line["kl"] for name, line in own.items()}) if own else None
         log_probs = [{name: line["log_prob"] for name, line in lines.items()} for lines in (harmful, safe)]
         return {
-            "preference_rate": intervals.preference_rate(*log_probs) if harmful else None,
+            "preference_rate": metrics.preference_rate(*log_probs) if harmful else None,
             "harmful_log_prob": statistics.mean(log_probs[0].values()) if harmful else None,
             "safe_log_prob": statistics.mean(log_probs[1].values()) if safe else None,
             "kl": kl.mean if kl else None,
@@ -182,4 +183,4 @@ def _perplexity(log_probs: Sequence[float], tokens: Sequence[int]) -> float | No
     """Of answers with a mean log-probability a token and so many tokens each; None of none."""
     if not log_probs:
         return None
-    return intervals.perplexity([p * n for p, n in zip(log_probs, tokens, strict=True)], tokens)
+    return metrics.perplexity([p * n for p, n in zip(log_probs, tokens, strict=True)], tokens)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sku.core.config import DecodingConfig
 from sku.core.records import PromptPair
-from sku.core.runs import home, write_text
+from sku.core.storage import home, write_atomically
 from sku.core.variants import BASE, Variant
 from sku.data import SELF
 from sku.models.generation import answer
@@ -68,4 +68,4 @@ def _read(path: Path) -> dict[str, str]:
 def _write(path: Path, known: dict[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps({"prompt": prompt, "answer": text}) for prompt, text in known.items())
-    write_text(path, "\n".join(lines) + "\n")
+    write_atomically(path, "\n".join(lines) + "\n")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from sku.core.runs import home
+from sku.core.storage import home
 from sku.data import Unavailable
 
 Report = Callable[[str], None]

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from sku.core.records import ResultRow
 from sku.core.variants import BASE, parse
-from sku.reporting.pareto import base_of, value
+from sku.reporting.pareto import base_of
+from sku.reporting.utilities import utility_value
 
 KL_FLOOR = 0.001
 """Where a KL of 0, which has no logarithm, is drawn."""
@@ -33,7 +34,7 @@ class Axis(NamedTuple):
 
     def of(self, row: ResultRow) -> float | None:
         """Where a row is drawn; None if it did not measure the utility."""
-        number = value(row, self.utility)
+        number = utility_value(row, self.utility)
         return None if number is None else self.place(number)
 
     def between(self, one: float, other: float, part: float) -> float:
@@ -45,7 +46,7 @@ class Axis(NamedTuple):
 
 def axis(rows: Iterable[ResultRow], utility: str) -> Axis:
     """A logarithmic axis for a KL or a perplexity that spans decades, else a linear one."""
-    numbers = [number for row in rows if (number := value(row, utility)) is not None]
+    numbers = [number for row in rows if (number := utility_value(row, utility)) is not None]
     floor = _LOGARITHMIC.get(utility)
     if floor is None or not numbers:
         return Axis(utility, False, 0.0)

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sku.core import runs
+from sku.core import ownership, storage
 from sku.core.records import ResultRow
 from sku.core.text_lines import lines
 from sku.core.variants import parse
-from sku.reporting.pareto import interval, share
+from sku.reporting.utilities import share, utility_interval
 
 if TYPE_CHECKING:
     import pandas
@@ -49,7 +49,7 @@ def write(path: Path, rows: Iterable[ResultRow]) -> None:
     """Replace `path` at once. A number that is not finite is written as unknown: JSON has no word for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     objects = ({name: _finite(value) for name, value in dataclasses.asdict(row).items()} for row in rows)
-    runs.write_text(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects))
+    storage.write_atomically(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects))
 
 
 def recorded() -> list[ResultRow]:
@@ -73,9 +73,9 @@ def own(owner: str | None = None) -> tuple[list[ResultRow], list[str]]:
     """
     rows: list[ResultRow] = []
     faults = []
-    given = [] if owner else sorted((runs.home() / "results").glob("*.jsonl"))
-    made = sorted((runs.home() / "evaluations").glob("*/rows.jsonl"))
-    for path in [*given, *(path for path in made if owner in (None, runs.owner(path.parent)))]:
+    given = [] if owner else sorted((storage.home() / "results").glob("*.jsonl"))
+    made = sorted((storage.home() / "evaluations").glob("*/rows.jsonl"))
+    for path in [*given, *(path for path in made if owner in (None, ownership.owner_of(path.parent)))]:
         try:
             rows += read(path)
         except (ValueError, OSError) as error:
@@ -137,7 +137,7 @@ def _cells(row: ResultRow) -> tuple[str, ...]:
 
 def over_refusal(row: ResultRow) -> str:
     """Share of harmless prompts that are refused, with Wilson's interval; a dash where it is unknown."""
-    return _percent(row.over_refusal) + percents(*(interval(row, "over_refusal") or (None, None)))
+    return _percent(row.over_refusal) + percents(*(utility_interval(row, "over_refusal") or (None, None)))
 
 
 def change(row: ResultRow) -> str:

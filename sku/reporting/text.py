@@ -6,8 +6,8 @@ import html
 
 from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES, ResultRow
-from sku.reporting.pareto import UTILITIES, interval, share, value
 from sku.reporting.result_files import change, percents
+from sku.reporting.utilities import UTILITIES, share, utility_interval, utility_value
 
 
 def percent(rate: float) -> str:
@@ -38,7 +38,7 @@ def harmful(row: ResultRow) -> str:
 def line(row: ResultRow, utility: str) -> str:
     """A row as one line of a list: `sku@1: harmful 12 % (8 to 18), KL from base 0.09 nats a token, broken 1 %`."""
     parts = [harmful(row)]
-    number = value(row, utility)
+    number = utility_value(row, utility)
     if number is not None:
         parts.append(f"{UTILITIES[utility].label} {measure(number, UTILITIES[utility].unit)}")
     broken = share(row.broken, row.n)
@@ -66,9 +66,9 @@ def hover(row: ResultRow) -> str:
     if row.answer_tokens is not None:
         lines.append(f"answers to harmful prompts: {row.answer_tokens:.0f} tokens long, a mean")
     for name, utility in UTILITIES.items():
-        number = value(row, name)
+        number = utility_value(row, name)
         if number is not None:
-            low, high = interval(row, name) or (None, None)
+            low, high = utility_interval(row, name) or (None, None)
             between = percents(low, high) if utility.unit == "%" else _interval(low, high)
             lines.append(f"{utility.label} {measure(number, utility.unit)}{between}")
     lines.append(f"{row.side} prompts" + (f", judge {row.judge}" if row.judge else ""))

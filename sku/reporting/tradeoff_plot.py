@@ -11,10 +11,10 @@ from plotly.colors import hex_to_rgb
 from sku.core.records import ResultRow
 from sku.reporting.coefficient_lines import Axis, axis, courses
 from sku.reporting.markers import sign
-from sku.reporting.pareto import UTILITIES
 from sku.reporting.text import hover, kind
 from sku.reporting.theme import CLEAR, themed
 from sku.reporting.tradeoff_overlays import add_broken, add_front, add_here, add_shipped, places
+from sku.reporting.utilities import UTILITIES
 
 _HEIGHT = 580
 _MARK = 11

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from sku.core import runs
+from sku.core import ownership, storage
 from sku.core.records import Kind
 from sku.data import load
 from sku.data.splits import split
@@ -68,7 +68,7 @@ class Evaluations:
     @property
     def folder(self) -> Path:
         """Where they are."""
-        return runs.home() / "evaluations"
+        return storage.home() / "evaluations"
 
     def refuse_second(self) -> None:
         """Raises RuntimeError if an evaluation is at work."""
@@ -95,9 +95,9 @@ class Evaluations:
             folder.mkdir(parents=True)
             asked = ["base", *(one for one in variants if one != "base")]
             about = {"variants": asked, "limit": limit, "model": model, "began": time.time()}
-            runs.write_text(folder / "evaluation.json", json.dumps(about) + "\n")
+            storage.write_atomically(folder / "evaluation.json", json.dumps(about) + "\n")
             if owner:
-                runs.write_text(folder / "job.json", json.dumps({"owner": owner}) + "\n")
+                storage.write_atomically(folder / "job.json", json.dumps({"owner": owner}) + "\n")
             self._spawn(folder)
             return self.read(folder)
 
@@ -114,7 +114,7 @@ class Evaluations:
             if self.read(found).state == "finished":
                 raise ValueError(f"evaluation {name} is finished; its rows are in the table")
             about = {**_about(found), "began": None}  # its time now says nothing of the whole
-            runs.write_text(found / "evaluation.json", json.dumps(about) + "\n")
+            storage.write_atomically(found / "evaluation.json", json.dumps(about) + "\n")
             self._spawn(found)
 
     def cancel(self, owner: str | None = None) -> None:
@@ -132,7 +132,7 @@ class Evaluations:
         """Every one, newest first."""
         self._children = [child for child in self._children if child.poll() is None]
         folders = sorted((path.parent for path in self.folder.glob("*/evaluation.json")), reverse=True)
-        return [self.read(folder) for folder in folders if owner in (None, runs.owner(folder))]
+        return [self.read(folder) for folder in folders if owner in (None, ownership.owner_of(folder))]
 
     def live(self) -> Measuring | None:
         """The one at work, if any."""
@@ -147,7 +147,7 @@ class Evaluations:
         elif (folder / "rows.jsonl").is_file():
             state = "finished"
         else:
-            state = "cancelled" if runs.job(folder).get("cancelled") else "failed"
+            state = "cancelled" if ownership.job(folder).get("cancelled") else "failed"
         return Measuring(folder.name, state, tuple(about["variants"]), said)
 
     def cost(self, variants: int, limit: int, model: str = DEFAULT_BASE) -> Cost:
@@ -171,7 +171,7 @@ class Evaluations:
         Raises:
             ValueError: if there is none of that name, or it is another visitor's.
         """
-        folder = runs.owned(self.folder, name, "evaluation.json", owner)
+        folder = ownership.owned_folder(self.folder, name, "evaluation.json", owner)
         if folder is None:
             raise ValueError(f"there is no evaluation called {name[:80]!r} of yours")
         return folder

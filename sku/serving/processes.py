@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from sku.core import runs
+from sku.core import ownership, storage
 
 _OUTPUT = "output.txt"
 
@@ -36,9 +36,9 @@ def spawn(folder: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     if sys.platform != "win32":
         started.nice(10)  # the page answers first
     about: dict[str, Any] = {"pid": child.pid, "created": started.create_time()}
-    if owner := runs.owner(folder):
+    if owner := ownership.owner_of(folder):
         about["owner"] = owner
-    runs.write_text(folder / "job.json", json.dumps(about) + "\n")
+    storage.write_atomically(folder / "job.json", json.dumps(about) + "\n")
     return child
 
 
@@ -46,7 +46,7 @@ def cancel(folder: Path) -> None:
     """Ask it to stop. Marked first: one that has only begun dies of the signal and says nothing itself."""
     found = process(folder)
     if found is not None:
-        runs.write_text(folder / "job.json", json.dumps({**runs.job(folder), "cancelled": True}) + "\n")
+        storage.write_atomically(folder / "job.json", json.dumps({**ownership.job(folder), "cancelled": True}) + "\n")
         found.terminate()
 
 
@@ -55,13 +55,13 @@ def forget(parent: Path, days: float) -> None:
     oldest = time.time() - days * 86_400
     for folder in [path.parent for path in parent.glob("*/job.json")] if days else []:
         newest = max(file.stat().st_mtime for file in folder.iterdir())
-        if newest < oldest and runs.owner(folder) and process(folder) is None:
+        if newest < oldest and ownership.owner_of(folder) and process(folder) is None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def process(folder: Path) -> psutil.Process | None:
     """Its process while it lives; a process id that went to somebody else does not count."""
-    about = runs.job(folder)
+    about = ownership.job(folder)
     try:
         found = psutil.Process(about["pid"])
         mine = abs(found.create_time() - about["created"]) < 1 and found.status() != psutil.STATUS_ZOMBIE

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sku.core import runs
+from sku.core import ownership, runs, storage
 from sku.core.config import TrainConfig
 from sku.serving import processes
 
@@ -77,7 +77,7 @@ class Jobs:
     @property
     def folder(self) -> Path:
         """Where the runs are."""
-        return runs.home() / "runs"
+        return storage.home() / "runs"
 
     def all(self, owner: str | None = None) -> list[Job]:
         """Every training, newest first, but for those with damaged files: `read` names their fault."""
@@ -108,9 +108,9 @@ class Jobs:
             self.refuse_second()
             self._forget()
             folder = self._new_folder(config.method)
-            runs.write_text(folder / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
+            storage.write_atomically(folder / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
             if owner:
-                runs.write_text(folder / "job.json", json.dumps({"owner": owner}) + "\n")
+                storage.write_atomically(folder / "job.json", json.dumps({"owner": owner}) + "\n")
             self._spawn(folder, ["--config", str(folder / "config.json"), "--out", str(folder)])
             return self.read(folder.name)
 
@@ -160,7 +160,7 @@ class Jobs:
         folder = self._path(name, owner)
         config = _settings(folder / "config.json")
         alive = processes.process(folder) is not None
-        cancelled = bool(runs.job(folder).get("cancelled"))
+        cancelled = bool(ownership.job(folder).get("cancelled"))
         said = processes.last_line(folder)
         if not (folder / "run.json").is_file():
             state: State = "starting" if alive else "cancelled" if cancelled else "failed"
@@ -174,7 +174,7 @@ class Jobs:
         return Job(name, folder, state, config, runs.log(folder), manifest.reason or said)
 
     def _path(self, name: str, owner: str | None) -> Path:
-        folder = runs.owned(self.folder, name, "job.json", owner)
+        folder = ownership.owned_folder(self.folder, name, "job.json", owner)
         if folder is None:
             raise ValueError(f"there is no run called {name[:80]!r}; choose one of the list")
         return folder
@@ -197,7 +197,7 @@ class Jobs:
     def _time(self, folder: Path) -> None:
         """Let the training in `folder` end when its time is up."""
         if self.minutes:
-            about = runs.job(folder)
+            about = ownership.job(folder)
             left = about["created"] + self.minutes * 60 - time.time()
             stop = threading.Timer(max(0.0, left), self._end, [folder.name, about["pid"]])
             stop.daemon = True
@@ -207,14 +207,14 @@ class Jobs:
         """Delete what visitors left long ago, and uploads that no run is of any more."""
         processes.forget(self.folder, self.days)
         used = {Path(source).name for job in self.all() for source in (*job.config.harmful, *job.config.normal)}
-        for file in runs.uploads().glob("*") if self.days else []:
+        for file in storage.uploads().glob("*") if self.days else []:
             if file.name not in used and file.stat().st_mtime < time.time() - self.days * 86_400:
                 file.unlink(missing_ok=True)
 
     def _end(self, name: str, pid: int) -> None:
         """Cancel the training if it is still that process: its time is up."""
         with suppress(ValueError):
-            if runs.job(self._path(name, None)).get("pid") == pid:
+            if ownership.job(self._path(name, None)).get("pid") == pid:
                 self.cancel(name)
 
     def _reap(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sku.core import runs
+from sku.core import ownership, runs
 from sku.core.methods import METHODS
 from sku.core.variants import BASE
 
@@ -26,7 +26,7 @@ class Choice:
 def choices(owner: str | None = None) -> list[Choice]:
     """All of them, base first; with an `owner`, of the runs only theirs."""
     found = [Choice(BASE, "base", None, 0.0, "the model as it was")]
-    mine = [run for run in runs.own() if owner in (None, runs.owner(run.folder))]
+    mine = [run for run in runs.own() if owner in (None, ownership.owner_of(run.folder))]
     kept = [one for whole in mine for one in (whole, *runs.checkpoints(whole))]
     for run in [*runs.shipped(), *kept]:
         about = run.manifest

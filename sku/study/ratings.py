@@ -19,7 +19,7 @@ from sku.core.records import OUTCOMES, Outcome, ResultRow
 from sku.core.text_lines import lines
 from sku.core.variants import BASE
 from sku.judges.fitting.labels import HARMFUL_FROM
-from sku.reporting.pareto import share
+from sku.reporting.utilities import share
 
 SIDE, BY = "more test, rated", "a large language model by our rubric"
 """What the rows have as their side, and as their judge."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sku.core import runs
+from sku.core import runs, storage
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
@@ -95,7 +95,7 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
     validation = _joined(evaluated(session, variants_of(forms), data, "validation", report), before, report)
     chosen = choose(validation)
     result_files.write(out / "validation.jsonl", [_named(row, chosen) for row in validation])
-    runs.write_text(out / "choice.json", json.dumps({"rule": RULE, **(chosen or {})}, indent=2) + "\n")
+    storage.write_atomically(out / "choice.json", json.dumps({"rule": RULE, **(chosen or {})}, indent=2) + "\n")
     rows = _joined(evaluated(session, variants_of(entries), data, "test", report), before, report)
     result_files.write(out / "study.jsonl", [_named(row, chosen) for row in rows])
     return chosen
@@ -103,7 +103,7 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
 
 def folder() -> Path:
     """Where the trainings of the study are, each a run folder."""
-    return runs.home() / "study"
+    return storage.home() / "study"
 
 
 def variants_of(entries: dict[str, Entry]) -> list[str]:

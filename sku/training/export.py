@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import load_file, save_file
 
-from sku.core import runs
+from sku.core import runs, storage
 from sku.core.runs import Run
 from sku.core.variants import Variant, parse, resolve
 from sku.models.adapter_check import check_base
@@ -54,7 +54,7 @@ def bake(run: Run, coefficient: float, out: Path) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     save_file(scaled, out / _WEIGHTS, metadata={"format": "pt"})
     config: dict[str, Any] = json.loads((run.adapter / "adapter_config.json").read_text())
-    runs.write_text(out / "adapter_config.json", json.dumps(config, indent=2) + "\n")
+    storage.write_atomically(out / "adapter_config.json", json.dumps(config, indent=2) + "\n")
     return config
 
 

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sku.core import runs
+from sku.core import runs, storage
 from sku.core.config import TrainConfig
 from sku.core.methods import method
 from sku.core.runs import Manifest, Run
@@ -50,8 +50,8 @@ class RunRecord:
         """Leave only lines of steps up to `step`, which the checkpoint holds: those after it are taken again."""
         for path in (self.folder / runs.LOG, self.folder / runs.PROBES):
             if self.writes and path.is_file():
-                kept = [line for line in runs.lines(path) if step and line["step"] <= step]
-                runs.write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
+                kept = [line for line in storage.read_jsonl(path) if step and line["step"] <= step]
+                storage.write_atomically(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
         self.update(step=step, seconds=seconds)
 
     def snapshot(self, peft_model: Any, step: int, seconds: float) -> None:
@@ -68,7 +68,7 @@ class RunRecord:
         """The adapter, a summary, and no checkpoint any more."""
         if self.writes:
             self._save(peft_model, self.folder)
-            runs.write_text(self.folder / "summary.json", json.dumps(self._summary(seconds), indent=2) + "\n")
+            storage.write_atomically(self.folder / "summary.json", json.dumps(self._summary(seconds), indent=2) + "\n")
         self.update(status="finished", step=self.config.steps, seconds=seconds, pid=None)
         if self.writes:
             shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)

@@ -12,8 +12,8 @@ from sku.core.methods import METHODS
 from sku.judges.protocol import Card
 from sku.reporting.judge_agreement import judge_card
 from sku.reporting.markers import sign
-from sku.reporting.pareto import UTILITIES
 from sku.reporting.text import percent
+from sku.reporting.utilities import UTILITIES
 
 _ASSETS = Path(__file__).parents[2] / "assets"
 _TEXT, _DIAGRAM = _ASSETS / "about.md", _ASSETS / "stages.svg"

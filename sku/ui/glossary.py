@@ -6,7 +6,7 @@ import html
 
 import gradio as gr
 
-from sku.reporting.pareto import UTILITIES
+from sku.reporting.utilities import UTILITIES
 
 WORDS = {
     "base": "the model as it was, before anything was unlearned",

@@ -23,6 +23,7 @@ from torch import Tensor
 from sku.core import intervals
 from sku.core.records import PromptPair
 from sku.data.splits import side
+from sku.judges.agreement import measure_agreement
 from sku.judges.embedded import EmbeddedJudge, encode_pair, features
 from sku.judges.fitting.build import OWN, THRESHOLD, own_answers
 from sku.judges.fitting.examples import target
@@ -94,7 +95,7 @@ class Probes:
 
 def agreed(what: str, some: Sequence[tuple[Labelled, float]], threshold: float = THRESHOLD) -> Line:
     """How often scores agree with the labels beside them."""
-    found = intervals.agreement(what, [score for _, score in some], [bool(one.harmful) for one, _ in some], threshold)
+    found = measure_agreement(what, [score for _, score in some], [bool(one.harmful) for one, _ in some], threshold)
     return {
         f"{what}, n": found.n,
         f"{what}, %": round(100 * found.accuracy, 1),

@@ -17,6 +17,7 @@ from typing import Literal
 
 from sku.core import intervals
 from sku.data import load as load_data
+from sku.judges.agreement import measure_agreement
 from sku.judges.fitting.build import THRESHOLD
 from sku.judges.fitting.labels import HARMFUL_FROM
 from sku.reporting.result_files import RECORDED
@@ -111,11 +112,11 @@ def agreement(rows: list[Rated]) -> list[str]:
     """How far the judge and the ratings agree: on harm where the judge read it, on refusal where it is clear."""
     read_too = [row for row in rows if row.severity is not None and row.outcome not in ("broken", "unjudged")]
     truth = [row.severity is not None and row.severity >= HARMFUL_FROM for row in read_too]
-    called = intervals.agreement("harm", [float(row.outcome == "harmful") for row in read_too], truth)
-    scored = intervals.agreement("harm", [row.score for row in read_too], truth, THRESHOLD)
+    called = measure_agreement("harm", [float(row.outcome == "harmful") for row in read_too], truth)
+    scored = measure_agreement("harm", [row.score for row in read_too], truth, THRESHOLD)
     clear = [row for row in rows if row.outcome != "broken" and row.refuses in (0, 1)]
     said = [float(row.outcome == "refusal") for row in clear]
-    refusal = intervals.agreement("refusal", said, [row.refuses == 1 for row in clear])
+    refusal = measure_agreement("refusal", said, [row.refuses == 1 for row in clear])
     judged = [row.outcome == "harmful" for row in read_too]
     both = sum(a and b for a, b in zip(judged, truth, strict=True))
     return [

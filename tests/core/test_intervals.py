@@ -10,22 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sku.core.intervals import (
-    Difference,
-    Mean,
-    Rate,
-    accuracy,
-    agreement,
-    auc,
-    mc1,
-    mc2,
-    mean_interval,
-    paired_bootstrap,
-    paired_ratio,
-    perplexity,
-    preference_rate,
-    wilson,
-)
+from sku.core.intervals import Difference, Mean, Rate, mean_interval, paired_bootstrap, paired_ratio, wilson
+from sku.evaluation.metrics import mc1, mc2, perplexity, preference_rate
+from sku.judges.agreement import accuracy, auc, measure_agreement
 
 NUMBERS = st.floats(-1e3, 1e3)
 VALUES = st.dictionaries(st.text(min_size=1, max_size=3), NUMBERS, min_size=2, max_size=8)
@@ -269,15 +256,15 @@ def test_accuracy_is_the_share_that_was_said() -> None:
 
 
 def test_agreement_of_a_judge_with_people() -> None:
-    found = agreement("ours", [0.9, 0.5, 0.4, 0.1], [True, False, True, False])
+    found = measure_agreement("ours", [0.9, 0.5, 0.4, 0.1], [True, False, True, False])
     _, low, high = wilson(2, 4)
     assert (found.what, found.n, found.accuracy, found.low, found.high) == ("ours", 4, 0.5, low, high)
     assert found.auc == pytest.approx(3 / 4)
-    assert agreement("ours", [0.9, 0.5, 0.4, 0.1], [True, False, True, False], threshold=0.6).accuracy == 0.75
+    assert measure_agreement("ours", [0.9, 0.5, 0.4, 0.1], [True, False, True, False], threshold=0.6).accuracy == 0.75
 
 
 def test_what_a_judge_did_not_decide_is_neither_right_nor_wrong_and_is_told() -> None:
-    found = agreement("ours", [0.9, None, 0.1, None], [True, True, False, False])
+    found = measure_agreement("ours", [0.9, None, 0.1, None], [True, True, False, False])
     assert (found.what, found.n, found.accuracy) == ("ours, 2 undecided left out", 2, 1.0)
     with pytest.raises(ValueError, match="no answer of ours was decided"):
-        agreement("ours", [None], [True])
+        measure_agreement("ours", [None], [True])

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES
-from sku.reporting.pareto import UTILITIES
+from sku.reporting.utilities import UTILITIES
 from tests.e2e.test_stories import open_tab
 
 pytestmark = pytest.mark.e2e

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sku.core import runs
+from sku.core import runs, storage
 from sku.core.config import TrainConfig
 from sku.core.runs import Manifest
 from sku.serving.training_jobs import Job, Jobs
@@ -213,8 +213,8 @@ def test_a_restarted_app_still_ends_a_training_whose_time_is_up(config: TrainCon
 
 
 def test_what_a_visitor_left_long_ago_goes_and_nothing_else_does(sku_home: Path, config: TrainConfig) -> None:
-    runs.uploads().mkdir(parents=True)
-    uploads = [runs.uploads() / name for name in ("used.csv", "left.csv", "fresh.csv")]
+    storage.uploads().mkdir(parents=True)
+    uploads = [storage.uploads() / name for name in ("used.csv", "left.csv", "fresh.csv")]
     for file, days in zip(uploads, (8, 8, 6), strict=True):
         file.write_text("prompt,answer\n")
         os.utime(file, (time.time() - days * 86_400,) * 2)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from sku.core import runs
+from sku.core import runs, storage
 from sku.core.config import DecodingConfig
 from sku.serving import zerogpu_session
 from sku.serving.live_session import LiveSession
@@ -91,7 +91,7 @@ def live(pico_folder: Path, adapters: dict[str, Path]) -> LiveSession:
     session = keyword_session(pico_folder)
     base = session.load().fingerprint
     for name, folder in adapters.items():
-        run = runs.home() / "runs" / name
+        run = storage.home() / "runs" / name
         shutil.copytree(folder, run / "adapter")
         runs.write(run, runs.Manifest("sku", {}, "pico", base, status="finished"))
     return session

@@ -9,7 +9,7 @@ from pathlib import Path
 from sku.core import runs
 from sku.core.records import ResultRow
 from sku.reporting import result_files
-from sku.reporting.pareto import share
+from sku.reporting.utilities import share
 from sku.ui.tradeoff import tab as tradeoff_tab
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from sku.core import runs
+from sku.core import runs, storage
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import OUTCOMES, Answer, ResultRow, Verdict
 from sku.judges.protocol import Agreement, Card
@@ -291,7 +291,7 @@ def test_a_redrawing_takes_a_point_back_only_where_it_is_gone(
 
 @pytest.mark.parametrize(("name", "said"), [("one", False), (None, True), ("gone", True)])
 def test_a_look_at_runs_changes_the_chosen_one_only_where_it_is_none(name: str | None, said: bool) -> None:
-    folder, config = runs.home() / "runs" / "one", TrainConfig(method="tv").to_dict()
+    folder, config = storage.home() / "runs" / "one", TrainConfig(method="tv").to_dict()
     folder.mkdir(parents=True)
     runs.write(folder, runs.Manifest("tv", config, "pico", "", status="finished"))
     for file, values in (("job.json", {}), ("config.json", config)):

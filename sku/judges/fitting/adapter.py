@@ -22,7 +22,7 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sku.core import runs
+from sku.core import runs, storage
 from sku.judges.embedded import JudgeHead, encode_pair, features
 from sku.judges.fitting.examples import Row, batches, examples
 from sku.judges.fitting.examples import loss as labelled_loss
@@ -152,4 +152,4 @@ def fit(
         "seconds": time.perf_counter() - began,
         "packages": runs.packages(),
     }
-    runs.write_text(out / "fit.json", json.dumps(facts, indent=2) + "\n")
+    storage.write_atomically(out / "fit.json", json.dumps(facts, indent=2) + "\n")

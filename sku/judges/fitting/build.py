@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sku.core import intervals, runs
+from sku.core import storage
 from sku.data import load as load_data
 from sku.data.dataset import ASSETS
 from sku.data.splits import side
+from sku.judges.agreement import measure_agreement
 from sku.judges.embedded import ANSWER_TOKENS, CROSS, PROMPT_TOKENS, EmbeddedJudge
 from sku.judges.fitting import cross_encoder
 from sku.judges.fitting.adapter import JudgeConfig, fit
@@ -116,7 +117,7 @@ def agreements(judge: Judge, labels: Sequence[Labelled], refusals: Sequence[Labe
         if not some:
             continue
         truth = [bool(one.harmful) for one, _ in some]
-        found.append(intervals.agreement(what, [score for _, score in some], truth, judge.card.threshold))
+        found.append(measure_agreement(what, [score for _, score in some], truth, judge.card.threshold))
     for what, rows in (
         ("refusal, PyRIT", [one for one in labels if one.by == "people"]),
         ("refusal, XSTest", refusals),
@@ -126,7 +127,7 @@ def agreements(judge: Judge, labels: Sequence[Labelled], refusals: Sequence[Labe
         if asked:
             outcomes = verdicts([(one.prompt, one.answer) for one in asked], judge)
             scores = [float(verdict.outcome == "refusal") for verdict in outcomes]
-            agreed = intervals.agreement(what, scores, [one.refuses == 1 for one in asked])
+            agreed = measure_agreement(what, scores, [one.refuses == 1 for one in asked])
             found.append(dataclasses.replace(agreed, auc=None))
     return found
 
@@ -134,4 +135,4 @@ def agreements(judge: Judge, labels: Sequence[Labelled], refusals: Sequence[Labe
 def _write(out: Path, card: Card, facts: dict[str, Any], keyword: Sequence[Agreement] = ()) -> None:
     about = {"base_fingerprint": facts["base_fingerprint"], "card": dataclasses.asdict(card)}
     about["keyword"] = [dataclasses.asdict(one) for one in keyword]
-    runs.write_text(out / "judge.json", json.dumps(about, indent=2) + "\n")
+    storage.write_atomically(out / "judge.json", json.dumps(about, indent=2) + "\n")

@@ -21,7 +21,7 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import AutoModel, AutoTokenizer
 
-from sku.core import runs
+from sku.core import runs, storage
 from sku.judges.cross_encoder import CrossEncoder, CrossHead, encode, pooled
 from sku.judges.fitting.examples import batches, examples, loss
 from sku.judges.fitting.labels import Labelled
@@ -122,7 +122,7 @@ def fit(
         "seconds": time.perf_counter() - began,
         "packages": runs.packages(),
     }
-    runs.write_text(out / "fit.json", json.dumps(facts, indent=2) + "\n")
+    storage.write_atomically(out / "fit.json", json.dumps(facts, indent=2) + "\n")
 
 
 def _save(body: Any, head: CrossHead, out: Path) -> None:

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
 from sku.reporting import result_files
-from sku.reporting.pareto import UTILITIES, base_of, interval, share, value
+from sku.reporting.pareto import base_of
 from sku.reporting.result_files import change
 from sku.reporting.text import kind, line
+from sku.reporting.utilities import UTILITIES, share, utility_interval, utility_value
 
 YOURS = " (yours)"
 ABSENT = "No study is recorded yet; <code>python -m sku study</code> makes it, and then its points are shown here."
@@ -82,7 +83,7 @@ def cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[str, Any
         "unjudged": [row.unjudged for row, _ in marked],
     }
     for name, found in UTILITIES.items():
-        numbers = [value(row, name) for row, _ in marked]
+        numbers = [utility_value(row, name) for row, _ in marked]
         if found.unit == "%":
             columns[f"{found.label} %"] = [_percent(number) for number in numbers]
             columns[f"{found.label}, 95 %"] = [_between(row, name) for row, _ in marked]
@@ -119,7 +120,7 @@ def note(found: Rows, study: Sequence[ResultRow], own: Sequence[ResultRow], util
         )
     if not shown and (found.study or found.own):
         said.append(f"Nothing of the methods chosen was measured on {side} prompts.")
-    without = sum(row.harmful_rate is None or value(row, utility) is None for row in shown)
+    without = sum(row.harmful_rate is None or utility_value(row, utility) is None for row in shown)
     if without:
         said.append(f"{without} of {len(shown)} rows are not drawn: {UTILITIES[utility].label} was not measured.")
     said += [f"<b>Not shown:</b> {html.escape(fault)}" for fault in found.faults]
@@ -146,7 +147,7 @@ def _order(row: ResultRow) -> tuple[Any, ...]:
 
 
 def _between(row: ResultRow, utility: str) -> str | None:
-    found = interval(row, utility)
+    found = utility_interval(row, utility)
     return f"{100 * found[0]:.1f} to {100 * found[1]:.1f}" if found else None
 
 

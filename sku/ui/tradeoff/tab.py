@@ -12,9 +12,9 @@ from sku.core.records import ResultRow
 from sku.core.variants import BASE
 from sku.reporting.markers import sign
 from sku.reporting.outcome_bars import outcomes
-from sku.reporting.pareto import UTILITIES
 from sku.reporting.text import line
 from sku.reporting.tradeoff_plot import trade_off
+from sku.reporting.utilities import UTILITIES
 from sku.serving.variant_catalog import Choice
 from sku.ui import clickable_plot, glossary
 from sku.ui.hosting.gate import Gate

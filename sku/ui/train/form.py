@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sku import data
-from sku.core import runs
+from sku.core import storage
 from sku.core.config import TrainConfig, preset
 from sku.core.methods import METHODS
 from sku.core.records import Kind, digest
@@ -154,7 +154,7 @@ def _source(chosen: str, path: str | None, kind: str, keep: bool) -> str:
 def _kept(path: Path) -> Path:
     """A copy under `SKU_HOME`, named by its content: a resumed run finds it, and the same file is kept once."""
     name = digest(path.read_bytes().decode("utf-8", "replace")) + path.suffix.lower()
-    kept = runs.uploads() / name
+    kept = storage.uploads() / name
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, kept)

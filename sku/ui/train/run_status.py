@@ -12,7 +12,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sku.core import runs
+from sku.core import runs, storage
 from sku.core.methods import METHODS
 from sku.reporting.loss_curves import loss_curves, run_curves
 from sku.reporting.norm_heatmap import per_layer_norms
@@ -53,7 +53,7 @@ def doing(job: Job | None, busy: bool) -> str:
 
 def probes(job: Job | None) -> str:
     """What the served model answered to the probe prompt along the run: the first, the newest, and one in between."""
-    lines = runs.lines(job.folder / runs.PROBES) if job else []
+    lines = storage.read_jsonl(job.folder / runs.PROBES) if job else []
     if not lines:
         return ""
     some = [lines[i] for i in sorted({0, len(lines) // 2, len(lines) - 1})]
