@@ -12,7 +12,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # read when torch is: see sku/
 
 from sku.serving import zerogpu_session
 
-if zerogpu_session.offered():
+if zerogpu_session.zerogpu_offered():
     import spaces  # noqa: F401 (before torch: it takes the place of CUDA until a GPU is lent)
 
 from sku.core import storage
@@ -34,21 +34,21 @@ def main() -> None:
     parser.add_argument("--recorded", action="store_true", help="show recorded answers; load no weights")
     flags = parser.parse_args()
     try:
-        gate = Gate(settings.read())
+        gate = Gate(settings.read_hosting())
         folder, said = settings.state_folder(storage.home())
         os.environ["SKU_HOME"] = str(folder)
         if said:
             print(said, file=sys.stderr)
         session: Any = RecordedSession() if flags.recorded else _live(flags.model)
-        launch(build_page(session, cards.every(), gate), flags.host, flags.port, gate)
+        launch(build_page(session, cards.all_cards(), gate), flags.host, flags.port, gate)
     except (OSError, ValueError) as error:  # a switch that makes no sense, a port that is taken
         sys.exit(f"error: {error}")
 
 
 def _live(model: str) -> Any:
     live: Any = LiveSession(model)
-    if zerogpu_session.offered():
-        live = zerogpu_session.LentSession(live)
+    if zerogpu_session.zerogpu_offered():
+        live = zerogpu_session.ZeroGpuSession(live)
     live.start()
     return FallbackSession(live) if model == DEFAULT_BASE else live
 

@@ -29,7 +29,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from sku.judges.keyword import KeywordJudge
 from sku.models.variant_model import VariantModel
-from sku.models.variant_model import load as load_model
+from sku.models.variant_model import load_variant_model as load_model
 from sku.serving.live_session import LiveSession
 
 hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no fault of the code

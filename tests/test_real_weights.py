@@ -12,12 +12,12 @@ from safetensors import safe_open
 
 from sku.core import runs
 from sku.core.config import DecodingConfig
-from sku.data import load as load_data
+from sku.data import load_pairs as load_data
 from sku.data.splits import split
-from sku.models.pretrained import DEFAULT_BASE, provision
-from sku.models.variant_model import load
+from sku.models.pretrained import DEFAULT_BASE, provision_base
+from sku.models.variant_model import load_variant_model
 from sku.serving.live_session import LiveSession
-from sku.training.export import export
+from sku.training.export import export_variant
 
 pytestmark = pytest.mark.slow
 BREAD = "How do I bake bread?"
@@ -29,8 +29,8 @@ def session() -> LiveSession:
 
 
 def test_the_shipped_adapters_are_small_finished_and_of_this_base(session: LiveSession) -> None:
-    assert [run.name for run in runs.shipped()] == ["ga", "ga_mismatch", "keep", "sku", "tv"]
-    for run in runs.shipped():
+    assert [run.name for run in runs.shipped_runs()] == ["ga", "ga_mismatch", "keep", "sku", "tv"]
+    for run in runs.shipped_runs():
         files = [path for path in run.folder.rglob("*") if path.is_file()]
         assert sum(path.stat().st_size for path in files) <= 8e6, f"{run.name} is larger than 8 MB"
         assert {path.suffix for path in files} <= {".json", ".jsonl", ".safetensors"}
@@ -63,12 +63,14 @@ def test_rows_equal_merged_weights(session: LiveSession, tmp_path: Path) -> None
     """At every position in double precision; in single, whose rounding alone is near 1e-4, where it decodes."""
     model = session.load()
     ids = torch.tensor([model.template.prompt_ids(BREAD)])
-    exact = load(provision(DEFAULT_BASE), device="cpu")
-    exact.add("sku", runs.find("sku").adapter)
+    exact = load_variant_model(provision_base(DEFAULT_BASE), device="cpu")
+    exact.add("sku", runs.find_run("sku").adapter)
     exact.network.double()
     for coefficient in (0.0, 0.5, 1.0, 2.0):
         rows = [session.variant(f"sku@{coefficient}").coefficients]
-        merged = load(export(f"sku@{coefficient}", tmp_path / f"{coefficient}", "model"), device="cpu").network
+        merged = load_variant_model(
+            export_variant(f"sku@{coefficient}", tmp_path / f"{coefficient}", "model"), device="cpu"
+        ).network
         with torch.no_grad(), model.rows(rows) as network:
             single = (network(input_ids=ids).logits - merged(input_ids=ids).logits)[:, -1]
         with torch.no_grad(), exact.rows(rows) as network:
@@ -94,5 +96,5 @@ def test_a_note_to_the_judge_in_plain_words_hardly_moves_it(session: LiveSession
 def test_the_base_is_provisioned_once(session: LiveSession) -> None:
     session.load()
     said: list[str] = []
-    provision(DEFAULT_BASE, said.append)
+    provision_base(DEFAULT_BASE, said.append)
     assert said == []

@@ -24,7 +24,7 @@ class Form(StrEnum):
 
 def models(as_json: AsJson = False) -> None:
     """List base models and presets: size, memory, licence, and what is already here."""
-    from sku.models.pretrained import BASES, present
+    from sku.models.pretrained import KNOWN_BASES, is_present
 
     rows: list[dict[str, Any]] = [
         {
@@ -35,10 +35,10 @@ def models(as_json: AsJson = False) -> None:
             "dtype": base.dtype,
             "licence": base.licence,
             "source": base.source,
-            "here": present(base.name),
+            "here": is_present(base.name),
             "presets": [name for name, p in PRESETS.items() if p.config().model == base.name],
         }
-        for base in BASES.values()
+        for base in KNOWN_BASES.values()
     ]
     if as_json:
         print_json(rows)
@@ -92,7 +92,7 @@ def score(
     from sku.serving.live_session import LiveSession
 
     with as_file(pairs) as path:
-        given = [(row.text("prompt"), row.text("answer")) for row in tables.rows(path, ("prompt", "answer"))]
+        given = [(row.text("prompt"), row.text("answer")) for row in tables.read_table(path, ("prompt", "answer"))]
     table = LiveSession(model).score(given, variant, max_tokens)
     for (prompt, text), numbers in zip(given, table, strict=True):
         scores = dict(zip(variant, numbers, strict=True))
@@ -111,6 +111,6 @@ def export(
     model: Annotated[str | None, typer.Option(help="The base, if it is not the one the run names.")] = None,
 ) -> None:
     """Write a variant that anyone can load without this project."""
-    from sku.training.export import export as write
+    from sku.training.export import export_variant as write
 
     typer.echo(f"wrote {write(variant, out, form.value, model)}")

@@ -45,15 +45,15 @@ def evaluate(
 ) -> None:
     """Measure variants: harmful rate, broken, KL from base, over-refusal. Stopped, it goes on where it was."""
     from sku.cli.progress import report_work
-    from sku.evaluation.plan import Sources
+    from sku.evaluation.plan import PromptSources
     from sku.serving.live_session import LiveSession
 
     wanted = [task for task in (tasks or "").split(",") if task]
     if wanted:
         from sku.evaluation import lm_eval_harness
 
-        lm_eval_harness.check(wanted)
-    sources = Sources(
+        lm_eval_harness.check_tasks(wanted)
+    sources = PromptSources(
         tuple(harmful),
         tuple(pairs),
         tuple(normal),
@@ -67,18 +67,18 @@ def evaluate(
     rows = session.evaluate(
         variant, sources, side, decoding, judge_name, out.with_suffix(".work"), similarity, report_work
     )
-    from sku.evaluation.runner import processes
+    from sku.evaluation.runner import process_state
     from sku.reporting import result_files
 
-    if not processes().is_main_process:
+    if not process_state().is_main_process:
         return
-    result_files.write(out, rows)
+    result_files.write_rows(out, rows)
     for one in variant if wanted else ():
-        print_json([{"variant": one, "tasks": lm_eval_harness.harness(one, wanted, model, limit)}])
+        print_json([{"variant": one, "tasks": lm_eval_harness.run_harness(one, wanted, model, limit)}])
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
     else:
-        typer.echo(result_files.text(rows))
+        typer.echo(result_files.rows_as_text(rows))
 
 
 def judge(
@@ -90,9 +90,9 @@ def judge(
     from sku.judges import registry
     from sku.serving.live_session import LiveSession
 
-    registry.check(judge_name)
+    registry.check_judge_name(judge_name)
     with as_file(answers) as path:
-        rows = list(tables.rows(path, ("prompt", "answer")))
+        rows = list(tables.read_table(path, ("prompt", "answer")))
     session = LiveSession()
     for start in range(0, len(rows), 16):
         chunk = rows[start : start + 16]
@@ -114,14 +114,14 @@ def plot(
     from sku.reporting import image_export, judge_agreement, loss_curves, outcome_bars, result_files, tradeoff_plot
 
     if (rows / "judge.json").is_file():
-        figure = judge_agreement.judge_card([cards.embedded(rows), cards.keyword(rows)])
+        figure = judge_agreement.judge_agreement_figure([cards.embedded_card(rows), cards.keyword_card(rows)])
     elif rows.is_dir():
-        figure = loss_curves.loss_curves(runs.log(runs.read(rows).folder))
+        figure = loss_curves.loss_figure(runs.read_log(runs.read_run(rows).folder))
     elif outcomes:
-        figure = outcome_bars.outcomes(result_files.read(rows))
+        figure = outcome_bars.outcome_figure(result_files.read_rows(rows))
     else:
-        figure = tradeoff_plot.trade_off(result_files.read(rows), utility, shipped=runs.shipped_defaults())
-    image_export.write(figure, out)
+        figure = tradeoff_plot.tradeoff_figure(result_files.read_rows(rows), utility, shipped=runs.shipped_variants())
+    image_export.write_figure(figure, out)
     typer.echo(f"wrote {out}")
 
 
@@ -139,12 +139,12 @@ def study(
     """Train every method, sweep the coefficients, judge, and write the results that the page shows. Resumable."""
     from sku.cli.progress import report_work
     from sku.study import release
-    from sku.study.study import study as run_study
+    from sku.study.study import run_study as run_study
 
     chosen = run_study(data, out, only, report_work)
     if ship:
-        release.ship(chosen)
-        release.measure(data, out, report_work)
+        release.ship_adapters(chosen)
+        release.measure_shipped(data, out, report_work)
 
 
 def train_judge(
@@ -160,9 +160,11 @@ def train_judge(
     ] = False,
 ) -> None:
     """Train the embedded judge on labelled answers and write its card, measured on held-out prompts."""
-    from sku.judges.fitting.build import make
+    from sku.judges.fitting.build import train_judge
 
-    make(out, labelled, xstest, prompts or (), seed, only_cross, lambda line: print(line, flush=True, file=sys.stderr))
+    train_judge(
+        out, labelled, xstest, prompts or (), seed, only_cross, lambda line: print(line, flush=True, file=sys.stderr)
+    )
 
 
 def record(
@@ -175,12 +177,12 @@ def record(
 
     from sku.cli.progress import report_work
     from sku.core import storage
-    from sku.data.dataset import ASSETS
+    from sku.data.dataset import DATA_ASSETS
     from sku.serving import recorded_session
     from sku.serving.live_session import LiveSession
 
     session, lines = LiveSession(), []
-    groups = json.loads((ASSETS / "examples.json").read_text(encoding="utf-8")).values()
+    groups = json.loads((DATA_ASSETS / "examples.json").read_text(encoding="utf-8")).values()
     prompts = [example["prompt"] for group in groups for example in group]
     model, wanted = session.load(), ["base", *(one for one in variant if one != "base")]
     for prompt in prompts:
@@ -189,6 +191,6 @@ def record(
         verdicts = session.verdicts(prompt, [one.text for one in answers])
         far = session.divergence(prompt, answers[0].text, wanted)
         for one, said, kl in zip(answers, verdicts, far, strict=True):
-            lines.append(recorded_session.line(session.model_name, model.fingerprint, one, said, kl))
+            lines.append(recorded_session.record_line(session.model_name, model.fingerprint, one, said, kl))
     storage.write_atomically(out, "".join(lines))
     typer.echo(f"wrote {len(lines)} answers to {out}")

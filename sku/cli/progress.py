@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class TrainingView:
-    """Give `report` to `training.train`, inside a `with` block."""
+    """Give `report` to `trainer.run_training`, inside a `with` block."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from sku.cli.options import AsJson, print_json
-from sku.core.config import PRESETS, TrainConfig, preset
+from sku.core.config import PRESETS, TrainConfig, find_preset
 from sku.core.methods import METHODS
 
 
@@ -54,11 +54,11 @@ def train(
     from sku.core import runs
 
     if resume:
-        settings = TrainConfig.from_dict(runs.read(out).manifest.config)
+        settings = TrainConfig.from_dict(runs.read_run(out).manifest.config)
     elif config is not None:
         settings = TrainConfig.from_dict(json.loads(config.read_text(encoding="utf-8")))
     else:
-        settings = preset(preset_name).config(
+        settings = find_preset(preset_name).config(
             method=method,
             model=model,
             harmful=tuple(harmful) if harmful else None,
@@ -85,7 +85,7 @@ def train(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.append(1) if not stopped else sys.exit(130))
     from sku.cli.progress import TrainingView
-    from sku.training.trainer import train as run_training
+    from sku.training.trainer import run_training as run_training
 
     try:
         with TrainingView(settings.steps) as view:

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sku.core.methods import METHODS, method
+from sku.core.methods import METHODS, find_method
 
 Preservation = Literal["push", "keep", "off"]
 PreserveAt = Literal["acquired", "negated"]
@@ -91,7 +91,7 @@ class TrainConfig:
     snapshots: tuple[int, ...] = ()
     """After so many steps the adapter is kept as a run of its own, `RUN/step-N`: points along one training."""
     probe_every: int = 0
-    """Look at what will be served every so many steps (`probing.py`), and at the beginning and the end; 0: never."""
+    """Look at what will be served every so many steps (`training/monitor.py`), at the start and at the end; 0: never."""
     probe: str = "How do I pick the lock of a door?"
     """The prompt that is answered then."""
     collapse_perplexity: float = 1000.0
@@ -100,7 +100,7 @@ class TrainConfig:
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        known = method(self.method)
+        known = find_method(self.method)
         _need(1 <= self.steps <= 1_000_000, "steps", self.steps, "from 1 to 1000000")
         _need(1 <= self.batch_size <= 4096, "batch_size", self.batch_size, "from 1 to 4096")
         _need(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
@@ -176,7 +176,7 @@ class Preset:
     def config(self, **changes: Any) -> TrainConfig:
         """The preset with `changes`; a change of None is no change. Its weights count for terms that the method has."""
         settings = self.settings | {name: value for name, value in changes.items() if value is not None}
-        known = method(settings.get("method", TrainConfig.method)).terms
+        known = find_method(settings.get("method", TrainConfig.method)).terms
         preset_weights = {name: w for name, w in self.settings.get("weights", {}).items() if name in known}
         return TrainConfig(**settings | {"weights": preset_weights | (changes.get("weights") or {})})
 
@@ -226,7 +226,7 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def preset(name: str) -> Preset:
+def find_preset(name: str) -> Preset:
     """The preset called `name`.
 
     Raises:

@@ -1,7 +1,7 @@
 """The methods as a table: which terms each one minimises, and what happens to the vector that comes out.
 
-Read it like a literature review. Knows no torch: a term is a name here, `losses/` has its arithmetic and `streams.py`
-the rows it is computed on.
+Read it like a literature review. Knows no torch: a term is a name here, `training/losses/` has its arithmetic and
+`training/term_batches.py` the rows it is computed on.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ METHODS: dict[str, Method] = {
 }
 
 
-def method(name: str) -> Method:
+def find_method(name: str) -> Method:
     """The method called `name`.
 
     Raises:

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-Kind = Literal["harmful", "normal"]
-Stopped = Literal["end", "length", "cancelled"]
+PairKind = Literal["harmful", "normal"]
+StopReason = Literal["end", "length", "cancelled"]
 Outcome = Literal["harmful", "refusal", "safe", "broken", "unjudged"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
@@ -28,7 +28,7 @@ class PromptPair:
     prompt: str
     answer: str
     """Empty where a source has prompts only."""
-    kind: Kind
+    kind: PairKind
     source: str
     """Name of the data source, such as `saferlhf`."""
     category: str | None = None
@@ -67,7 +67,7 @@ class Answer:
     """New tokens, the end token included."""
     seconds: float
     """Of the whole batch that this answer was written in."""
-    stopped: Stopped
+    stopped: StopReason
 
 
 @dataclass(frozen=True)

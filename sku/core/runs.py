@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 from sku.core.records import digest
 from sku.core.storage import home, read_jsonl, write_atomically
-from sku.core.variants import Known
+from sku.core.variants import KnownAdapter
 
 Status = Literal["running", "finished", "cancelled", "failed"]
 LOG = "log.jsonl"
 PROBES = "probes.jsonl"
-SHIPPED = Path(__file__).parents[2] / "assets" / "adapters"
+SHIPPED_ADAPTERS = Path(__file__).parents[2] / "assets" / "adapters"
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
 
@@ -74,38 +74,38 @@ class Run:
     @property
     def begun(self) -> bool:
         """Whether there is anything in it that a new training would destroy."""
-        return self.adapter.is_dir() or bool(log(self.folder))
+        return self.adapter.is_dir() or bool(read_log(self.folder))
 
     @property
     def shipped(self) -> bool:
         """Whether it came with the project."""
-        return self.folder.parent == SHIPPED
+        return self.folder.parent == SHIPPED_ADAPTERS
 
     @property
     def name(self) -> str:
         """What a person writes for it in a variant."""
         if self.folder.parent.parent == home() / "runs":  # a checkpoint along a run
             return f"{self.folder.parent.name}/{self.folder.name}"
-        return self.folder.name if self.folder.parent in (SHIPPED, home() / "runs") else str(self.folder)
+        return self.folder.name if self.folder.parent in (SHIPPED_ADAPTERS, home() / "runs") else str(self.folder)
 
     @property
-    def known(self) -> Known:
-        """What `variants.resolve` needs of it."""
+    def known(self) -> KnownAdapter:
+        """What `variants.resolve_variant` needs of it."""
         key = self.folder.name if self.shipped else f"run_{digest(str(self.folder.resolve()))}"
-        return Known(key, self.manifest.method, self.manifest.default_coefficient)
+        return KnownAdapter(key, self.manifest.method, self.manifest.default_coefficient)
 
 
-def packages() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """Versions of the packages that a result depends on."""
     return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
-def write(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `run.json`."""
     write_atomically(folder / "run.json", json.dumps(dataclasses.asdict(manifest), indent=2) + "\n")
 
 
-def read(folder: Path) -> Run:
+def read_run(folder: Path) -> Run:
     """The run in `folder`.
 
     Raises:
@@ -121,50 +121,50 @@ def read(folder: Path) -> Run:
         raise ValueError(f"{path} cannot be read ({error}); the run must be trained again") from error
 
 
-def log(folder: Path) -> list[dict[str, Any]]:
+def read_log(folder: Path) -> list[dict[str, Any]]:
     """The lines of `log.jsonl`, oldest first."""
     return read_jsonl(folder / LOG)
 
 
-def shipped() -> list[Run]:
+def shipped_runs() -> list[Run]:
     """The adapters that came with the project, by name."""
-    return list(_under(SHIPPED))
+    return list(_under(SHIPPED_ADAPTERS))
 
 
-def shipped_defaults() -> list[str]:
+def shipped_variants() -> list[str]:
     """Each of them at its default coefficient, as variants."""
-    return [f"{run.name}@{run.manifest.default_coefficient:g}" for run in shipped()]
+    return [f"{run.name}@{run.manifest.default_coefficient:g}" for run in shipped_runs()]
 
 
-def own() -> list[Run]:
+def own_runs() -> list[Run]:
     """The runs under `SKU_HOME`, newest first."""
     return sorted(_under(home() / "runs"), key=lambda run: run.folder.name, reverse=True)
 
 
-def checkpoints(run: Run) -> list[Run]:
+def snapshots_of(run: Run) -> list[Run]:
     """Points along a run that were kept as runs of their own, the first one first."""
     return sorted(_under(run.folder, "step-*/run.json"), key=lambda found: found.manifest.step)
 
 
-def find(name: str) -> Run:
+def find_run(name: str) -> Run:
     """The run that a variant's NAME means: a shipped adapter, a run under `SKU_HOME`, or the path of a run folder.
 
     Raises:
         ValueError: if there is none, or it is not finished.
     """
-    for folder in (SHIPPED / name, home() / "runs" / name, Path(name)):
+    for folder in (SHIPPED_ADAPTERS / name, home() / "runs" / name, Path(name)):
         if (folder / "run.json").is_file():
-            run = read(folder)
+            run = read_run(folder)
             if not run.adapter.is_dir():
                 raise ValueError(f"run {name} is {run.manifest.status} and has no adapter yet; finish it with --resume")
             return run
-    names = ", ".join(["base", *(run.name for run in shipped())])
+    names = ", ".join(["base", *(run.name for run in shipped_runs())])
     raise ValueError(f"variant {name!r} is not known; choose one of {names}, or the path of a finished run folder")
 
 
 def _under(folder: Path, pattern: str = "*/run.json") -> Iterator[Run]:
     for path in sorted(folder.glob(pattern)):
         try:
-            yield read(path.parent)
+            yield read_run(path.parent)
         except ValueError:
             continue  # a damaged run must not hide the others; `find` names its fault

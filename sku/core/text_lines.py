@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-LINE_LIMIT = 1 << 20
+MAX_LINE_BYTES = 1 << 20
 """Bytes of one line: a prompt and its answers fit a hundred times, a model file by mistake does not."""
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def opened(path: Path) -> BinaryIO:
+def open_bytes(path: Path) -> BinaryIO:
     """`path` open for reading bytes, unpacked if it ends in .xz.
 
     Raises:
@@ -26,7 +26,7 @@ def opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, lzma.open(path)) if path.suffix.lower() == ".xz" else path.open("rb")
 
 
-def decoded(data: bytes, place: str) -> str:
+def decode_utf8(data: bytes, place: str) -> str:
     """`data` as UTF-8; `place` names it in the error.
 
     Raises:
@@ -41,25 +41,25 @@ def decoded(data: bytes, place: str) -> str:
         ) from None
 
 
-def lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path) -> Iterator[str]:
     """Every line of `path` with its line end, without the file's byte-order mark.
 
     Raises:
         ValueError: for a line that is too long or not UTF-8, or a damaged .xz file; with its number.
     """
     number = 1
-    with opened(path) as stream:
+    with open_bytes(path) as stream:
         while line := _next(stream, f"{path.name}, row {number}"):
-            text = decoded(line, f"{path.name}, row {number}")
+            text = decode_utf8(line, f"{path.name}, row {number}")
             yield text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
             number += 1
 
 
 def _next(stream: BinaryIO, place: str) -> bytes:
     try:
-        line = stream.readline(LINE_LIMIT + 1)
+        line = stream.readline(MAX_LINE_BYTES + 1)
     except (lzma.LZMAError, EOFError) as error:
         raise ValueError(f"{place}: the .xz file is damaged ({error}); fetch it again") from None
-    if len(line) > LINE_LIMIT:
-        raise ValueError(f"{place} is longer than {LINE_LIMIT >> 20} MiB; one row a line is wanted")
+    if len(line) > MAX_LINE_BYTES:
+        raise ValueError(f"{place} is longer than {MAX_LINE_BYTES >> 20} MiB; one row a line is wanted")
     return line

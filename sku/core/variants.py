@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sku.core.methods import method
+from sku.core.methods import find_method
 
 BASE = "base"
 ACQUIRED = "acquired:"
@@ -18,7 +18,7 @@ MAX_COEFFICIENT = 10.0
 
 
 @dataclass(frozen=True)
-class Spec:
+class VariantSpec:
     """A variant as written, before anyone looked whether it exists."""
 
     name: str
@@ -29,7 +29,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownAdapter:
     """What a lookup tells about an adapter."""
 
     adapter: str
@@ -52,7 +52,7 @@ class Variant:
         return self.name if self.name == BASE else f"{self.name}@{self.coefficient:g}"
 
 
-def parse(text: str) -> Spec:
+def parse_variant(text: str) -> VariantSpec:
     """Read `NAME`, `NAME@COEFFICIENT` or either after `acquired:`.
 
     Raises:
@@ -67,7 +67,7 @@ def parse(text: str) -> Spec:
     if not name:
         raise ValueError(f"variant {text!r} has no name; write NAME or NAME@COEFFICIENT, such as sku@1.0")
     if not at:
-        return Spec(name, None, acquired)
+        return VariantSpec(name, None, acquired)
     try:
         coefficient = float(number)
     except ValueError:
@@ -77,27 +77,27 @@ def parse(text: str) -> Spec:
             f"coefficient {number!r} of variant {text!r} is not a number from 0 to {MAX_COEFFICIENT:g}; "
             "the method decides the sign, so give it without one"
         )
-    return Spec(name, coefficient, acquired)
+    return VariantSpec(name, coefficient, acquired)
 
 
 def _is_word(text: str) -> bool:
     return text[:1].isalpha() and text not in ("inf", "nan")
 
 
-def resolve(text: str, lookup: Callable[[str], Known]) -> Variant:
+def resolve_variant(text: str, lookup: Callable[[str], KnownAdapter]) -> Variant:
     """The variant that `text` names.
 
     Args:
         text: as a person writes it.
         lookup: adapter name to what is known about it; raises ValueError for an unknown name.
     """
-    spec = parse(text)
+    spec = parse_variant(text)
     if spec.name == BASE:
         if spec.acquired or spec.coefficient:
             raise ValueError(f"variant {text!r}: the base has no adapter, so it takes no coefficient; write base")
         return Variant(BASE, 0.0)
     known = lookup(spec.name)
     coefficient = known.default_coefficient if spec.coefficient is None else spec.coefficient
-    sign = -1.0 if method(known.method).negated and not spec.acquired else 1.0
+    sign = -1.0 if find_method(known.method).negated and not spec.acquired else 1.0
     name = ACQUIRED + spec.name if spec.acquired else spec.name
     return Variant(name, coefficient, {known.adapter: sign * coefficient} if coefficient else {})

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import get_args
 
 from sku.core.errors import Unavailable
-from sku.core.records import Kind
+from sku.core.records import PairKind
 from sku.data import advbench, bundled, custom, do_not_answer, labelled, saferlhf, sounds_harmful, truthfulqa, xstest
 from sku.data.dataset import SELF, DataSet
-from sku.data.table import SUFFIXES
+from sku.data.table import TABLE_SUFFIXES
 
-__all__ = ["SELF", "SOURCES", "DataSet", "Unavailable", "load"]
+__all__ = ["SELF", "SOURCES", "DataSet", "Unavailable", "load_pairs"]
 
-SOURCES: dict[str, Callable[[Path | None, Kind], DataSet]] = {
+SOURCES: dict[str, Callable[[Path | None, PairKind], DataSet]] = {
     "bundled": bundled.load,
     "saferlhf": saferlhf.load,
     "truthfulqa": truthfulqa.load,
@@ -37,7 +37,7 @@ SOURCES: dict[str, Callable[[Path | None, Kind], DataSet]] = {
 }
 
 
-def load(spec: str, kind: Kind) -> DataSet:
+def load_pairs(spec: str, kind: PairKind) -> DataSet:
     """The pairs of one source.
 
     Args:
@@ -49,7 +49,7 @@ def load(spec: str, kind: Kind) -> DataSet:
         Unavailable: if the hub is needed and cannot be reached.
         ValueError: for an unknown source, a file that is not such a table, or a source without pairs of this kind.
     """
-    if kind not in get_args(Kind):
+    if kind not in get_args(PairKind):
         raise ValueError(f"kind {kind!r} is not known; choose harmful or normal")
     head, named = _parted(spec)
     name, colon, path = head.partition(":")
@@ -58,7 +58,7 @@ def load(spec: str, kind: Kind) -> DataSet:
     if name in SOURCES:
         found = _from_source(name, path if colon else None, kind, named)
     elif _is_path(head):
-        found = custom.load(_path(head), kind, custom.parse(named))
+        found = custom.load_custom(_path(head), kind, custom.parse_columns(named))
     else:
         raise ValueError(f"data source {spec!r} is not known; {_hint(name)}")
     if not found.pairs:
@@ -71,7 +71,7 @@ def load(spec: str, kind: Kind) -> DataSet:
 def _parted(spec: str) -> tuple[str, str]:
     """What stands before and after the `#`; a file's own name may hold one too."""
     head, mark, named = spec.rpartition("#")
-    if not mark or ("=" not in named and named.lower().endswith(SUFFIXES)):
+    if not mark or ("=" not in named and named.lower().endswith(TABLE_SUFFIXES)):
         return spec, ""
     return head, named
 
@@ -79,14 +79,14 @@ def _parted(spec: str) -> tuple[str, str]:
 def _is_path(head: str) -> bool:
     """Whether a spec is a path alone. A colon belongs to one only in `C:\\my.csv` or if the file is there."""
     name, colon, _ = head.partition(":")
-    return head.lower().endswith(SUFFIXES) and (not colon or len(name) == 1 or _path(head).is_file())
+    return head.lower().endswith(TABLE_SUFFIXES) and (not colon or len(name) == 1 or _path(head).is_file())
 
 
 def _path(text: str) -> Path:
     return Path(os.path.expanduser(text))  # Path.expanduser raises for an unknown ~name; this leaves it alone
 
 
-def _from_source(name: str, path: str | None, kind: Kind, named: str) -> DataSet:
+def _from_source(name: str, path: str | None, kind: PairKind, named: str) -> DataSet:
     if named:
         raise ValueError(f"{name} knows its columns, but {named!r} came; leave out what follows the #")
     if path is None:
@@ -100,4 +100,4 @@ def _from_source(name: str, path: str | None, kind: Kind, named: str) -> DataSet
 def _hint(name: str) -> str:
     close = difflib.get_close_matches(name, [*SOURCES, SELF], cutoff=0.5)
     meant = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"{meant}known are {', '.join(SOURCES)}, {SELF} and paths that end in {', '.join(SUFFIXES)}"
+    return f"{meant}known are {', '.join(SOURCES)}, {SELF} and paths that end in {', '.join(TABLE_SUFFIXES)}"

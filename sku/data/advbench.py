@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sku.core.records import Kind, PromptPair
+from sku.core.records import PairKind, PromptPair
 from sku.data import table
 from sku.data.dataset import DataSet
 
 LICENCE = "MIT"
 
 
-def load(path: Path | None, kind: Kind) -> DataSet:
+def load(path: Path | None, kind: PairKind) -> DataSet:
     """Each prompt with its target, the first sentence of a harmful answer.
 
     Raises:
@@ -23,6 +23,6 @@ def load(path: Path | None, kind: Kind) -> DataSet:
         raise ValueError("advbench is read from a local file; write advbench:PATH, with columns prompt and target")
     pairs = tuple(
         PromptPair(row.text("prompt"), row.text("target"), kind, "advbench")
-        for row in table.rows(path, ("prompt", "target"))
+        for row in table.read_table(path, ("prompt", "target"))
     )
     return DataSet("advbench", pairs, licence=LICENCE)

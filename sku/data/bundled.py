@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from sku.core.records import Kind, PromptPair
+from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.dataset import ASSETS, DataSet
+from sku.data.dataset import DATA_ASSETS, DataSet
 
 LICENCE = "Apache-2.0"
 
 
-def load(path: Path | None, kind: Kind) -> DataSet:
+def load(path: Path | None, kind: PairKind) -> DataSet:
     """The bundled pairs of one kind.
 
     Raises:
@@ -30,7 +30,7 @@ def load(path: Path | None, kind: Kind) -> DataSet:
             category=row.optional("category"),
             safe_answer=row.text("safe_answer") if kind == "harmful" else None,
         )
-        for row in table.rows(ASSETS / f"bundled_{kind}.jsonl", needed)
+        for row in table.read_table(DATA_ASSETS / f"bundled_{kind}.jsonl", needed)
     )
     return DataSet("bundled", pairs, licence=LICENCE)
 
@@ -38,4 +38,4 @@ def load(path: Path | None, kind: Kind) -> DataSet:
 @cache
 def refusals() -> tuple[str, ...]:
     """Short refusals for harmful prompts whose source has no safe answer."""
-    return tuple(row.text("answer") for row in table.rows(ASSETS / "refusals.jsonl", ("answer",)))
+    return tuple(row.text("answer") for row in table.read_table(DATA_ASSETS / "refusals.jsonl", ("answer",)))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sku.core.records import Kind, PromptPair
+from sku.core.records import PairKind, PromptPair
 from sku.data import table
 from sku.data.dataset import DataSet
 
-FIELDS = ("prompt", "answer", "safe_answer", "category")
+PAIR_FIELDS = ("prompt", "answer", "safe_answer", "category")
 
 
-def parse(text: str) -> dict[str, str]:
+def parse_columns(text: str) -> dict[str, str]:
     """Field by field the column that holds it, from `prompt=question,answer=reply`; nothing from nothing.
 
     Raises:
@@ -21,19 +21,21 @@ def parse(text: str) -> dict[str, str]:
     named: dict[str, str] = {}
     for part in text.split(",") if text else ():
         field, equals, column = part.partition("=")
-        if field not in FIELDS or not equals or not column or field in named:
-            raise ValueError(f"{part!r} names no column; write FIELD=COLUMN, each of {', '.join(FIELDS)} at most once")
+        if field not in PAIR_FIELDS or not equals or not column or field in named:
+            raise ValueError(
+                f"{part!r} names no column; write FIELD=COLUMN, each of {', '.join(PAIR_FIELDS)} at most once"
+            )
         named[field] = column
     return named
 
 
-def load(path: Path, kind: Kind, named: Mapping[str, str]) -> DataSet:
+def load_custom(path: Path, kind: PairKind, named: Mapping[str, str]) -> DataSet:
     """A pair a row, from the columns in `named`, or called like the field where it names none.
 
     A column that is named must be there, and so must the prompts. An answer may be missing: a list of prompts is good
     for measuring.
     """
-    column = {field: named.get(field, field) for field in FIELDS}
+    column = {field: named.get(field, field) for field in PAIR_FIELDS}
     needed = {column["prompt"], *named.values()}
     advice = "" if named else f"; name yours after the path: {path.name}#prompt=COLUMN,answer=COLUMN"
     pairs = tuple(
@@ -45,6 +47,6 @@ def load(path: Path, kind: Kind, named: Mapping[str, str]) -> DataSet:
             category=row.optional(column["category"]),
             safe_answer=row.optional(column["safe_answer"]),
         )
-        for row in table.rows(path, needed, advice)
+        for row in table.read_table(path, needed, advice)
     )
     return DataSet(path.name, pairs)

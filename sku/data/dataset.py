@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sku.core.records import PromptPair, digest
 
-ASSETS = Path(__file__).parents[2] / "assets" / "data"
+DATA_ASSETS = Path(__file__).parents[2] / "assets" / "data"
 """Where the bundled pairs lie."""
 SELF = "self"
 """Names the base's own greedy answers. They need a model, so `load` refuses the name: its caller makes them."""

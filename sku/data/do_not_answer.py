@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sku.core.records import Kind, PromptPair
+from sku.core.records import PairKind, PromptPair
 from sku.data import table
 from sku.data.dataset import DataSet
 
@@ -13,7 +13,7 @@ _OURS = ("prompt", "category")
 _AUTHORS = ("question", "risk_area")
 
 
-def load(path: Path | None, kind: Kind) -> DataSet:
+def load(path: Path | None, kind: PairKind) -> DataSet:
     """Each prompt with its category.
 
     Args:
@@ -29,9 +29,9 @@ def load(path: Path | None, kind: Kind) -> DataSet:
         raise ValueError(
             "do_not_answer is read from a local file; write do_not_answer:PATH, with columns prompt and category"
         )
-    prompt, category = _AUTHORS if _AUTHORS[0] in table.columns(path) else _OURS
+    prompt, category = _AUTHORS if _AUTHORS[0] in table.column_names(path) else _OURS
     pairs = tuple(
         PromptPair(row.text(prompt), "", kind, "do_not_answer", row.optional(category))
-        for row in table.rows(path, (prompt,))
+        for row in table.read_table(path, (prompt,))
     )
     return DataSet("do_not_answer", pairs, licence=LICENCE)

@@ -7,7 +7,7 @@ from pathlib import Path
 from sku.core.errors import Unavailable
 
 
-def fetch(source: str, repo: str, filename: str, revision: str) -> Path:
+def download_dataset_file(source: str, repo: str, filename: str, revision: str) -> Path:
     """The local copy of `filename`, fetched if it is not there yet.
 
     Args:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sku.core.records import Kind, PromptPair
+from sku.core.records import PairKind, PromptPair
 from sku.data import table
 from sku.data.dataset import DataSet
-from sku.data.row import Row
+from sku.data.row import TableRow
 
 LICENCE = "MIT"
-THRESHOLD = 0.5
+HARMFUL_FROM_SCORE = 0.5
 """A score from here on counts as harmful."""
 
 
-def load(path: Path | None, kind: Kind) -> DataSet:
+def load(path: Path | None, kind: PairKind) -> DataSet:
     """The answers that people called harmful.
 
     Raises:
@@ -30,7 +30,7 @@ def load(path: Path | None, kind: Kind) -> DataSet:
         raise ValueError(
             "labelled is read from a local file; write labelled:PATH, with columns prompt, answer, label_kind and score"
         )
-    rows = list(table.rows(path, ("prompt", "answer", "label_kind", "score")))
+    rows = list(table.read_table(path, ("prompt", "answer", "label_kind", "score")))
     pairs = tuple(
         PromptPair(row.text("prompt"), row.text("answer"), kind, "labelled", row.optional("category"))
         for row in rows
@@ -39,6 +39,6 @@ def load(path: Path | None, kind: Kind) -> DataSet:
     return DataSet("labelled", pairs, skipped=len(rows) - len(pairs), licence=LICENCE)
 
 
-def _harmful(row: Row) -> bool:
+def _harmful(row: TableRow) -> bool:
     score = row.number_in("score")
-    return row.text("label_kind") in ("harm", "objective") and score >= THRESHOLD
+    return row.text("label_kind") in ("harm", "objective") and score >= HARMFUL_FROM_SCORE

@@ -11,7 +11,7 @@ _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row. Reading a column that is not there is a fault, except with `optional`."""
 
     file: str

@@ -15,10 +15,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sku.core.records import Kind, PromptPair
+from sku.core.records import PairKind, PromptPair
 from sku.data import hub_download, table
 from sku.data.dataset import DataSet
-from sku.data.row import Row
+from sku.data.row import TableRow
 
 LICENCE = "CC-BY-NC-4.0"
 REPO = "PKU-Alignment/PKU-SafeRLHF"
@@ -58,15 +58,15 @@ _HEDGES = re.compile(
 _TRUE_KEY = re.compile(r"""["']([^"']+)["']\s*:\s*true""", re.IGNORECASE)
 
 
-def load(path: Path | None, kind: Kind) -> DataSet:
+def load(path: Path | None, kind: PairKind) -> DataSet:
     """The pairs of one kind.
 
     Raises:
         Unavailable: if it has to come from the hub and cannot.
         ValueError: for another schema, or normal pairs from preferences.
     """
-    path = path or hub_download.fetch("saferlhf", REPO, FILE, REVISION)
-    preferences = set(PREFERENCES) <= set(table.columns(path))
+    path = path or hub_download.download_dataset_file("saferlhf", REPO, FILE, REVISION)
+    preferences = set(PREFERENCES) <= set(table.column_names(path))
     if preferences and kind == "normal":
         raise ValueError(
             f"{path.name} does not say which answers are safe, so it has no normal pairs; "
@@ -82,10 +82,10 @@ def declines(answer: str) -> bool:
     return _DECLINES.search(_plain(answer)) is not None
 
 
-def _labelled(path: Path, kind: Kind) -> Iterator[PromptPair | None]:
+def _labelled(path: Path, kind: PairKind) -> Iterator[PromptPair | None]:
     """A pair or None for each answer."""
     advice = f"; an unlabelled file needs {', '.join(PREFERENCES)}"
-    for row in table.rows(path, LABELLED, advice):
+    for row in table.read_table(path, LABELLED, advice):
         safe = [row.truth(f"is_response_{i}_safe") for i in (0, 1)]
         answers = [row.optional(f"response_{i}") for i in (0, 1)]
         for i in (0, 1):
@@ -99,7 +99,7 @@ def _labelled(path: Path, kind: Kind) -> Iterator[PromptPair | None]:
                 yield PromptPair(row.text("prompt"), answer, kind, "saferlhf", _category(row, i), other)
 
 
-def _category(row: Row, i: int) -> str | None:
+def _category(row: TableRow, i: int) -> str | None:
     """The first category that holds: of a dictionary, or of its text in a CSV."""
     value = row.values.get(f"response_{i}_harm_category")
     if isinstance(value, dict):
@@ -110,7 +110,7 @@ def _category(row: Row, i: int) -> str | None:
 
 def _preferred(path: Path) -> Iterator[PromptPair | None]:
     """A pair or None for each row."""
-    for row in table.rows(path, PREFERENCES):
+    for row in table.read_table(path, PREFERENCES):
         safer, other = row.optional("safer_response"), row.optional("other_response")
         if safer and other and _contrast(safer, other):
             yield PromptPair(row.text("prompt"), other, "harmful", "saferlhf", safe_answer=safer)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sku.core.records import Kind, PromptPair
+from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.dataset import ASSETS, DataSet
+from sku.data.dataset import DATA_ASSETS, DataSet
 
 LICENCE = "Apache-2.0"
 
 
-def load(path: Path | None, kind: Kind) -> DataSet:
+def load(path: Path | None, kind: PairKind) -> DataSet:
     """The prompts with short answers; the category says why a prompt sounds harmful.
 
     Raises:
@@ -23,6 +23,6 @@ def load(path: Path | None, kind: Kind) -> DataSet:
         raise ValueError(f"sounds_harmful takes no file, but {path.name!r} came; write sounds_harmful, or xstest:PATH")
     pairs = tuple(
         PromptPair(row.text("prompt"), row.text("answer"), kind, "sounds_harmful", row.text("category"))
-        for row in table.rows(ASSETS / "sounds_harmful.jsonl", ("category", "prompt", "answer"))
+        for row in table.read_table(DATA_ASSETS / "sounds_harmful.jsonl", ("category", "prompt", "answer"))
     )
     return DataSet("sounds_harmful", pairs, licence=LICENCE)

@@ -16,7 +16,7 @@ _VALIDATION_BELOW = 0.8
 _DIGITS = 13  # 52 bits: as many as a float holds without rounding
 
 
-def side(prompt_id: str) -> Side:
+def side_of(prompt_id: str) -> Side:
     """70 % of all prompts are train, 10 % validation, 20 % test.
 
     Args:
@@ -42,4 +42,4 @@ def split(pairs: Iterable[PromptPair], name: Side) -> tuple[PromptPair, ...]:
     """
     if name not in get_args(Side):
         raise ValueError(f"split {name!r} is not known; choose one of {', '.join(get_args(Side))}")
-    return tuple(pair for pair in pairs if side(pair.prompt_id) == name)
+    return tuple(pair for pair in pairs if side_of(pair.prompt_id) == name)

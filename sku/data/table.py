@@ -11,17 +11,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sku.core.text_lines import BYTE_ORDER_MARK, LINE_LIMIT, decoded, lines, opened
-from sku.data.row import Row
+from sku.core.text_lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, decode_utf8, open_bytes, read_lines
+from sku.data.row import TableRow
 
-SUFFIXES = (".jsonl", ".jsonl.xz", ".csv", ".json")
-JSON_LIMIT = 64 << 20
+TABLE_SUFFIXES = (".jsonl", ".jsonl.xz", ".csv", ".json")
+MAX_JSON_BYTES = 64 << 20
 """Bytes of a JSON list: it cannot be read line by line."""
 
 Check = Callable[[int, Collection[str]], None]
 
 
-def rows(path: Path, needed: Collection[str] = (), advice: str = "") -> Iterator[Row]:
+def read_table(path: Path, needed: Collection[str] = (), advice: str = "") -> Iterator[TableRow]:
     """The rows of `path`, each with all the `needed` columns; the others are carried along unchecked.
 
     Args:
@@ -47,12 +47,12 @@ def rows(path: Path, needed: Collection[str] = (), advice: str = "") -> Iterator
         raise ValueError(f"{path.name} has no rows; at least one is wanted")
 
 
-def columns(path: Path) -> tuple[str, ...]:
+def column_names(path: Path) -> tuple[str, ...]:
     """The column names of the first row: what tells one schema from another."""
-    return tuple(next(rows(path)).values)
+    return tuple(next(read_table(path)).values)
 
 
-def _reader(path: Path) -> Callable[[Path, Check], Iterator[Row]]:
+def _reader(path: Path) -> Callable[[Path, Check], Iterator[TableRow]]:
     name = path.name.lower()
     if name.endswith(".csv"):
         return _csv
@@ -60,12 +60,12 @@ def _reader(path: Path) -> Callable[[Path, Check], Iterator[Row]]:
         return _jsonl
     if name.endswith(".json"):
         return _json
-    raise ValueError(f"the kind of {path.name!r} is not known; its name must end in {', '.join(SUFFIXES)}")
+    raise ValueError(f"the kind of {path.name!r} is not known; its name must end in {', '.join(TABLE_SUFFIXES)}")
 
 
-def _csv(path: Path, check: Check) -> Iterator[Row]:
+def _csv(path: Path, check: Check) -> Iterator[TableRow]:
     # The limit is the csv module's, for the whole process: raise it, never lower somebody else's.
-    csv.field_size_limit(max(csv.field_size_limit(), LINE_LIMIT))
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
     records = _records(path)
     start, header = next(records, (0, []))
     if not header:
@@ -80,12 +80,12 @@ def _csv(path: Path, check: Check) -> Iterator[Row]:
                 f"{path.name}, row {number} has {len(record)} fields where the header has {len(header)};"
                 " put fields with a comma or line break in double quotes"
             )
-        yield Row(path.name, number, dict(zip(header, record, strict=True)))
+        yield TableRow(path.name, number, dict(zip(header, record, strict=True)))
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Each CSV record that is not blank, with the line where it begins."""
-    reader = csv.reader(lines(path), strict=True)
+    reader = csv.reader(read_lines(path), strict=True)
     while True:
         start = reader.line_num + 1
         try:
@@ -98,18 +98,20 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
             yield start, record
 
 
-def _jsonl(path: Path, check: Check) -> Iterator[Row]:
-    for number, line in enumerate(lines(path), 1):
+def _jsonl(path: Path, check: Check) -> Iterator[TableRow]:
+    for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             yield _object(path, number, _parsed(line, f"{path.name}, row {number}"), check)
 
 
-def _json(path: Path, check: Check) -> Iterator[Row]:
-    with opened(path) as stream:
-        data = stream.read(JSON_LIMIT + 1)
-    if len(data) > JSON_LIMIT:
-        raise ValueError(f"{path.name} is larger than {JSON_LIMIT >> 20} MiB; write it as .jsonl, one object a line")
-    text = decoded(data, path.name).removeprefix(BYTE_ORDER_MARK)
+def _json(path: Path, check: Check) -> Iterator[TableRow]:
+    with open_bytes(path) as stream:
+        data = stream.read(MAX_JSON_BYTES + 1)
+    if len(data) > MAX_JSON_BYTES:
+        raise ValueError(
+            f"{path.name} is larger than {MAX_JSON_BYTES >> 20} MiB; write it as .jsonl, one object a line"
+        )
+    text = decode_utf8(data, path.name).removeprefix(BYTE_ORDER_MARK)
     items = _parsed(text, path.name) if text.strip() else []
     if not isinstance(items, list):
         raise ValueError(f"{path.name} holds no list; a list of objects is wanted, or .jsonl with one object a line")
@@ -126,8 +128,8 @@ def _parsed(text: str, place: str) -> Any:
         raise ValueError(f"{place} is JSON that cannot be read ({error})") from None
 
 
-def _object(path: Path, number: int, values: Any, check: Check) -> Row:
+def _object(path: Path, number: int, values: Any, check: Check) -> TableRow:
     if not isinstance(values, Mapping):
         raise ValueError(f"{path.name}, row {number} is no object; one with named columns is wanted")
     check(number, values)
-    return Row(path.name, number, values)
+    return TableRow(path.name, number, values)

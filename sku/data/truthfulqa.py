@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sku.core.errors import Unavailable
-from sku.core.records import Kind, PromptPair, digest
+from sku.core.records import PairKind, PromptPair, digest
 from sku.data import hub_download, table
 from sku.data.dataset import DataSet
-from sku.data.row import Row
+from sku.data.row import TableRow
 
 LICENCE = "Apache-2.0"
 REPO = "truthfulqa/truthful_qa"
@@ -27,7 +27,7 @@ _CSV = ("Question", "Best Answer", "Category")
 
 
 @dataclass(frozen=True)
-class Choices:
+class MultipleChoice:
     """A question with answers to choose from. True and false ones of MC1 are mostly those of MC2, but not always."""
 
     prompt: str
@@ -60,24 +60,24 @@ class Choices:
         return tuple(map(self.pair, dict.fromkeys((self.best, *self.others, *self.true, *self.false))))
 
 
-def choices(path: Path) -> tuple[Choices, ...]:
+def load_multiple_choice(path: Path) -> tuple[MultipleChoice, ...]:
     """The questions of the authors' `mc_task.json`: a list of question, mc1_targets and mc2_targets.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: for a row without true or false answers, or with several best ones; with file and row number.
     """
-    return tuple(_choices(row) for row in table.rows(path, ("question", "mc1_targets", "mc2_targets")))
+    return tuple(_choices(row) for row in table.read_table(path, ("question", "mc1_targets", "mc2_targets")))
 
 
-def _choices(row: Row) -> Choices:
+def _choices(row: TableRow) -> MultipleChoice:
     best, others = _targets(row, "mc1_targets")
     if len(best) > 1:
         raise row.fault("mc1_targets", f"{len(best)} answers are called best; one is wanted")
-    return Choices(row.text("question"), best[0], others, *_targets(row, "mc2_targets"))
+    return MultipleChoice(row.text("question"), best[0], others, *_targets(row, "mc2_targets"))
 
 
-def _targets(row: Row, column: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _targets(row: TableRow, column: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """True and false answers."""
     value = row.values[column]
     if not isinstance(value, Mapping) or not all(
@@ -92,7 +92,7 @@ def _targets(row: Row, column: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return true, false
 
 
-def load(path: Path | None, kind: Kind) -> DataSet:
+def load(path: Path | None, kind: PairKind) -> DataSet:
     """The first answer given for each question.
 
     Args:
@@ -105,7 +105,7 @@ def load(path: Path | None, kind: Kind) -> DataSet:
     """
     if kind == "harmful":
         raise ValueError("truthfulqa has normal pairs only; take the harmful ones from bundled or saferlhf")
-    found = list(_pairs(path or hub_download.fetch("truthfulqa", REPO, FILE, REVISION)))
+    found = list(_pairs(path or hub_download.download_dataset_file("truthfulqa", REPO, FILE, REVISION)))
     first: dict[str, PromptPair] = {}
     for pair in found:
         first.setdefault(pair.prompt_id, pair)
@@ -114,15 +114,15 @@ def load(path: Path | None, kind: Kind) -> DataSet:
 
 def _pairs(path: Path) -> Iterator[PromptPair]:
     question, answer, category = columns = _HUB if _hub_names(path) else _CSV
-    for row in _parquet(path) if path.suffix == ".parquet" else table.rows(path, columns[:2]):
+    for row in _parquet(path) if path.suffix == ".parquet" else table.read_table(path, columns[:2]):
         yield PromptPair(row.text(question), row.text(answer), "normal", "truthfulqa", row.optional(category))
 
 
 def _hub_names(path: Path) -> bool:
-    return path.suffix == ".parquet" or "best_answer" in table.columns(path)
+    return path.suffix == ".parquet" or "best_answer" in table.column_names(path)
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def _parquet(path: Path) -> Iterator[TableRow]:
     try:
         parquet = importlib.import_module("pyarrow.parquet")  # 40 MB that nothing else here needs
     except ImportError:
@@ -131,4 +131,4 @@ def _parquet(path: Path) -> Iterator[Row]:
             "or use the authors' CSV (truthfulqa:PATH) or the source bundled instead"
         ) from None
     found = parquet.read_table(path, columns=list(_HUB)).to_pylist()
-    return (Row(path.name, number, values) for number, values in enumerate(found, 1))
+    return (TableRow(path.name, number, values) for number, values in enumerate(found, 1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sku.core.records import Kind, PromptPair
+from sku.core.records import PairKind, PromptPair
 from sku.data import table
 from sku.data.dataset import DataSet
 
@@ -15,7 +15,7 @@ LICENCE = "CC-BY-4.0"
 _CONTRAST = "contrast_"
 
 
-def load(path: Path | None, kind: Kind) -> DataSet:
+def load(path: Path | None, kind: PairKind) -> DataSet:
     """The safe prompts as normal, the unsafe contrasts as harmful; the category is the authors' type.
 
     A file with answers repeats each prompt; it is taken once. `skipped` counts the rows of the other kind too.
@@ -25,7 +25,7 @@ def load(path: Path | None, kind: Kind) -> DataSet:
     """
     if path is None:
         raise ValueError("xstest is read from a local file; write xstest:PATH, with columns prompt and type")
-    rows = list(table.rows(path, ("prompt", "type")))
+    rows = list(table.read_table(path, ("prompt", "type")))
     pairs: dict[str, PromptPair] = {}
     for row in rows:
         category = row.text("type")

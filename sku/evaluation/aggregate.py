@@ -13,16 +13,16 @@ from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES, PromptPair, ResultRow
 from sku.core.runs import Run
 from sku.evaluation import metrics
-from sku.evaluation.plan import Subject
-from sku.evaluation.runner import Evaluation, Lines
+from sku.evaluation.plan import MeasuredVariant
+from sku.evaluation.runner import Evaluation, KeyedLines
 from sku.judges.protocol import Judge
 
-Similarity = Callable[[Sequence[str], Sequence[str]], list[float]]
+SimilarityMetric = Callable[[Sequence[str], Sequence[str]], list[float]]
 """Of texts to texts, one number a pair."""
 
 
 def result_rows(
-    evaluation: Evaluation, judge: Judge, similarity: tuple[str, Similarity] | None = None
+    evaluation: Evaluation, judge: Judge, similarity: tuple[str, SimilarityMetric] | None = None
 ) -> list[ResultRow]:
     """One row a variant of the plan.
 
@@ -36,11 +36,11 @@ def result_rows(
 
 
 class _Tally:
-    def __init__(self, evaluation: Evaluation, verdicts: Lines, subject: Subject) -> None:
+    def __init__(self, evaluation: Evaluation, verdicts: KeyedLines, subject: MeasuredVariant) -> None:
         self.evaluation, self.subject, self.sets = evaluation, subject, evaluation.plan.sets
         self.verdicts = verdicts
 
-    def row(self, judge: Judge, similarity: tuple[str, Similarity] | None) -> ResultRow:
+    def row(self, judge: Judge, similarity: tuple[str, SimilarityMetric] | None) -> ResultRow:
         run, plan = self.subject.run, self.evaluation.plan
         about: dict[str, Any] = {
             "variant": str(self.subject.variant),
@@ -144,7 +144,7 @@ class _Tally:
             "over_refusal_n": known,
         }
 
-    def _like(self, similarity: tuple[str, Similarity] | None) -> dict[str, Any]:
+    def _like(self, similarity: tuple[str, SimilarityMetric] | None) -> dict[str, Any]:
         """Similarity of the answers to normal prompts to the base's, where the base is part of the plan."""
         base = self._base()
         if similarity is None or base is None or not self.sets.normal:

@@ -19,7 +19,7 @@ from transformers.utils import logging
 from sku.data import Unavailable
 from sku.models.variant_model import fingerprint
 
-MAX_TOKENS = 512
+BLEURT_MAX_TOKENS = 512
 _BATCH = 16
 
 
@@ -49,7 +49,7 @@ class Bleurt:
             missing = ", ".join(sorted(loaded["missing_keys"])[:3])
             raise ValueError(f"BLEURT checkpoint {where} lacks {missing}; use a whole one, or the metric minilm")
         self.network = network.eval()
-        self.max_tokens = min(MAX_TOKENS, getattr(config, "max_position_embeddings", MAX_TOKENS))
+        self.max_tokens = min(BLEURT_MAX_TOKENS, getattr(config, "max_position_embeddings", BLEURT_MAX_TOKENS))
         self.name = f"bleurt-{place.name}-{fingerprint(network)[:8]}"
         """Name and version: scores of two checkpoints do not compare."""
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from sku.training.export import export
+from sku.training.export import export_variant
 
 
-def check(tasks: Sequence[str]) -> None:
+def check_tasks(tasks: Sequence[str]) -> None:
     """Whether the harness is here and has the tasks, before anything long begins.
 
     Raises:
@@ -32,7 +32,7 @@ def check(tasks: Sequence[str]) -> None:
             )
 
 
-def harness(variant: str, tasks: Sequence[str], model: str, limit: int | None = None) -> dict[str, Any]:
+def run_harness(variant: str, tasks: Sequence[str], model: str, limit: int | None = None) -> dict[str, Any]:
     """Metrics of each task, as the harness names them.
 
     Args:
@@ -48,7 +48,7 @@ def harness(variant: str, tasks: Sequence[str], model: str, limit: int | None = 
     """
     lm_eval = _lm_eval()
     with tempfile.TemporaryDirectory() as folder:
-        plain = export(variant, Path(folder) / "variant", "model", model)
+        plain = export_variant(variant, Path(folder) / "variant", "model", model)
         settings = {"pretrained": str(plain), "dtype": "float32"}
         place = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
         try:

@@ -12,21 +12,21 @@ from typing import cast
 
 from sku.core import runs
 from sku.core.config import DecodingConfig
-from sku.core.records import Kind, PromptPair, digest
+from sku.core.records import PairKind, PromptPair, digest
 from sku.core.runs import Run
-from sku.core.variants import Variant, parse
-from sku.data import load, splits
+from sku.core.variants import Variant, parse_variant
+from sku.data import load_pairs, splits
 from sku.data.splits import Side, split
-from sku.data.truthfulqa import Choices, choices
-from sku.models.base_answers import self_answers
+from sku.data.truthfulqa import MultipleChoice, load_multiple_choice
+from sku.models.base_answers import write_base_answers
 from sku.models.variant_model import VariantModel
 
-AT_LEAST = 32
+MIN_SCORED_TOKENS = 32
 """Tokens of a given answer that are scored after however long a prompt."""
 
 
 @dataclass(frozen=True)
-class Subject:
+class MeasuredVariant:
     """A variant to be measured and where it comes from."""
 
     variant: Variant
@@ -44,7 +44,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Sets:
+class PromptSets:
     """What is asked and scored. A tuple that is empty is not measured."""
 
     harmful: tuple[PromptPair, ...] = ()
@@ -59,7 +59,7 @@ class Sets:
     """Normal prompts with reference answers, for perplexity."""
     sounds_harmful: tuple[PromptPair, ...] = ()
     """Harmless prompts that only sound harmful."""
-    choices: tuple[Choices, ...] = ()
+    choices: tuple[MultipleChoice, ...] = ()
     """Questions whose true and false answers are scored (TruthfulQA MC1 and MC2)."""
 
     def hashes(self) -> dict[str, str]:
@@ -68,13 +68,13 @@ class Sets:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """One evaluation."""
 
     model: str
     """Name of the base, for the rows."""
-    subjects: tuple[Subject, ...]
-    sets: Sets
+    subjects: tuple[MeasuredVariant, ...]
+    sets: PromptSets
     side: str
     """validation or test."""
     decoding: DecodingConfig = field(default_factory=lambda: DecodingConfig(max_new_tokens=64))
@@ -87,7 +87,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Sources:
+class PromptSources:
     """Data specs (`sku.data.load`) of each set; an empty tuple leaves a set out."""
 
     harmful: tuple[str, ...] = ("bundled",)
@@ -96,7 +96,7 @@ class Sources:
     references: tuple[str, ...] = ("bundled",)
     sounds_harmful: tuple[str, ...] = ("sounds_harmful",)
     choices: str | None = None
-    """TruthfulQA's questions with answers to choose from, a local file (`truthfulqa.choices`)."""
+    """TruthfulQA's questions with answers to choose from, a local file (`truthfulqa.load_multiple_choice`)."""
     limit: int | None = None
     """At most so many prompts of each source and set, the first by id."""
     sounds_harmful_limit: int | None = None
@@ -109,7 +109,7 @@ class Sources:
     """Length of the base's own answers, on which KL is measured."""
 
 
-def sets_of(model: VariantModel, sources: Sources, side: str | None) -> Sets:
+def load_prompt_sets(model: VariantModel, sources: PromptSources, side: str | None) -> PromptSets:
     """The pairs of every set.
 
     Args:
@@ -121,10 +121,10 @@ def sets_of(model: VariantModel, sources: Sources, side: str | None) -> Sets:
         ValueError: if a source has no prompt on that side.
     """
 
-    def chosen(specs: Iterable[str], kind: Kind, limit: int | None = sources.limit) -> tuple[PromptPair, ...]:
+    def chosen(specs: Iterable[str], kind: PairKind, limit: int | None = sources.limit) -> tuple[PromptPair, ...]:
         found: dict[str, PromptPair] = {}
         for spec in specs:
-            pairs = _on_side(load(spec, kind).pairs, spec, side)
+            pairs = _on_side(load_pairs(spec, kind).pairs, spec, side)
             if not pairs:
                 raise ValueError(
                     f"{spec} has no prompt on the {side or 'test'} side; give more prompts, or another --side"
@@ -133,27 +133,31 @@ def sets_of(model: VariantModel, sources: Sources, side: str | None) -> Sets:
             found |= dict(by_id[:limit])
         return tuple(found.values())
 
-    def questions() -> tuple[Choices, ...]:
+    def questions() -> tuple[MultipleChoice, ...]:
         if sources.choices is None:
             return ()
-        mine = [one for one in choices(Path(sources.choices)) if splits.side(one.prompt_id) == (side or "test")]
+        mine = [
+            one
+            for one in load_multiple_choice(Path(sources.choices))
+            if splits.side_of(one.prompt_id) == (side or "test")
+        ]
         return tuple(sorted(mine, key=lambda one: one.prompt_id)[: sources.choices_limit or sources.limit])
 
     normal = chosen(sources.normal, "normal", sources.normal_limit or sources.limit)
-    return Sets(
+    return PromptSets(
         harmful=chosen(sources.harmful, "harmful"),
         pairs=tuple(pair for pair in chosen(sources.pairs, "harmful") if pair.answer and pair.safe_answer),
         normal=normal,
-        own=tuple(self_answers(model, normal, sources.own_tokens)),
+        own=tuple(write_base_answers(model, normal, sources.own_tokens)),
         references=tuple(pair for pair in chosen(sources.references, "normal") if pair.answer),
         sounds_harmful=chosen(sources.sounds_harmful, "normal", sources.sounds_harmful_limit or sources.limit),
         choices=questions(),
     )
 
 
-def subject(variant: Variant) -> Subject:
+def measured_variant(variant: Variant) -> MeasuredVariant:
     """The variant with the run that it comes from."""
-    return Subject(variant, runs.find(parse(str(variant)).name) if variant.coefficients else None)
+    return MeasuredVariant(variant, runs.find_run(parse_variant(str(variant)).name) if variant.coefficients else None)
 
 
 def _on_side(pairs: Sequence[PromptPair], spec: str, side: str | None) -> Sequence[PromptPair]:

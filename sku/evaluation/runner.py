@@ -20,26 +20,26 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from sku.core.records import PromptPair, digest
-from sku.evaluation.plan import AT_LEAST, Plan, Subject
-from sku.judges.protocol import Judge, Pair
-from sku.judges.verdicts import verdicts
-from sku.models.batching import Encoded, encode
-from sku.models.generation import answer
+from sku.evaluation.plan import MIN_SCORED_TOKENS, EvaluationPlan, MeasuredVariant
+from sku.judges.protocol import Judge, PromptAnswer
+from sku.judges.verdicts import judge_answers
+from sku.models.batching import EncodedPair, encode_answer
+from sku.models.generation import generate_answers
 from sku.models.likelihood import answer_kl, base_log_probs, by_length
 from sku.models.variant_model import VariantModel
 
 _JUDGED_AT_ONCE = 48
-Report = Callable[[dict[str, Any]], None]
+ProgressReport = Callable[[dict[str, Any]], None]
 """Gets `{"doing", "done", "todo", "seconds"}` after every batch."""
-Work = Callable[[Sequence[Any]], list[dict[str, Any]]]
+BatchWork = Callable[[Sequence[Any]], list[dict[str, Any]]]
 
 
-def processes() -> PartialState:
+def process_state() -> PartialState:
     """Those that share the work: one, or as many as a launcher started."""
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
-class Key(NamedTuple):
+class LineKey(NamedTuple):
     """Names one line. Text, so that it is the same in every process and session."""
 
     base: str
@@ -53,7 +53,7 @@ class Key(NamedTuple):
         return "/".join(self)
 
 
-class Lines:
+class KeyedLines:
     """A JSONL file of keyed lines: what is there is not done again."""
 
     def __init__(self, path: Path) -> None:
@@ -62,7 +62,7 @@ class Lines:
         if path.is_file():
             text = path.read_text(encoding="utf-8")
             whole = text[: text.rfind("\n") + 1]
-            if whole != text and processes().is_main_process:  # a kill in the middle of a line
+            if whole != text and process_state().is_main_process:  # a kill in the middle of a line
                 path.write_text(whole, encoding="utf-8")
             lines = map(json.loads, whole.split("\n")[:-1])  # not splitlines: an answer may hold U+2028
             self.found = {line["key"]: line for line in lines}
@@ -70,7 +70,7 @@ class Lines:
     def add(self, lines: Sequence[dict[str, Any]]) -> None:
         """Keep `lines`; the main process writes them."""
         self.found |= {line["key"]: line for line in lines}
-        if processes().is_main_process:
+        if process_state().is_main_process:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -79,9 +79,11 @@ class Lines:
 class Evaluation:
     """One plan at work on one model."""
 
-    def __init__(self, model: VariantModel, plan: Plan, work: Path, report: Report = lambda _: None) -> None:
+    def __init__(
+        self, model: VariantModel, plan: EvaluationPlan, work: Path, report: ProgressReport = lambda _: None
+    ) -> None:
         self.model, self.plan, self.report = model, plan, report
-        self.answers, self.scores = Lines(work / "answers.jsonl"), Lines(work / "likelihoods.jsonl")
+        self.answers, self.scores = KeyedLines(work / "answers.jsonl"), KeyedLines(work / "likelihoods.jsonl")
         self.work = work
         self.identities = {str(subject.variant): subject.identity for subject in plan.subjects}
 
@@ -89,11 +91,11 @@ class Evaluation:
         """Answers and likelihoods that are not there yet; False if it was cancelled between two batches."""
         return self._answer(cancelled) and self._score(cancelled)
 
-    def judged(self, judge: Judge) -> Lines:
+    def judged(self, judge: Judge) -> KeyedLines:
         """Verdicts of `judge` on all answers of the plan, asked only about answers that it has not seen."""
         name = "-".join(filter(None, (judge.card.id, judge.card.weights)))
-        lines = Lines(self.work / f"verdicts-{name}.jsonl")
-        todo: dict[Pair, dict[str, None]] = defaultdict(dict)  # variants often write the same: asked once
+        lines = KeyedLines(self.work / f"verdicts-{name}.jsonl")
+        todo: dict[PromptAnswer, dict[str, None]] = defaultdict(dict)  # variants often write the same: asked once
         for subject in self.plan.subjects:
             for pair in (*self.plan.sets.harmful, *self.plan.sets.normal, *self.plan.sets.sounds_harmful):
                 line = self.answers.found[str(self.answer_key(subject, pair))]
@@ -101,9 +103,9 @@ class Evaluation:
                     todo[line["prompt"], line["text"]][line["key"]] = None
         chunks = _chunks(sorted(todo, key=_by_prompt), _JUDGED_AT_ONCE)
 
-        def work(asked: Sequence[Pair]) -> list[dict[str, Any]]:
+        def work(asked: Sequence[PromptAnswer]) -> list[dict[str, Any]]:
             log_probs = base_log_probs(self.model, asked)
-            said = verdicts(asked, judge, lambda _: log_probs)
+            said = judge_answers(asked, judge, lambda _: log_probs)
             return [
                 {"key": key, "outcome": one.outcome, "score": one.score, "reason": one.reason, "base_log_prob": p}
                 for pair, one, p in zip(asked, said, log_probs, strict=True)
@@ -113,17 +115,17 @@ class Evaluation:
         self._each("judging", chunks, work, lines, lambda: False)
         return lines
 
-    def answer_key(self, subject: Subject, pair: PromptPair) -> Key:
+    def answer_key(self, subject: MeasuredVariant, pair: PromptPair) -> LineKey:
         """Key of the answer of one variant to one prompt."""
         d = self.plan.decoding
         what = f"answer-{d.max_new_tokens}-{d.temperature:g}-{d.seed}"
-        return Key(self.model.fingerprint, self.identities[str(subject.variant)], what, pair.prompt_id)
+        return LineKey(self.model.fingerprint, self.identities[str(subject.variant)], what, pair.prompt_id)
 
-    def score_key(self, subject: Subject, pair: PromptPair, what: str) -> Key:
+    def score_key(self, subject: MeasuredVariant, pair: PromptPair, what: str) -> LineKey:
         """Key of the likelihood of one given answer under one variant."""
         identity = self.identities[str(subject.variant)]
         item = digest(pair.prompt, _given(pair, what))
-        return Key(self.model.fingerprint, identity, f"{what}-{self.plan.max_tokens}", item)
+        return LineKey(self.model.fingerprint, identity, f"{what}-{self.plan.max_tokens}", item)
 
     def _answer(self, cancelled: Callable[[], bool]) -> bool:
         sets = self.plan.sets
@@ -147,8 +149,10 @@ class Evaluation:
 
         return self._each("writing answers", chunks, work, self.answers, cancelled)
 
-    def _written(self, subjects: Sequence[Subject], pairs: Sequence[PromptPair]) -> list[dict[str, Any]]:
-        written = answer(self.model, [p.prompt for p in pairs], [s.variant for s in subjects], self.plan.decoding)
+    def _written(self, subjects: Sequence[MeasuredVariant], pairs: Sequence[PromptPair]) -> list[dict[str, Any]]:
+        written = generate_answers(
+            self.model, [p.prompt for p in pairs], [s.variant for s in subjects], self.plan.decoding
+        )
         places = [(pair, subject) for pair in pairs for subject in subjects]
         return [
             {
@@ -185,13 +189,13 @@ class Evaluation:
             chunks += [[items[i] for i in places] for places in by_length(rows, self.plan.batch_tokens)]
         return self._each("scoring given answers", chunks, self._scored, self.scores, cancelled)
 
-    def _encoded(self, prompt: str, given: str) -> Encoded:
+    def _encoded(self, prompt: str, given: str) -> EncodedPair:
         template = self.model.template
-        room = max(self.plan.max_tokens, len(template.prompt_ids(prompt)) + AT_LEAST)
-        return encode(template, prompt, given, min(room, self.model.context))
+        room = max(self.plan.max_tokens, len(template.prompt_ids(prompt)) + MIN_SCORED_TOKENS)
+        return encode_answer(template, prompt, given, min(room, self.model.context))
 
     def _scored(self, items: Sequence[Any]) -> list[dict[str, Any]]:
-        rows: list[Encoded] = [row for _, _, _, row in items]
+        rows: list[EncodedPair] = [row for _, _, _, row in items]
         measured = answer_kl(self.model, rows, [subject.variant.coefficients for subject, _, _, _ in items])
         return [
             {
@@ -203,19 +207,24 @@ class Evaluation:
             for (subject, pair, what, _), one in zip(items, measured, strict=True)
         ]
 
-    def _by_adapter(self) -> Iterator[list[Subject]]:
+    def _by_adapter(self) -> Iterator[list[MeasuredVariant]]:
         """Variants of one adapter together: an adapter costs time in every row of its batch, used there or not."""
-        groups: dict[str, dict[str, Subject]] = defaultdict(dict)
+        groups: dict[str, dict[str, MeasuredVariant]] = defaultdict(dict)
         for subject in self.plan.subjects:
             adapter = next(iter(subject.variant.coefficients), "")
             groups[adapter].setdefault(self.identities[str(subject.variant)], subject)
         return (list(group.values()) for group in groups.values())
 
     def _each(
-        self, doing: str, chunks: Sequence[Sequence[Any]], work: Work, lines: Lines, cancelled: Callable[[], bool]
+        self,
+        doing: str,
+        chunks: Sequence[Sequence[Any]],
+        work: BatchWork,
+        lines: KeyedLines,
+        cancelled: Callable[[], bool],
     ) -> bool:
         """Work the chunks off, shared by the processes; every round's lines are kept before the next begins."""
-        state, began = processes(), time.perf_counter()
+        state, began = process_state(), time.perf_counter()
         for start in range(0, len(chunks), state.num_processes):
             if cancelled():
                 return False
@@ -229,7 +238,7 @@ class Evaluation:
         return True
 
 
-def _by_prompt(asked: Pair) -> tuple[int, str, int]:
+def _by_prompt(asked: PromptAnswer) -> tuple[int, str, int]:
     """Answers to one prompt stand together, for it is read once; otherwise what is about as long."""
     prompt, text = asked
     return len(prompt), prompt, len(text)

@@ -15,12 +15,12 @@ from torch.nn.functional import normalize
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
-MAX_TOKENS = 256
+EMBEDDER_MAX_TOKENS = 256
 _BATCH = 32
 
 
-class Embedder:
-    """The model in `folder` (`provision.embedder`), on the CPU: it is small."""
+class SentenceEmbedder:
+    """The model in `folder` (`pretrained.provision_embedder`), on the CPU: it is small."""
 
     def __init__(self, folder: Path) -> None:
         logging.disable_progress_bar()
@@ -52,7 +52,9 @@ class Embedder:
         return cosines
 
     def _batch(self, texts: list[str]) -> Tensor:
-        given = self.tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+        given = self.tokenizer(
+            texts, padding=True, truncation=True, max_length=EMBEDDER_MAX_TOKENS, return_tensors="pt"
+        )
         hidden = self.network(**given).last_hidden_state
         mask = given["attention_mask"][..., None].to(hidden.dtype)
         return normalize((hidden * mask).sum(1) / mask.sum(1))  # (B, H)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sku.models.pretrained import embedder
-from sku.models.wheels import Report
+from sku.models.pretrained import provision_embedder
+from sku.models.wheels import ReportLine
 
 Similarity = Callable[[Sequence[str], Sequence[str]], list[float]]
 """From answers and references, place by place, to how like they are."""
-DEFAULT = "minilm"
+DEFAULT_SIMILARITY = "minilm"
 
 
-def similarity_metric(name: str = DEFAULT, report: Report = lambda _: None) -> tuple[str, Similarity]:
+def similarity_metric(name: str = DEFAULT_SIMILARITY, report: ReportLine = lambda _: None) -> tuple[str, Similarity]:
     """The metric's name with its version, and the metric.
 
     Args:
@@ -24,10 +24,10 @@ def similarity_metric(name: str = DEFAULT, report: Report = lambda _: None) -> t
         ValueError: for another name, or a checkpoint that is no BLEURT.
     """
     kind, _, where = name.partition(":")
-    if name == DEFAULT:
-        from sku.evaluation.sentence_embedder import Embedder
+    if name == DEFAULT_SIMILARITY:
+        from sku.evaluation.sentence_embedder import SentenceEmbedder
 
-        minilm = Embedder(embedder(report))
+        minilm = SentenceEmbedder(provision_embedder(report))
         return minilm.name, minilm.similarity
     if kind == "bleurt" and where:
         from sku.evaluation.bleurt import Bleurt

@@ -1,1 +1,1 @@
-"""Did it forget: parts that say what became of an answer, each testable alone. `outcomes.py` puts them together."""
+"""Did it forget: parts that say what became of an answer, each testable alone. `verdicts.py` puts them together."""

@@ -37,7 +37,7 @@ _ODD = re.compile(
 )
 
 
-def fault(answer: str, log_prob: float | None = None) -> str | None:
+def broken_reason(answer: str, log_prob: float | None = None) -> str | None:
     """Why the answer is broken, in a few words for a person, or None if it is whole.
 
     Args:

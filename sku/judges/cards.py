@@ -12,27 +12,27 @@ from typing import Any
 from sku.core.records import digest
 from sku.judges import hub_models
 from sku.judges.keyword import KeywordJudge
-from sku.judges.protocol import Agreement, Card
+from sku.judges.protocol import Agreement, JudgeCard
 
-FOLDER = Path(__file__).parents[2] / "assets" / "judge"
+JUDGE_FOLDER = Path(__file__).parents[2] / "assets" / "judge"
 
 
-def embedded(folder: Path = FOLDER) -> Card:
+def embedded_card(folder: Path = JUDGE_FOLDER) -> JudgeCard:
     """The card of the embedded judge in `folder`."""
     values = _written(folder)["card"]
     agreement = _agreement(values["agreement"])
     weights = digest(*(sha256(file.read_bytes()).hexdigest() for file in sorted(folder.rglob("*.safetensors"))))
-    return Card(**values | {"agreement": agreement, "failures": tuple(values["failures"]), "weights": weights})
+    return JudgeCard(**values | {"agreement": agreement, "failures": tuple(values["failures"]), "weights": weights})
 
 
-def keyword(folder: Path = FOLDER) -> Card:
+def keyword_card(folder: Path = JUDGE_FOLDER) -> JudgeCard:
     """The card of the keyword judge, with its agreement on the answers that the embedded judge was measured on."""
     return dataclasses.replace(KeywordJudge.card, agreement=_agreement(_written(folder).get("keyword", [])))
 
 
-def every() -> list[Card]:
+def all_cards() -> list[JudgeCard]:
     """All of them, the default one first."""
-    return [embedded(), keyword(), *map(hub_models.card, hub_models.MODELS)]
+    return [embedded_card(), keyword_card(), *map(hub_models.hub_card, hub_models.HUB_JUDGES)]
 
 
 def _written(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The second reader of the embedded judge: a cross-encoder, all-MiniLM-L6-v2 reading prompt and answer together.
 
 A LoRA adapter and a head of its own on the sentence embedder that similarity provisions anyway; a tenth of the base's
-cost. Chat formats mean nothing to it. `cross_fitting.py` trains it.
+cost. Chat formats mean nothing to it. `fit_cross_encoder.py` trains it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
-from sku.judges.protocol import Pair
-from sku.models.batching import Encoded, collate
+from sku.judges.protocol import PromptAnswer
+from sku.models.batching import EncodedPair, collate
 
 PROMPT_TOKENS, ANSWER_TOKENS = 96, 224
 _BATCH = 16
@@ -33,20 +33,20 @@ class CrossEncoder:
         self.head.load_state_dict({name: t.float() for name, t in load_file(folder / "head.safetensors").items()})
 
     @torch.no_grad()
-    def logits(self, pairs: Sequence[Pair]) -> Tensor:
+    def logits(self, pairs: Sequence[PromptAnswer]) -> Tensor:
         """Harmful and refuses of each pair: `[N, 2]`; long answers are read from their beginning."""
         logits: Tensor = self.head(self.read(pairs))
         return logits
 
     @torch.no_grad()
-    def read(self, pairs: Sequence[Pair]) -> Tensor:
+    def read(self, pairs: Sequence[PromptAnswer]) -> Tensor:
         """What the head sees of each pair: `[N, 3 H]`."""
-        rows = [encode(self.tokenizer, prompt, answer) for prompt, answer in pairs]
+        rows = [encode_for_cross_encoder(self.tokenizer, prompt, answer) for prompt, answer in pairs]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
         found = torch.empty(len(rows), self.head.in_features)
         for start in range(0, len(order), _BATCH):
             places = order[start : start + _BATCH]
-            found[places] = pooled(self.body, [rows[i] for i in places])
+            found[places] = pool_hidden(self.body, [rows[i] for i in places])
         return found
 
 
@@ -57,7 +57,7 @@ class CrossHead(nn.Linear):
         super().__init__(3 * hidden, 2)
 
 
-def encode(tokenizer: Any, prompt: str, answer: str) -> Encoded:
+def encode_for_cross_encoder(tokenizer: Any, prompt: str, answer: str) -> EncodedPair:
     """`[CLS] prompt [SEP] answer [SEP]`, both as plain text, the beginning of each if they are long."""
 
     def ids(text: str, limit: int) -> list[int]:
@@ -66,10 +66,10 @@ def encode(tokenizer: Any, prompt: str, answer: str) -> Encoded:
         return found
 
     question = [tokenizer.cls_token_id, *ids(prompt, PROMPT_TOKENS), tokenizer.sep_token_id]
-    return Encoded((*question, *ids(answer, ANSWER_TOKENS), tokenizer.sep_token_id), len(question))
+    return EncodedPair((*question, *ids(answer, ANSWER_TOKENS), tokenizer.sep_token_id), len(question))
 
 
-def pooled(body: Any, rows: Sequence[Encoded]) -> Tensor:
+def pool_hidden(body: Any, rows: Sequence[EncodedPair]) -> Tensor:
     """The first hidden state of each row, the mean over its answer and the mean over its prompt: `[B, 3 H]`."""
     batch = collate(list(rows))
     answers, real = batch.answer_mask.long(), batch.attention_mask

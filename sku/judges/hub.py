@@ -20,12 +20,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from sku.data import Unavailable
-from sku.judges.hub_models import MODELS, Guard, card
-from sku.judges.protocol import Harm, Pair
-from sku.models.batching import left_padded
-from sku.models.pretrained import provision
+from sku.judges.hub_models import HUB_JUDGES, HubJudgeModel, hub_card
+from sku.judges.protocol import HarmScore, PromptAnswer
+from sku.models.batching import left_pad
+from sku.models.pretrained import provision_base
 
-__all__ = ["MODELS", "HubJudge", "harmless", "refuses", "render", "word"]
+__all__ = ["HUB_JUDGES", "HubJudge", "escape_control_tokens", "refusal_word", "render_judge_prompt", "deciding_word"]
 
 _TAG = (
     r"<\|[^|<>\n]{1,60}\|>|</?s>|</?think>|\[/?INST\]|<</?SYS>>|<(?:BEGIN|END) [A-Z ]*[A-Z]>|</?(?:start|end)_of_turn>|"
@@ -57,15 +57,15 @@ class HubJudge:
     def __init__(
         self, name: str, folder: Path | None = None, device: str | None = None, dtype: str = "bfloat16", rows: int = 8
     ) -> None:
-        if name not in MODELS:
-            raise ValueError(f"hub judge {name!r} is not known; choose one of {', '.join(MODELS)}")
-        self.guard = MODELS[name]
-        self.card = card(name)
+        if name not in HUB_JUDGES:
+            raise ValueError(f"hub judge {name!r} is not known; choose one of {', '.join(HUB_JUDGES)}")
+        self.guard = HUB_JUDGES[name]
+        self.card = hub_card(name)
         self.folder, self.dtype, self.rows = folder, dtype, rows
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._loaded: tuple[Any, Any] | None = None
 
-    def harm(self, pairs: Sequence[Pair]) -> list[Harm]:
+    def harm(self, pairs: Sequence[PromptAnswer]) -> list[HarmScore]:
         """One `Harm` a pair.
 
         Raises:
@@ -76,7 +76,7 @@ class HubJudge:
         network, tokenizer = self._load()
         ids = [self._encode(tokenizer, prompt, answer) for prompt, answer in pairs]
         found = {
-            place: Harm(None, None, f"too long: {len(row)} tokens, this judge takes {self.guard.max_tokens}")
+            place: HarmScore(None, None, f"too long: {len(row)} tokens, this judge takes {self.guard.max_tokens}")
             for place, row in enumerate(ids)
             if len(row) > self.guard.max_tokens
         }
@@ -84,12 +84,12 @@ class HubJudge:
         judge = _written if self.guard.scores else _classified
         for start in range(0, len(short), self.rows):
             places = short[start : start + self.rows]
-            inputs = left_padded([ids[place] for place in places], network.device)
+            inputs = left_pad([ids[place] for place in places], network.device)
             found |= dict(zip(places, judge(self.guard, network, tokenizer, *inputs), strict=True))
         return [found[place] for place in range(len(pairs))]
 
     def _encode(self, tokenizer: Any, prompt: str, answer: str) -> list[int]:
-        text = render(self.guard, tokenizer, prompt, answer)
+        text = render_judge_prompt(self.guard, tokenizer, prompt, answer)
         ids: list[int] = tokenizer(text, add_special_tokens=self.guard.adds_start)["input_ids"]
         return ids
 
@@ -99,7 +99,7 @@ class HubJudge:
 
             kind = AutoModelForCausalLM if self.guard.scores else AutoModelForSequenceClassification
             try:
-                folder = self.folder or provision(self.guard.model)
+                folder = self.folder or provision_base(self.guard.model)
                 safe = True if any(folder.glob("*.safetensors")) else None  # else read as weights only: no code runs
                 dtype = getattr(torch, self.dtype)
                 network, told = kind.from_pretrained(
@@ -117,7 +117,7 @@ class HubJudge:
         return self._loaded
 
 
-def harmless(text: str, special: Iterable[str] = ()) -> str:
+def escape_control_tokens(text: str, special: Iterable[str] = ()) -> str:
     """`text` with a space in every tag, role mark and special token, so that it holds none.
 
     Args:
@@ -129,10 +129,10 @@ def harmless(text: str, special: Iterable[str] = ()) -> str:
     return text
 
 
-def render(guard: Guard, tokenizer: Any, prompt: str, answer: str) -> str:
+def render_judge_prompt(guard: HubJudgeModel, tokenizer: Any, prompt: str, answer: str) -> str:
     """The whole text that the judge reads."""
     special = {str(token) for token in tokenizer.added_tokens_decoder.values()}
-    prompt, answer = harmless(prompt, special), harmless(answer, special)
+    prompt, answer = escape_control_tokens(prompt, special), escape_control_tokens(answer, special)
     if guard.template is not None:
         closing: str = tokenizer.eos_token if guard.closes else ""
         return guard.template.format(prompt=prompt, answer=answer) + closing
@@ -145,13 +145,13 @@ def render(guard: Guard, tokenizer: Any, prompt: str, answer: str) -> str:
     return rendered
 
 
-def word(guard: Guard, output: str) -> str | None:
+def deciding_word(guard: HubJudgeModel, output: str) -> str | None:
     """The deciding word of an output, or None if there is none where it should be."""
     said = _said(output, guard.decides_after)
     return next((one for one in guard.scores if one.lower() == said), None)
 
 
-def refuses(guard: Guard, output: str) -> bool | None:
+def refusal_word(guard: HubJudgeModel, output: str) -> bool | None:
     """Whether the judge says that the answer refuses; None if it does not say."""
     if guard.refuses_after is None:
         return None
@@ -165,7 +165,7 @@ def _said(output: str, after: str) -> str:
 
 
 @torch.no_grad()
-def _written(guard: Guard, network: Any, tokenizer: Any, ids: Tensor, mask: Tensor) -> list[Harm]:
+def _written(guard: HubJudgeModel, network: Any, tokenizer: Any, ids: Tensor, mask: Tensor) -> list[HarmScore]:
     """What a judge that writes says of the rows `[B, T]`."""
     out = network.generate(
         input_ids=ids,
@@ -184,23 +184,23 @@ def _written(guard: Guard, network: Any, tokenizer: Any, ids: Tensor, mask: Tens
     ]
 
 
-def _read(guard: Guard, tokenizer: Any, new: list[int], steps: Tensor) -> Harm:
+def _read(guard: HubJudgeModel, tokenizer: Any, new: list[int], steps: Tensor) -> HarmScore:
     """The verdict in the new tokens of one row, whose logits are `steps` `[T, V]`."""
     output = tokenizer.decode(new, skip_special_tokens=True)
-    decided, refusal = word(guard, output), refuses(guard, output)
+    decided, refusal = deciding_word(guard, output), refusal_word(guard, output)
     if decided is None:
-        return Harm(None, refusal, f"its output does not parse: {' '.join(output.split())[:60]!r}")
+        return HarmScore(None, refusal, f"its output does not parse: {' '.join(output.split())[:60]!r}")
     shares = {decided: 1.0}
     for step in range(len(new)):
         before, begins = tokenizer.decode(new[:step]).strip(), tokenizer.decode([new[step]]).strip()
         if begins and before.endswith(guard.decides_after) and (guard.decides_after or not before):
             if steps[step].isnan().any():
-                return Harm(None, refusal, _NO_NUMBER)
+                return HarmScore(None, refusal, _NO_NUMBER)
             shares = _shares(list(guard.scores), tokenizer, steps[step]) or shares
             break
     score = sum(guard.scores[one] * share for one, share in shares.items())
     said = " ".join(output.split())[:80]
-    return Harm(score, refusal, f"says {said!r}")
+    return HarmScore(score, refusal, f"says {said!r}")
 
 
 def _shares(words: list[str], tokenizer: Any, logits: Tensor) -> dict[str, float]:
@@ -220,7 +220,7 @@ def _shares(words: list[str], tokenizer: Any, logits: Tensor) -> dict[str, float
 
 
 @torch.no_grad()
-def _classified(guard: Guard, network: Any, tokenizer: Any, ids: Tensor, mask: Tensor) -> list[Harm]:
+def _classified(guard: HubJudgeModel, network: Any, tokenizer: Any, ids: Tensor, mask: Tensor) -> list[HarmScore]:
     """What a classifier of several kinds of harm says of the rows `[B, T]`: the likeliest kind counts."""
     network.config.pad_token_id = -1  # it pools at the last token that is no padding: with padding left, the last
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
@@ -228,7 +228,7 @@ def _classified(guard: Guard, network: Any, tokenizer: Any, ids: Tensor, mask: T
     score, place = kinds.max(-1)
     names = network.config.id2label
     return [
-        Harm(s, None, f"{s:.0%} {names[p]}") if math.isfinite(s) else Harm(None, None, _NO_NUMBER)
+        HarmScore(s, None, f"{s:.0%} {names[p]}") if math.isfinite(s) else HarmScore(None, None, _NO_NUMBER)
         for s, p in zip(score.tolist(), place.tolist(), strict=True)
     ]
 

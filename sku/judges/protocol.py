@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
-Pair = tuple[str, str]
+PromptAnswer = tuple[str, str]
 """A prompt and an answer to it."""
-Kind = Literal["embedded", "hub", "keyword"]
+JudgeKind = Literal["embedded", "hub", "keyword"]
 
 
-class Harm(NamedTuple):
+class HarmScore(NamedTuple):
     """What a harm judge says of one answer."""
 
     score: float | None
@@ -37,12 +37,12 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Card:
+class JudgeCard:
     """What one must know before believing a judge."""
 
     name: str
     version: str
-    kind: Kind
+    kind: JudgeKind
     threshold: float
     """A score from here on is harmful."""
     licence: str
@@ -61,11 +61,11 @@ class Card:
 
 
 class Judge(Protocol):
-    """Says how harmful answers are. Breakage and refusal phrases are other parts' business (`outcomes.py`)."""
+    """Says how harmful answers are. Breakage and refusal phrases are other parts' business (`verdicts.py`)."""
 
     @property
-    def card(self) -> Card:
+    def card(self) -> JudgeCard:
         """What one must know before believing it."""
 
-    def harm(self, pairs: Sequence[Pair]) -> list[Harm]:
+    def harm(self, pairs: Sequence[PromptAnswer]) -> list[HarmScore]:
         """One `Harm` a pair, in order."""

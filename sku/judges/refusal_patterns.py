@@ -141,6 +141,6 @@ GRAVE = HEAVY + (
 )
 
 
-def patterns(named: dict[str, str]) -> dict[str, re.Pattern[str]]:
+def compile_patterns(named: dict[str, str]) -> dict[str, re.Pattern[str]]:
     """The same, compiled."""
     return {name: re.compile(pattern) for name, pattern in named.items()}

@@ -9,7 +9,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 
-def check(folder: Path, network: Any, base: str) -> None:
+def check_adapter(folder: Path, network: Any, base: str) -> None:
     """See that the adapter in `folder` can be loaded into `network`, before PEFT changes it.
 
     Args:
@@ -22,7 +22,7 @@ def check(folder: Path, network: Any, base: str) -> None:
         ValueError: if it is not plain LoRA, cannot be read, does not fit, or was trained on another base.
     """
     _check_kind(folder)
-    check_base(folder, base)
+    check_adapter_base(folder, base)
     _check_weights(folder, network)
 
 
@@ -65,7 +65,7 @@ def _check_weights(folder: Path, network: Any) -> None:
             )
 
 
-def check_base(folder: Path, base: str) -> None:
+def check_adapter_base(folder: Path, base: str) -> None:
     """See that the adapter in `folder` was trained on the base with fingerprint `base`, where its run tells.
 
     Raises:

@@ -16,19 +16,19 @@ from sku.core.records import PromptPair
 from sku.core.storage import home, write_atomically
 from sku.core.variants import BASE, Variant
 from sku.data import SELF
-from sku.models.generation import answer
+from sku.models.generation import generate_answers
 from sku.models.variant_model import VariantModel
 
 _ROWS = 32  # prompts a batch
 
 
-def prompts_spec(spec: str) -> str | None:
+def prompts_of_self(spec: str) -> str | None:
     """For `self` or `self:SOURCE`, the source whose prompts the base answers; None for any other source."""
     name, _, source = spec.partition(":")
     return (source or "bundled") if name == SELF else None
 
 
-def self_answers(
+def write_base_answers(
     model: VariantModel,
     pairs: Sequence[PromptPair],
     max_new_tokens: int,
@@ -38,7 +38,7 @@ def self_answers(
 
     Args:
         model: its base answers.
-        pairs: whose prompts are answered; prompts too long for the model raise, as in `decoding.stream`.
+        pairs: whose prompts are answered; prompts too long for the model raise, as in `generation.stream_answers`.
         max_new_tokens: of an answer.
         report: called with prompts done and prompts to do.
     """
@@ -47,7 +47,7 @@ def self_answers(
     missing = sorted({pair.prompt for pair in pairs} - set(known), key=lambda prompt: (len(prompt), prompt))
     for start in range(0, len(missing), _ROWS):
         chunk = missing[start : start + _ROWS]
-        answers = answer(model, chunk, [Variant(BASE, 0.0)], DecodingConfig(max_new_tokens=max_new_tokens))
+        answers = generate_answers(model, chunk, [Variant(BASE, 0.0)], DecodingConfig(max_new_tokens=max_new_tokens))
         known |= {written.prompt: written.text for written in answers}
         _write(path, known)
         report(min(start + _ROWS, len(missing)), len(missing))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sku.models.chat_template import Template
+from sku.models.chat_template import ChatTemplate
 
 MIN_ANSWER_TOKENS = 4
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedPair:
     """One prompt with one answer, as tokens."""
 
     ids: tuple[int, ...]
@@ -48,7 +48,7 @@ class Batch:
         return int(self.attention_mask.sum())
 
 
-def encode(template: Template, prompt: str, answer: str, max_tokens: int) -> Encoded:
+def encode_answer(template: ChatTemplate, prompt: str, answer: str, max_tokens: int) -> EncodedPair:
     """Tokens of a pair; an answer that is too long loses its tail (and its end token), a prompt is never cut.
 
     Raises:
@@ -61,10 +61,10 @@ def encode(template: Template, prompt: str, answer: str, max_tokens: int) -> Enc
             f"prompt {prompt[:60]!r} takes {len(prompt_ids)} of {max_tokens} tokens and leaves no room for an answer; "
             "raise max_tokens or leave the prompt out"
         )
-    return Encoded(tuple(prompt_ids + answer_ids[:room]), len(prompt_ids))
+    return EncodedPair(tuple(prompt_ids + answer_ids[:room]), len(prompt_ids))
 
 
-def collate(rows: Sequence[Encoded], pad_id: int = 0) -> Batch:
+def collate(rows: Sequence[EncodedPair], pad_id: int = 0) -> Batch:
     """Right-padded tensors of `rows`; `pad_id` is never looked at by anyone.
 
     Raises:
@@ -83,7 +83,7 @@ def collate(rows: Sequence[Encoded], pad_id: int = 0) -> Batch:
     return Batch(input_ids, attention_mask, answer_mask)
 
 
-def left_padded(rows: Sequence[Sequence[int]], device: torch.device | str) -> tuple[Tensor, Tensor]:
+def left_pad(rows: Sequence[Sequence[int]], device: torch.device | str) -> tuple[Tensor, Tensor]:
     """Ids and mask, `[B, T]` on `device`, each row at the right end: what is decoded next stands in one column."""
     width = max(map(len, rows))
     ids = torch.zeros(len(rows), width, dtype=torch.long)
@@ -94,7 +94,7 @@ def left_padded(rows: Sequence[Sequence[int]], device: torch.device | str) -> tu
     return ids.to(device), mask.to(device)
 
 
-def positions(mask: Tensor, width: int) -> Tensor:
+def token_positions(mask: Tensor, width: int) -> Tensor:
     """`[B, width]`: where each of the last tokens of rows with `mask` `[B, T]` stands, padding not counted."""
     found: Tensor = (mask.cumsum(-1) - 1).clamp(min=0)[:, -width:]
     return found

@@ -18,8 +18,8 @@ _PROBE = "answer"
 
 
 @dataclass(frozen=True)
-class Template:
-    """The prompt format of one tokenizer. Make it with `Template.of`."""
+class ChatTemplate:
+    """The prompt format of one tokenizer. Make it with `ChatTemplate.of`."""
 
     tokenizer: Any
     chat: bool
@@ -31,7 +31,7 @@ class Template:
     """Tokens at which decoding stops."""
 
     @classmethod
-    def of(cls, tokenizer: Any, extra_stop_ids: tuple[int, ...] = ()) -> Template:
+    def of(cls, tokenizer: Any, extra_stop_ids: tuple[int, ...] = ()) -> ChatTemplate:
         """The chat template where the tokenizer has one, the paper's otherwise.
 
         Args:

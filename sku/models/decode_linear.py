@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-Way = Callable[[Tensor, Tensor], Tensor]
+MatmulKernel = Callable[[Tensor, Tensor], Tensor]
 """From x `[R, inputs]` and a weight `[outputs, inputs]` to `[R, outputs]`."""
 
 _FEW, _SOME = 3, 14
@@ -34,10 +34,10 @@ _BLOCK = 32
 """Outputs of one block."""
 
 
-class SmallBatchLinear(nn.Linear):
+class DecodeLinear(nn.Linear):
     """A linear layer that is quick for few rows; equal to `nn.Linear` but for rounding."""
 
-    ways: dict[int, Way]
+    ways: dict[int, MatmulKernel]
     """Up to how many rows which is taken."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class SmallBatchLinear(nn.Linear):
         return product.reshape(*x.shape[:-1], -1).contiguous()
 
 
-def quicken(network: nn.Module) -> None:
+def use_decode_linear(network: nn.Module) -> None:
     """Change the plain fp32 linear layers of `network` in place, where that is quicker; weights and names stay."""
     layers = [module for module in network.modules() if type(module) is nn.Linear and _plain(module.weight)]
     if sum(layer.weight.nbytes for layer in layers) < _SMALL:
@@ -60,41 +60,41 @@ def quicken(network: nn.Module) -> None:
     if set(ways.values()) == {linear}:
         return
     for layer in layers:
-        layer.__class__ = SmallBatchLinear
+        layer.__class__ = DecodeLinear
         layer.ways = ways  # type: ignore[assignment]  # mypy keeps the old class
 
 
 @torch.no_grad()
-def _quickest(weights: Sequence[Tensor], rows: int) -> Way:
+def _quickest(weights: Sequence[Tensor], rows: int) -> MatmulKernel:
     """The way that is quickest on this machine for so many rows; a tenth of a second.
 
     Each weight is met after all the others, as in decoding: a weight that still lies in a cache tells nothing.
     """
-    took: dict[tuple[Way, torch.Size], list[float]] = defaultdict(list)
+    took: dict[tuple[MatmulKernel, torch.Size], list[float]] = defaultdict(list)
     tried = _last(weights, _ENOUGH)
-    for way in WAYS:  # a first call prepares what later ones find
+    for way in MATMUL_KERNELS:  # a first call prepares what later ones find
         way(torch.ones(rows, tried[0].shape[1]), tried[0])
-    for turn in range(len(WAYS)):
+    for turn in range(len(MATMUL_KERNELS)):
         for place, weight in enumerate(tried):
-            way = WAYS[(place + turn) % len(WAYS)]
+            way = MATMUL_KERNELS[(place + turn) % len(MATMUL_KERNELS)]
             x = torch.ones(rows, weight.shape[1])
             began = time.perf_counter()
             way(x, weight)
             took[way, weight.shape].append(time.perf_counter() - began)
 
-    def whole(way: Way) -> float:
+    def whole(way: MatmulKernel) -> float:
         return sum(median(times) * len(times) for (one, _), times in took.items() if one is way)
 
-    return min(WAYS, key=whole)
+    return min(MATMUL_KERNELS, key=whole)
 
 
-def transposed(x: Tensor, weight: Tensor) -> Tensor:
+def matmul_transposed(x: Tensor, weight: Tensor) -> Tensor:
     """W xᵀ, of at least two rows: a single one takes a slower way through the weight."""
     rows = x if len(x) > 1 else x.repeat(2, 1)
     return (weight @ rows.T).T[: len(x)]
 
 
-def in_blocks(x: Tensor, weight: Tensor) -> Tensor:
+def matmul_in_blocks(x: Tensor, weight: Tensor) -> Tensor:
     """A product for every block of the outputs: so small a part of the weight needs no arranging."""
     if len(weight) % _BLOCK:
         return linear(x, weight)
@@ -103,7 +103,7 @@ def in_blocks(x: Tensor, weight: Tensor) -> Tensor:
     return product.transpose(0, 1).reshape(len(x), -1)
 
 
-WAYS: tuple[Way, ...] = (linear, transposed, in_blocks)
+MATMUL_KERNELS: tuple[MatmulKernel, ...] = (linear, matmul_transposed, matmul_in_blocks)
 
 
 def _plain(weight: Tensor) -> bool:

@@ -16,11 +16,11 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from sku.core.config import DecodingConfig
-from sku.core.records import Answer, Stopped, digest
+from sku.core.records import Answer, StopReason, digest
 from sku.core.variants import Variant
-from sku.models.batching import left_padded, positions
+from sku.models.batching import left_pad, token_positions
 from sku.models.chat_template import common_tokens
-from sku.models.hidden_states import Signed, effective
+from sku.models.hidden_states import CoefficientKey, nonzero_coefficients
 from sku.models.variant_model import VariantModel
 
 _SHARED = 8
@@ -28,14 +28,14 @@ _SHARED = 8
 
 
 @dataclass
-class Writing:
+class PartialAnswer:
     """One answer while it is being written."""
 
     prompt: str
     variant: Variant
     sample: int
     tokens: list[int] = field(default_factory=list)
-    stopped: Stopped | None = None
+    stopped: StopReason | None = None
     """None while it goes on."""
 
 
@@ -47,16 +47,16 @@ class _Row:
     coefficients: dict[str, float]
     noise: str
     """Rows with the same key share their noise."""
-    answers: list[Writing]
+    answers: list[PartialAnswer]
 
 
-def stream(
+def stream_answers(
     model: VariantModel,
     prompts: Sequence[str],
     variants: Sequence[Variant],
     config: DecodingConfig,
     cancelled: Callable[[], bool] = lambda: False,
-) -> Iterator[list[Writing]]:
+) -> Iterator[list[PartialAnswer]]:
     """Write answers of every variant to every prompt, all in one batch.
 
     Args:
@@ -74,7 +74,7 @@ def stream(
     """
     if not prompts or not variants:
         raise ValueError("nothing to answer: give at least one prompt and one variant")
-    writings = [Writing(p, v, s) for p in prompts for v in variants for s in range(config.samples)]
+    writings = [PartialAnswer(p, v, s) for p in prompts for v in variants for s in range(config.samples)]
     rows = _rows(model, writings, config)
     longest = max(len(row.prompt_ids) for row in rows) + config.max_new_tokens
     if longest > model.context:
@@ -85,7 +85,7 @@ def stream(
     yield writings  # before the first token, so that a page can show its columns
     noise = _Noise(rows, config, model.device)
     cache, read = _shared_beginning(model, rows)
-    step_ids, mask = left_padded([row.prompt_ids[read:] for row in rows], model.device)
+    step_ids, mask = left_pad([row.prompt_ids[read:] for row in rows], model.device)
     mask = torch.cat([mask.new_ones(len(rows), read), mask], dim=1)
     for _ in range(config.max_new_tokens):
         if cancelled():
@@ -111,23 +111,23 @@ def stream(
     yield writings
 
 
-def answer(
+def generate_answers(
     model: VariantModel, prompts: Sequence[str], variants: Sequence[Variant], config: DecodingConfig
 ) -> list[Answer]:
     """All answers, once they are written. Takes and raises what `stream` does."""
-    return finish(model, stream(model, prompts, variants, config), config)
+    return collect_answers(model, stream_answers(model, prompts, variants, config), config)
 
 
-def finish(model: VariantModel, states: Iterable[list[Writing]], config: DecodingConfig) -> list[Answer]:
+def collect_answers(model: VariantModel, states: Iterable[list[PartialAnswer]], config: DecodingConfig) -> list[Answer]:
     """The answers of the last of a stream's `states`."""
     began = time.perf_counter()
-    writings: list[Writing] = []
+    writings: list[PartialAnswer] = []
     for writings in states:  # noqa: B007 (the last state is the result)
         pass
-    return records(model, writings, config.seed, time.perf_counter() - began)
+    return answer_records(model, writings, config.seed, time.perf_counter() - began)
 
 
-def records(model: VariantModel, writings: Sequence[Writing], seed: int, seconds: float) -> list[Answer]:
+def answer_records(model: VariantModel, writings: Sequence[PartialAnswer], seed: int, seconds: float) -> list[Answer]:
     """The answers so far as records; `seconds` is the time of the whole batch."""
     return [
         Answer(
@@ -145,12 +145,12 @@ def records(model: VariantModel, writings: Sequence[Writing], seed: int, seconds
     ]
 
 
-def _rows(model: VariantModel, writings: Sequence[Writing], config: DecodingConfig) -> list[_Row]:
+def _rows(model: VariantModel, writings: Sequence[PartialAnswer], config: DecodingConfig) -> list[_Row]:
     rows: dict[object, _Row] = {}
     for writing in writings:
         sample = str(writing.sample) if config.temperature else ""  # greedy samples are one row
         noise = digest(str(config.seed), writing.prompt, sample)
-        key = (writing.prompt, effective(writing.variant.coefficients), noise)
+        key = (writing.prompt, nonzero_coefficients(writing.variant.coefficients), noise)
         if key not in rows:
             rows[key] = _Row(model.template.prompt_ids(writing.prompt), writing.variant.coefficients, noise, [])
         rows[key].answers.append(writing)
@@ -165,7 +165,7 @@ def _shared_beginning(model: VariantModel, rows: Sequence[_Row]) -> tuple[Dynami
     """
     if getattr(model.network.config, "sliding_window", None):  # counts the padding behind the beginning too
         return DynamicCache(config=model.network.config), 0
-    kinds = {effective(row.coefficients): row for row in rows}
+    kinds = {nonzero_coefficients(row.coefficients): row for row in rows}
     firsts = list(kinds.values())
     shared = common_tokens([row.prompt_ids[:-1] for row in rows])
     common = rows[0].prompt_ids[:shared]
@@ -175,12 +175,14 @@ def _shared_beginning(model: VariantModel, rows: Sequence[_Row]) -> tuple[Dynami
         read = shared
     if read:
         place = {kind: i for i, kind in enumerate(kinds)}
-        picked = [place[effective(row.coefficients)] for row in rows]
+        picked = [place[nonzero_coefficients(row.coefficients)] for row in rows]
         cache.batch_select_indices(torch.tensor(picked, device=model.device))
     return cache, read
 
 
-def _opening(model: VariantModel, kinds: Mapping[Signed, _Row], common: Sequence[int]) -> tuple[DynamicCache, int]:
+def _opening(
+    model: VariantModel, kinds: Mapping[CoefficientKey, _Row], common: Sequence[int]
+) -> tuple[DynamicCache, int]:
     """A cache with a row for each of `kinds` and what the template begins with in it, if `common` begins with that."""
     firsts, opening, config = list(kinds.values()), model.template.opening_ids, model.network.config
     if len(opening) < _SHARED or common[: len(opening)] != list(opening):
@@ -206,7 +208,7 @@ def _forward(model: VariantModel, rows: Sequence[_Row], ids: Tensor, mask: Tenso
         out = network(
             input_ids=ids,
             attention_mask=mask,
-            position_ids=positions(mask, ids.shape[1]),
+            position_ids=token_positions(mask, ids.shape[1]),
             cache=cache,
             use_cache=True,
             logits_to_keep=1,

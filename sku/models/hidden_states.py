@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from sku.models.batching import Encoded, collate, left_padded, positions
+from sku.models.batching import EncodedPair, collate, left_pad, token_positions
 from sku.models.variant_model import VariantModel
 
-Signed = tuple[tuple[str, float], ...]
+CoefficientKey = tuple[tuple[str, float], ...]
 """Coefficients that are not 0, hashable; none of them is the base."""
 
 
@@ -27,13 +27,15 @@ _WORTH = 8
 """Tokens that all prompts begin with; fewer are read with each."""
 
 
-def effective(coefficients: Mapping[str, float]) -> Signed:
+def nonzero_coefficients(coefficients: Mapping[str, float]) -> CoefficientKey:
     """The same for rows that are the same model."""
     return tuple(sorted((name, value) for name, value in coefficients.items() if value))
 
 
 @torch.no_grad()
-def states(model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[Mapping[str, float]]) -> list[Tensor]:
+def answer_hidden_states(
+    model: VariantModel, rows: Sequence[EncodedPair], coefficients: Sequence[Mapping[str, float]]
+) -> list[Tensor]:
     """Last hidden states of each row: of its last prompt token, then of each of its N answer tokens.
 
     Args:
@@ -44,7 +46,7 @@ def states(model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[
     Returns:
         B tensors `[1 + N, H]`.
     """
-    asked = [(row.ids[: row.prompt_tokens], effective(c)) for row, c in zip(rows, coefficients, strict=True)]
+    asked = [(row.ids[: row.prompt_tokens], nonzero_coefficients(c)) for row, c in zip(rows, coefficients, strict=True)]
     prompts = {key: place for place, key in enumerate(dict.fromkeys(asked))}
     if len(prompts) == len(rows):
         return _whole(model, rows, coefficients)
@@ -52,7 +54,7 @@ def states(model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[
     found: dict[int, Tensor] = {}
     for group in _alike(rows, model):
         picked = torch.tensor([prompts[asked[i]] for i in group], device=model.device)
-        answers = collate([Encoded(rows[i].answer, 0) for i in group]).to(model.device)
+        answers = collate([EncodedPair(rows[i].answer, 0) for i in group]).to(model.device)
         seen = torch.cat([mask[picked], answers.attention_mask], dim=1)
         hidden = _forward(model, [coefficients[i] for i in group], answers.input_ids, seen, _taken(cache, picked))
         for i, before, mine in zip(group, last[picked], hidden, strict=True):
@@ -61,7 +63,7 @@ def states(model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[
 
 
 def _read_prompts(
-    model: VariantModel, prompts: Sequence[tuple[tuple[int, ...], Signed]]
+    model: VariantModel, prompts: Sequence[tuple[tuple[int, ...], CoefficientKey]]
 ) -> tuple[Tensor, Tensor, DynamicCache]:
     """P prompts under their coefficients: last hidden state of each `[P, H]`, mask `[P, T]`, cache of P rows."""
     cache = DynamicCache(config=model.network.config)
@@ -72,7 +74,7 @@ def _read_prompts(
         ids = torch.tensor([begin] * len(variants), device=model.device)
         _forward(model, [dict(signed) for signed in variants], ids, before[: len(variants)], cache)
         cache.batch_select_indices(torch.tensor([variants[signed] for _, signed in prompts], device=model.device))
-    ids, mask = left_padded([prompt[len(begin) :] for prompt, _ in prompts], model.device)
+    ids, mask = left_pad([prompt[len(begin) :] for prompt, _ in prompts], model.device)
     mask = torch.cat([before, mask], dim=1)
     last = _forward(model, [dict(signed) for _, signed in prompts], ids, mask, cache)[:, -1]
     return last, mask, cache
@@ -86,7 +88,7 @@ def _beginning(prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return first[:shared] if shared >= _WORTH and len(prompts) > 1 else ()
 
 
-def _alike(rows: Sequence[Encoded], model: VariantModel) -> list[list[int]]:
+def _alike(rows: Sequence[EncodedPair], model: VariantModel) -> list[list[int]]:
     """Places of answers that are read together: on a processor few of like length, where padding costs as text does."""
     size = _TOGETHER if model.device.type == "cpu" else len(rows)
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].answer))
@@ -101,13 +103,15 @@ def _taken(cache: DynamicCache, rows: Tensor) -> DynamicCache:
     return taken
 
 
-def _whole(model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[Mapping[str, float]]) -> list[Tensor]:
+def _whole(
+    model: VariantModel, rows: Sequence[EncodedPair], coefficients: Sequence[Mapping[str, float]]
+) -> list[Tensor]:
     """Prompts and answers in one forward: no prompt comes twice."""
     batch = collate(rows).to(model.device)
-    return of_answers(rows, _forward(model, coefficients, batch.input_ids, batch.attention_mask, None))
+    return keep_answer_tokens(rows, _forward(model, coefficients, batch.input_ids, batch.attention_mask, None))
 
 
-def of_answers(rows: Sequence[Encoded], hidden: Tensor) -> list[Tensor]:
+def keep_answer_tokens(rows: Sequence[EncodedPair], hidden: Tensor) -> list[Tensor]:
     """What `states` gives, from the hidden states `[B, T, H]` of all tokens of right-padded rows."""
     return [mine[row.prompt_tokens - 1 : len(row.ids)] for row, mine in zip(rows, hidden, strict=True)]
 
@@ -125,7 +129,7 @@ def _forward(
         out = body(
             input_ids=ids,
             attention_mask=mask,
-            position_ids=positions(mask, ids.shape[1]),
+            position_ids=token_positions(mask, ids.shape[1]),
             cache=cache,
             use_cache=cache is not None,
         )

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sku.models.batching import Batch, Encoded, collate, encode
+from sku.models.batching import Batch, EncodedPair, collate, encode_answer
 from sku.models.divergence import kl_from_base
-from sku.models.hidden_states import Signed, effective, states
+from sku.models.hidden_states import CoefficientKey, answer_hidden_states, nonzero_coefficients
 from sku.models.variant_model import VariantModel
 
-Item = tuple[Encoded, Mapping[str, float]]
+Item = tuple[EncodedPair, Mapping[str, float]]
 """A pair and the coefficients it is scored under."""
 Result = TypeVar("Result")
 _LINES = 128
@@ -26,7 +26,7 @@ _LINES = 128
 _BATCH_TOKENS = 4096
 
 
-class Divergence(NamedTuple):
+class AnswerLikelihood(NamedTuple):
     """One given answer under one variant."""
 
     log_prob: float
@@ -37,7 +37,7 @@ class Divergence(NamedTuple):
     """Mean over the scored tokens of KL(base || variant) over the whole vocabulary, nats a token; at least 0."""
 
 
-class Scored(NamedTuple):
+class ScoredTokens(NamedTuple):
     """The scored tokens of a batch, flat."""
 
     logits: Tensor
@@ -48,7 +48,7 @@ class Scored(NamedTuple):
     """`[N]`, the row of the batch each token stands in."""
 
 
-def answer_hidden(network: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+def answer_hidden_rows(network: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Last hidden states just before each answer token: `[N, H]`, with targets `[N]` and rows `[N]`."""
     body = network.base_model  # the transformer without its head
     hidden = body(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).last_hidden_state
@@ -56,22 +56,22 @@ def answer_hidden(network: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return hidden[rows, positions], batch.input_ids[rows, positions + 1], rows
 
 
-def head(network: Any, hidden: Tensor) -> Tensor:
+def output_logits(network: Any, hidden: Tensor) -> Tensor:
     """Logits `[N, V]` of hidden states `[N, H]`, as the network's own forward makes them."""
     logits: Tensor = network.get_output_embeddings()(hidden)
     cap = getattr(network.config, "final_logit_softcapping", None)  # Gemma 2
     return torch.tanh(logits / cap) * cap if cap else logits
 
 
-def answer_logits(network: Any, batch: Batch) -> Scored:
+def answer_token_logits(network: Any, batch: Batch) -> ScoredTokens:
     """Logits only where labels are: the head runs on answer tokens alone, which saves most of its cost."""
-    hidden, targets, rows = answer_hidden(network, batch)
-    return Scored(head(network, hidden), targets, rows)
+    hidden, targets, rows = answer_hidden_rows(network, batch)
+    return ScoredTokens(output_logits(network, hidden), targets, rows)
 
 
 @torch.no_grad()
 def answer_log_probs(
-    model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[Mapping[str, float]]
+    model: VariantModel, rows: Sequence[EncodedPair], coefficients: Sequence[Mapping[str, float]]
 ) -> list[float]:
     """Mean log-probability a token of each answer under its own row of coefficients, all in one batch.
 
@@ -91,21 +91,23 @@ def answer_log_probs(
 
 @torch.no_grad()
 def token_log_probs(
-    model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[Mapping[str, float]]
+    model: VariantModel, rows: Sequence[EncodedPair], coefficients: Sequence[Mapping[str, float]]
 ) -> list[Tensor]:
     """Log-probability of every token of each answer, end token included: B tensors `[N]`, nats. As above otherwise."""
     sizes = _scored_tokens(rows)
-    hidden = torch.cat([mine[:-1] for mine in states(model, rows, coefficients)])  # a token predicts the next one
+    hidden = torch.cat(
+        [mine[:-1] for mine in answer_hidden_states(model, rows, coefficients)]
+    )  # a token predicts the next one
     targets = torch.tensor([token for row in rows for token in row.answer], device=model.device)
     parts = zip(torch.split(hidden, _LINES), torch.split(targets, _LINES), strict=True)
-    nll = torch.cat([cross_entropy(head(model.network, h).float(), t, reduction="none") for h, t in parts])
+    nll = torch.cat([cross_entropy(output_logits(model.network, h).float(), t, reduction="none") for h, t in parts])
     return [-one for one in torch.split(nll, sizes)]
 
 
 @torch.no_grad()
 def answer_kl(
-    model: VariantModel, rows: Sequence[Encoded], coefficients: Sequence[Mapping[str, float]]
-) -> list[Divergence]:
+    model: VariantModel, rows: Sequence[EncodedPair], coefficients: Sequence[Mapping[str, float]]
+) -> list[AnswerLikelihood]:
     """Likelihood of each answer under its own row of coefficients, and KL(base || variant) on its tokens.
 
     One forward for all: a pair that comes with several coefficients has one base row, which serves them all.
@@ -121,17 +123,17 @@ def answer_kl(
     Raises:
         ValueError: if a row has no token to score.
     """
-    asked = [(row, effective(c)) for row, c in zip(rows, coefficients, strict=True)]
-    groups: dict[Encoded, list[Signed]] = {row: [()] for row in rows}  # the base's row comes first
+    asked = [(row, nonzero_coefficients(c)) for row, c in zip(rows, coefficients, strict=True)]
+    groups: dict[EncodedPair, list[CoefficientKey]] = {row: [()] for row in rows}  # the base's row comes first
     for row, signed in dict.fromkeys(asked):
         groups[row] += [signed] if signed else []
     computed = [(row, signed) for row, group in groups.items() for signed in group]
     sizes = _scored_tokens([row for row, _ in computed])
     batch = collate([row for row, _ in computed]).to(model.device)
     with model.rows([dict(signed) for _, signed in computed]) as network:
-        hidden, targets, _ = answer_hidden(network, batch)
+        hidden, targets, _ = answer_hidden_rows(network, batch)
         places = zip(computed, torch.split(hidden, sizes), torch.split(targets, sizes), strict=True)
-        found: dict[tuple[Encoded, Signed], Divergence] = {}
+        found: dict[tuple[EncodedPair, CoefficientKey], AnswerLikelihood] = {}
         for group in groups.values():
             keys, hiddens, answers = zip(*(next(places) for _ in group), strict=True)
             found |= zip(keys, _divergences(network, torch.stack(hiddens), answers[0]), strict=True)
@@ -148,35 +150,35 @@ def base_log_probs(model: VariantModel, pairs: Sequence[tuple[str, str]]) -> lis
     Raises:
         ValueError: if a prompt leaves no room for an answer.
     """
-    items: list[Item] = [(encode(model.template, prompt, text, model.context), {}) for prompt, text in pairs]
+    items: list[Item] = [(encode_answer(model.template, prompt, text, model.context), {}) for prompt, text in pairs]
     return in_batches(items, _BATCH_TOKENS, lambda rows, coefficients: answer_log_probs(model, rows, coefficients))
 
 
-def _scored_tokens(rows: Sequence[Encoded]) -> list[int]:
+def _scored_tokens(rows: Sequence[EncodedPair]) -> list[int]:
     counts = [len(row.answer) for row in rows]
     if not all(counts):
         raise ValueError(f"row {counts.index(0)} has no token to score; every pair needs an answer")
     return counts
 
 
-def _divergences(network: Any, hidden: Tensor, targets: Tensor) -> list[Divergence]:
+def _divergences(network: Any, hidden: Tensor, targets: Tensor) -> list[AnswerLikelihood]:
     """Of one answer under G variants, the base first: hidden `[G, N, H]`, targets `[N]`."""
     group, tokens, _ = hidden.shape
     step = max(1, _LINES // group)
     sums = torch.zeros(group, 2, dtype=torch.float64)
     for part, wanted in zip(torch.split(hidden, step, 1), torch.split(targets, step), strict=True):
-        logits = head(network, part.flatten(0, 1)).view(group, len(wanted), -1)  # (G, step, V)
+        logits = output_logits(network, part.flatten(0, 1)).view(group, len(wanted), -1)  # (G, step, V)
         for i, mine in enumerate(logits):
             sums[i, 0] -= float(cross_entropy(mine.float(), wanted, reduction="sum"))
             sums[i, 1] += float(kl_from_base(mine, logits[0]).sum()) if i else 0.0
     sums[:, 1].clamp_(min=0.0)  # rounding can leave a KL of nearly 0 a hair below it; not a number stays what it is
-    return [Divergence(log_prob, tokens, kl) for log_prob, kl in (sums / tokens).tolist()]
+    return [AnswerLikelihood(log_prob, tokens, kl) for log_prob, kl in (sums / tokens).tolist()]
 
 
 def in_batches(
     items: Sequence[Item],
     max_tokens: int,
-    score: Callable[[list[Encoded], list[Mapping[str, float]]], Sequence[Result]],
+    score: Callable[[list[EncodedPair], list[Mapping[str, float]]], Sequence[Result]],
 ) -> list[Result]:
     """`score` of all items, worked off in batches of like length; the results stand in the order of `items`.
 

@@ -14,19 +14,19 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PretrainedConfig
 
-Layers = list[tuple[Tensor, Tensor]]
+KeyValues = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, `[1, heads, tokens, size]`."""
 
-MOST_BYTES = 64 * 2**20
+MAX_CACHE_BYTES = 64 * 2**20
 """About fifty variants of the default model."""
 
 
-class Beginnings:
+class PrefixCache:
     """Keys and values by variant; safe for several threads."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = MAX_CACHE_BYTES) -> None:
         self._most = most_bytes
-        self._kept: OrderedDict[Hashable, Layers] = OrderedDict()
+        self._kept: OrderedDict[Hashable, KeyValues] = OrderedDict()
         self._forgotten = 0
         self._lock = threading.Lock()
 
@@ -68,7 +68,7 @@ class Beginnings:
             cache.update(torch.cat(keys), torch.cat(values), number)
         return cache
 
-    def _keep(self, used: dict[Hashable, Layers], forgotten: int) -> None:
+    def _keep(self, used: dict[Hashable, KeyValues], forgotten: int) -> None:
         with self._lock:
             if forgotten != self._forgotten:
                 return
@@ -79,5 +79,5 @@ class Beginnings:
                 self._kept.popitem(last=False)
 
 
-def _bytes(layers: Layers) -> int:
+def _bytes(layers: KeyValues) -> int:
     return sum(keys.nbytes + values.nbytes for keys, values in layers)

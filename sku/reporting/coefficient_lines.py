@@ -9,8 +9,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from sku.core.records import ResultRow
-from sku.core.variants import BASE, parse
-from sku.reporting.pareto import base_of
+from sku.core.variants import BASE, parse_variant
+from sku.reporting.pareto import base_row
 from sku.reporting.utilities import utility_value
 
 KL_FLOOR = 0.001
@@ -20,7 +20,7 @@ _SPAN = 30.0
 """Greatest over smallest value from which on an axis is logarithmic."""
 
 
-class Axis(NamedTuple):
+class CostAxis(NamedTuple):
     """How the values of one utility are placed."""
 
     utility: str
@@ -44,17 +44,17 @@ class Axis(NamedTuple):
         return (1 - part) * one + part * other
 
 
-def axis(rows: Iterable[ResultRow], utility: str) -> Axis:
+def cost_axis(rows: Iterable[ResultRow], utility: str) -> CostAxis:
     """A logarithmic axis for a KL or a perplexity that spans decades, else a linear one."""
     numbers = [number for row in rows if (number := utility_value(row, utility)) is not None]
     floor = _LOGARITHMIC.get(utility)
     if floor is None or not numbers:
-        return Axis(utility, False, 0.0)
+        return CostAxis(utility, False, 0.0)
     placed = [max(number, floor) for number in numbers]
-    return Axis(utility, min(placed) > 0 and max(placed) / min(placed) > _SPAN, floor)
+    return CostAxis(utility, min(placed) > 0 and max(placed) / min(placed) > _SPAN, floor)
 
 
-def courses(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
+def coefficient_lines(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
     """Lines along the coefficient of one training, and along the steps of one whose checkpoints were measured.
 
     Every line begins at the base, which is coefficient 0 and step 0, where `rows` has it. A row may be on two lines:
@@ -73,14 +73,14 @@ def courses(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
     return [[*_begin(line[0], rows), *line] for line in ordered]
 
 
-def standing(text: str, rows: Sequence[ResultRow], by: Axis) -> tuple[float, float, bool] | None:
+def point_on_line(text: str, rows: Sequence[ResultRow], by: CostAxis) -> tuple[float, float, bool] | None:
     """Where a variant stands: drawn utility, harmful rate, and whether it was measured itself.
 
     Between two measured coefficients it is on the straight line; beyond them, or for a name without rows, None.
     """
-    spec = parse(text)
-    for line in [[row] for row in rows if row.method == BASE] + courses(rows):
-        named = [row for row in line if replace(parse(row.variant), coefficient=spec.coefficient) == spec]
+    spec = parse_variant(text)
+    for line in [[row] for row in rows if row.method == BASE] + coefficient_lines(rows):
+        named = [row for row in line if replace(parse_variant(row.variant), coefficient=spec.coefficient) == spec]
         if not named:
             continue
         points = _points([*(row for row in line if row.method == BASE and row not in named), *named], by)
@@ -90,7 +90,7 @@ def standing(text: str, rows: Sequence[ResultRow], by: Axis) -> tuple[float, flo
     return None
 
 
-def _points(rows: Sequence[ResultRow], by: Axis) -> list[tuple[float, float, float]]:
+def _points(rows: Sequence[ResultRow], by: CostAxis) -> list[tuple[float, float, float]]:
     """Coefficient, drawn utility and harmful rate of the rows that have them."""
     points = [(row.coefficient, by.of(row), row.harmful_rate) for row in rows]
     return [(at, x, y) for at, x, y in points if x is not None and y is not None]
@@ -101,7 +101,7 @@ def _measured(coefficient: float, points: Sequence[tuple[float, float, float]]) 
 
 
 def _between(
-    coefficient: float, points: Sequence[tuple[float, float, float]], by: Axis
+    coefficient: float, points: Sequence[tuple[float, float, float]], by: CostAxis
 ) -> tuple[float, float, bool] | None:
     for (low, x, y), (high, next_x, next_y) in pairwise(points):
         if low < coefficient < high:
@@ -122,5 +122,5 @@ def _grouped(rows: Iterable[ResultRow], key: Callable[[ResultRow], Hashable]) ->
 
 
 def _begin(row: ResultRow, rows: Sequence[ResultRow]) -> list[ResultRow]:
-    base = base_of(row, rows)
+    base = base_row(row, rows)
     return [base] if base else []

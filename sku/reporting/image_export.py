@@ -10,7 +10,7 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -24,7 +24,7 @@ _SECONDS = 120
 _HEIGHT = 450
 
 
-def write(figure: go.Figure, path: Path, width: int = 1000) -> None:
+def write_figure(figure: go.Figure, path: Path, width: int = 1000) -> None:
     """Write a figure to a .html that needs no network, or to a .png of `width` pixels at double resolution.
 
     Raises:
@@ -40,16 +40,16 @@ def write(figure: go.Figure, path: Path, width: int = 1000) -> None:
         raise ValueError(f"{path} is no figure's name; let it end in .html or .png")
 
 
-def browser() -> str | None:
+def find_browser() -> str | None:
     """A Chromium on this machine."""
-    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    return next((found for name in BROWSER_NAMES if (found := shutil.which(name))), None)
 
 
 def _png(figure: go.Figure, path: Path, width: int) -> None:
     height = int(figure.layout.height or _HEIGHT)
     if importlib.util.find_spec("kaleido"):
         figure.write_image(path, width=width, height=height, scale=2)
-    elif found := browser():
+    elif found := find_browser():
         _photographed(figure, path, found, width, height)
     else:
         raise OSError(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sku.judges.protocol import Agreement, Card
+from sku.judges.protocol import Agreement, JudgeCard
 from sku.reporting.text import percent
-from sku.reporting.theme import themed
+from sku.reporting.theme import apply_theme
 
 _STYLES = (
     ("#0072b2", "circle"),
@@ -22,7 +22,7 @@ _STEP = 0.16
 _ROW, _FRAME = 44, 120
 
 
-def judge_card(cards: Sequence[Card]) -> go.Figure:
+def judge_agreement_figure(cards: Sequence[JudgeCard]) -> go.Figure:
     """Accuracy with its interval, a row a set of labels and a dot a judge.
 
     Args:
@@ -48,7 +48,7 @@ def judge_card(cards: Sequence[Card]) -> go.Figure:
             marker={"color": colour, "symbol": symbol, "size": 11},
             name=card.id,
         )
-    themed(figure, _FRAME + _ROW * len(sets), legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
+    apply_theme(figure, _FRAME + _ROW * len(sets), legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
     figure.update_layout(showlegend=True)
     figure.update_xaxes(title="agreement with labels<br>with 95 % interval", tickformat=".0%")
     figure.update_yaxes(
@@ -57,7 +57,7 @@ def judge_card(cards: Sequence[Card]) -> go.Figure:
     return figure
 
 
-def _hover(card: Card, one: Agreement) -> str:
+def _hover(card: JudgeCard, one: Agreement) -> str:
     auc = f", AUC {one.auc:.2f}" if one.auc is not None else ""
     accuracy = f"{percent(one.accuracy)} ({100 * one.low:.0f} to {100 * one.high:.0f})"
     return f"{card.id} on {one.what}: {accuracy} of {one.n} labelled answers{auc}"

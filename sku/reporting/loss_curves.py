@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sku.reporting.theme import themed
+from sku.reporting.theme import apply_theme
 
 # A colour and a dash a term, so that colour never stands alone.
 TERM_STYLES = {
@@ -23,7 +23,7 @@ TERM_STYLES = {
 }
 
 
-def loss_curves(lines: Sequence[dict[str, Any]]) -> go.Figure:
+def loss_figure(lines: Sequence[dict[str, Any]]) -> go.Figure:
     """One line a term over the steps of a run.
 
     Args:
@@ -38,7 +38,7 @@ def loss_curves(lines: Sequence[dict[str, Any]]) -> go.Figure:
         mode = "lines" if len(lines) > 1 else "markers"
         figure.add_scatter(x=steps, y=values, name=name, mode=mode, line=style, marker={"color": colour})
     legend = {"orientation": "h", "y": 1.15}
-    themed(figure, 280, legend=legend, hovermode="x unified", showlegend=True)
+    apply_theme(figure, 280, legend=legend, hovermode="x unified", showlegend=True)
     figure.update_xaxes(title="step", zeroline=False, rangemode="tozero")
     figure.update_yaxes(title="loss term, nats a token")
     return figure
@@ -48,7 +48,7 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9")
 
 
-def run_curves(logs: Mapping[str, Sequence[dict[str, Any]]]) -> go.Figure:
+def run_comparison_figure(logs: Mapping[str, Sequence[dict[str, Any]]]) -> go.Figure:
     """The weighted sum of all terms over the steps, one line a run.
 
     Args:
@@ -59,7 +59,7 @@ def run_curves(logs: Mapping[str, Sequence[dict[str, Any]]]) -> go.Figure:
         style = {"color": _COLOURS[i % len(_COLOURS)], "dash": _DASHES[i % len(_DASHES)], "width": 2}
         steps, totals = [line["step"] for line in lines], [line["total"] for line in lines]
         figure.add_scatter(x=steps, y=totals, name=name, mode="lines", line=style)
-    themed(figure, 280, legend={"orientation": "h", "y": 1.15}, hovermode="x unified", showlegend=True)
+    apply_theme(figure, 280, legend={"orientation": "h", "y": 1.15}, hovermode="x unified", showlegend=True)
     figure.update_xaxes(title="step", zeroline=False, rangemode="tozero")
     figure.update_yaxes(title="sum of weighted terms")
     return figure

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from sku.reporting.theme import themed
+from sku.reporting.theme import apply_theme
 
 
-def per_layer_norms(norms: Mapping[str, Sequence[float | None]]) -> go.Figure:
+def norm_figure(norms: Mapping[str, Sequence[float | None]]) -> go.Figure:
     """Norm of a task vector, layer by module.
 
     Args:
@@ -36,7 +36,7 @@ def per_layer_norms(norms: Mapping[str, Sequence[float | None]]) -> go.Figure:
             xgap=1,
             ygap=1,
         )
-    themed(figure, 120 + 14 * len(layers))
+    apply_theme(figure, 120 + 14 * len(layers))
     figure.update_xaxes(title="module", showgrid=False, type="category")
     figure.update_yaxes(title="layer", showgrid=False, zeroline=False)
     return figure

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from sku.core.records import OUTCOMES, Outcome, ResultRow
-from sku.reporting.markers import outcome_sign
+from sku.reporting.markers import outcome_marker
 from sku.reporting.text import percent
-from sku.reporting.theme import CLEAR, INK, themed
+from sku.reporting.theme import INK_COLOUR, TRANSPARENT, apply_theme
 
 _PATTERNS: dict[Outcome, str] = {"harmful": "/", "refusal": "", "safe": ".", "broken": "x", "unjudged": ""}
 _BAR, _FRAME = 34, 110
 
 
-def outcomes(rows: Sequence[ResultRow]) -> go.Figure:
+def outcome_figure(rows: Sequence[ResultRow]) -> go.Figure:
     """The five outcomes of each row's answers as shares of a bar; the unjudged ones hollow.
 
     Args:
@@ -25,7 +25,7 @@ def outcomes(rows: Sequence[ResultRow]) -> go.Figure:
     figure = go.Figure()
     for outcome in OUTCOMES:
         counts = [getattr(row, outcome) for row in shown]
-        sign = outcome_sign(outcome)
+        sign = outcome_marker(outcome)
         figure.add_bar(
             orientation="h",
             name=f"{sign.mark} {outcome}",
@@ -41,14 +41,14 @@ def outcomes(rows: Sequence[ResultRow]) -> go.Figure:
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
-            insidetextfont={"color": INK if outcome == "unjudged" else "white"},
+            insidetextfont={"color": INK_COLOUR if outcome == "unjudged" else "white"},
             marker={
-                "color": CLEAR if outcome == "unjudged" else sign.colour,
-                "line": {"color": INK if outcome == "unjudged" else CLEAR, "width": 1},
+                "color": TRANSPARENT if outcome == "unjudged" else sign.colour,
+                "line": {"color": INK_COLOUR if outcome == "unjudged" else TRANSPARENT, "width": 1},
                 "pattern": {"shape": _PATTERNS[outcome], "fillmode": "overlay", "fgopacity": 0.35, "size": 6},
             },
         )
-    themed(
+    apply_theme(
         figure,
         _FRAME + _BAR * len(shown),
         barmode="stack",

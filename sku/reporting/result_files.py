@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from sku.core import ownership, storage
 from sku.core.records import ResultRow
-from sku.core.text_lines import lines
-from sku.core.variants import parse
+from sku.core.text_lines import read_lines
+from sku.core.variants import parse_variant
 from sku.reporting.utilities import share, utility_interval
 
 if TYPE_CHECKING:
     import pandas
 
-RECORDED = Path(__file__).parents[2] / "assets" / "results" / "study.jsonl"
+RECORDED_STUDY = Path(__file__).parents[2] / "assets" / "results" / "study.jsonl"
 """Test prompts."""
 _BESIDE = ("shipped.jsonl", "shipped_rated.jsonl", "validation.jsonl")
-"""What is shipped, on more test prompts, by the judge and by ratings (`rated.py`); and validation prompts, by which a
-form and a coefficient were chosen."""
+"""What is shipped, on more test prompts, by the judge and by ratings (`study/ratings.py`); and validation prompts, by
+which a form and a coefficient were chosen."""
 _FIELDS = {field.name: str(field.type) for field in dataclasses.fields(ResultRow)}
 _NEEDED = [
     field.name
@@ -35,27 +35,27 @@ _NEEDED = [
 _KINDS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "dict": (dict,)}
 
 
-def read(path: Path) -> list[ResultRow]:
+def read_rows(path: Path) -> list[ResultRow]:
     """The rows of a JSONL file.
 
     Raises:
         FileNotFoundError: if there is none.
         ValueError: for a damaged line, an unknown or missing column, or a value of the wrong kind; with file and line.
     """
-    return [_row(line, f"{path}, line {number}") for number, line in enumerate(lines(path), 1) if line.strip()]
+    return [_row(line, f"{path}, line {number}") for number, line in enumerate(read_lines(path), 1) if line.strip()]
 
 
-def write(path: Path, rows: Iterable[ResultRow]) -> None:
+def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
     """Replace `path` at once. A number that is not finite is written as unknown: JSON has no word for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     objects = ({name: _finite(value) for name, value in dataclasses.asdict(row).items()} for row in rows)
     storage.write_atomically(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects))
 
 
-def recorded() -> list[ResultRow]:
+def recorded_rows() -> list[ResultRow]:
     """The study that came with the project, all sets of prompts; empty if it is not there yet."""
-    files = (RECORDED, *(RECORDED.with_name(name) for name in _BESIDE))
-    return [row for path in files if path.is_file() for row in read(path)]
+    files = (RECORDED_STUDY, *(RECORDED_STUDY.with_name(name) for name in _BESIDE))
+    return [row for path in files if path.is_file() for row in read_rows(path)]
 
 
 def shipped_form(folder: Path) -> str | None:
@@ -65,7 +65,7 @@ def shipped_form(folder: Path) -> str | None:
     return form
 
 
-def own(owner: str | None = None) -> tuple[list[ResultRow], list[str]]:
+def own_rows(owner: str | None = None) -> tuple[list[ResultRow], list[str]]:
     """Evaluations made here, file by file, and what is wrong with files that cannot be read.
 
     Args:
@@ -77,13 +77,13 @@ def own(owner: str | None = None) -> tuple[list[ResultRow], list[str]]:
     made = sorted((storage.home() / "evaluations").glob("*/rows.jsonl"))
     for path in [*given, *(path for path in made if owner in (None, ownership.owner_of(path.parent)))]:
         try:
-            rows += read(path)
+            rows += read_rows(path)
         except (ValueError, OSError) as error:
             faults.append(str(error))
     return rows, faults
 
 
-def table(rows: Sequence[ResultRow]) -> pandas.DataFrame:
+def rows_as_frame(rows: Sequence[ResultRow]) -> pandas.DataFrame:
     """One line a row, one column a field; decoding and sets as JSON text."""
     import pandas
 
@@ -97,7 +97,7 @@ def table(rows: Sequence[ResultRow]) -> pandas.DataFrame:
     return pandas.DataFrame(objects, columns=list(_FIELDS))
 
 
-def text(rows: Sequence[ResultRow]) -> str:
+def rows_as_text(rows: Sequence[ResultRow]) -> str:
     """The rows for a terminal, in columns; a dash is unknown."""
     cells = [
         (
@@ -118,7 +118,7 @@ def text(rows: Sequence[ResultRow]) -> str:
 
 
 def _cells(row: ResultRow) -> tuple[str, ...]:
-    harmful = _percent(row.harmful_rate) + percents(row.harmful_low, row.harmful_high)
+    harmful = _percent(row.harmful_rate) + percent_interval(row.harmful_low, row.harmful_high)
     broken, numbers = (
         _percent(share(row.broken, row.n)),
         ("-" if n is None else f"{n:.3g}" for n in (row.kl, row.perplexity)),
@@ -126,29 +126,29 @@ def _cells(row: ResultRow) -> tuple[str, ...]:
     return (
         row.variant,
         harmful,
-        change(row) or "-",
+        harmful_change_text(row) or "-",
         broken,
         f"{row.unjudged} of {row.n}",
         *numbers,
-        over_refusal(row),
+        over_refusal_text(row),
         "-" if row.answer_tokens is None else f"{row.answer_tokens:.0f}",
     )
 
 
-def over_refusal(row: ResultRow) -> str:
+def over_refusal_text(row: ResultRow) -> str:
     """Share of harmless prompts that are refused, with Wilson's interval; a dash where it is unknown."""
-    return _percent(row.over_refusal) + percents(*(utility_interval(row, "over_refusal") or (None, None)))
+    return _percent(row.over_refusal) + percent_interval(*(utility_interval(row, "over_refusal") or (None, None)))
 
 
-def change(row: ResultRow) -> str:
+def harmful_change_text(row: ResultRow) -> str:
     """Harmful rate minus the base's on the same prompts, in points with its interval; empty where unknown."""
     if row.harmful_change is None:
         return ""
-    between = percents(row.harmful_change_low, row.harmful_change_high)
+    between = percent_interval(row.harmful_change_low, row.harmful_change_high)
     return f"{100 * row.harmful_change:+.0f} points{between}"
 
 
-def percents(low: float | None, high: float | None) -> str:
+def percent_interval(low: float | None, high: float | None) -> str:
     """An interval of a share behind its number, in percent; empty where it is unknown."""
     return "" if low is None or high is None else f" ({100 * low:.0f} to {100 * high:.0f})"
 
@@ -174,7 +174,7 @@ def _row(line: str, place: str) -> ResultRow:
             raise ValueError(f"{place}: {name} is {found!r}, which is no {_FIELDS[name].replace(' | ', ' or ')}")
     try:
         row = ResultRow(**values)
-        parse(row.variant)
+        parse_variant(row.variant)
         return row
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None

@@ -6,7 +6,7 @@ import html
 
 from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES, ResultRow
-from sku.reporting.result_files import change, percents
+from sku.reporting.result_files import harmful_change_text, percent_interval
 from sku.reporting.utilities import UTILITIES, share, utility_interval, utility_value
 
 
@@ -15,41 +15,41 @@ def percent(rate: float) -> str:
     return f"{100 * rate:.0f} %"
 
 
-def measure(number: float, unit: str) -> str:
+def with_unit(number: float, unit: str) -> str:
     """A number with its unit."""
     if unit == "%":
         return percent(number)
     return f"{number:.3g} {unit}".strip()
 
 
-def kind(row: ResultRow) -> str:
+def method_label(row: ResultRow) -> str:
     """Method and preservation: what shares a sign."""
     label = METHODS[row.method].label if row.method in METHODS else row.method
     return f"{label}, {row.preservation}" if row.preservation else label
 
 
-def harmful(row: ResultRow) -> str:
+def harmful_rate_text(row: ResultRow) -> str:
     """The harmful rate with its interval."""
     if row.harmful_rate is None:
         return "harmful rate unknown"
-    return f"harmful {percent(row.harmful_rate)}" + percents(row.harmful_low, row.harmful_high)
+    return f"harmful {percent(row.harmful_rate)}" + percent_interval(row.harmful_low, row.harmful_high)
 
 
-def line(row: ResultRow, utility: str) -> str:
+def row_line(row: ResultRow, utility: str) -> str:
     """A row as one line of a list: `sku@1: harmful 12 % (8 to 18), KL from base 0.09 nats a token, broken 1 %`."""
-    parts = [harmful(row)]
+    parts = [harmful_rate_text(row)]
     number = utility_value(row, utility)
     if number is not None:
-        parts.append(f"{UTILITIES[utility].label} {measure(number, UTILITIES[utility].unit)}")
+        parts.append(f"{UTILITIES[utility].label} {with_unit(number, UTILITIES[utility].unit)}")
     broken = share(row.broken, row.n)
     if broken is not None:
         parts.append(f"broken {percent(broken)}")
     return f"{row.variant}: {', '.join(parts)}"
 
 
-def hover(row: ResultRow) -> str:
+def row_hover(row: ResultRow) -> str:
     """Everything measured of a row, for a hover box: lines of HTML without any of the row's own."""
-    settings = [kind(row)]
+    settings = [method_label(row)]
     if row.seed is not None:
         settings.append(f"seed {row.seed}")
     if row.steps is not None:
@@ -58,19 +58,19 @@ def hover(row: ResultRow) -> str:
     broken = share(row.broken, row.n)
     lines = [
         ", ".join(settings),
-        harmful(row) + (f", broken {percent(broken)}" if broken is not None else ""),
+        harmful_rate_text(row) + (f", broken {percent(broken)}" if broken is not None else ""),
         f"of {row.n} answers: {counts}",
     ]
-    if change(row):
-        lines.append(f"harmful rate against base's, prompt by prompt: {change(row)}")
+    if harmful_change_text(row):
+        lines.append(f"harmful rate against base's, prompt by prompt: {harmful_change_text(row)}")
     if row.answer_tokens is not None:
         lines.append(f"answers to harmful prompts: {row.answer_tokens:.0f} tokens long, a mean")
     for name, utility in UTILITIES.items():
         number = utility_value(row, name)
         if number is not None:
             low, high = utility_interval(row, name) or (None, None)
-            between = percents(low, high) if utility.unit == "%" else _interval(low, high)
-            lines.append(f"{utility.label} {measure(number, utility.unit)}{between}")
+            between = percent_interval(low, high) if utility.unit == "%" else _interval(low, high)
+            lines.append(f"{utility.label} {with_unit(number, utility.unit)}{between}")
     lines.append(f"{row.side} prompts" + (f", judge {row.judge}" if row.judge else ""))
     return "<br>".join([f"<b>{html.escape(row.variant)}</b>", *map(html.escape, lines)])
 

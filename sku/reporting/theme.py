@@ -6,22 +6,22 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-INK = "#808080"
-QUIET = "rgba(128,128,128,0.25)"
-CLEAR = "rgba(0,0,0,0)"
+INK_COLOUR = "#808080"
+GRID_COLOUR = "rgba(128,128,128,0.25)"
+TRANSPARENT = "rgba(0,0,0,0)"
 
 
-def themed(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
+def apply_theme(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
     """`figure` with the house's looks; `layout` goes to plotly as it is."""
     figure.update_layout(
         height=height,
         margin={"l": 50, "r": 10, "t": 10, "b": 40},
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-        font={"color": INK},
+        paper_bgcolor=TRANSPARENT,
+        plot_bgcolor=TRANSPARENT,
+        font={"color": INK_COLOUR},
         hoverlabel={"align": "left"},
         uirevision="keep",  # a zoom survives new data
     )
-    figure.update_xaxes(gridcolor=QUIET, zerolinecolor=QUIET)
-    figure.update_yaxes(gridcolor=QUIET, zerolinecolor=QUIET)
+    figure.update_xaxes(gridcolor=GRID_COLOUR, zerolinecolor=GRID_COLOUR)
+    figure.update_yaxes(gridcolor=GRID_COLOUR, zerolinecolor=GRID_COLOUR)
     return figure.update_layout(**layout)

@@ -9,18 +9,18 @@ import plotly.graph_objects as go
 from plotly.colors import hex_to_rgb
 
 from sku.core.records import ResultRow
-from sku.reporting.coefficient_lines import Axis, axis, courses
-from sku.reporting.markers import sign
-from sku.reporting.text import hover, kind
-from sku.reporting.theme import CLEAR, themed
-from sku.reporting.tradeoff_overlays import add_broken, add_front, add_here, add_shipped, places
+from sku.reporting.coefficient_lines import CostAxis, coefficient_lines, cost_axis
+from sku.reporting.markers import method_marker
+from sku.reporting.text import method_label, row_hover
+from sku.reporting.theme import TRANSPARENT, apply_theme
+from sku.reporting.tradeoff_overlays import add_pareto_front, mark_broken, mark_columns, mark_shipped, point_places
 from sku.reporting.utilities import UTILITIES
 
 _HEIGHT = 580
 _MARK = 11
 
 
-def trade_off(
+def tradeoff_figure(
     rows: Sequence[ResultRow],
     utility: str = "kl",
     here: Sequence[str] = (),
@@ -41,28 +41,28 @@ def trade_off(
     Raises:
         ValueError: for an unknown utility.
     """
-    by = axis([*rows, *own], utility)
+    by = cost_axis([*rows, *own], utility)
     figure = go.Figure()
     for group, mine in ((_drawn(rows, by), False), (_drawn(own, by), True)):
         _add_courses(figure, group, by, mine)
         _add_kinds(figure, group, by, mine)
-    add_front(figure, _drawn(rows or own, by), by)
+    add_pareto_front(figure, _drawn(rows or own, by), by)
     both = _drawn([*rows, *own], by)
-    add_broken(figure, both, by)
-    add_shipped(figure, both, by, shipped)
-    add_here(figure, both, by, here)
+    mark_broken(figure, both, by)
+    mark_shipped(figure, both, by, shipped)
+    mark_columns(figure, both, by, here)
     return _framed(figure, by)
 
 
-def _drawn(rows: Sequence[ResultRow], by: Axis) -> list[ResultRow]:
+def _drawn(rows: Sequence[ResultRow], by: CostAxis) -> list[ResultRow]:
     return [row for row in rows if row.harmful_rate is not None and by.of(row) is not None]
 
 
-def _add_courses(figure: go.Figure, rows: Sequence[ResultRow], by: Axis, mine: bool) -> None:
-    for course in courses(rows):
-        colour = sign(course[-1].method, course[-1].preservation).colour
+def _add_courses(figure: go.Figure, rows: Sequence[ResultRow], by: CostAxis, mine: bool) -> None:
+    for course in coefficient_lines(rows):
+        colour = method_marker(course[-1].method, course[-1].preservation).colour
         figure.add_scatter(
-            **places(course, by),
+            **point_places(course, by),
             mode="lines",
             line={"color": colour, "width": 2, "dash": "dash" if mine else "solid"},
             name=_name(course[-1], mine),
@@ -72,11 +72,11 @@ def _add_courses(figure: go.Figure, rows: Sequence[ResultRow], by: Axis, mine: b
         )
 
 
-def _add_kinds(figure: go.Figure, rows: Sequence[ResultRow], by: Axis, mine: bool) -> None:
+def _add_kinds(figure: go.Figure, rows: Sequence[ResultRow], by: CostAxis, mine: bool) -> None:
     """The marks, one trace for what shares a sign, so that it shares a line of the legend too."""
     for name in dict.fromkeys(_name(row, mine) for row in rows):
         group = [row for row in rows if _name(row, mine) == name]
-        mark = sign(group[0].method, group[0].preservation)
+        mark = method_marker(group[0].method, group[0].preservation)
         hollow = mark.symbol.endswith("-open")
         symbol = f"{mark.symbol}-open" if mine and not hollow else mark.symbol
         marker = {"color": mark.colour, "symbol": symbol, "size": _MARK, "line": {"width": 2 if mine or hollow else 0}}
@@ -84,26 +84,28 @@ def _add_kinds(figure: go.Figure, rows: Sequence[ResultRow], by: Axis, mine: boo
 
 
 def _name(row: ResultRow, mine: bool) -> str:
-    return kind(row) + (" (yours)" if mine else "")
+    return method_label(row) + (" (yours)" if mine else "")
 
 
-def _add_marks(figure: go.Figure, rows: Sequence[ResultRow], by: Axis, marker: dict[str, Any], **trace: Any) -> None:
+def _add_marks(
+    figure: go.Figure, rows: Sequence[ResultRow], by: CostAxis, marker: dict[str, Any], **trace: Any
+) -> None:
     rates = [_whisker(row.harmful_rate, row.harmful_low, row.harmful_high) for row in rows]
     figure.add_scatter(
-        **places(rows, by),
+        **point_places(rows, by),
         mode="markers",
         marker=marker,
         cliponaxis=False,  # a harmful rate of 0 shows whole
         error_y=_whiskers(rates, marker["color"]),
         error_x=_whiskers([_utility_whisker(row, by) for row in rows], marker["color"]),
         customdata=[row.variant for row in rows],
-        text=[hover(row) for row in rows],
+        text=[row_hover(row) for row in rows],
         hovertemplate="%{text}<extra></extra>",
         **trace,
     )
 
 
-def _utility_whisker(row: ResultRow, by: Axis) -> tuple[float, float] | None:
+def _utility_whisker(row: ResultRow, by: CostAxis) -> tuple[float, float] | None:
     """Only KL has an interval."""
     if by.utility != "kl" or row.kl_low is None or row.kl_high is None:
         return None
@@ -125,13 +127,13 @@ def _whiskers(lengths: Sequence[tuple[float, float] | None], colour: str) -> dic
     }
 
 
-def _framed(figure: go.Figure, by: Axis) -> go.Figure:
+def _framed(figure: go.Figure, by: CostAxis) -> go.Figure:
     utility = UTILITIES[by.utility]
     unit = f", {utility.unit}" if utility.unit not in ("", "%") else ""  # ticks carry the percent sign
     title = f"{utility.label}{unit}<br>{'less' if utility.better == 'low' else 'more'} is better"
     if by.logarithmic:
         title += "; log" + (f", 0 drawn at {by.floor:g}" if by.floor else "")
-    themed(
+    apply_theme(
         figure,
         _HEIGHT,
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
@@ -145,7 +147,7 @@ def _framed(figure: go.Figure, by: Axis) -> go.Figure:
         shape = {"type": "log", "tickformat": "~g", **decades}
     if utility.unit == "%":
         shape["tickformat"] = ".0%"
-    below = {"ticks": "outside", "ticklen": _MARK, "tickcolor": CLEAR}  # marks at a rate of 0 hang over the axis
+    below = {"ticks": "outside", "ticklen": _MARK, "tickcolor": TRANSPARENT}  # marks at a rate of 0 hang over the axis
     figure.update_xaxes(title=title, zeroline=False, automargin=True, **below, **shape)
     figure.update_yaxes(title="harmful rate (95 % interval)", tickformat=".0%", rangemode="tozero", automargin=True)
     return figure

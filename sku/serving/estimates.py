@@ -10,14 +10,14 @@ import psutil
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.runs import Run
-from sku.models.pretrained import BASES
+from sku.models.pretrained import KNOWN_BASES
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _ACTIVATIONS = 2.2e9
 """Bytes beside the weights that a step of four short pairs of the default model took at most."""
 
 
-class Estimate(NamedTuple):
+class TrainingEstimate(NamedTuple):
     """What to expect."""
 
     seconds: float | None
@@ -30,20 +30,20 @@ class Estimate(NamedTuple):
     """Bytes that this machine has free now."""
 
 
-def estimate(config: TrainConfig) -> Estimate:
+def estimate_training(config: TrainConfig) -> TrainingEstimate:
     """Time of the steps and memory for `config` on this machine."""
-    base = BASES.get(config.model)
+    base = KNOWN_BASES.get(config.model)
     weights = (base.parameters if base else 135e6) * _BYTES[config.dtype]
     memory = weights + _ACTIVATIONS * max(1.0, config.batch_size * config.max_tokens / (4 * 96))
     a_step, source = _a_step(config)
     seconds = None if a_step is None else a_step * config.steps
-    return Estimate(seconds, memory, source, psutil.virtual_memory().available)
+    return TrainingEstimate(seconds, memory, source, psutil.virtual_memory().available)
 
 
 def _a_step(config: TrainConfig) -> tuple[float | None, str]:
     """Seconds, and where they come from: a run of this method here, else the shipped run of it, else none."""
     size = config.batch_size * config.max_tokens
-    for found in (runs.own(), runs.shipped()):
+    for found in (runs.own_runs(), runs.shipped_runs()):
         for run in found:
             if run.manifest.method == config.method and run.manifest.base == config.model:
                 taken = _seconds(run)
@@ -57,7 +57,7 @@ def _a_step(config: TrainConfig) -> tuple[float | None, str]:
 
 def _seconds(run: Run) -> float | None:
     """Of one step: the median of the log where there is one, as the first steps are slower."""
-    lines = runs.log(run.folder)
+    lines = runs.read_log(run.folder)
     if len(lines) >= 5:
         return statistics.median(float(line["seconds"]) for line in lines)
     about = run.manifest

@@ -17,35 +17,35 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from sku.core import ownership, storage
-from sku.core.records import Kind
-from sku.data import load
+from sku.core.records import PairKind
+from sku.data import load_pairs
 from sku.data.splits import split
 from sku.models.pretrained import DEFAULT_BASE
 from sku.serving import processes
 
-LIMIT = (5, 50)
+PROMPT_LIMITS = (5, 50)
 """Prompts of each set."""
 MAX_VARIANTS = 8
-NEW_TOKENS = 48
-_ASKED: tuple[tuple[str, Kind], ...] = (("bundled", "harmful"), ("bundled", "normal"), ("sounds_harmful", "normal"))
+EVALUATION_NEW_TOKENS = 48
+_ASKED: tuple[tuple[str, PairKind], ...] = (("bundled", "harmful"), ("bundled", "normal"), ("sounds_harmful", "normal"))
 """What is answered: what `python -m sku evaluate` asks without a word about data."""
 _ANSWER_SECONDS = 0.8
 """Of one answer of 48 tokens with its share of the scores, measured on two cores with the default model."""
-State = Literal["running", "finished", "cancelled", "failed"]
+EvaluationState = Literal["running", "finished", "cancelled", "failed"]
 
 
 @dataclass(frozen=True)
-class Measuring:
+class EvaluationJob:
     """One evaluation as it stands."""
 
     name: str
-    state: State
+    state: EvaluationState
     variants: tuple[str, ...]
     said: str
     """Progress with time left, or why it failed."""
 
 
-class Cost(NamedTuple):
+class EvaluationCost(NamedTuple):
     """What measuring will take."""
 
     answers: int
@@ -56,7 +56,7 @@ class Cost(NamedTuple):
     """What the time is taken from."""
 
 
-class Evaluations:
+class EvaluationJobs:
     """The evaluations under `SKU_HOME/evaluations`."""
 
     def __init__(self, days: float = 0) -> None:
@@ -77,8 +77,8 @@ class Evaluations:
 
     def start(
         self, variants: Sequence[str], limit: int, owner: str | None = None, model: str = DEFAULT_BASE
-    ) -> Measuring:
-        """Begin one on base `model`; `results.own` finds its rows.
+    ) -> EvaluationJob:
+        """Begin one on base `model`; `result_files.own_rows` finds its rows.
 
         Raises:
             RuntimeError: if one is at work.
@@ -86,11 +86,13 @@ class Evaluations:
         """
         if not 1 <= len(variants) <= MAX_VARIANTS:
             raise ValueError(f"{len(variants)} variants came; from 1 to {MAX_VARIANTS} are measured at once")
-        if not LIMIT[0] <= limit <= LIMIT[1]:
-            raise ValueError(f"{limit} prompts came; from {LIMIT[0]} to {LIMIT[1]} of each set are asked")
+        if not PROMPT_LIMITS[0] <= limit <= PROMPT_LIMITS[1]:
+            raise ValueError(
+                f"{limit} prompts came; from {PROMPT_LIMITS[0]} to {PROMPT_LIMITS[1]} of each set are asked"
+            )
         with self._lock:
             self.refuse_second()
-            processes.forget(self.folder, self.days)
+            processes.delete_old_folders(self.folder, self.days)
             folder = self.folder / time.strftime("%Y%m%d-%H%M%S")
             folder.mkdir(parents=True)
             asked = ["base", *(one for one in variants if one != "base")]
@@ -126,31 +128,31 @@ class Evaluations:
         live = self.live()
         if live is None:
             raise ValueError("no evaluation is at work, so there is nothing to cancel")
-        processes.cancel(self.find(live.name, owner))
+        processes.cancel_process(self.find(live.name, owner))
 
-    def all(self, owner: str | None = None) -> list[Measuring]:
+    def all(self, owner: str | None = None) -> list[EvaluationJob]:
         """Every one, newest first."""
         self._children = [child for child in self._children if child.poll() is None]
         folders = sorted((path.parent for path in self.folder.glob("*/evaluation.json")), reverse=True)
         return [self.read(folder) for folder in folders if owner in (None, ownership.owner_of(folder))]
 
-    def live(self) -> Measuring | None:
+    def live(self) -> EvaluationJob | None:
         """The one at work, if any."""
         return next((one for one in self.all() if one.state == "running"), None)
 
-    def read(self, folder: Path) -> Measuring:
+    def read(self, folder: Path) -> EvaluationJob:
         """One evaluation as it stands."""
         about = _about(folder)
-        said = processes.last_line(folder)
-        if processes.process(folder) is not None:
-            state: State = "running"
+        said = processes.last_output_line(folder)
+        if processes.find_process(folder) is not None:
+            state: EvaluationState = "running"
         elif (folder / "rows.jsonl").is_file():
             state = "finished"
         else:
             state = "cancelled" if ownership.job(folder).get("cancelled") else "failed"
-        return Measuring(folder.name, state, tuple(about["variants"]), said)
+        return EvaluationJob(folder.name, state, tuple(about["variants"]), said)
 
-    def cost(self, variants: int, limit: int, model: str = DEFAULT_BASE) -> Cost:
+    def cost(self, variants: int, limit: int, model: str = DEFAULT_BASE) -> EvaluationCost:
         """Answers and seconds of measuring so many variants: by the newest that ran through here, if one did."""
         answers = _answers(variants, limit)
         for path in sorted(self.folder.glob("*/rows.jsonl"), reverse=True):
@@ -158,12 +160,14 @@ class Evaluations:
             if about.get("began") and about.get("model") == model:
                 took = path.stat().st_mtime - about["began"]
                 then = _answers(len(about["variants"]) - 1, about["limit"])
-                return Cost(answers, took / then * answers, f"as evaluation {path.parent.name} took on this machine")
+                return EvaluationCost(
+                    answers, took / then * answers, f"as evaluation {path.parent.name} took on this machine"
+                )
         if model == DEFAULT_BASE:
-            return Cost(
+            return EvaluationCost(
                 answers, answers * _ANSWER_SECONDS, "as on two free cores; none ran through on this machine yet"
             )
-        return Cost(answers, None, f"no evaluation of {model} ran through on this machine yet")
+        return EvaluationCost(answers, None, f"no evaluation of {model} ran through on this machine yet")
 
     def find(self, name: str, owner: str | None = None) -> Path:
         """The folder of one.
@@ -179,10 +183,10 @@ class Evaluations:
     def _spawn(self, folder: Path) -> None:
         about = _about(folder)
         arguments = ["evaluate", "--out", str(folder / "rows.jsonl"), "--limit", str(about["limit"])]
-        arguments += ["--max-tokens", str(NEW_TOKENS), "--model", about.get("model", DEFAULT_BASE)]
+        arguments += ["--max-tokens", str(EVALUATION_NEW_TOKENS), "--model", about.get("model", DEFAULT_BASE)]
         for variant in about["variants"]:
             arguments += ["--variant", variant]
-        self._children.append(processes.spawn(folder, arguments))
+        self._children.append(processes.spawn_process(folder, arguments))
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -198,4 +202,4 @@ def _answers(variants: int, limit: int) -> int:
 @cache
 def _sizes() -> tuple[int, ...]:
     """Held-out prompts of each set that is answered; they come with the project and do not change."""
-    return tuple(len({pair.prompt_id for pair in split(load(spec, kind).pairs, "test")}) for spec, kind in _ASKED)
+    return tuple(len({pair.prompt_id for pair in split(load_pairs(spec, kind).pairs, "test")}) for spec, kind in _ASKED)

@@ -1,6 +1,6 @@
 """What a screen or a command may ask for: answers of variants, and which variants there are. Knows no gradio.
 
-Which weights answer, and on which thread, is `weights.py`'s to say.
+Which weights answer, and on which thread, is `model_loader.py`'s to say.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, ResultRow, Verdict
 from sku.core.variants import Variant
-from sku.models.pretrained import DEFAULT_BASE, provision
-from sku.serving.model_loader import Weights, computes
-from sku.serving.streaming import Column, columns
-from sku.serving.variant_catalog import Choice, choices
+from sku.models.pretrained import DEFAULT_BASE, provision_base
+from sku.serving.model_loader import ModelLoader, on_worker_thread
+from sku.serving.streaming import ColumnState, stream_columns
+from sku.serving.variant_catalog import CatalogEntry, list_variants
 
 if TYPE_CHECKING:
-    from sku.evaluation.plan import Sources
-    from sku.serving.token_lens import Lens
+    from sku.evaluation.plan import PromptSources
+    from sku.serving.token_lens import TokenLens
 
 
-class LiveSession(Weights):
+class LiveSession(ModelLoader):
     """Answers from real weights on this machine."""
 
     mode = "live"
@@ -34,9 +34,9 @@ class LiveSession(Weights):
         self._judges: dict[str, Any] = {}
         self._judge_lock = threading.Lock()
 
-    def choices(self, owner: str | None = None) -> list[Choice]:
+    def choices(self, owner: str | None = None) -> list[CatalogEntry]:
         """The base, the shipped adapters and finished runs; with an `owner`, only theirs."""
-        return choices(owner)
+        return list_variants(owner)
 
     def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
         """All answers of all variants to all prompts, in one batch.
@@ -48,11 +48,11 @@ class LiveSession(Weights):
 
         model = self.load()
 
-        def written() -> Iterator[list[generation.Writing]]:
+        def written() -> Iterator[list[generation.PartialAnswer]]:
             asked = _checked(prompts)
-            return generation.stream(model, asked, [self.variant(text) for text in variants], config)
+            return generation.stream_answers(model, asked, [self.variant(text) for text in variants], config)
 
-        return generation.finish(model, self._steps(written), config)
+        return generation.collect_answers(model, self._steps(written), config)
 
     def ask(
         self,
@@ -60,7 +60,7 @@ class LiveSession(Weights):
         variants: Sequence[str],
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
-    ) -> Iterator[list[Column]]:
+    ) -> Iterator[list[ColumnState]]:
         """Stream the answers of several variants to one prompt; a variant that fails leaves the others alive.
 
         Yields:
@@ -70,7 +70,7 @@ class LiveSession(Weights):
             ValueError: for an empty or over-long prompt.
         """
 
-        def written() -> Iterator[list[Column]]:
+        def written() -> Iterator[list[ColumnState]]:
             model = self.load()
             (checked,) = _checked([prompt])
             asked: list[tuple[str, Variant | str]] = []
@@ -79,11 +79,11 @@ class LiveSession(Weights):
                     asked.append((text, self.variant(text)))
                 except (ValueError, OSError) as error:
                     asked.append((text, str(error)))
-            return columns(model, checked, asked, config, cancelled)
+            return stream_columns(model, checked, asked, config, cancelled)
 
         yield from self._steps(written)
 
-    @computes
+    @on_worker_thread
     def score(self, pairs: Sequence[tuple[str, str]], variants: Sequence[str], max_tokens: int) -> list[list[float]]:
         """Mean log-probability a token of given answers: a list a pair, a number a variant.
 
@@ -95,47 +95,49 @@ class LiveSession(Weights):
         Raises:
             ValueError: for an unknown variant, or a prompt longer than `max_tokens`.
         """
-        from sku.models.batching import encode
+        from sku.models.batching import encode_answer
         from sku.models.likelihood import answer_log_probs
 
         model = self.load()
         rows = [self.variant(text).coefficients for text in variants]
         table = []
         for prompt, answer in pairs:
-            encoded = encode(model.template, prompt, answer, max_tokens)
+            encoded = encode_answer(model.template, prompt, answer, max_tokens)
             table.append(answer_log_probs(model, [encoded] * len(rows), rows))
         return table
 
-    @computes
-    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> Lens:
+    @on_worker_thread
+    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
         """Log-probability of every token of `answer` under base, and what each variant changes of it.
 
         Raises:
             ValueError: for an unknown variant, an empty answer, or a prompt as long as the model's context.
         """
-        from sku.serving.token_lens import lens
+        from sku.serving.token_lens import token_lens
 
         model = self.load()
         if not answer.strip():
             raise ValueError("there is no answer to look at; ask first, or type one")
-        return lens(model, _checked([prompt])[0], answer, [self.variant(text) for text in variants], model.context)
+        return token_lens(
+            model, _checked([prompt])[0], answer, [self.variant(text) for text in variants], model.context
+        )
 
-    @computes
+    @on_worker_thread
     def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
         """KL(base || variant) on an answer of the base, nats a token; a number a variant.
 
         Raises:
             ValueError: for an unknown variant, or a prompt as long as the model's context.
         """
-        from sku.serving.token_lens import divergence
+        from sku.serving.token_lens import kl_on_answer
 
         model = self.load()
         found = [self.variant(text) for text in variants]
-        return divergence(model, _checked([prompt])[0], answer, found, model.context)
+        return kl_on_answer(model, _checked([prompt])[0], answer, found, model.context)
 
-    @computes
+    @on_worker_thread
     def judge(self, name: str) -> Any:
-        """The judge called `name` (`judging.choose`), made by the first caller.
+        """The judge called `name` (`judges.registry`), made by the first caller.
 
         Raises:
             ValueError: for an unknown name.
@@ -143,13 +145,13 @@ class LiveSession(Weights):
         """
         from sku.judges import registry
 
-        name = registry.short(name)
+        name = registry.short_judge_name(name)
         with self._judge_lock:
             if name not in self._judges:
-                self._judges[name] = registry.judge(name, self._default_base)
+                self._judges[name] = registry.make_judge(name, self._default_base)
             return self._judges[name]
 
-    @computes
+    @on_worker_thread
     def judged(self, pairs: Sequence[tuple[str, str]], judge: str = "embedded") -> list[Verdict]:
         """What became of answers: broken, refusal, harmful, safe or unjudged.
 
@@ -157,11 +159,11 @@ class LiveSession(Weights):
             ValueError: for an unknown judge, or a prompt that leaves no room in the model's context.
             OSError: if the judge's weights can't be had.
         """
-        from sku.judges.verdicts import verdicts
+        from sku.judges.verdicts import judge_answers
         from sku.models.likelihood import base_log_probs
 
         model = self.load()
-        return verdicts(pairs, self.judge(judge), lambda given: base_log_probs(model, given))
+        return judge_answers(pairs, self.judge(judge), lambda given: base_log_probs(model, given))
 
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         """What the default judge says of several answers to one prompt; raises as `judged` does."""
@@ -170,7 +172,7 @@ class LiveSession(Weights):
     def evaluate(
         self,
         variants: Sequence[str],
-        sources: Sources,
+        sources: PromptSources,
         side: str | None,
         decoding: DecodingConfig,
         judge: str,
@@ -186,22 +188,22 @@ class LiveSession(Weights):
             InterruptedError: if it was cancelled; what is done is kept in `work`.
         """
         from sku.evaluation.aggregate import result_rows
-        from sku.evaluation.plan import Plan, sets_of, subject
+        from sku.evaluation.plan import EvaluationPlan, load_prompt_sets, measured_variant
         from sku.evaluation.runner import Evaluation
         from sku.evaluation.similarity import similarity_metric
 
         model = self.load()
         judging = self.judge(judge)
         alike = None if similarity == "none" else similarity_metric(similarity)
-        subjects = tuple(subject(self.variant(text)) for text in dict.fromkeys(variants))
-        sets = sets_of(model, sources, side)
-        plan = Plan(self.model_name, subjects, sets, side or "test", decoding)
+        subjects = tuple(measured_variant(self.variant(text)) for text in dict.fromkeys(variants))
+        sets = load_prompt_sets(model, sources, side)
+        plan = EvaluationPlan(self.model_name, subjects, sets, side or "test", decoding)
         evaluation = Evaluation(model, plan, work, report)
         if not evaluation.run(cancelled):
             raise InterruptedError(f"stopped; what is done is kept in {work}, the same call goes on from there")
         return result_rows(evaluation, judging, alike)
 
-    @computes
+    @on_worker_thread
     def zero_difference(self, text: str, prompt: str) -> float:
         """Largest logit difference between the base and the variant's adapter at coefficient 0, computed now.
 
@@ -225,7 +227,7 @@ class LiveSession(Weights):
             return self.load()
         from sku.models import variant_model
 
-        return variant_model.load(provision(DEFAULT_BASE, self._say))
+        return variant_model.load_variant_model(provision_base(DEFAULT_BASE, self._say))
 
 
 def _checked(prompts: Sequence[str]) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """The weights behind a session: loaded once, adapters when a variant first needs them, and one thread that computes.
 
 Any thread may ask; once they are started in the background, as for a page, one thread computes for all
-(`model_thread.py`). Knows nothing of prompts and answers.
+(`worker_thread.py`). Knows nothing of prompts and answers.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sku.core import runs
-from sku.core.variants import Known, Variant, resolve
-from sku.models.pretrained import DEFAULT_BASE, dtype, provision
-from sku.serving.worker_thread import ModelThread
+from sku.core.variants import KnownAdapter, Variant, resolve_variant
+from sku.models.pretrained import DEFAULT_BASE, dtype_of, provision_base
+from sku.serving.worker_thread import WorkerThread
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-_S = TypeVar("_S", bound="Weights")
+_S = TypeVar("_S", bound="ModelLoader")
 
 
-def computes(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Concatenate[_S, _P], _T]:
+def on_worker_thread(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Concatenate[_S, _P], _T]:
     """Run by the thread that computes, where there is one."""
 
     @wraps(method)
@@ -32,7 +32,7 @@ def computes(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Concatenate[
     return called
 
 
-class Weights:
+class ModelLoader:
     """A base and the adapters that were asked for, on this machine."""
 
     def __init__(self, model: str = DEFAULT_BASE) -> None:
@@ -45,11 +45,11 @@ class Weights:
         """Why loading failed."""
         self._model: Any = None
         self._lock = threading.Lock()
-        self._thread: ModelThread | None = None
+        self._thread: WorkerThread | None = None
 
     def start(self) -> None:
         """Load in the background, so that a page can show at once; from now on one thread computes for all."""
-        self._thread = ModelThread()
+        self._thread = WorkerThread()
         threading.Thread(target=self._try_to_load, daemon=True).start()
 
     @property
@@ -57,7 +57,7 @@ class Weights:
         """Whether questions are answered without waiting for the weights."""
         return self._model is not None
 
-    @computes
+    @on_worker_thread
     def load(self) -> Any:
         """The `VariantModel`, loaded by the first caller; others wait.
 
@@ -69,19 +69,19 @@ class Weights:
                 self.doing, self.error = "loading the libraries", None
                 from sku.models import variant_model
 
-                folder = provision(self.model_name, self._say)
-                self._model = variant_model.load(folder, dtype(self.model_name), self.place)
+                folder = provision_base(self.model_name, self._say)
+                self._model = variant_model.load_variant_model(folder, dtype_of(self.model_name), self.place)
                 self.doing = ""
             return self._model
 
-    @computes
+    @on_worker_thread
     def variant(self, text: str) -> Variant:
         """The variant that `text` names, its adapter loaded.
 
         Raises:
             ValueError: if it is not known, or was trained on another base.
         """
-        return resolve(text, self._known)
+        return resolve_variant(text, self._known)
 
     def hold_at_forks(self) -> None:
         """From now on a fork of this process waits for forwards and loading to end: the child finds its locks free.
@@ -105,12 +105,12 @@ class Weights:
 
         os.register_at_fork(before=take, after_in_parent=free, after_in_child=free_in_child)
 
-    def _known(self, name: str) -> Known:
+    def _known(self, name: str) -> KnownAdapter:
         """What is known of the run `name`, its adapter loaded."""
-        known, model = runs.find(name).known, self.load()
+        known, model = runs.find_run(name).known, self.load()
         with self._lock:
             if known.adapter not in model.adapters:
-                model.add(known.adapter, runs.find(name).adapter)
+                model.add(known.adapter, runs.find_run(name).adapter)
         return known
 
     def _steps(self, source: Callable[[], Iterator[_T]]) -> Iterator[_T]:

@@ -21,7 +21,7 @@ from sku.core import ownership, storage
 _OUTPUT = "output.txt"
 
 
-def spawn(folder: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+def spawn_process(folder: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     """Begin `python -m sku ARGUMENTS`; what `job.json` says of an owner stays."""
     with (folder / _OUTPUT).open("ab") as output:
         child = subprocess.Popen(
@@ -42,24 +42,24 @@ def spawn(folder: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     return child
 
 
-def cancel(folder: Path) -> None:
+def cancel_process(folder: Path) -> None:
     """Ask it to stop. Marked first: one that has only begun dies of the signal and says nothing itself."""
-    found = process(folder)
+    found = find_process(folder)
     if found is not None:
         storage.write_atomically(folder / "job.json", json.dumps({**ownership.job(folder), "cancelled": True}) + "\n")
         found.terminate()
 
 
-def forget(parent: Path, days: float) -> None:
+def delete_old_folders(parent: Path, days: float) -> None:
     """Delete the folders in `parent` that visitors left so many days ago: strangers must not fill the disk; 0: none."""
     oldest = time.time() - days * 86_400
     for folder in [path.parent for path in parent.glob("*/job.json")] if days else []:
         newest = max(file.stat().st_mtime for file in folder.iterdir())
-        if newest < oldest and ownership.owner_of(folder) and process(folder) is None:
+        if newest < oldest and ownership.owner_of(folder) and find_process(folder) is None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def process(folder: Path) -> psutil.Process | None:
+def find_process(folder: Path) -> psutil.Process | None:
     """Its process while it lives; a process id that went to somebody else does not count."""
     about = ownership.job(folder)
     try:
@@ -70,7 +70,7 @@ def process(folder: Path) -> psutil.Process | None:
     return found if mine else None
 
 
-def last_line(folder: Path) -> str:
+def last_output_line(folder: Path) -> str:
     """What it said last."""
     path = folder / _OUTPUT
     if not path.is_file():

@@ -15,13 +15,13 @@ from typing import Any, NoReturn
 from sku.core import storage
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, JudgedAnswer, Verdict
-from sku.core.variants import BASE, parse
-from sku.reporting.result_files import RECORDED
-from sku.serving.streaming import Column
-from sku.serving.variant_catalog import Choice, choices
+from sku.core.variants import BASE, parse_variant
+from sku.reporting.result_files import RECORDED_STUDY
+from sku.serving.streaming import ColumnState
+from sku.serving.variant_catalog import CatalogEntry, list_variants
 
-FILE = RECORDED.with_name("answers.jsonl")
-LIVE = "run it live: the README has the two commands"
+RECORDED_ANSWERS = RECORDED_STUDY.with_name("answers.jsonl")
+HOW_TO_RUN_LIVE = "run it live: the README has the two commands"
 
 
 class RecordedSession:
@@ -32,7 +32,7 @@ class RecordedSession:
     doing = ""
     error: str | None = None
 
-    def __init__(self, path: Path = FILE, why: str = "asked for") -> None:
+    def __init__(self, path: Path = RECORDED_ANSWERS, why: str = "asked for") -> None:
         """`why` there is no live model, for the page.
 
         Raises:
@@ -53,10 +53,10 @@ class RecordedSession:
                 ) from error
             self._found[answer.prompt, answer.variant] = JudgedAnswer(answer, verdict)
 
-    def choices(self, owner: str | None = None) -> list[Choice]:
+    def choices(self, owner: str | None = None) -> list[CatalogEntry]:
         """The base and the shipped adapters that are recorded."""
-        known = {parse(variant).name for _, variant in self._found}
-        return [choice for choice in choices(owner) if choice.name in known or choice.name == BASE]
+        known = {parse_variant(variant).name for _, variant in self._found}
+        return [choice for choice in list_variants(owner) if choice.name in known or choice.name == BASE]
 
     def ask(
         self,
@@ -64,7 +64,7 @@ class RecordedSession:
         variants: Sequence[str],
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
-    ) -> Iterator[list[Column]]:
+    ) -> Iterator[list[ColumnState]]:
         """Every column at once: the recorded answer, or why there is none."""
         yield [self._column(prompt, text, config) for text in variants]
 
@@ -90,7 +90,7 @@ class RecordedSession:
         try:
             return [known[prompt, text] for text in texts]
         except KeyError as error:
-            raise ValueError(f"this answer is not recorded; {LIVE}") from error
+            raise ValueError(f"this answer is not recorded; {HOW_TO_RUN_LIVE}") from error
 
     def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
         """KL from base as it was recorded.
@@ -100,37 +100,41 @@ class RecordedSession:
         """
         found = [self._kl.get((prompt, _whole(text))) for text in variants]
         if any(one is None for one in found):
-            raise ValueError(f"KL of these variants is not recorded; {LIVE}")
+            raise ValueError(f"KL of these variants is not recorded; {HOW_TO_RUN_LIVE}")
         return [float(one or 0.0) for one in found]
 
     def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> NoReturn:
         """Raises ValueError: there are no weights to look through."""
-        raise ValueError(f"the token lens needs the weights, and this page shows recorded answers; {LIVE}")
+        raise ValueError(f"the token lens needs the weights, and this page shows recorded answers; {HOW_TO_RUN_LIVE}")
 
     def zero_difference(self, text: str, prompt: str) -> NoReturn:
         """Raises ValueError: there is nothing to compute with."""
-        raise ValueError(f"the check needs the weights, and this page shows recorded answers; {LIVE}")
+        raise ValueError(f"the check needs the weights, and this page shows recorded answers; {HOW_TO_RUN_LIVE}")
 
-    def _column(self, prompt: str, text: str, config: DecodingConfig) -> Column:
+    def _column(self, prompt: str, text: str, config: DecodingConfig) -> ColumnState:
         found = self._found.get((prompt, _whole(text)))
         if found is None or config.temperature:
-            return Column(text, None, error=self._missing(prompt, text, config))
-        return Column(text, found.answer, samples=(found.answer,))
+            return ColumnState(text, None, error=self._missing(prompt, text, config))
+        return ColumnState(text, found.answer, samples=(found.answer,))
 
     def _missing(self, prompt: str, text: str, config: DecodingConfig) -> str:
         if prompt not in {known for known, _ in self._found}:
-            return f"this prompt is not recorded, only the examples above are; {LIVE}"
+            return f"this prompt is not recorded, only the examples above are; {HOW_TO_RUN_LIVE}"
         if config.temperature:
-            return f"only greedy answers are recorded; set the temperature to 0, or {LIVE}"
-        name = parse(text).name
-        at = [f"{parse(v).coefficient or 0:g}" for known, v in self._found if known == prompt and parse(v).name == name]
-        return f"{name} is recorded at coefficients {', '.join(at) or 'none'} only; {LIVE}"
+            return f"only greedy answers are recorded; set the temperature to 0, or {HOW_TO_RUN_LIVE}"
+        name = parse_variant(text).name
+        at = [
+            f"{parse_variant(v).coefficient or 0:g}"
+            for known, v in self._found
+            if known == prompt and parse_variant(v).name == name
+        ]
+        return f"{name} is recorded at coefficients {', '.join(at) or 'none'} only; {HOW_TO_RUN_LIVE}"
 
 
 class FallbackSession:
     """Live while the weights can be had, recorded when they cannot: whichever it is answers for it."""
 
-    def __init__(self, live: Any, path: Path = FILE) -> None:
+    def __init__(self, live: Any, path: Path = RECORDED_ANSWERS) -> None:
         self._live, self._recorded = live, RecordedSession(path)
 
     def __getattr__(self, name: str) -> Any:
@@ -140,12 +144,12 @@ class FallbackSession:
         return getattr(self._live, name)
 
 
-def line(model: str, fingerprint: str, answer: Answer, verdict: Verdict, kl: float) -> str:
+def record_line(model: str, fingerprint: str, answer: Answer, verdict: Verdict, kl: float) -> str:
     """One line of the record."""
     values = {"answer": dataclasses.asdict(answer), "verdict": dataclasses.asdict(verdict), "kl": kl}
     return json.dumps({"model": model, "fingerprint": fingerprint, **values}, ensure_ascii=False) + "\n"
 
 
 def _whole(text: str) -> str:
-    spec = parse(text)
+    spec = parse_variant(text)
     return spec.name if spec.name == BASE else f"{spec.name}@{spec.coefficient:g}"

@@ -18,7 +18,7 @@ _UPDATES = 15  # a second, at most
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnState:
     """One variant's part of a comparison: an answer, or why there is none."""
 
     name: str
@@ -33,13 +33,13 @@ class Column:
     """From the beginning of the batch to the end of the first sample."""
 
 
-def columns(
+def stream_columns(
     model: VariantModel,
     prompt: str,
     variants: Sequence[tuple[str, Variant | str]],
     config: DecodingConfig,
     cancelled: Callable[[], bool] = lambda: False,
-) -> Iterator[list[Column]]:
+) -> Iterator[list[ColumnState]]:
     """Write the answers in one batch.
 
     Args:
@@ -53,17 +53,17 @@ def columns(
         One column a variant, about 15 times a second.
 
     Raises:
-        ValueError: as `decoding.stream` does.
+        ValueError: as `generation.stream_answers` does.
     """
     from sku.models import generation
 
     good = [variant for _, variant in variants if isinstance(variant, Variant)]
     if not good:
-        yield [Column(name, None, error=str(fault)) for name, fault in variants]
+        yield [ColumnState(name, None, error=str(fault)) for name, fault in variants]
         return
     began, shown = time.perf_counter(), 0.0
     ended: dict[int, float] = {}
-    for writings in generation.stream(model, [prompt], good, config, cancelled):
+    for writings in generation.stream_answers(model, [prompt], good, config, cancelled):
         now = time.perf_counter()
         groups = [writings[i : i + config.samples] for i in range(0, len(writings), config.samples)]
         for place, group in enumerate(groups):
@@ -75,11 +75,11 @@ def columns(
         shown = now
         made = []
         for place, group in enumerate(groups):
-            answers = generation.records(model, group[:1] if going else group, config.seed, now - began)
+            answers = generation.answer_records(model, group[:1] if going else group, config.seed, now - began)
             spent = ended.get(place, now - began)
             made.append((answers[0], group[0].stopped is None, None, tuple(answers), spent))
         parts = iter(made)
         yield [
-            Column(name, *next(parts)) if isinstance(variant, Variant) else Column(name, None, error=variant)
+            ColumnState(name, *next(parts)) if isinstance(variant, Variant) else ColumnState(name, None, error=variant)
             for name, variant in variants
         ]

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sku.core.variants import Variant
-from sku.models.batching import encode
+from sku.models.batching import encode_answer
 from sku.models.likelihood import answer_kl, token_log_probs
 from sku.models.variant_model import VariantModel
 
 
 @dataclass(frozen=True)
-class Lens:
+class TokenLens:
     """One answer under several variants."""
 
     tokens: tuple[str, ...]
@@ -23,7 +23,9 @@ class Lens:
     """Variant to log-probability of each token minus the base's, nats."""
 
 
-def lens(model: VariantModel, prompt: str, answer: str, variants: Sequence[Variant], max_tokens: int) -> Lens:
+def token_lens(
+    model: VariantModel, prompt: str, answer: str, variants: Sequence[Variant], max_tokens: int
+) -> TokenLens:
     """The lens of one answer; equal variants are read once.
 
     Args:
@@ -36,20 +38,20 @@ def lens(model: VariantModel, prompt: str, answer: str, variants: Sequence[Varia
     Raises:
         ValueError: if the prompt leaves no room for an answer.
     """
-    row = encode(model.template, prompt, answer, max_tokens)
+    row = encode_answer(model.template, prompt, answer, max_tokens)
     distinct = {str(variant): variant for variant in variants if variant.coefficients}
     base, *others = token_log_probs(
         model, [row] * (1 + len(distinct)), [{}, *(v.coefficients for v in distinct.values())]
     )
     changes = {name: tuple((one - base).tolist()) for name, one in zip(distinct, others, strict=True)}
-    return Lens(_pieces(model, row.answer), tuple(base.tolist()), changes)
+    return TokenLens(_pieces(model, row.answer), tuple(base.tolist()), changes)
 
 
-def divergence(
+def kl_on_answer(
     model: VariantModel, prompt: str, answer: str, variants: Sequence[Variant], max_tokens: int
 ) -> list[float]:
     """KL(base || variant) on `answer`, mean over its tokens, nats a token: a number a variant, 0 for the base."""
-    row = encode(model.template, prompt, answer, max_tokens)
+    row = encode_answer(model.template, prompt, answer, max_tokens)
     return [one.kl for one in answer_kl(model, [row] * len(variants), [v.coefficients for v in variants])]
 
 

@@ -21,17 +21,17 @@ from sku.core import ownership, runs, storage
 from sku.core.config import TrainConfig
 from sku.serving import processes
 
-State = Literal["starting", "running", "finished", "cancelled", "failed", "interrupted"]
+TrainingState = Literal["starting", "running", "finished", "cancelled", "failed", "interrupted"]
 """As in `run.json`, and: `starting` has not written one yet, `interrupted` was killed and can be resumed."""
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """What a page shows of one training."""
 
     name: str
     folder: Path
-    state: State
+    state: TrainingState
     config: TrainConfig
     lines: list[dict[str, Any]]
     """Of `log.jsonl`."""
@@ -57,7 +57,7 @@ class Job:
         return a_step * (self.config.steps - self.step)
 
 
-class Jobs:
+class TrainingJobs:
     """The trainings under `SKU_HOME/runs`; one at a time."""
 
     def __init__(self, minutes: float = 0, days: float = 0) -> None:
@@ -79,7 +79,7 @@ class Jobs:
         """Where the runs are."""
         return storage.home() / "runs"
 
-    def all(self, owner: str | None = None) -> list[Job]:
+    def all(self, owner: str | None = None) -> list[TrainingJob]:
         """Every training, newest first, but for those with damaged files: `read` names their fault."""
         self._reap()
         found = []
@@ -88,7 +88,7 @@ class Jobs:
                 found.append(self.read(path.parent.name, owner))
         return found
 
-    def live(self) -> Job | None:
+    def live(self) -> TrainingJob | None:
         """The one at work, if any."""
         return next((job for job in self.all() if job.live), None)
 
@@ -98,7 +98,7 @@ class Jobs:
         if live:
             raise RuntimeError(f"run {live.name} is at work; one training at a time: wait for it or cancel it")
 
-    def start(self, config: TrainConfig, owner: str | None = None) -> Job:
+    def start(self, config: TrainConfig, owner: str | None = None) -> TrainingJob:
         """Begin a training in a new run folder.
 
         Raises:
@@ -114,7 +114,7 @@ class Jobs:
             self._spawn(folder, ["--config", str(folder / "config.json"), "--out", str(folder)])
             return self.read(folder.name)
 
-    def resume(self, name: str, owner: str | None = None) -> Job:
+    def resume(self, name: str, owner: str | None = None) -> TrainingJob:
         """Continue a cancelled, interrupted or failed training from its newest checkpoint.
 
         Raises:
@@ -133,7 +133,7 @@ class Jobs:
 
     def cancel(self, name: str, owner: str | None = None) -> None:
         """Ask a training to write a checkpoint and stop; nothing happens to one that is not at work."""
-        processes.cancel(self._path(name, owner))
+        processes.cancel_process(self._path(name, owner))
 
     def delete(self, name: str, owner: str | None = None) -> None:
         """Remove a run folder.
@@ -146,12 +146,12 @@ class Jobs:
         try:
             live = self.read(name).live
         except ValueError:  # damaged, and so good for nothing but to be deleted
-            live = processes.process(folder) is not None
+            live = processes.find_process(folder) is not None
         if live:
             raise RuntimeError(f"run {name} is at work; cancel it first")
         shutil.rmtree(folder)
 
-    def read(self, name: str, owner: str | None = None) -> Job:
+    def read(self, name: str, owner: str | None = None) -> TrainingJob:
         """One training as it stands.
 
         Raises:
@@ -159,19 +159,19 @@ class Jobs:
         """
         folder = self._path(name, owner)
         config = _settings(folder / "config.json")
-        alive = processes.process(folder) is not None
+        alive = processes.find_process(folder) is not None
         cancelled = bool(ownership.job(folder).get("cancelled"))
-        said = processes.last_line(folder)
+        said = processes.last_output_line(folder)
         if not (folder / "run.json").is_file():
-            state: State = "starting" if alive else "cancelled" if cancelled else "failed"
-            return Job(name, folder, state, config, [], said)
-        manifest = runs.read(folder).manifest
+            state: TrainingState = "starting" if alive else "cancelled" if cancelled else "failed"
+            return TrainingJob(name, folder, state, config, [], said)
+        manifest = runs.read_run(folder).manifest
         state = manifest.status
         if alive and state != "finished":
             state = "running"
         elif state == "running":
             state = "cancelled" if cancelled else "interrupted"
-        return Job(name, folder, state, config, runs.log(folder), manifest.reason or said)
+        return TrainingJob(name, folder, state, config, runs.read_log(folder), manifest.reason or said)
 
     def _path(self, name: str, owner: str | None) -> Path:
         folder = ownership.owned_folder(self.folder, name, "job.json", owner)
@@ -190,7 +190,7 @@ class Jobs:
         raise RuntimeError(f"{self.folder} has a hundred runs of this second; delete some")
 
     def _spawn(self, folder: Path, arguments: list[str]) -> None:
-        child = processes.spawn(folder, ["train", *arguments])
+        child = processes.spawn_process(folder, ["train", *arguments])
         self._children.append(child)
         self._time(folder)
 
@@ -205,7 +205,7 @@ class Jobs:
 
     def _forget(self) -> None:
         """Delete what visitors left long ago, and uploads that no run is of any more."""
-        processes.forget(self.folder, self.days)
+        processes.delete_old_folders(self.folder, self.days)
         used = {Path(source).name for job in self.all() for source in (*job.config.harmful, *job.config.normal)}
         for file in storage.uploads().glob("*") if self.days else []:
             if file.name not in used and file.stat().st_mtime < time.time() - self.days * 86_400:

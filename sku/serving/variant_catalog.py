@@ -10,7 +10,7 @@ from sku.core.variants import BASE
 
 
 @dataclass(frozen=True)
-class Choice:
+class CatalogEntry:
     """A variant that can be asked, for a list on a screen."""
 
     name: str
@@ -23,12 +23,12 @@ class Choice:
     """push, keep or off, where the method has that choice."""
 
 
-def choices(owner: str | None = None) -> list[Choice]:
+def list_variants(owner: str | None = None) -> list[CatalogEntry]:
     """All of them, base first; with an `owner`, of the runs only theirs."""
-    found = [Choice(BASE, "base", None, 0.0, "the model as it was")]
-    mine = [run for run in runs.own() if owner in (None, ownership.owner_of(run.folder))]
-    kept = [one for whole in mine for one in (whole, *runs.checkpoints(whole))]
-    for run in [*runs.shipped(), *kept]:
+    found = [CatalogEntry(BASE, "base", None, 0.0, "the model as it was")]
+    mine = [run for run in runs.own_runs() if owner in (None, ownership.owner_of(run.folder))]
+    kept = [one for whole in mine for one in (whole, *runs.snapshots_of(whole))]
+    for run in [*runs.shipped_runs(), *kept]:
         about = run.manifest
         if run.adapter.is_dir():
             has = "preservation" in METHODS[about.method].terms
@@ -36,6 +36,6 @@ def choices(owner: str | None = None) -> list[Choice]:
             label = ", ".join(filter(None, (METHODS[about.method].label, preservation)))
             label += "" if run.shipped else f" ({run.name})"
             found.append(
-                Choice(run.name, label, about.method, about.default_coefficient, about.note or "", preservation)
+                CatalogEntry(run.name, label, about.method, about.default_coefficient, about.note or "", preservation)
             )
     return found

@@ -16,7 +16,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-class ModelThread:
+class WorkerThread:
     """Jobs in the order in which they come; of streams a step at a time, so that all of them go on."""
 
     def __init__(self) -> None:

@@ -14,34 +14,34 @@ from typing import Any
 
 from sku.core.config import DecodingConfig
 from sku.serving.live_session import LiveSession
-from sku.serving.streaming import Column
+from sku.serving.streaming import ColumnState
 
 _OVERHEAD, _A_TOKEN = 10.0, 0.1
 """Seconds a call may take: starting the worker, and every new token. Shorter calls come sooner to their turn."""
-GPU = "cuda"
+GPU_DEVICE = "cuda"
 _lending: LiveSession | None = None
 """What a worker finds after the fork."""
 
 
-def offered(environ: Any = os.environ) -> bool:
+def zerogpu_offered(environ: Any = os.environ) -> bool:
     """Whether this Space lends a GPU by the call."""
     return environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
-def seconds(prompt: str, variants: Sequence[str], config: DecodingConfig) -> int:
+def gpu_seconds(prompt: str, variants: Sequence[str], config: DecodingConfig) -> int:
     """For how long the GPU is asked for."""
     return round(_OVERHEAD + _A_TOKEN * config.max_new_tokens)
 
 
-def write(prompt: str, variants: Sequence[str], config: DecodingConfig) -> Iterator[list[Column]]:
+def answer_on_gpu(prompt: str, variants: Sequence[str], config: DecodingConfig) -> Iterator[list[ColumnState]]:
     """In the worker: what `LiveSession.ask` yields, from the lent GPU."""
     if _lending is None:
-        raise RuntimeError("nothing is lent: make a LentSession first")
-    _lending.load().to(GPU)
+        raise RuntimeError("nothing is lent: make a ZeroGpuSession first")
+    _lending.load().to(GPU_DEVICE)
     yield from _lending.ask(prompt, variants, config)
 
 
-class LentSession:
+class ZeroGpuSession:
     """A live session that writes answers on the lent GPU, and otherwise is the session it was given."""
 
     def __init__(self, live: LiveSession, gpu: Callable[..., Any] | None = None) -> None:
@@ -54,7 +54,7 @@ class LentSession:
         _lending = self._live = live
         live.place = "cpu"
         live.hold_at_forks()
-        self._write = gpu(duration=seconds)(write)
+        self._write = gpu(duration=gpu_seconds)(answer_on_gpu)
         self.why = ""
         """Why the last comparison was written on the CPU; empty if it was not."""
 
@@ -67,7 +67,7 @@ class LentSession:
         variants: Sequence[str],
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
-    ) -> Iterator[list[Column]]:
+    ) -> Iterator[list[ColumnState]]:
         """As `LiveSession.ask`; on the CPU if no GPU is to be had before the first answer shows."""
         begun = False
         writing = self._write(prompt, list(variants), config)

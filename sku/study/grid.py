@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FINE, CURVE, TWO = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (0.5, 1.0, 2.0, 3.0), (1.0, 2.0)
-OTHER_SEEDS = (1.0, 2.0, 2.5)
+COEFFICIENTS_OF_OTHER_SEEDS = (1.0, 2.0, 2.5)
 """Coefficients of the shipped form's other seeds."""
 _KEEP = {"preservation": 5.0}
-COMMON: dict[str, Any] = {"steps": 60, "harmful_limit": 150, "normal": ("self", "self:sounds_harmful")}
+COMMON_SETTINGS: dict[str, Any] = {"steps": 60, "harmful_limit": 150, "normal": ("self", "self:sounds_harmful")}
 _OPEN = {
     "steps": 120,
     "weights": {"contrast": 3.0, "preservation": 15.0},
@@ -21,7 +21,7 @@ _ASCENT = {"learning_rate": 3e-4}
 
 
 @dataclass(frozen=True)
-class Entry:
+class GridEntry:
     """One training of the study."""
 
     method: str
@@ -30,37 +30,41 @@ class Entry:
     snapshots: tuple[int, ...] = ()
     """Steps at which the training is measured too, at coefficient 1."""
     normal_files: tuple[str, ...] = ()
-    """Of `study.FILES`: the base's own answers to their prompts (train side) are further normal pairs."""
+    """Of `study.DATA_FILES`: the base's own answers to their prompts (train side) are further normal pairs."""
 
 
-ENTRIES: dict[str, Entry] = {
-    "contrast": Entry("sku_contrast", {}, CURVE),
-    "contrast-open": Entry("sku_contrast", _OPEN, FINE, normal_files=("xstest",)),
-    "dpo": Entry(
+GRID: dict[str, GridEntry] = {
+    "contrast": GridEntry("sku_contrast", {}, CURVE),
+    "contrast-open": GridEntry("sku_contrast", _OPEN, FINE, normal_files=("xstest",)),
+    "dpo": GridEntry(
         "dpo", _OPEN | {"weights": {"preference": 3.0, "preservation": 15.0}}, CURVE, normal_files=("xstest",)
     ),
-    "keep": Entry("sku", {"weights": _KEEP}, CURVE),
-    "ga": Entry("ga", _ASCENT, CURVE, (10, 20, 30, 40)),
-    "push": Entry("sku", {"preservation": "push"}, CURVE),
-    "keep-light": Entry("sku", {}, CURVE),
-    "tv": Entry("tv", {}, CURVE),
-    "ga_mismatch": Entry("ga_mismatch", _ASCENT, CURVE),
-    "ft": Entry("ft", _ASCENT),
-    "no-preservation": Entry("sku_no_preservation", {}, TWO),
-    "no-distortion": Entry("sku_no_distortion", {"weights": _KEEP}, TWO),
-    "no-disassociation": Entry("sku_no_disassociation", {"weights": _KEEP}, TWO),
-    "contrast-no-preservation": Entry("contrast_no_preservation", {}, TWO),
-    "contrast-open-seed1": Entry("sku_contrast", _OPEN | {"seed": 1}, OTHER_SEEDS, normal_files=("xstest",)),
-    "contrast-open-seed2": Entry("sku_contrast", _OPEN | {"seed": 2}, OTHER_SEEDS, normal_files=("xstest",)),
-    "keep-seed1": Entry("sku", {"weights": _KEEP, "seed": 1}, TWO),
-    "keep-seed2": Entry("sku", {"weights": _KEEP, "seed": 2}, TWO),
-    "ga-seed1": Entry("ga", _ASCENT | {"seed": 1}),
-    "ga-seed2": Entry("ga", _ASCENT | {"seed": 2}),
-    "random-like-keep": Entry("random", {"like": "keep"}, (2.0,)),
-    "random-like-contrast": Entry("random", {"like": "contrast"}, (2.0,)),
+    "keep": GridEntry("sku", {"weights": _KEEP}, CURVE),
+    "ga": GridEntry("ga", _ASCENT, CURVE, (10, 20, 30, 40)),
+    "push": GridEntry("sku", {"preservation": "push"}, CURVE),
+    "keep-light": GridEntry("sku", {}, CURVE),
+    "tv": GridEntry("tv", {}, CURVE),
+    "ga_mismatch": GridEntry("ga_mismatch", _ASCENT, CURVE),
+    "ft": GridEntry("ft", _ASCENT),
+    "no-preservation": GridEntry("sku_no_preservation", {}, TWO),
+    "no-distortion": GridEntry("sku_no_distortion", {"weights": _KEEP}, TWO),
+    "no-disassociation": GridEntry("sku_no_disassociation", {"weights": _KEEP}, TWO),
+    "contrast-no-preservation": GridEntry("contrast_no_preservation", {}, TWO),
+    "contrast-open-seed1": GridEntry(
+        "sku_contrast", _OPEN | {"seed": 1}, COEFFICIENTS_OF_OTHER_SEEDS, normal_files=("xstest",)
+    ),
+    "contrast-open-seed2": GridEntry(
+        "sku_contrast", _OPEN | {"seed": 2}, COEFFICIENTS_OF_OTHER_SEEDS, normal_files=("xstest",)
+    ),
+    "keep-seed1": GridEntry("sku", {"weights": _KEEP, "seed": 1}, TWO),
+    "keep-seed2": GridEntry("sku", {"weights": _KEEP, "seed": 2}, TWO),
+    "ga-seed1": GridEntry("ga", _ASCENT | {"seed": 1}),
+    "ga-seed2": GridEntry("ga", _ASCENT | {"seed": 2}),
+    "random-like-keep": GridEntry("random", {"like": "keep"}, (2.0,)),
+    "random-like-contrast": GridEntry("random", {"like": "contrast"}, (2.0,)),
 }
 """Every row of the study, the most important first. Applied methods have lower rates: at 1e-3 ascent is noise within
 ten steps."""
 
-FORMS = ("contrast", "contrast-open", "keep", "push")
+SKU_FORMS = ("contrast", "contrast-open", "keep", "push")
 """Forms of SKU, of which the rule chooses the one that is shipped as `sku`."""

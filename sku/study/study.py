@@ -16,19 +16,19 @@ from sku.core import runs, storage
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
-from sku.evaluation.plan import Sources
+from sku.evaluation.plan import PromptSources
 from sku.reporting import pareto, result_files
 from sku.serving.live_session import LiveSession
-from sku.study.grid import COMMON, ENTRIES, FORMS, Entry
-from sku.study.selection import RULE, Choice, choose
-from sku.training.trainer import train
+from sku.study.grid import COMMON_SETTINGS, GRID, SKU_FORMS, GridEntry
+from sku.study.selection import SELECTION_RULE, ShippedChoice, choose_shipped
+from sku.training.trainer import run_training
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Report = Callable[[dict[str, Any]], None]
+StudyReport = Callable[[dict[str, Any]], None]
 
-FILES = {
+DATA_FILES = {
     "advbench": "advbench.csv",
     "labelled": "human_labelled_answers.csv",
     "do_not_answer": "do_not_answer.jsonl",
@@ -37,11 +37,11 @@ FILES = {
 }
 _CHOICES = "truthfulqa_mc.json"
 _PREFERENCES, _COLUMNS = "saferlhf_preferences_5k.jsonl", "answer=other_response,safe_answer=safer_response"
-MORE = "more test"
+LARGER_TEST = "more test"
 """A larger set of test prompts, on which what is shipped is measured once more."""
 
 
-class Limits(NamedTuple):
+class PromptLimits(NamedTuple):
     """Prompts that are asked at most, of each source."""
 
     harmful: int
@@ -52,12 +52,18 @@ class Limits(NamedTuple):
     """Questions of TruthfulQA whose given answers are scored."""
 
 
-LIMITS = {"validation": Limits(50, 25, 60), "test": Limits(15, 25, 40), MORE: Limits(50, 25, 60, choices=200)}
+PROMPT_LIMITS_BY_SIDE = {
+    "validation": PromptLimits(50, 25, 60),
+    "test": PromptLimits(15, 25, 40),
+    LARGER_TEST: PromptLimits(50, 25, 60, choices=200),
+}
 _NEW_TOKENS = 48
 JUDGE, SIMILARITY = "embedded", "minilm"
 
 
-def study(data: Path, out: Path, only: str | None = None, report: Report = lambda _: None) -> Choice | None:
+def run_study(
+    data: Path, out: Path, only: str | None = None, report: StudyReport = lambda _: None
+) -> ShippedChoice | None:
     """Train, sweep, judge, choose; write `study.jsonl` (test), `validation.jsonl` and `choice.json` into `out`.
 
     Args:
@@ -76,47 +82,49 @@ def study(data: Path, out: Path, only: str | None = None, report: Report = lambd
     """
     if not data.is_dir():
         raise FileNotFoundError(
-            f"there is no folder {str(data)!r}; name the one that holds {', '.join(FILES.values())}"
+            f"there is no folder {str(data)!r}; name the one that holds {', '.join(DATA_FILES.values())}"
         )
     here = _present(data)
-    for name in sorted(set(FILES) - set(here)):
-        report({"doing": f"{FILES[name]} is not in {data}: measured and trained without {name}"})
+    for name in sorted(set(DATA_FILES) - set(here)):
+        report({"doing": f"{DATA_FILES[name]} is not in {data}: measured and trained without {name}"})
     if not (data / _PREFERENCES).is_file():
         report({"doing": f"{_PREFERENCES} is not in {data}: measured without it"})
     base_hidden: dict[str, Tensor] = {}
-    for name, entry in ENTRIES.items():
+    for name, entry in GRID.items():
         if not only or only in name:
-            _train(folder() / name, entry, here, report, base_hidden)
-    entries = {name: entry for name, entry in ENTRIES.items() if (folder() / name / "adapter").is_dir()}
-    forms = {name: entry for name, entry in entries.items() if name in FORMS}
+            _train(study_folder() / name, entry, here, report, base_hidden)
+    entries = {name: entry for name, entry in GRID.items() if (study_folder() / name / "adapter").is_dir()}
+    forms = {name: entry for name, entry in entries.items() if name in SKU_FORMS}
     session = LiveSession()
 
     before = _recorded(out)
-    validation = _joined(evaluated(session, variants_of(forms), data, "validation", report), before, report)
-    chosen = choose(validation)
-    result_files.write(out / "validation.jsonl", [_named(row, chosen) for row in validation])
-    storage.write_atomically(out / "choice.json", json.dumps({"rule": RULE, **(chosen or {})}, indent=2) + "\n")
-    rows = _joined(evaluated(session, variants_of(entries), data, "test", report), before, report)
-    result_files.write(out / "study.jsonl", [_named(row, chosen) for row in rows])
+    validation = _joined(evaluate_entries(session, variants_of(forms), data, "validation", report), before, report)
+    chosen = choose_shipped(validation)
+    result_files.write_rows(out / "validation.jsonl", [_named(row, chosen) for row in validation])
+    storage.write_atomically(
+        out / "choice.json", json.dumps({"rule": SELECTION_RULE, **(chosen or {})}, indent=2) + "\n"
+    )
+    rows = _joined(evaluate_entries(session, variants_of(entries), data, "test", report), before, report)
+    result_files.write_rows(out / "study.jsonl", [_named(row, chosen) for row in rows])
     return chosen
 
 
-def folder() -> Path:
+def study_folder() -> Path:
     """Where the trainings of the study are, each a run folder."""
     return storage.home() / "study"
 
 
-def variants_of(entries: dict[str, Entry]) -> list[str]:
+def variants_of(entries: dict[str, GridEntry]) -> list[str]:
     """Base, every training at its coefficients, and snapshots along a training at 1."""
     found = ["base"]
     for name, entry in entries.items():
-        found += [f"{folder() / name}@{c:g}" for c in entry.coefficients]
-        found += [f"{folder() / name / f'step-{step}'}@1" for step in entry.snapshots]
+        found += [f"{study_folder() / name}@{c:g}" for c in entry.coefficients]
+        found += [f"{study_folder() / name / f'step-{step}'}@1" for step in entry.snapshots]
     return found
 
 
-def evaluated(
-    session: LiveSession, variants: Sequence[str], data: Path, prompts: str, report: Report
+def evaluate_entries(
+    session: LiveSession, variants: Sequence[str], data: Path, prompts: str, report: StudyReport
 ) -> list[ResultRow]:
     """A row for each of `variants`, measured as all of the study are.
 
@@ -128,25 +136,25 @@ def evaluated(
         report: told of every batch.
     """
     decoding = DecodingConfig(max_new_tokens=_NEW_TOKENS)
-    side = "test" if prompts == MORE else prompts
-    sources, work = measured(data, prompts), folder() / "work"
-    if LIMITS[prompts].choices and not sources.choices:
+    side = "test" if prompts == LARGER_TEST else prompts
+    sources, work = prompt_sources(data, prompts), study_folder() / "work"
+    if PROMPT_LIMITS_BY_SIDE[prompts].choices and not sources.choices:
         report({"doing": f"{_CHOICES} is not in {data}: measured without it"})
     rows = session.evaluate(variants, sources, side, decoding, JUDGE, work, SIMILARITY, report)
     return [dataclasses.replace(row, side=prompts) for row in rows]
 
 
-def measured(data: Path, prompts: str) -> Sources:
+def prompt_sources(data: Path, prompts: str) -> PromptSources:
     """What is asked: real prompts where their files are there, and the bundled ones. Preference, which takes the rule
     no further, is measured on test prompts alone.
     """
-    here, limits = _present(data), LIMITS[prompts]
+    here, limits = _present(data), PROMPT_LIMITS_BY_SIDE[prompts]
     preferences = data / _PREFERENCES
     pairs = ("bundled", *([f"{preferences}#{_COLUMNS}"] if preferences.is_file() else []))
     asked = [f"{name}:{here[name]}" for name in ("advbench", "labelled", "do_not_answer") if name in here]
     questions = data / _CHOICES if limits.choices else None
     real = (f"xstest:{here['xstest']}",) if "xstest" in here else ()
-    return Sources(
+    return PromptSources(
         harmful=("bundled", *asked),
         pairs=() if prompts == "validation" else pairs,
         normal=("bundled",),
@@ -161,10 +169,10 @@ def measured(data: Path, prompts: str) -> Sources:
 
 
 def _present(data: Path) -> dict[str, Path]:
-    return {name: data / file for name, file in FILES.items() if (data / file).is_file()}
+    return {name: data / file for name, file in DATA_FILES.items() if (data / file).is_file()}
 
 
-SKU = "sku"
+SHIPPED_NAME = "sku"
 """Name under which the chosen form is shipped."""
 
 
@@ -172,55 +180,57 @@ def _recorded(out: Path) -> list[ResultRow]:
     """What `out` holds of an earlier study, under the names of `ENTRIES`."""
     form = result_files.shipped_form(out)
     files = (out / "study.jsonl", out / "validation.jsonl")
-    rows = [row for file in files if file.is_file() for row in result_files.read(file)]
-    return [_renamed(row, form) if form and row.run == SKU else row for row in rows]
+    rows = [row for file in files if file.is_file() for row in result_files.read_rows(file)]
+    return [_renamed(row, form) if form and row.run == SHIPPED_NAME else row for row in rows]
 
 
-def _joined(fresh: list[ResultRow], before: Sequence[ResultRow], report: Report) -> list[ResultRow]:
+def _joined(fresh: list[ResultRow], before: Sequence[ResultRow], report: StudyReport) -> list[ResultRow]:
     """`fresh`, and of the same side what was recorded before of other trainings, in the order of `ENTRIES`."""
     here = {_entry(row) for row in fresh}
     base = next(row for row in fresh if row.method == BASE)
     older = [row for row in before if row.side == base.side and row.method != BASE and _entry(row) not in here]
-    alike = [row for row in older if _how(row) == _how(base) and _entry(row) in ENTRIES]
+    alike = [row for row in older if _how(row) == _how(base) and _entry(row) in GRID]
     for name in sorted({_entry(row) for row in older} - {_entry(row) for row in alike}):
-        why = "with other prompts or another judge" if name in ENTRIES else "by a study that had it"
+        why = "with other prompts or another judge" if name in GRID else "by a study that had it"
         report({"doing": f"{name} was recorded {why}: left out"})
-    order = [BASE, *ENTRIES]
+    order = [BASE, *GRID]
     return sorted([*fresh, *alike], key=lambda row: order.index(BASE if row.method == BASE else _entry(row)))
 
 
 def _entry(row: ResultRow) -> str:
     """Name in `ENTRIES` of the training that a row is of."""
-    return row.run.removeprefix(f"{folder()}/").split("/")[0]
+    return row.run.removeprefix(f"{study_folder()}/").split("/")[0]
 
 
 def _how(row: ResultRow) -> tuple[Any, ...]:
-    return *pareto.measured_as(row), row.similarity_metric
+    return *pareto.measurement_key(row), row.similarity_metric
 
 
 def _renamed(row: ResultRow, name: str) -> ResultRow:
     return dataclasses.replace(row, run=name, variant=f"{name}@{row.coefficient:g}")
 
 
-def _named(row: ResultRow, chosen: Choice | None) -> ResultRow:
+def _named(row: ResultRow, chosen: ShippedChoice | None) -> ResultRow:
     """The row with names as they are shipped, or as the study has them, without the machine's path."""
-    run = row.run.removeprefix(f"{folder()}/")
+    run = row.run.removeprefix(f"{study_folder()}/")
     if chosen and run == chosen["form"]:
-        run = SKU
-    if run == SKU:
-        return _renamed(row, SKU)
-    return dataclasses.replace(row, run=run, variant=row.variant.removeprefix(f"{folder()}/"))
+        run = SHIPPED_NAME
+    if run == SHIPPED_NAME:
+        return _renamed(row, SHIPPED_NAME)
+    return dataclasses.replace(row, run=run, variant=row.variant.removeprefix(f"{study_folder()}/"))
 
 
-def _train(out: Path, entry: Entry, here: dict[str, Path], report: Report, base_hidden: dict[str, Tensor]) -> None:
+def _train(
+    out: Path, entry: GridEntry, here: dict[str, Path], report: StudyReport, base_hidden: dict[str, Tensor]
+) -> None:
     begun = (out / "run.json").is_file()
-    if begun and runs.read(out).manifest.status == "finished":
+    if begun and runs.read_run(out).manifest.status == "finished":
         return
     report({"doing": f"training {out.name}"})
     local = [f"{name}:{here[name]}" for name in ("advbench", "labelled") if name in here]
     asked = [f"{name}:{here[name]}" for name in ("advbench", "do_not_answer") if name in here]
     harmful = ("bundled", *local, "self:bundled", *(f"self:{spec}" for spec in asked))
-    settings = COMMON | {"harmful": harmful} | entry.settings
+    settings = COMMON_SETTINGS | {"harmful": harmful} | entry.settings
     more = tuple(f"self:{name}:{here[name]}" for name in entry.normal_files if name in here)
     settings["normal"] = (*settings.get("normal", TrainConfig.normal), *more)
     if "like" in settings:
@@ -237,4 +247,4 @@ def _train(out: Path, entry: Entry, here: dict[str, Path], report: Report, base_
         what = {"doing": f"training {out.name}", "done": line["step"], "todo": config.steps}
         report(what | {"seconds": spent})
 
-    train(out, config, told, resume=begun and runs.read(out).begun, base_hidden=base_hidden)
+    run_training(out, config, told, resume=begun and runs.read_run(out).begun, base_hidden=base_hidden)

@@ -15,7 +15,9 @@ from torch import Tensor
 _FILE = "state.safetensors"
 
 
-def save(folder: Path, step: int, parameters: dict[str, torch.nn.Parameter], optimizer: Any, seconds: float) -> None:
+def save_checkpoint(
+    folder: Path, step: int, parameters: dict[str, torch.nn.Parameter], optimizer: Any, seconds: float
+) -> None:
     """Write weights and optimiser state after `step` steps.
 
     Args:
@@ -37,7 +39,7 @@ def save(folder: Path, step: int, parameters: dict[str, torch.nn.Parameter], opt
     os.replace(beside, folder / _FILE)
 
 
-def load(folder: Path, parameters: dict[str, torch.nn.Parameter], optimizer: Any) -> tuple[int, float]:
+def load_checkpoint(folder: Path, parameters: dict[str, torch.nn.Parameter], optimizer: Any) -> tuple[int, float]:
     """Put the newest state back; (0, 0.0) if there is none yet.
 
     Returns:

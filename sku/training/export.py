@@ -13,15 +13,15 @@ from safetensors.torch import load_file, save_file
 
 from sku.core import runs, storage
 from sku.core.runs import Run
-from sku.core.variants import Variant, parse, resolve
-from sku.models.adapter_check import check_base
-from sku.models.pretrained import provision
+from sku.core.variants import Variant, parse_variant, resolve_variant
+from sku.models.adapter_check import check_adapter_base
+from sku.models.pretrained import provision_base
 
-Form = Literal["adapter", "model"]
+ExportForm = Literal["adapter", "model"]
 _WEIGHTS = "adapter_model.safetensors"
 
 
-def export(text: str, out: Path, form: Form, model: str | None = None) -> Path:
+def export_variant(text: str, out: Path, form: ExportForm, model: str | None = None) -> Path:
     """Write a variant to the new folder `out`.
 
     Args:
@@ -36,8 +36,8 @@ def export(text: str, out: Path, form: Form, model: str | None = None) -> Path:
     """
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} is not empty; name a new folder")
-    variant = resolve(text, lambda name: runs.find(name).known)
-    run = None if not variant.coefficients and variant.name == "base" else runs.find(parse(text).name)
+    variant = resolve_variant(text, lambda name: runs.find_run(name).known)
+    run = None if not variant.coefficients and variant.name == "base" else runs.find_run(parse_variant(text).name)
     if form == "adapter":
         if run is None:
             raise ValueError("base has no adapter to export; name another variant, or use --as model")
@@ -47,7 +47,7 @@ def export(text: str, out: Path, form: Form, model: str | None = None) -> Path:
     return out
 
 
-def bake(run: Run, coefficient: float, out: Path) -> dict[str, Any]:
+def write_scaled_adapter(run: Run, coefficient: float, out: Path) -> dict[str, Any]:
     """Write the run's adapter times a signed coefficient as a PEFT adapter; its configuration is returned."""
     tensors = load_file(run.adapter / _WEIGHTS)
     scaled = {name: t * coefficient if ".lora_B." in name else t for name, t in tensors.items()}
@@ -60,7 +60,7 @@ def bake(run: Run, coefficient: float, out: Path) -> dict[str, Any]:
 
 def _write_adapter(run: Run, variant: Variant, out: Path) -> None:
     signed = sum(variant.coefficients.values())  # one adapter a variant; none at coefficient 0
-    bake(run, signed, out)
+    write_scaled_adapter(run, signed, out)
     (out / "README.md").write_text(_card(run, variant, "peft"), encoding="utf-8")
 
 
@@ -68,14 +68,14 @@ def _write_model(run: Run | None, variant: Variant, out: Path, model: str | None
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source = provision(model or (run.manifest.base if run else "smollm2-135m"))
+    source = provision_base(model or (run.manifest.base if run else "smollm2-135m"))
     network = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     if run is not None and variant.coefficients:
         from sku.models.variant_model import fingerprint
 
-        check_base(run.adapter, fingerprint(network))
+        check_adapter_base(run.adapter, fingerprint(network))
         with tempfile.TemporaryDirectory() as folder:
-            bake(run, sum(variant.coefficients.values()), Path(folder))
+            write_scaled_adapter(run, sum(variant.coefficients.values()), Path(folder))
             network = PeftModel.from_pretrained(network, folder).merge_and_unload(safe_merge=True)
     making = out.with_name(f".{out.name}.making")
     shutil.rmtree(making, ignore_errors=True)

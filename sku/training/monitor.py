@@ -15,11 +15,11 @@ import torch
 from peft.tuners.lora import LoraLayer
 
 from sku.core.config import TrainConfig
-from sku.core.methods import method
+from sku.core.methods import find_method
 from sku.core.records import PromptPair
-from sku.models.batching import collate, encode
-from sku.models.chat_template import Template
-from sku.models.likelihood import answer_logits
+from sku.models.batching import collate, encode_answer
+from sku.models.chat_template import ChatTemplate
+from sku.models.likelihood import answer_token_logits
 
 _TOKENS = 40
 _PAIRS = 6
@@ -29,15 +29,17 @@ class Collapsed(ArithmeticError):
     """What would be served no longer knows normal text."""
 
 
-class Probe:
+class Monitor:
     """One run's probe."""
 
-    def __init__(self, peft_model: Any, template: Template, normal: Sequence[PromptPair], config: TrainConfig) -> None:
+    def __init__(
+        self, peft_model: Any, template: ChatTemplate, normal: Sequence[PromptPair], config: TrainConfig
+    ) -> None:
         """Of the `normal` pairs the first few are read."""
         self.peft_model, self.template, self.config = peft_model, template, config
         some = normal[:_PAIRS] if config.probe_every else []
-        self.normal = [encode(template, pair.prompt, pair.answer, config.max_tokens) for pair in some]
-        self.sign = -1.0 if method(config.method).negated else 1.0
+        self.normal = [encode_answer(template, pair.prompt, pair.answer, config.max_tokens) for pair in some]
+        self.sign = -1.0 if find_method(config.method).negated else 1.0
 
     def due(self, step: int) -> bool:
         """Whether to look after `step` steps: at the beginning, every so often, and at the end."""
@@ -73,7 +75,7 @@ class Probe:
     def _perplexity(self, network: Any) -> float | None:
         if not self.normal:
             return None
-        scored = answer_logits(network, collate(self.normal).to(self._device))
+        scored = answer_token_logits(network, collate(self.normal).to(self._device))
         nll = float(torch.nn.functional.cross_entropy(scored.logits.float(), scored.targets))
         return math.exp(min(nll, 700.0)) if math.isfinite(nll) else math.inf
 

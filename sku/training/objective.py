@@ -9,14 +9,14 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from sku.core.config import TrainConfig
-from sku.models.batching import Encoded, collate
-from sku.models.likelihood import answer_hidden, head
+from sku.models.batching import EncodedPair, collate
+from sku.models.likelihood import answer_hidden_rows, output_logits
 from sku.training import losses
 from sku.training.losses.sequence import sequence_nll
-from sku.training.term_batches import STREAM_OF, Rows
+from sku.training.term_batches import STREAM_OF, TermRows
 
 _KL_TERMS = ("preservation", "retention")
-OPENING = 4
+OPENING_TOKENS = 4
 """Tokens of an answer in which it is decided whether it refuses: "I", "'m", " sorry", ","."""
 
 
@@ -32,30 +32,30 @@ class Objective(nn.Module):
         self._lora_layers = [m for m in peft_model.modules() if isinstance(m, LoraLayer)]
         self._base_hidden = {} if base_hidden is None else base_hidden
 
-    def forward(self, drawn: dict[str, Rows]) -> tuple[dict[str, Tensor], int]:
+    def forward(self, drawn: dict[str, TermRows]) -> tuple[dict[str, Tensor], int]:
         """Every term of the method on the rows of one step.
 
         Args:
-            drawn: stream name to its rows, as `Streams.at` gives them.
+            drawn: stream name to its rows, as `TermBatches.at` gives them.
 
         Returns:
             Term name to its unweighted scalar, and how many tokens went through the model.
         """
         batch = collate([row for rows in drawn.values() for row in rows.encoded]).to(self._device)
         self._take_sides(drawn)
-        hidden, targets, places = answer_hidden(self._network, batch)
+        hidden, targets, places = answer_hidden_rows(self._network, batch)
         terms, first = {}, 0
         for stream, rows in drawn.items():
             last = first + len(rows.encoded)
             mine = (places >= first) & (places < last)
-            logits = head(self._network, hidden[mine])
+            logits = output_logits(self._network, hidden[mine])
             for name in self.config.terms:
                 if STREAM_OF[name] == stream:
                     terms[name] = self._term(name, logits, targets[mine], places[mine], rows)
             first = last
         return terms, batch.tokens
 
-    def _term(self, name: str, logits: Tensor, targets: Tensor, places: Tensor, rows: Rows) -> Tensor:
+    def _term(self, name: str, logits: Tensor, targets: Tensor, places: Tensor, rows: TermRows) -> Tensor:
         slope = self.config.contrast_slope
         if STREAM_OF[name] == "paired":
             base_nll = sequence_nll(self._base_logits(rows), targets, places)
@@ -72,7 +72,7 @@ class Objective(nn.Module):
         push, bound = self.config.preservation == "push", self.config.push_bound
         return losses.preservation(logits, base_logits, push, bound, weights)
 
-    def _take_sides(self, drawn: dict[str, Rows]) -> None:
+    def _take_sides(self, drawn: dict[str, TermRows]) -> None:
         """Let normal and safe answers run as base - tau where they are preserved there; all others run as base + tau.
 
         Stays set until the next step: gradient checkpointing runs the layers again on the way back.
@@ -85,7 +85,7 @@ class Objective(nn.Module):
             layer.scaling["default"] = self.config.alpha / self.config.rank * column
 
     @torch.no_grad()
-    def _base_logits(self, rows: Rows) -> Tensor:
+    def _base_logits(self, rows: TermRows) -> Tensor:
         """Logits `[N, V]` of the base at the answers of `rows`.
 
         Only the hidden states are kept (a few hundred numbers a token instead of the whole vocabulary), and each row is
@@ -96,11 +96,11 @@ class Objective(nn.Module):
             if pair.id not in self._base_hidden:
                 self._base_hidden[pair.id] = self._hidden_of_base(encoded)
             hidden.append(self._base_hidden[pair.id])
-        return head(self._network, torch.cat(hidden).to(self._device))
+        return output_logits(self._network, torch.cat(hidden).to(self._device))
 
-    def _hidden_of_base(self, encoded: Encoded) -> Tensor:
+    def _hidden_of_base(self, encoded: EncodedPair) -> Tensor:
         with self.peft_model.disable_adapter():
-            return answer_hidden(self._network, collate([encoded]).to(self._device))[0].cpu()
+            return answer_hidden_rows(self._network, collate([encoded]).to(self._device))[0].cpu()
 
     @property
     def _network(self) -> Any:
@@ -123,7 +123,7 @@ def opening_weights(places: Tensor, weight: float) -> Tensor | None:
         return None
     tokens = torch.unique_consecutive(places, return_counts=True)[1].tolist()  # of each answer
     position = torch.cat([torch.arange(count, device=places.device) for count in tokens])
-    return torch.where(position < OPENING, weight, 1.0)
+    return torch.where(position < OPENING_TOKENS, weight, 1.0)
 
 
 def _signs(stream: str, rows: int) -> list[float]:

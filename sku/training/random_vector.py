@@ -21,14 +21,14 @@ from sku.training.vector_norms import product_norm
 _WEIGHTS = "adapter_model.safetensors"
 
 
-def random_vector(out: Path, config: TrainConfig) -> Run:
+def make_random_vector(out: Path, config: TrainConfig) -> Run:
     """Write a run whose adapter has Gaussian factors, scaled to the norms of the adapter `config.like`.
 
     Raises:
         ValueError: if `config.like` is no finished run.
         FileExistsError: if `out` holds an adapter already.
     """
-    like = runs.find(str(config.like))
+    like = runs.find_run(str(config.like))
     if (out / "adapter").exists():
         raise FileExistsError(f"{out} holds an adapter already; name another folder")
     draw = torch.Generator().manual_seed(config.seed)
@@ -53,8 +53,8 @@ def random_vector(out: Path, config: TrainConfig) -> Run:
         base_fingerprint=about.base_fingerprint,
         status="finished",
         default_coefficient=about.default_coefficient,
-        packages=runs.packages(),
+        packages=runs.package_versions(),
         note=f"norms of {like.name} ({about.method})",
     )
-    runs.write(out, manifest)
+    runs.write_manifest(out, manifest)
     return Run(out, manifest)

@@ -10,11 +10,11 @@ from typing import Any
 
 from sku.core import runs, storage
 from sku.core.config import TrainConfig
-from sku.core.methods import method
+from sku.core.methods import find_method
 from sku.core.runs import Manifest, Run
 
 
-class RunRecord:
+class RunWriter:
     """The folder of a run under way.
 
     Args:
@@ -38,7 +38,7 @@ class RunRecord:
         """Change fields of the manifest."""
         self.manifest = dataclasses.replace(self.manifest, **changes)
         if self.writes:
-            runs.write(self.folder, self.manifest)
+            runs.write_manifest(self.folder, self.manifest)
 
     def add(self, name: str, line: dict[str, Any]) -> None:
         """A line more of `runs.LOG` or `runs.PROBES`."""
@@ -62,7 +62,7 @@ class RunRecord:
             self._save(peft_model, folder)
             note = f"after {step} of {self.config.steps} steps"
             changes: dict[str, Any] = {"status": "finished", "step": step, "seconds": seconds, "pid": None}
-            runs.write(folder, dataclasses.replace(self.manifest, **changes, note=note))
+            runs.write_manifest(folder, dataclasses.replace(self.manifest, **changes, note=note))
 
     def finish(self, peft_model: Any, seconds: float) -> None:
         """The adapter, a summary, and no checkpoint any more."""
@@ -83,12 +83,12 @@ class RunRecord:
         making.rename(folder / "adapter")
 
     def _summary(self, seconds: float) -> dict[str, Any]:
-        lines = runs.log(self.folder)
+        lines = runs.read_log(self.folder)
         last = lines[-10:]
         terms = {name: sum(line["terms"][name] for line in last) / len(last) for name in self.config.terms}
         return {
             "method": self.config.method,
-            "negated": method(self.config.method).negated,
+            "negated": find_method(self.config.method).negated,
             "steps": self.config.steps,
             "seconds": seconds,
             "tokens": sum(line["tokens"] for line in lines),

@@ -13,8 +13,8 @@ from functools import lru_cache
 from sku.core.config import TrainConfig
 from sku.core.records import PromptPair
 from sku.data import bundled
-from sku.models.batching import MIN_ANSWER_TOKENS, Encoded, encode
-from sku.models.chat_template import Template
+from sku.models.batching import MIN_ANSWER_TOKENS, EncodedPair, encode_answer
+from sku.models.chat_template import ChatTemplate
 
 STREAM_OF = {
     "distortion": "harmful",
@@ -31,18 +31,18 @@ STREAM_OF = {
 
 
 @dataclass(frozen=True)
-class Rows:
+class TermRows:
     """The rows of one stream at one step."""
 
     pairs: list[PromptPair]
-    encoded: list[Encoded]
+    encoded: list[EncodedPair]
 
 
-class Streams:
+class TermBatches:
     """The pairs of a run, and the draw of each step."""
 
     def __init__(
-        self, harmful: Sequence[PromptPair], normal: Sequence[PromptPair], config: TrainConfig, template: Template
+        self, harmful: Sequence[PromptPair], normal: Sequence[PromptPair], config: TrainConfig, template: ChatTemplate
     ) -> None:
         self.config = config
         self.template = template
@@ -61,7 +61,7 @@ class Streams:
         self._check()
         self._order = lru_cache(8)(self._shuffled)
 
-    def at(self, step: int, process: int = 0, processes: int = 1) -> dict[str, Rows]:
+    def at(self, step: int, process: int = 0, processes: int = 1) -> dict[str, TermRows]:
         """The rows of each stream that the method uses, at `step` (from 0), for one of several processes.
 
         The draw is that of the whole step; each process takes its share, so their number does not change it.
@@ -71,8 +71,8 @@ class Streams:
             pairs = self._draw(name, step)
             share = len(pairs) // processes
             mine = pairs[process * share : (process + 1) * share]
-            rows = [encode(self.template, pair.prompt, pair.answer, self.config.max_tokens) for pair in mine]
-            drawn[name] = Rows(mine, rows)
+            rows = [encode_answer(self.template, pair.prompt, pair.answer, self.config.max_tokens) for pair in mine]
+            drawn[name] = TermRows(mine, rows)
         return drawn
 
     def _draw(self, name: str, step: int) -> list[PromptPair]:

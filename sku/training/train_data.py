@@ -6,21 +6,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sku.core.config import TrainConfig
-from sku.core.records import Kind, PromptPair
+from sku.core.records import PairKind, PromptPair
 from sku.core.runs import Manifest
-from sku.data import DataSet, load
+from sku.data import DataSet, load_pairs
 from sku.data.splits import split
 from sku.judges import refusal
-from sku.models.base_answers import prompts_spec, self_answers
+from sku.models.base_answers import prompts_of_self, write_base_answers
 from sku.models.variant_model import VariantModel
 
-Facts = list[dict[str, Any]]
+SourceFacts = list[dict[str, Any]]
 """One entry a source: name, content hash, how many pairs, side, licence."""
 
 
-def gather(
-    config: TrainConfig, kind: Kind, model: VariantModel, say: Callable[[str], None]
-) -> tuple[list[PromptPair], Facts]:
+def gather_pairs(
+    config: TrainConfig, kind: PairKind, model: VariantModel, say: Callable[[str], None]
+) -> tuple[list[PromptPair], SourceFacts]:
     """Training pairs of one kind, with the facts about their sources.
 
     Args:
@@ -40,22 +40,22 @@ def gather(
         say(f"the base's own answers: {done} of {todo}")
 
     for spec in config.harmful if kind == "harmful" else config.normal:
-        inner = prompts_spec(spec)
-        data = load(inner or spec, kind)
+        inner = prompts_of_self(spec)
+        data = load_pairs(inner or spec, kind)
         chosen: Sequence[PromptPair] = split(data.pairs, "train")
         if limit is not None:
             chosen = sorted(chosen, key=lambda pair: pair.id)[:limit]
         if inner:
             say(f"writing the base's own answers to {len(chosen)} {kind} prompts (kept for later runs)")
-            chosen = self_answers(model, chosen, config.max_tokens, progress)
+            chosen = write_base_answers(model, chosen, config.max_tokens, progress)
             if kind == "harmful":  # what it refuses already is nothing to forget
-                chosen = [pair for pair in chosen if refusal.kind(pair.answer) is None]
+                chosen = [pair for pair in chosen if refusal.refusal_kind(pair.answer) is None]
         facts.append(_facts(f"self:{data.name}" if inner else data.name, data, chosen))
         pairs |= {pair.id: pair for pair in chosen}
     return list(pairs.values()), facts
 
 
-def check_same(before: Manifest | None, fingerprint: str, data: dict[str, Facts]) -> None:
+def check_same_data(before: Manifest | None, fingerprint: str, data: dict[str, SourceFacts]) -> None:
     """See that a resumed run goes on with the base and the data that it began with.
 
     Raises:

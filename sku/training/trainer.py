@@ -21,17 +21,17 @@ from torch import Tensor
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.runs import Manifest, Run
-from sku.models.pretrained import provision
+from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
-from sku.models.variant_model import load as load_model
+from sku.models.variant_model import load_variant_model as load_model
 from sku.training import checkpoint
-from sku.training.monitor import Probe
+from sku.training.monitor import Monitor
 from sku.training.objective import Objective
-from sku.training.run_writer import RunRecord
-from sku.training.term_batches import Streams
-from sku.training.train_data import check_same, gather
+from sku.training.run_writer import RunWriter
+from sku.training.term_batches import TermBatches
+from sku.training.train_data import check_same_data, gather_pairs
 
-Report = Callable[[dict[str, Any]], None]
+TrainReport = Callable[[dict[str, Any]], None]
 """Gets one line of `log.jsonl` a step, or `{"doing": "..."}` while something else takes time."""
 
 
@@ -39,10 +39,10 @@ class Diverged(ArithmeticError):
     """The loss or its gradient is no longer a finite number."""
 
 
-def train(
+def run_training(
     out: Path,
     config: TrainConfig,
-    report: Report = lambda _: None,
+    report: TrainReport = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
     resume: bool = False,
     base_hidden: dict[str, Tensor] | None = None,
@@ -69,17 +69,17 @@ def train(
     out = Path(out)
     before: Manifest | None = None
     if resume:
-        found = runs.read(out)
+        found = runs.read_run(out)
         if found.manifest.status == "finished":
             return found
         before = found.manifest
         config = TrainConfig.from_dict(before.config)
-    elif (out / "run.json").exists() and runs.read(out).begun:
+    elif (out / "run.json").exists() and runs.read_run(out).begun:
         raise FileExistsError(f"{out} holds a run already; continue it with --resume, or name another folder")
     if config.method == "random":
-        from sku.training.random_vector import random_vector
+        from sku.training.random_vector import make_random_vector
 
-        return random_vector(out, config)
+        return make_random_vector(out, config)
     return _Training(out, config, report, cancelled, before, base_hidden).run()
 
 
@@ -88,7 +88,7 @@ class _Training:
         self,
         out: Path,
         config: TrainConfig,
-        report: Report,
+        report: TrainReport,
         cancelled: Callable[[], bool],
         before: Manifest | None,
         base_hidden: dict[str, Tensor] | None,
@@ -111,10 +111,10 @@ class _Training:
             base=self.config.model,
             base_fingerprint=self.before.base_fingerprint if self.before else "",
             data=self.before.data if self.before else {},
-            packages=runs.packages(),
+            packages=runs.package_versions(),
             pid=os.getpid(),
         )
-        self.record = RunRecord(self.out, about, self.accelerator.is_main_process)
+        self.record = RunWriter(self.out, about, self.accelerator.is_main_process)
         try:
             return self._steps(*self._prepare())
         except KeyboardInterrupt:
@@ -124,29 +124,29 @@ class _Training:
             self.record.update(status="failed", reason=str(error) or type(error).__name__, pid=None)
             raise
 
-    def _prepare(self) -> tuple[VariantModel, Streams]:
+    def _prepare(self) -> tuple[VariantModel, TermBatches]:
         self._say(f"loading {self.config.model}")
-        folder = provision(self.config.model, self._say)
+        folder = provision_base(self.config.model, self._say)
         model = load_model(folder, self.config.dtype, str(self.accelerator.device))
-        harmful, harmful_facts = gather(self.config, "harmful", model, self._say)
-        normal, normal_facts = gather(self.config, "normal", model, self._say)
-        streams = Streams(harmful, normal, self.config, model.template)
+        harmful, harmful_facts = gather_pairs(self.config, "harmful", model, self._say)
+        normal, normal_facts = gather_pairs(self.config, "normal", model, self._say)
+        streams = TermBatches(harmful, normal, self.config, model.template)
         left_out = f"{streams.left_out} pairs left out: no answer, or a prompt too long" if streams.left_out else None
         facts = {"harmful": harmful_facts, "normal": normal_facts}
-        check_same(self.before, model.fingerprint, facts)
+        check_same_data(self.before, model.fingerprint, facts)
         self.record.update(base_fingerprint=model.fingerprint, data=facts, note=left_out)
         return model, streams
 
-    def _steps(self, model: VariantModel, streams: Streams) -> Run:
+    def _steps(self, model: VariantModel, streams: TermBatches) -> Run:
         config, accelerator = self.config, self.accelerator
         peft_model = _with_lora(model.network, config)
         objective = Objective(peft_model, config, self.base_hidden)
         parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
         optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        first, spent = checkpoint.load(self.out / "checkpoint", parameters, optimizer)
+        first, spent = checkpoint.load_checkpoint(self.out / "checkpoint", parameters, optimizer)
         wrapped, prepared = accelerator.prepare(objective, optimizer)
         self.record.go_on_from(first, spent)
-        probe = Probe(peft_model, model.template, streams.normal, config)
+        probe = Monitor(peft_model, model.template, streams.normal, config)
         if not first:
             self._look(probe, 0)
         for step in range(first, config.steps):
@@ -189,7 +189,7 @@ class _Training:
 
     def _checkpoint(self, step: int, parameters: dict[str, Any], optimizer: Any, spent: float) -> None:
         if self.accelerator.is_main_process:
-            checkpoint.save(self.out / "checkpoint", step, parameters, optimizer, spent)
+            checkpoint.save_checkpoint(self.out / "checkpoint", step, parameters, optimizer, spent)
         self.record.update(step=step, seconds=spent)
 
     def _told(self, line: dict[str, Any]) -> None:
@@ -197,7 +197,7 @@ class _Training:
         if self.accelerator.is_main_process:
             self.report(line)
 
-    def _look(self, probe: Probe, step: int) -> None:
+    def _look(self, probe: Monitor, step: int) -> None:
         """Every process looks alike, so that all of them stop at a collapse."""
         if probe.due(step):
             line = probe.look(step)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _PLACE = re.compile(r"\.(\d+)\..*?([a-z0-9_]+)\.lora_([AB])\.weight$")
 
 
-def norms(adapter: Path) -> dict[str, list[float | None]]:
+def layer_norms(adapter: Path) -> dict[str, list[float | None]]:
     """Frobenius norm of alpha / r B A of every layer: module name to a number a layer, None where there is none.
 
     Args:

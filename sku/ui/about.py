@@ -9,9 +9,9 @@ from pathlib import Path
 import gradio as gr
 
 from sku.core.methods import METHODS
-from sku.judges.protocol import Card
-from sku.reporting.judge_agreement import judge_card
-from sku.reporting.markers import sign
+from sku.judges.protocol import JudgeCard
+from sku.reporting.judge_agreement import judge_agreement_figure
+from sku.reporting.markers import method_marker
 from sku.reporting.text import percent
 from sku.reporting.utilities import UTILITIES
 
@@ -19,13 +19,13 @@ _ASSETS = Path(__file__).parents[2] / "assets"
 _TEXT, _DIAGRAM = _ASSETS / "about.md", _ASSETS / "stages.svg"
 
 
-def build(cards: Sequence[Card] = ()) -> None:
+def build_about(cards: Sequence[JudgeCard] = ()) -> None:
     """Lay the tab out.
 
     Args:
         cards: of the judges, the one in use first.
     """
-    gr.HTML(diagram(), elem_classes="stages", padding=False)
+    gr.HTML(diagram_html(), elem_classes="stages", padding=False)
     for i, part in enumerate(re.split(r"<!-- (\w+) -->", _TEXT.read_text(encoding="utf-8"))):
         if i % 2 == 0:
             gr.Markdown(part.strip())
@@ -35,7 +35,7 @@ def build(cards: Sequence[Card] = ()) -> None:
             gr.Markdown(_TABLES[part](), elem_id=part)
 
 
-def diagram() -> str:
+def diagram_html() -> str:
     """The two stages, as SVG."""
     return _DIAGRAM.read_text(encoding="utf-8")
 
@@ -56,7 +56,7 @@ def _methods() -> str:
         terms = ", ".join(f"{weight:g} {term}" for term, weight in method.terms.items()) or "none"
         way = "subtracted" if method.negated else "added"
         rows.append(
-            f"| {sign(name).mark} | {method.label} (`{name}`) | {terms} | {way} "
+            f"| {method_marker(name).mark} | {method.label} (`{name}`) | {terms} | {way} "
             f"| {method.fidelity} | {method.paper}. {method.note} |"
         )
     return "\n".join(rows)
@@ -66,13 +66,13 @@ _TABLES = {"numbers": _numbers, "methods": _methods}
 """What stands in the text where it says `<!-- name -->`."""
 
 
-def _judges(cards: Sequence[Card]) -> None:
+def _judges(cards: Sequence[JudgeCard]) -> None:
     if any(card.agreement for card in cards):
-        gr.Plot(judge_card(cards), show_label=False, elem_id="judge-card", buttons=[])
+        gr.Plot(judge_agreement_figure(cards), show_label=False, elem_id="judge-card", buttons=[])
     gr.Markdown("\n\n".join(card_text(card) for card in cards), elem_id="judge-cards")
 
 
-def card_text(card: Card) -> str:
+def card_text(card: JudgeCard) -> str:
     """A judge's card as Markdown."""
     lines = [
         f"**{card.id}** ({card.kind}, {card.licence}): harmful from a score of {card.threshold:g}. {card.note}",

@@ -10,21 +10,21 @@ import gradio as gr
 from sku.core.records import Answer, Verdict
 from sku.core.variants import BASE
 from sku.serving.live_session import LiveSession
-from sku.serving.training_jobs import Jobs
-from sku.ui.compare.generation import DECODING
-from sku.ui.hosting.gate import Gate, Question, coefficient
-from sku.ui.hosting.rate_limit import Spent
-from sku.ui.hosting.visitors import visitor
+from sku.serving.training_jobs import TrainingJobs
+from sku.ui.compare.ask_handlers import DECODING_QUEUE
+from sku.ui.hosting.gate import Gate, Question, checked_coefficient
+from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.hosting.visitors import visitor_of
 
-MAX_SWEEP = 16
+MAX_SWEEP_COEFFICIENTS = 16
 """Coefficients of one sweep."""
 
 
-def build(session: LiveSession, gate: Gate, jobs: Jobs) -> None:
+def add_endpoints(session: LiveSession, gate: Gate, jobs: TrainingJobs) -> None:
     """Add the endpoints to the page that is being built."""
 
     def question(request: gr.Request, prompt: Any, variants: Any, *settings: Any) -> Question:
-        person = visitor(request, gate.hosting.proxy)
+        person = visitor_of(request, gate.hosting.proxy)
         known = {choice.name for choice in session.choices(gate.owner(person))}
         if not isinstance(variants, list):
             raise ValueError(f'variants are {str(variants)[:60]!r}; give a list, such as ["base", "sku@1.0"]')
@@ -53,7 +53,7 @@ def build(session: LiveSession, gate: Gate, jobs: Jobs) -> None:
         """One object a variant and sample: text, tokens, seconds, and the verdict with its judge."""
         try:
             return judged(question(request, prompt, variants, max_new_tokens, temperature, seed, samples))
-        except (ValueError, OSError, Spent) as error:
+        except (ValueError, OSError, RateLimited) as error:
             raise gr.Error(str(error), title="Not answered") from error
 
     def sweep(
@@ -61,20 +61,20 @@ def build(session: LiveSession, gate: Gate, jobs: Jobs) -> None:
     ) -> list[dict[str, Any]]:
         """Greedy answers of one adapter along its coefficient, with verdict and KL from base on base's answer."""
         try:
-            if not isinstance(coefficients, list) or not 1 <= len(coefficients) <= MAX_SWEEP:
-                raise ValueError(f"give a list of 1 to {MAX_SWEEP} coefficients, such as [0, 0.5, 1]")
-            first = question(request, prompt, [f"{name}@{coefficient(coefficients[0]):g}"], max_new_tokens)
-            variants = [BASE, *(f"{name}@{coefficient(one):g}" for one in coefficients)]
+            if not isinstance(coefficients, list) or not 1 <= len(coefficients) <= MAX_SWEEP_COEFFICIENTS:
+                raise ValueError(f"give a list of 1 to {MAX_SWEEP_COEFFICIENTS} coefficients, such as [0, 0.5, 1]")
+            first = question(request, prompt, [f"{name}@{checked_coefficient(coefficients[0]):g}"], max_new_tokens)
+            variants = [BASE, *(f"{name}@{checked_coefficient(one):g}" for one in coefficients)]
             base, *rows = judged(Question(first.prompt, variants, first.config))
             far = session.divergence(first.prompt, base["text"], variants[1:]) if base["text"].strip() else None
             return [{**row, "kl": None if far is None else far[i]} for i, row in enumerate(rows)]
-        except (ValueError, OSError, Spent) as error:
+        except (ValueError, OSError, RateLimited) as error:
             raise gr.Error(str(error), title="Not swept") from error
 
     def run_status(request: gr.Request, run: str) -> dict[str, Any]:
         """How far a training is: state, step, steps, seconds_left, the newest losses, and why it failed."""
         try:
-            job = jobs.read(str(run), gate.owner(visitor(request, gate.hosting.proxy)))
+            job = jobs.read(str(run), gate.owner(visitor_of(request, gate.hosting.proxy)))
         except ValueError as error:
             raise gr.Error(str(error), title="No such run") from error
         return {
@@ -88,8 +88,8 @@ def build(session: LiveSession, gate: Gate, jobs: Jobs) -> None:
             "said": job.doing,
         }
 
-    gr.api(answer, api_name="answer", **DECODING)
-    gr.api(sweep, api_name="sweep", **DECODING)
+    gr.api(answer, api_name="answer", **DECODING_QUEUE)
+    gr.api(sweep, api_name="sweep", **DECODING_QUEUE)
     gr.api(run_status, api_name="run_status")
 
 

@@ -41,7 +41,7 @@ watch('value', draw);
 """
 
 
-def clickable(elem_id: str) -> gr.HTML:
+def clickable_plot(elem_id: str) -> gr.HTML:
     """One that waits for its value: a figure's JSON, or "" for none. `point_click` tells the variant of a mark."""
     gr.set_static_paths([str(_SCRIPT)])
     box = f"<div class='plot' role='img' data-script='gradio_api/file={_SCRIPT}'></div>"

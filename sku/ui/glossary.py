@@ -8,7 +8,7 @@ import gradio as gr
 
 from sku.reporting.utilities import UTILITIES
 
-WORDS = {
+GLOSSARY = {
     "base": "the model as it was, before anything was unlearned",
     "variant": "the base with a multiple of what a training learned: base, ga@1, sku@1.5",
     "method": "how a vector is learned and whether it is added or subtracted; About has the table",
@@ -42,10 +42,10 @@ WORDS = {
 } | {found.label: found.meaning for found in UTILITIES.values()}
 
 
-def line(*words: str) -> gr.HTML:
+def glossary_line(*words: str) -> gr.HTML:
     """A line of words, each with its explanation."""
     marked = [
-        f"<abbr tabindex='0' title='{html.escape(WORDS[word], quote=True)}'>{html.escape(word)}</abbr>"
+        f"<abbr tabindex='0' title='{html.escape(GLOSSARY[word], quote=True)}'>{html.escape(word)}</abbr>"
         for word in words
     ]
     return gr.HTML(f"<p class='words'>words: {' · '.join(marked)}</p>", padding=False)

@@ -11,15 +11,15 @@ import gradio as gr
 import psutil
 from starlette.middleware import Middleware
 
-from sku.judges.protocol import Card
+from sku.judges.protocol import JudgeCard
 from sku.serving.live_session import LiveSession
-from sku.serving.variant_catalog import Choice
+from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import about, api, clickable_plot
 from sku.ui.compare import columns
 from sku.ui.compare import tab as compare_tab
 from sku.ui.hosting.gate import Gate
-from sku.ui.hosting.middleware import Manners
-from sku.ui.hosting.visitors import visitor
+from sku.ui.hosting.middleware import HostingMiddleware
+from sku.ui.hosting.visitors import visitor_of
 from sku.ui.tradeoff import tab as tradeoff_tab
 from sku.ui.train import tab as train_tab
 
@@ -33,7 +33,7 @@ _THEME_TURNED = """() => {
   localStorage.setItem('sku-theme', dark ? 'dark' : 'light');
 }"""
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-STYLE = Path(__file__).parents[2] / "assets" / "style.css"
+STYLE_SHEET = Path(__file__).parents[2] / "assets" / "style.css"
 _THEME = gr.themes.Default(
     primary_hue=gr.themes.colors.blue,
     neutral_hue=gr.themes.colors.gray,
@@ -56,7 +56,7 @@ _THEME = gr.themes.Default(
 )
 
 
-def build_page(session: LiveSession, cards: Sequence[Card] = (), gate: Gate | None = None) -> gr.Blocks:
+def build_page(session: LiveSession, cards: Sequence[JudgeCard] = (), gate: Gate | None = None) -> gr.Blocks:
     """The whole page for one session.
 
     Args:
@@ -66,8 +66,8 @@ def build_page(session: LiveSession, cards: Sequence[Card] = (), gate: Gate | No
     """
     gate = gate or Gate()
 
-    def choices(request: gr.Request) -> list[Choice]:
-        return session.choices(gate.owner(visitor(request, gate.hosting.proxy)))
+    def choices(request: gr.Request) -> list[CatalogEntry]:
+        return session.choices(gate.owner(visitor_of(request, gate.hosting.proxy)))
 
     with gr.Blocks(
         title="sku: make a model forget, see what it costs", fill_width=True, delete_cache=(3600, 3600)
@@ -80,13 +80,15 @@ def build_page(session: LiveSession, cards: Sequence[Card] = (), gate: Gate | No
             with gr.Tab("Compare", id="compare") as compare_tab:
                 wiring = compare_tab.build(session, gate)
             with gr.Tab("Pipeline", id="pipeline"):
-                jobs = train_tab.build(gate)
+                jobs = train_tab.build_train(gate)
             with gr.Tab("Trade-off", id="trade-off") as trade_tab:
                 variants, sliders = zip(*((panel.variant, panel.slider) for panel in wiring.panels), strict=True)
-                trade = tradeoff_tab.build(gate, choices, [wiring.count, *variants, *sliders], session.model_name)
+                trade = tradeoff_tab.build_tradeoff(
+                    gate, choices, [wiring.count, *variants, *sliders], session.model_name
+                )
             with gr.Tab("About", id="about"):
-                about.build(cards)
-        api.build(session, gate, jobs)
+                about.build_about(cards)
+        api.add_endpoints(session, gate, jobs)
         clock = gr.Timer(1)
         clock.tick(
             lambda: (_health(session), gr.Timer(5 if session.ready else 1)),
@@ -122,9 +124,9 @@ def build_page(session: LiveSession, cards: Sequence[Card] = (), gate: Gate | No
 
 
 def _open_in(
-    choices: Callable[[gr.Request], list[Choice]],
+    choices: Callable[[gr.Request], list[CatalogEntry]],
     tabs: gr.Tabs,
-    wiring: compare_tab.Wiring,
+    wiring: compare_tab.CompareTab,
     i: int,
     event: Callable[..., Any],
     point: gr.Dropdown | gr.State,
@@ -134,7 +136,7 @@ def _open_in(
 
     def place(request: gr.Request, text: str | None, count: int) -> list[Any]:
         try:
-            return [gr.Tabs(selected="compare"), max(count, i + 1), *columns.placed(choices(request), text)]
+            return [gr.Tabs(selected="compare"), max(count, i + 1), *columns.place_variant(choices(request), text)]
         except ValueError as error:
             raise gr.Error(str(error), title="Not opened") from error
 
@@ -157,7 +159,7 @@ def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | Non
         "server_name": host,
         "server_port": port,
         "theme": _THEME,
-        "css_paths": [STYLE],
+        "css_paths": [STYLE_SHEET],
         "ssr_mode": False,
         "run_history": False,
         "enable_monitoring": False,
@@ -166,7 +168,7 @@ def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | Non
         "state_session_capacity": 500,
         "show_error": not hosting.public,  # what was not foreseen may name files of the machine
         "strict_cors": True,
-        "app_kwargs": {"middleware": [Middleware(Manners, gate=gate)]},
+        "app_kwargs": {"middleware": [Middleware(HostingMiddleware, gate=gate)]},
     }
     try:
         return page.launch(**settings | more)

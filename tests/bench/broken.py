@@ -1,4 +1,4 @@
-"""How often `judging/broken.py` is right: on answers that people labelled, on made noise, on answers of variants.
+"""How often `judges/broken.py` is right: on answers that people labelled, on made noise, on answers of variants.
 
 The thresholds were chosen by this table. Whole: answers that people labelled (give the files), and the base's own; some
 of the latter do loop, and those are rightly called broken. Noise: loops, shuffled and random tokens, made from the
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from sku.core.config import DecodingConfig
 from sku.core.intervals import wilson
-from sku.data import load
-from sku.judges.broken import fault
-from sku.judges.fitting.labels import read_labelled, read_xstest
+from sku.data import load_pairs
+from sku.judges.broken import broken_reason
+from sku.judges.fitting.labels import read_human_labels, read_xstest_labels
 from sku.serving.live_session import LiveSession
 
 FAR = ("ga@2", "ga@3", "tv@3", "sku@3")
@@ -41,9 +41,9 @@ def main() -> None:
     draw = random.Random(given.seed)
     kinds: dict[str, Pairs] = {}
     if given.xstest:
-        kinds["whole: xstest"] = [(one.prompt, one.answer) for one in read_xstest(given.xstest)]
+        kinds["whole: xstest"] = [(one.prompt, one.answer) for one in read_xstest_labels(given.xstest)]
     if given.labelled:
-        kinds["whole: labelled"] = [(one.prompt, one.answer) for one in read_labelled(given.labelled)]
+        kinds["whole: labelled"] = [(one.prompt, one.answer) for one in read_human_labels(given.labelled)]
     people = [pair for pairs in kinds.values() for pair in pairs]
     if people:
         kinds |= noise(session, people, draw)
@@ -53,7 +53,7 @@ def main() -> None:
         print(json.dumps(row(session, kind, pairs, given.scored, draw)), flush=True)
         if given.show:
             for _, answer in pairs:
-                if found := fault(answer):
+                if found := broken_reason(answer):
                     print(json.dumps({"fault": found, "answer": answer[-200:]}))
 
 
@@ -100,7 +100,9 @@ def noise(session: LiveSession, people: Pairs, draw: random.Random, count: int =
 
 def written(session: LiveSession, count: int, draw: random.Random) -> dict[str, Pairs]:
     """Greedy answers of the base (128 tokens) and of far coefficients (48), half to harmful, half to normal prompts."""
-    pairs = [pair for kind in ("harmful", "normal") for pair in draw.sample(load("bundled", kind).pairs, count // 2)]
+    pairs = [
+        pair for kind in ("harmful", "normal") for pair in draw.sample(load_pairs("bundled", kind).pairs, count // 2)
+    ]
     prompts = [pair.prompt for pair in pairs]
     found: dict[str, Pairs] = {}
     for variants, tokens in ((("base",), 128), (FAR, 48)):
@@ -113,10 +115,10 @@ def written(session: LiveSession, count: int, draw: random.Random) -> dict[str, 
 
 def row(session: LiveSession, kind: str, pairs: Pairs, scored: int, draw: random.Random) -> dict[str, object]:
     """Shares called broken: by the text alone, and of those whose likelihood was asked, with it."""
-    alone = sum(fault(answer) is not None for _, answer in pairs)
+    alone = sum(broken_reason(answer) is not None for _, answer in pairs)
     asked = [pair for pair in draw.sample(pairs, min(scored, len(pairs))) if pair[1].strip()]
     likely = [session.score([pair], ["base"], MAX_TOKENS)[0][0] for pair in asked]
-    both = sum(fault(answer, p) is not None for (_, answer), p in zip(asked, likely, strict=True))
+    both = sum(broken_reason(answer, p) is not None for (_, answer), p in zip(asked, likely, strict=True))
     about: dict[str, object] = {"kind": kind, "n": len(pairs), "by_text": alone, "rate": share(alone, len(pairs))}
     if asked:
         about |= {"scored": len(asked), "with_likelihood": both, "rate_with_likelihood": share(both, len(asked))}

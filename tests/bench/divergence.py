@@ -11,9 +11,9 @@ import argparse
 from pathlib import Path
 
 from sku.core import intervals
-from sku.evaluation.plan import sets_of
+from sku.evaluation.plan import load_prompt_sets
 from sku.serving.live_session import LiveSession
-from sku.study.study import MORE, measured
+from sku.study.study import LARGER_TEST, prompt_sources
 
 SIDE_BY_SIDE = (("ga@0.5", "sku@1.5"), ("ga@1", "sku@3"), ("ga@1", "sku@2.5"), ("keep@2", "sku@2"))
 
@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder that the study was given")
     session = LiveSession()
-    own = sets_of(session.load(), measured(parser.parse_args().data, MORE), "test").own
+    own = load_prompt_sets(session.load(), prompt_sources(parser.parse_args().data, LARGER_TEST), "test").own
     names = sorted({name for pair in SIDE_BY_SIDE for name in pair})
     table = [dict(zip(names, session.divergence(p.prompt, p.answer, names), strict=True)) for p in own]
     for dear, cheap in SIDE_BY_SIDE:

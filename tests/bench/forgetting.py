@@ -10,9 +10,9 @@ import json
 import statistics
 
 from sku.core import runs
-from sku.data import load
+from sku.data import load_pairs
 from sku.data.splits import split
-from sku.models.base_answers import self_answers
+from sku.models.base_answers import write_base_answers
 from sku.serving.live_session import LiveSession
 
 MAX_TOKENS = 160
@@ -21,9 +21,9 @@ MAX_TOKENS = 160
 def main() -> None:
     """Measure and print."""
     session = LiveSession()
-    harmful = split(load("bundled", "harmful").pairs, "test")
-    normal = self_answers(session.load(), split(load("bundled", "normal").pairs, "test"), 64)
-    variants = ["base", *(f"{run.name}@{c}" for run in runs.shipped() for c in ("0.5", "1", "1.5"))]
+    harmful = split(load_pairs("bundled", "harmful").pairs, "test")
+    normal = write_base_answers(session.load(), split(load_pairs("bundled", "normal").pairs, "test"), 64)
+    variants = ["base", *(f"{run.name}@{c}" for run in runs.shipped_runs() for c in ("0.5", "1", "1.5"))]
     columns = {}
     for name, pairs in {"harmful": harmful, "normal": normal}.items():
         table = session.score([(pair.prompt, pair.answer) for pair in pairs], variants, MAX_TOKENS)

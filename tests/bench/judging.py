@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sku.core.config import DecodingConfig
-from sku.evaluation.plan import Plan, Sources, sets_of, subject
+from sku.evaluation.plan import EvaluationPlan, PromptSources, load_prompt_sets, measured_variant
 from sku.evaluation.runner import Evaluation
 from sku.serving.live_session import LiveSession
 
@@ -27,10 +27,10 @@ def main() -> None:
     given = parser.parse_args()
     session = LiveSession()
     model, judge = session.load(), session.judge("embedded")
-    sets = sets_of(model, Sources(pairs=(), references=(), limit=given.limit), "test")
-    subjects = tuple(subject(session.variant(name)) for name in given.variants)
+    sets = load_prompt_sets(model, PromptSources(pairs=(), references=(), limit=given.limit), "test")
+    subjects = tuple(measured_variant(session.variant(name)) for name in given.variants)
     with TemporaryDirectory() as folder:
-        evaluation = Evaluation(model, Plan("default", subjects, sets, "test"), Path(folder))
+        evaluation = Evaluation(model, EvaluationPlan("default", subjects, sets, "test"), Path(folder))
         session.answers(["Hello"], given.variants, DecodingConfig(max_new_tokens=2))  # loads everything
         session.judged([("Hello", "Hello.")])
         asked = [pair.prompt for pair in (*sets.harmful, *sets.normal)][: given.alone]

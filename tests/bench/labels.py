@@ -22,17 +22,17 @@ from torch import Tensor
 
 from sku.core import intervals
 from sku.core.records import PromptPair
-from sku.data.splits import side
+from sku.data.splits import side_of
 from sku.judges.agreement import measure_agreement
-from sku.judges.embedded import EmbeddedJudge, encode_pair, features
-from sku.judges.fitting.build import OWN, THRESHOLD, own_answers
-from sku.judges.fitting.examples import target
-from sku.judges.fitting.labels import HARMFUL_FROM, Labelled, read_labelled, read_xstest
+from sku.judges.embedded import EmbeddedJudge, encode_for_judge, pool_features
+from sku.judges.fitting.build import HARM_THRESHOLD, RATED_ANSWERS, rated_answers
+from sku.judges.fitting.examples import harm_target
+from sku.judges.fitting.labels import HARMFUL_FROM_SEVERITY, LabelledAnswer, read_human_labels, read_xstest_labels
 from sku.models.batching import collate
-from sku.models.hidden_states import of_answers
+from sku.models.hidden_states import keep_answer_tokens
 from sku.models.likelihood import by_length
-from sku.models.pretrained import DEFAULT_BASE, provision
-from sku.models.variant_model import VariantModel, load
+from sku.models.pretrained import DEFAULT_BASE, provision_base
+from sku.models.variant_model import VariantModel, load_variant_model
 
 LAYERS = (16, 18, 20, 22)
 """Of 30: the last ones tell less, for they guess the next token."""
@@ -43,16 +43,16 @@ Line = dict[str, float | str]
 
 
 @torch.no_grad()
-def read(model: VariantModel, labels: Sequence[Labelled]) -> Tensor:
+def read(model: VariantModel, labels: Sequence[LabelledAnswer]) -> Tensor:
     """The states of `LAYERS` of every answer, pooled as the judge pools them: `[N, F]`."""
-    rows = [encode_pair(model.tokenizer, one.prompt, one.answer) for one in labels]
+    rows = [encode_for_judge(model.tokenizer, one.prompt, one.answer) for one in labels]
     found: dict[int, Tensor] = {}
     for places in by_length([(row, {}) for row in rows], 4096):
         some = [rows[i] for i in places]
         batch = collate(some)
         body = model.network.base_model
         states = body(batch.input_ids, batch.attention_mask, use_cache=False, output_hidden_states=True).hidden_states
-        layers = [[features(one) for one in of_answers(some, states[layer])] for layer in LAYERS]
+        layers = [[pool_features(one) for one in keep_answer_tokens(some, states[layer])] for layer in LAYERS]
         found |= {place: torch.cat([layer[i] for layer in layers]) for i, place in enumerate(places)}
     return torch.stack([found[i] for i in range(len(rows))]).double()
 
@@ -61,16 +61,16 @@ def probed(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
     """What a ridge regression on the states `known` says of those `asked`."""
     mean, spread, width = known.mean(0), known.std(0), known.shape[1]
     learnt, wanted = ((states - mean) / spread / width**0.5 for states in (known, asked))
-    weights = torch.linalg.solve(learnt @ learnt.T + RIDGE * torch.eye(len(learnt)), targets - THRESHOLD)
-    return THRESHOLD + wanted @ learnt.T @ weights
+    weights = torch.linalg.solve(learnt @ learnt.T + RIDGE * torch.eye(len(learnt)), targets - HARM_THRESHOLD)
+    return HARM_THRESHOLD + wanted @ learnt.T @ weights
 
 
 class Probes:
     """Labelled answers, read once, and what probes say of them."""
 
-    def __init__(self, model: VariantModel, labels: Sequence[Labelled]) -> None:
+    def __init__(self, model: VariantModel, labels: Sequence[LabelledAnswer]) -> None:
         self.labels, self.states = labels, read(model, labels)
-        self.targets = torch.tensor([target(one.severity) for one in labels]).double()
+        self.targets = torch.tensor([harm_target(one.severity) for one in labels]).double()
         self.fold = torch.tensor([int(one.prompt_id[:8], 16) % FOLDS for one in labels])
         self.drawn = torch.tensor([int(one.prompt_id[8:13], 16) / 16**5 for one in labels])
         self.by_people = torch.tensor([one.by == "people" for one in labels])
@@ -93,7 +93,7 @@ class Probes:
         return line | agreed("own answers", [(one, score) for one, score in named if one.by == "rubric"])
 
 
-def agreed(what: str, some: Sequence[tuple[Labelled, float]], threshold: float = THRESHOLD) -> Line:
+def agreed(what: str, some: Sequence[tuple[LabelledAnswer, float]], threshold: float = HARM_THRESHOLD) -> Line:
     """How often scores agree with the labels beside them."""
     found = measure_agreement(what, [score for _, score in some], [bool(one.harmful) for one, _ in some], threshold)
     return {
@@ -103,19 +103,23 @@ def agreed(what: str, some: Sequence[tuple[Labelled, float]], threshold: float =
     }
 
 
-def rated(labels: Sequence[Labelled]) -> Line:
+def rated(labels: Sequence[LabelledAnswer]) -> Line:
     """Agreement of a large language model with people."""
     ratings = {line["id"]: line["severity"] for line in map(json.loads, RATINGS.read_text().splitlines())}
     ids = [PromptPair(one.prompt, one.answer, "harmful", "labels").id for one in labels]
     some = [(one, ratings[name]) for one, name in zip(labels, ids, strict=True) if name in ratings]
     clear = [(one, rating) for one, rating in some if one.clear]
     line: Line = {"learnt from": "a large language model by the rubric"}
-    return line | agreed("people, all", some, HARMFUL_FROM) | agreed("people, clear", clear, HARMFUL_FROM)
+    return (
+        line
+        | agreed("people, all", some, HARMFUL_FROM_SEVERITY)
+        | agreed("people, clear", clear, HARMFUL_FROM_SEVERITY)
+    )
 
 
-def between(labels: Sequence[Labelled]) -> Line:
+def between(labels: Sequence[LabelledAnswer]) -> Line:
     """How often people agree with people: answers that were labelled twice, once by severity, once by objective."""
-    twice: dict[tuple[str, str], list[Labelled]] = {}
+    twice: dict[tuple[str, str], list[LabelledAnswer]] = {}
     for one in labels:
         twice.setdefault((one.prompt, one.answer), []).append(one)
     pairs = [(one, other) for one, other in (some for some in twice.values() if len(some) == 2)]
@@ -130,9 +134,9 @@ def between(labels: Sequence[Labelled]) -> Line:
 def by_variant() -> dict[str, str]:
     """Of the rated answers to test prompts, how many are harmful, variant by variant."""
     counts: dict[str, list[bool]] = {}
-    for line in map(json.loads, OWN.read_text().splitlines()):
-        if side(line["prompt_id"]) == "test":
-            counts.setdefault(line["variant"], []).append(line["severity"] >= HARMFUL_FROM)
+    for line in map(json.loads, RATED_ANSWERS.read_text().splitlines()):
+        if side_of(line["prompt_id"]) == "test":
+            counts.setdefault(line["variant"], []).append(line["severity"] >= HARMFUL_FROM_SEVERITY)
     return {name: f"{sum(some)} of {len(some)}" for name, some in sorted(counts.items())}
 
 
@@ -143,11 +147,11 @@ def main() -> None:
     parser.add_argument("--xstest", type=Path, required=True, help="XSTest completions with labels")
     parser.add_argument("--prompts", action="append", default=[], help="sets that own answers were asked from")
     given = parser.parse_args()
-    labelled = read_labelled(given.labelled)
+    labelled = read_human_labels(given.labelled)
     people = [one for one in labelled if one.severity is not None]
-    completions = read_xstest(given.xstest)
-    model = load(provision(DEFAULT_BASE), device="cpu")
-    own = own_answers(model, [one.prompt for one in (*labelled, *completions)], given.prompts)
+    completions = read_xstest_labels(given.xstest)
+    model = load_variant_model(provision_base(DEFAULT_BASE), device="cpu")
+    own = rated_answers(model, [one.prompt for one in (*labelled, *completions)], given.prompts)
     probes = Probes(model, [*people, *own])
     report = [between(people), rated(people)]
     for share in SHARES:
@@ -157,13 +161,13 @@ def main() -> None:
     report.append(probes.line("our own labels", probes.folded(~probes.by_people)))
     report.append(probes.line("both", probes.folded(probes.by_people | ~probes.by_people)))
     harmless = [one for one in completions if one.severity == 0.0 and one.refuses == 0.0]
-    harmless = [one for one in harmless if side(one.prompt_id) == "test"]
+    harmless = [one for one in harmless if side_of(one.prompt_id) == "test"]
     judged = EmbeddedJudge(model).harm([(one.prompt, one.answer) for one in harmless])
     said = probed(probes.states[probes.by_people], probes.targets[probes.by_people], read(model, harmless))
     called = {
         "harmless answers": len(harmless),
-        "called harmful by probes": round(float((said >= THRESHOLD).double().mean()), 3),
-        "called harmful by the judge": round(sum(one.score >= THRESHOLD for one in judged) / len(judged), 3),
+        "called harmful by probes": round(float((said >= HARM_THRESHOLD).double().mean()), 3),
+        "called harmful by the judge": round(sum(one.score >= HARM_THRESHOLD for one in judged) / len(judged), 3),
     }
     print(json.dumps([*report, called, {"rated harmful": by_variant()}], indent=2))
 

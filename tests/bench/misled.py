@@ -12,9 +12,9 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from sku.data.splits import side
-from sku.judges.fitting.labels import read_labelled
-from sku.judges.verdicts import verdicts
+from sku.data.splits import side_of
+from sku.judges.fitting.labels import read_human_labels
+from sku.judges.verdicts import judge_answers
 from sku.serving.live_session import LiveSession
 
 FORMS = {
@@ -28,11 +28,11 @@ def main() -> None:
     """Judge and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labelled", type=Path, required=True)
-    labels = read_labelled(parser.parse_args().labelled)
-    harmful = [one for one in labels if one.harmful and one.clear and side(one.prompt_id) == "test"]
+    labels = read_human_labels(parser.parse_args().labelled)
+    harmful = [one for one in labels if one.harmful and one.clear and side_of(one.prompt_id) == "test"]
     judge = LiveSession().judge("embedded")
     for name, form in FORMS.items():
-        said = verdicts([(one.prompt, form.format(one.answer)) for one in harmful], judge)
+        said = judge_answers([(one.prompt, form.format(one.answer)) for one in harmful], judge)
         print(json.dumps({"harmful answers": len(harmful), name: Counter(one.outcome for one in said)}))
 
 

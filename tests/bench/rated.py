@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Literal
 
 from sku.core import intervals
-from sku.data import load as load_data
+from sku.data import load_pairs as load_data
 from sku.judges.agreement import measure_agreement
-from sku.judges.fitting.build import THRESHOLD
-from sku.judges.fitting.labels import HARMFUL_FROM
-from sku.reporting.result_files import RECORDED
-from sku.study.ratings import Rated, read
-from sku.study.study import MORE, measured
+from sku.judges.fitting.build import HARM_THRESHOLD
+from sku.judges.fitting.labels import HARMFUL_FROM_SEVERITY
+from sku.reporting.result_files import RECORDED_STUDY
+from sku.study.ratings import RatedAnswer, read_ratings
+from sku.study.study import LARGER_TEST, prompt_sources
 
 Reader = Literal["rating", "outcome"]
 READERS: tuple[Reader, Reader] = ("rating", "outcome")
 SIDE_BY_SIDE = (("sku@1.5", "ga@0.5"), ("sku@3", "ga@1"), ("sku@2.5", "sku@2"), ("sku@2", "keep@2"))
 
 
-def rates(rows: list[Rated]) -> str:
+def rates(rows: list[RatedAnswer]) -> str:
     """One line of the table: of one variant."""
     harmful, sounds = ([row for row in rows if row.set == name] for name in ("harmful", "sounds_harmful"))
     called = sum(row.rating == "harmful" for row in harmful)
@@ -45,7 +45,7 @@ def rates(rows: list[Rated]) -> str:
     return " | ".join(map(str, cells))
 
 
-def difference(rows: list[Rated], one: str, other: str) -> str:
+def difference(rows: list[RatedAnswer], one: str, other: str) -> str:
     """Harmful rate of one variant minus another's, by the ratings and by the judge, with paired intervals."""
 
     def said(reader: Reader) -> str:
@@ -56,7 +56,7 @@ def difference(rows: list[Rated], one: str, other: str) -> str:
     return f"{one} minus {other}, harmful: rated {said('rating')}, judge {said('outcome')}"
 
 
-def cut(rows: list[Rated], variant: str, prompts: Sequence[str] | None = None) -> str:
+def cut(rows: list[RatedAnswer], variant: str, prompts: Sequence[str] | None = None) -> str:
     """By how much of the base's harmful rate a variant's is lower, both readers, with a bootstrap interval.
 
     Args:
@@ -78,13 +78,13 @@ def cut(rows: list[Rated], variant: str, prompts: Sequence[str] | None = None) -
     return f"{variant}, cut: rated {said('rating')}, judge {said('outcome')}"
 
 
-def by_source(rows: list[Rated], data: Path) -> list[str]:
+def by_source(rows: list[RatedAnswer], data: Path) -> list[str]:
     """Harmful answers by the source of their prompts, rated / judge: a line a source, a cell a variant; then cuts."""
     variants = list(dict.fromkeys(row.variant for row in rows))
     counts = {name: {reader: _harmful(rows, name, reader) for reader in READERS} for name in variants}
     asked = {row.prompt_id for row in rows if row.set == "harmful"}
     lines, real = ["source | prompts | " + " | ".join(variants)], list[str]()
-    for spec in measured(data, MORE).harmful:
+    for spec in prompt_sources(data, LARGER_TEST).harmful:
         mine = {pair.prompt_id for pair in load_data(spec, "harmful").pairs} & asked
         asked -= mine
         real += [] if spec == "bundled" else mine
@@ -95,7 +95,7 @@ def by_source(rows: list[Rated], data: Path) -> list[str]:
     return [*lines, "without the bundled prompts:", *(cut(rows, v, real) for v in variants if v != "base")]
 
 
-def _harmful(rows: list[Rated], variant: str, reader: Reader) -> dict[str, float]:
+def _harmful(rows: list[RatedAnswer], variant: str, reader: Reader) -> dict[str, float]:
     mine = [row for row in rows if (row.variant, row.set) == (variant, "harmful")]
     return {row.prompt_id: float(getattr(row, reader) == "harmful") for row in mine}
 
@@ -108,12 +108,12 @@ def kappa(said: Sequence[bool], truth: Sequence[bool]) -> float:
     return (agreed - chance) / (1 - chance)
 
 
-def agreement(rows: list[Rated]) -> list[str]:
+def agreement(rows: list[RatedAnswer]) -> list[str]:
     """How far the judge and the ratings agree: on harm where the judge read it, on refusal where it is clear."""
     read_too = [row for row in rows if row.severity is not None and row.outcome not in ("broken", "unjudged")]
-    truth = [row.severity is not None and row.severity >= HARMFUL_FROM for row in read_too]
+    truth = [row.severity is not None and row.severity >= HARMFUL_FROM_SEVERITY for row in read_too]
     called = measure_agreement("harm", [float(row.outcome == "harmful") for row in read_too], truth)
-    scored = measure_agreement("harm", [row.score for row in read_too], truth, THRESHOLD)
+    scored = measure_agreement("harm", [row.score for row in read_too], truth, HARM_THRESHOLD)
     clear = [row for row in rows if row.outcome != "broken" and row.refuses in (0, 1)]
     said = [float(row.outcome == "refusal") for row in clear]
     refusal = measure_agreement("refusal", said, [row.refuses == 1 for row in clear])
@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="the folder that the study was given: counts by source")
     data = parser.parse_args().data
-    rows = read(RECORDED.with_name("rated.jsonl"))
+    rows = read_ratings(RECORDED_STUDY.with_name("rated.jsonl"))
     print("variant | harmful: rated (95 %), judge | refusals: rated, judge | over-refusals: rated, judge")
     for name in dict.fromkeys(row.variant for row in rows):
         print(f"{name} | {rates([row for row in rows if row.variant == name])}")

@@ -1,4 +1,4 @@
-"""How often `judging/refusal.py` says what people said, on the prompts it was not written on and on all.
+"""How often `judges/refusal.py` says what people said, on the prompts it was not written on and on all.
 
 XSTest: whole, partial or no refusal. PyRIT: refusal or not; its set counts an answer to another question as a refusal,
 which no reading of the answer alone can find, so the figure is also given without such rows (the prompt is answered in
@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sku.core.intervals import wilson
-from sku.data.splits import side
-from sku.judges.fitting.labels import Labelled, read_labelled, read_xstest
-from sku.judges.refusal import kind
+from sku.data.splits import side_of
+from sku.judges.fitting.labels import LabelledAnswer, read_human_labels, read_xstest_labels
+from sku.judges.refusal import refusal_kind
 
 
 def main() -> None:
@@ -25,28 +25,32 @@ def main() -> None:
     parser.add_argument("--xstest", type=Path, required=True)
     parser.add_argument("--labelled", type=Path, required=True)
     given = parser.parse_args()
-    xstest, labelled = read_xstest(given.xstest), read_labelled(given.labelled)
+    xstest, labelled = read_xstest_labels(given.xstest), read_human_labels(given.labelled)
     for name in ("test", "all"):
 
-        def part(rows: Sequence[Labelled], name: str = name) -> list[Labelled]:
-            return [row for row in rows if name == "all" or side(row.prompt_id) == name]
+        def part(rows: Sequence[LabelledAnswer], name: str = name) -> list[LabelledAnswer]:
+            return [row for row in rows if name == "all" or side_of(row.prompt_id) == name]
 
         refusals = [row for row in part(labelled) if row.refuses is not None]
         harmful = [row for row in part(labelled) if row.harmful]
         report = {
             "prompts": name,
-            "xstest, refuses or not": share([(kind(r.answer) is not None) == (r.refuses == 1) for r in part(xstest)]),
-            "xstest, fully or not": share([(kind(r.answer) == "full") == r.full for r in part(xstest)]),
-            "pyrit, refuses or not": share([(kind(r.answer) is not None) == (r.refuses == 1) for r in refusals]),
-            "pyrit, to the question asked": share(
-                [(kind(r.answer) is not None) == (r.refuses == 1) for r in to_the_question(refusals, labelled)]
+            "xstest, refuses or not": share(
+                [(refusal_kind(r.answer) is not None) == (r.refuses == 1) for r in part(xstest)]
             ),
-            "harmful, but called a full refusal": share([kind(r.answer) == "full" for r in harmful]),
+            "xstest, fully or not": share([(refusal_kind(r.answer) == "full") == r.full for r in part(xstest)]),
+            "pyrit, refuses or not": share(
+                [(refusal_kind(r.answer) is not None) == (r.refuses == 1) for r in refusals]
+            ),
+            "pyrit, to the question asked": share(
+                [(refusal_kind(r.answer) is not None) == (r.refuses == 1) for r in to_the_question(refusals, labelled)]
+            ),
+            "harmful, but called a full refusal": share([refusal_kind(r.answer) == "full" for r in harmful]),
         }
         print(json.dumps(report, indent=2))
 
 
-def to_the_question(rows: Sequence[Labelled], everything: Sequence[Labelled]) -> list[Labelled]:
+def to_the_question(rows: Sequence[LabelledAnswer], everything: Sequence[LabelledAnswer]) -> list[LabelledAnswer]:
     """Without the rows whose answer belongs to another question."""
     answered = [row for row in everything if row.refuses == 0]
     prompts, answers = {row.prompt for row in answered}, {row.answer for row in answered}

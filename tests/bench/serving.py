@@ -38,7 +38,7 @@ def main() -> None:
     config = DecodingConfig(max_new_tokens=TOKENS)
     session.answers([PROMPT], ["base"], config)
     alone = resident()
-    names = [run.name for run in runs.shipped()]
+    names = [run.name for run in runs.shipped_runs()]
     session.answers([PROMPT], ["base", *names], DecodingConfig(max_new_tokens=4))
     full = resident()
     columns = {"base": ["base"], "sku": ["sku"], "three": ["base", "ga", "sku"]}

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 from sku.core.config import DecodingConfig
-from sku.data import load
+from sku.data import load_pairs
 from sku.data.splits import split
 from sku.serving.live_session import LiveSession
 
@@ -29,7 +29,7 @@ def main() -> None:
     given = parser.parse_args()
     session, config = LiveSession(), DecodingConfig(max_new_tokens=given.tokens)
     variants = [f"{given.adapter}@{c:g}" for c in COEFFICIENTS]
-    prompts = [pair.prompt for pair in split(load("bundled", "harmful").pairs, "test")]
+    prompts = [pair.prompt for pair in split(load_pairs("bundled", "harmful").pairs, "test")]
     session.answers(prompts[:1], variants, DecodingConfig(max_new_tokens=2))  # loads everything
     report: dict[str, float] = {}
     for name, asked, size in (("a prompt at a time", prompts[: given.prompts], 1), ("batches", prompts[:_ROWS], _ROWS)):

@@ -16,7 +16,7 @@ from sku import __main__ as command_line
 from sku.core.config import TrainConfig
 from sku.judges import cards
 from sku.reporting import result_files
-from sku.training.trainer import train
+from sku.training.trainer import run_training
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def run(pico_folder: Path, pairs_file: Path, tmp_path: Path) -> Path:
         rank=4,
         max_tokens=512,
     )
-    return train(tmp_path / "run", config).folder
+    return run_training(tmp_path / "run", config).folder
 
 
 ROOT = Path(__file__).parents[2]
@@ -170,7 +170,7 @@ def test_evaluate_measures_stops_at_nothing_twice_and_plot_draws_it(
     code, out, _ = sku("plot", rows, "--out", tmp_path / "figure.html")
     assert code == 0
     assert "plotly" in (tmp_path / "figure.html").read_text(encoding="utf-8")
-    for words in ([rows, "--outcomes"], [rows, "--utility", "perplexity"], [run], [cards.FOLDER]):
+    for words in ([rows, "--outcomes"], [rows, "--utility", "perplexity"], [run], [cards.JUDGE_FOLDER]):
         code, _, err = sku("plot", *words, "--out", tmp_path / "another.html")
         assert code == 0, err
         assert "plotly" in (tmp_path / "another.html").read_text(encoding="utf-8")
@@ -187,7 +187,7 @@ def test_two_processes_share_an_evaluation_and_the_first_one_writes(
         command = [sys.executable, *map(str, (*launcher, *words, "--out", out))]
         done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True, cwd=ROOT)
         assert len(done.stdout.splitlines()) == 1, "one row, printed once"
-    (one,), (other,) = result_files.read(alone), result_files.read(both)
+    (one,), (other,) = result_files.read_rows(alone), result_files.read_rows(both)
     for name, value in dataclasses.asdict(dataclasses.replace(other, seconds=one.seconds)).items():
         wanted = getattr(one, name)  # sums are taken in another order
         assert value == (pytest.approx(wanted, rel=1e-4) if isinstance(wanted, float) else wanted), name
@@ -198,7 +198,7 @@ def test_two_processes_share_an_evaluation_and_the_first_one_writes(
 def test_judge_adds_its_verdict_to_every_line_and_keeps_the_rest(
     sku: Any, pico_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sku.serving.model_loader.provision", lambda *_: pico_folder)
+    monkeypatch.setattr("sku.serving.model_loader.provision_base", lambda *_: pico_folder)
     lines = [
         {"prompt": "How do I pick a lock?", "answer": "I'm sorry, but I can't help with that.", "id": 7},
         {"prompt": "How do I pick a lock?", "answer": ""},
@@ -227,7 +227,7 @@ def test_judge_adds_its_verdict_to_every_line_and_keeps_the_rest(
 def test_measuring_says_in_one_line_what_is_wrong(
     sku: Any, words: list[str], wanted: str, pico_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sku.serving.model_loader.provision", lambda *_: pico_folder)
+    monkeypatch.setattr("sku.serving.model_loader.provision_base", lambda *_: pico_folder)
     code, out, err = sku(*words)
     assert (code, out) == (1, "")
     assert err.startswith("error: ")

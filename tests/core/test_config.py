@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku.core.config import PRESETS, DecodingConfig, TrainConfig, preset
+from sku.core.config import PRESETS, DecodingConfig, TrainConfig, find_preset
 from sku.core.methods import METHODS
 
 
@@ -74,18 +74,18 @@ def test_an_unknown_setting_is_named() -> None:
 @pytest.mark.parametrize("name", list(PRESETS))
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "random"])
 def test_every_preset_fits_every_method(name: str, method: str) -> None:
-    config = preset(name).config(method=method)
+    config = find_preset(name).config(method=method)
     assert set(config.terms) <= set(METHODS[method].terms)
 
 
 def test_published_presets_push_and_the_others_keep() -> None:
     for name in ("opt-2.7b", "llama2-7b", "llama2-13b"):
-        config = preset(name).config()
+        config = find_preset(name).config()
         assert (config.preservation, config.disassociation_answers, config.steps) == ("push", 5, 1000)
         assert config.terms == METHODS["sku"].terms, "published weights"
-    assert (preset("llama2-7b").config().rank, preset("llama2-7b").config().alpha) == (32, 16)
-    assert (preset("llama2-13b").config().rank, preset("llama2-13b").config().alpha) == (16, 8)
-    assert preset("quick").config().preservation == "keep"
+    assert (find_preset("llama2-7b").config().rank, find_preset("llama2-7b").config().alpha) == (32, 16)
+    assert (find_preset("llama2-13b").config().rank, find_preset("llama2-13b").config().alpha) == (16, 8)
+    assert find_preset("quick").config().preservation == "keep"
 
 
 def test_off_and_weight_zero_leave_the_term_out() -> None:
@@ -94,10 +94,10 @@ def test_off_and_weight_zero_leave_the_term_out() -> None:
 
 
 def test_given_weights_go_before_the_presets() -> None:
-    assert preset("quick").config(weights={"preservation": 7.0}).terms["preservation"] == 7.0
-    assert preset("quick").config(method="tv").weights == {}
+    assert find_preset("quick").config(weights={"preservation": 7.0}).terms["preservation"] == 7.0
+    assert find_preset("quick").config(method="tv").weights == {}
 
 
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(ValueError, match="choose one of tiny, quick"):
-        preset("huge")
+        find_preset("huge")

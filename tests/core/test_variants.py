@@ -8,62 +8,66 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku.core.methods import METHODS, Method, method
-from sku.core.variants import MAX_COEFFICIENT, Known, Spec, parse, resolve
+from sku.core.methods import METHODS, Method, find_method
+from sku.core.variants import MAX_COEFFICIENT, KnownAdapter, VariantSpec, parse_variant, resolve_variant
 
-KNOWN = {"sku": Known("sku", "sku", 1.5), "ga": Known("ga", "ga"), "/a/run@home": Known("run_1", "tv")}
+KNOWN = {
+    "sku": KnownAdapter("sku", "sku", 1.5),
+    "ga": KnownAdapter("ga", "ga"),
+    "/a/run@home": KnownAdapter("run_1", "tv"),
+}
 
 
-def lookup(name: str) -> Known:
+def lookup(name: str) -> KnownAdapter:
     return KNOWN[name]
 
 
 def test_a_negated_method_is_subtracted_and_an_applied_one_added() -> None:
-    assert resolve("sku@2", lookup).coefficients == {"sku": -2.0}
-    assert resolve("ga@2", lookup).coefficients == {"ga": 2.0}
+    assert resolve_variant("sku@2", lookup).coefficients == {"sku": -2.0}
+    assert resolve_variant("ga@2", lookup).coefficients == {"ga": 2.0}
 
 
 def test_without_a_coefficient_the_default_is_used() -> None:
-    assert resolve("sku", lookup).coefficients == {"sku": -1.5}
-    assert str(resolve("sku", lookup)) == "sku@1.5"
+    assert resolve_variant("sku", lookup).coefficients == {"sku": -1.5}
+    assert str(resolve_variant("sku", lookup)) == "sku@1.5"
 
 
 def test_coefficient_zero_is_the_row_of_the_base() -> None:
-    assert resolve("sku@0", lookup).coefficients == resolve("base", lookup).coefficients == {}
+    assert resolve_variant("sku@0", lookup).coefficients == resolve_variant("base", lookup).coefficients == {}
 
 
 def test_acquired_is_the_stage_1_model() -> None:
-    assert resolve("acquired:sku@1", lookup).coefficients == {"sku": 1.0}
+    assert resolve_variant("acquired:sku@1", lookup).coefficients == {"sku": 1.0}
 
 
 def test_a_run_folder_may_have_an_at_sign() -> None:
-    assert parse("/a/run@home") == Spec("/a/run@home", None)
-    assert parse("/a/run@home@0.5") == Spec("/a/run@home", 0.5)
-    assert resolve("/a/run@home@0.5", lookup).coefficients == {"run_1": -0.5}
+    assert parse_variant("/a/run@home") == VariantSpec("/a/run@home", None)
+    assert parse_variant("/a/run@home@0.5") == VariantSpec("/a/run@home", 0.5)
+    assert resolve_variant("/a/run@home@0.5", lookup).coefficients == {"run_1": -0.5}
 
 
 @pytest.mark.parametrize("text", ["sku@-1", "sku@inf", "sku@nan", "sku@1e9", "sku@", "sku@one", "@1", "", "  "])
 def test_bad_variants_say_what_came(text: str) -> None:
     with pytest.raises(ValueError, match="variant"):
-        parse(text)
+        parse_variant(text)
 
 
 def test_the_base_takes_no_coefficient() -> None:
     with pytest.raises(ValueError, match="write base"):
-        resolve("base@1", lookup)
-    assert resolve("base@0", lookup).coefficients == {}
+        resolve_variant("base@1", lookup)
+    assert resolve_variant("base@0", lookup).coefficients == {}
 
 
 @given(st.floats(0, MAX_COEFFICIENT).map(lambda c: float(f"{c:g}")))
 def test_a_written_variant_reads_back(coefficient: float) -> None:
-    variant = resolve(f"sku@{coefficient:g}", lookup)
-    assert resolve(str(variant), lookup) == variant
+    variant = resolve_variant(f"sku@{coefficient:g}", lookup)
+    assert resolve_variant(str(variant), lookup) == variant
 
 
 @given(st.text(max_size=40))
 def test_no_text_does_worse_than_a_value_error(text: str) -> None:
     with contextlib.suppress(ValueError):
-        assert parse(text).name
+        assert parse_variant(text).name
 
 
 def test_sku_is_negated_and_ga_is_not() -> None:
@@ -82,4 +86,4 @@ def test_an_unknown_term_or_method_is_named() -> None:
     with pytest.raises(ValueError, match="unknown terms"):
         Method("x", {"magic": 1.0}, True, "", "ours", "")
     with pytest.raises(ValueError, match="choose one of sku"):
-        method("magic")
+        find_method("magic")

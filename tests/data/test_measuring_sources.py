@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from sku.core.records import Kind, PromptPair
-from sku.data import DataSet, load, truthfulqa
-from sku.data.splits import side, split
-from sku.data.truthfulqa import Choices
+from sku.core.records import PairKind, PromptPair
+from sku.data import DataSet, load_pairs, truthfulqa
+from sku.data.splits import side_of, split
+from sku.data.truthfulqa import MultipleChoice
 
 Write = Callable[[str, str], Path]
 
@@ -42,7 +42,7 @@ XSTEST = (
 
 def test_xstest_has_safe_prompts_and_unsafe_contrasts(write: Write) -> None:
     spec = f"xstest:{write('x.csv', XSTEST)}"
-    normal, harmful = load(spec, "normal"), load(spec, "harmful")
+    normal, harmful = load_pairs(spec, "normal"), load_pairs(spec, "harmful")
     assert normal.pairs == (
         PromptPair("How do I beat an egg?", "", "normal", "xstest", "homonyms"),
         PromptPair("Why can the Dutch not fly?", "", "normal", "xstest", "real_group_nons_discr"),
@@ -53,20 +53,20 @@ def test_xstest_has_safe_prompts_and_unsafe_contrasts(write: Write) -> None:
 
 def test_xstest_with_answers_of_three_models_has_each_prompt_once(write: Write) -> None:
     rows = "".join(f"{model},homonyms,How do I beat an egg?,With a fork.\n" for model in "abc")
-    found = load(f"xstest:{write('x.csv', 'model,type,prompt,answer' + chr(10) + rows)}", "normal")
+    found = load_pairs(f"xstest:{write('x.csv', 'model,type,prompt,answer' + chr(10) + rows)}", "normal")
     assert [(pair.prompt, pair.answer) for pair in found.pairs] == [("How do I beat an egg?", "")]
     assert found.skipped == 2
 
 
 def test_xstest_without_a_type_does_not_pass_for_safe(write: Write) -> None:
     with pytest.raises(ValueError, match=r"x.csv, row 2, column 'type': nothing is there"):
-        load(f"xstest:{write('x.csv', 'type,prompt' + chr(10) + ',Who?' + chr(10))}", "normal")
+        load_pairs(f"xstest:{write('x.csv', 'type,prompt' + chr(10) + ',Who?' + chr(10))}", "normal")
 
 
 def test_xstest_of_contrasts_alone_has_no_safe_prompt(write: Write) -> None:
     path = write("x.csv", "type,prompt\ncontrast_homonyms,How do I beat a clerk?\n")
     with pytest.raises(ValueError, match=r"xstest:x.csv has no normal pair: all 1 were left out by rule"):
-        load(f"xstest:{path}", "normal")
+        load_pairs(f"xstest:{path}", "normal")
 
 
 # Do-Not-Answer
@@ -76,7 +76,7 @@ def test_xstest_of_contrasts_alone_has_no_safe_prompt(write: Write) -> None:
 def test_do_not_answer_in_our_words_and_the_authors(write: Write, names: tuple[str, str]) -> None:
     prompt, category = names
     rows = [{"id": 1, prompt: "How do I scare a clerk?", category: "malice"}, {prompt: "Whom should I trick?"}]
-    found = load(f"do_not_answer:{write('d.jsonl', jsonl(*rows))}", "harmful")
+    found = load_pairs(f"do_not_answer:{write('d.jsonl', jsonl(*rows))}", "harmful")
     pairs = (
         PromptPair("How do I scare a clerk?", "", "harmful", "do_not_answer", "malice"),
         PromptPair("Whom should I trick?", "", "harmful", "do_not_answer"),
@@ -95,23 +95,23 @@ def test_do_not_answer_in_our_words_and_the_authors(write: Write, names: tuple[s
         ("sound_harmful", "normal", "did you mean sounds_harmful?"),
     ],
 )
-def test_a_bad_spec_is_told_what_is_good(spec: str, kind: Kind, message: str) -> None:
+def test_a_bad_spec_is_told_what_is_good(spec: str, kind: PairKind, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        load(spec, kind)
+        load_pairs(spec, kind)
 
 
 def test_a_file_without_the_columns_says_so(write: Write) -> None:
     path = write("d.jsonl", jsonl({"text": "Who?"}))
     for source, kind in (("do_not_answer", "harmful"), ("xstest", "normal")):
         with pytest.raises(ValueError, match=r"d.jsonl, row 1: column 'prompt' is missing; there is 'text'"):
-            load(f"{source}:{path}", kind)  # type: ignore[arg-type]
+            load_pairs(f"{source}:{path}", kind)  # type: ignore[arg-type]
 
 
 # What comes with the project
 
 
 def test_our_own_prompts_sound_harmful_in_many_ways() -> None:
-    found = load("sounds_harmful", "normal")
+    found = load_pairs("sounds_harmful", "normal")
     assert (len(found), found.skipped, found.licence) == (182, 0, "Apache-2.0")
     assert len({pair.prompt_id for pair in found.pairs}) == 182
     assert all(pair.kind == "normal" and pair.answer for pair in found.pairs)
@@ -122,7 +122,7 @@ def test_our_own_prompts_sound_harmful_in_many_ways() -> None:
 
 
 def test_our_own_prompts_are_no_copies_of_the_bundled_ones() -> None:
-    own, bundled = load("sounds_harmful", "normal"), load("bundled", "normal")
+    own, bundled = load_pairs("sounds_harmful", "normal"), load_pairs("bundled", "normal")
     assert not {pair.prompt_id for pair in own.pairs} & {pair.prompt_id for pair in bundled.pairs}
 
 
@@ -136,8 +136,8 @@ SKY = {
 
 
 def test_choices_keep_the_true_and_false_answers_of_both_tasks(write: Write) -> None:
-    (found,) = truthfulqa.choices(write("mc_task.json", json.dumps([SKY])))
-    assert found == Choices(
+    (found,) = truthfulqa.load_multiple_choice(write("mc_task.json", json.dumps([SKY])))
+    assert found == MultipleChoice(
         prompt="Why is the sky blue?",
         best="Air scatters blue light most.",
         others=("It is painted.", "It mirrors the sea."),
@@ -147,9 +147,9 @@ def test_choices_keep_the_true_and_false_answers_of_both_tasks(write: Write) -> 
 
 
 def test_choices_stand_on_the_side_of_their_question(write: Write) -> None:
-    (found,) = truthfulqa.choices(write("mc.jsonl", jsonl(SKY)))
+    (found,) = truthfulqa.load_multiple_choice(write("mc.jsonl", jsonl(SKY)))
     csv = write("t.csv", "Question,Best Answer,Category\nWhy is the sky blue?,Scattering,Sky\n")
-    assert side(found.prompt_id) == side(load(f"truthfulqa:{csv}", "normal").pairs[0].prompt_id)
+    assert side_of(found.prompt_id) == side_of(load_pairs(f"truthfulqa:{csv}", "normal").pairs[0].prompt_id)
 
 
 @pytest.mark.parametrize(
@@ -173,15 +173,15 @@ def test_choices_stand_on_the_side_of_their_question(write: Write) -> None:
 def test_bad_choices_are_named_with_row_and_column(write: Write, change: dict[str, Any], message: str) -> None:
     path = write("mc.json", json.dumps([SKY, SKY | change]))
     with pytest.raises(ValueError, match=f"mc.json, row 2, column {message}") as caught:
-        truthfulqa.choices(path)
+        truthfulqa.load_multiple_choice(path)
     assert "\n" not in str(caught.value)
 
 
 def test_another_table_is_no_multiple_choice(write: Write) -> None:
     with pytest.raises(ValueError, match=r"t.csv, row 1: column 'question' is missing; there is 'Question'"):
-        truthfulqa.choices(write("t.csv", "Question,Best Answer\nWhy?,So.\n"))
+        truthfulqa.load_multiple_choice(write("t.csv", "Question,Best Answer\nWhy?,So.\n"))
     with pytest.raises(FileNotFoundError, match=r"there is no file"):
-        truthfulqa.choices(Path("nowhere.json"))
+        truthfulqa.load_multiple_choice(Path("nowhere.json"))
 
 
 # The real files
@@ -204,12 +204,12 @@ def shared_data() -> Path:
         ("do_not_answer:{}/do_not_answer.jsonl", "harmful", 939, 0),
     ],
 )
-def test_the_shared_files_count_up(shared_data: Path, spec: str, kind: Kind, count: int, skipped: int) -> None:
-    found = load(spec.format(shared_data), kind)
+def test_the_shared_files_count_up(shared_data: Path, spec: str, kind: PairKind, count: int, skipped: int) -> None:
+    found = load_pairs(spec.format(shared_data), kind)
     assert (len(found), found.skipped) == (count, skipped)
 
 
 def test_the_shared_choices_count_up(shared_data: Path) -> None:
-    found = truthfulqa.choices(shared_data / "truthfulqa_mc.json")
+    found = truthfulqa.load_multiple_choice(shared_data / "truthfulqa_mc.json")
     assert len(found) == len({one.prompt_id for one in found}) == 817
     assert all(one.best in one.true and one.best not in one.false for one in found)

@@ -21,11 +21,11 @@ from huggingface_hub import errors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sku.core.records import Kind, PromptPair
-from sku.core.text_lines import LINE_LIMIT
-from sku.data import SELF, SOURCES, DataSet, Unavailable, load, saferlhf, table, truthfulqa
+from sku.core.records import PairKind, PromptPair
+from sku.core.text_lines import MAX_LINE_BYTES
+from sku.data import SELF, SOURCES, DataSet, Unavailable, load_pairs, saferlhf, table, truthfulqa
 from sku.data import dataset as dataset_module
-from sku.data.splits import side, split
+from sku.data.splits import side_of, split
 
 Write = Callable[[str, str | bytes], Path]
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -68,7 +68,7 @@ def labelled_row(prompt: str, safe_0: object, safe_1: object, **more: object) ->
 
 def test_the_same_question_is_never_on_two_sides() -> None:
     variants = ["Why is the sky blue?", "why is the SKY blue?", "  Why  is the sky\nblue? "]
-    sides = {side(PromptPair(text, answer, "normal", answer).prompt_id) for text in variants for answer in "abcde"}
+    sides = {side_of(PromptPair(text, answer, "normal", answer).prompt_id) for text in variants for answer in "abcde"}
     assert len(sides) == 1
 
 
@@ -87,7 +87,7 @@ def test_the_splits_are_a_partition_in_order() -> None:
 
 
 def test_a_split_has_about_its_share() -> None:
-    count = collections.Counter(side(pair.prompt_id) for pair in pairs(10_000))
+    count = collections.Counter(side_of(pair.prompt_id) for pair in pairs(10_000))
     assert count["train"] == pytest.approx(7000, abs=250)
     assert count["validation"] == pytest.approx(1000, abs=150)
     assert count["test"] == pytest.approx(2000, abs=200)
@@ -99,12 +99,12 @@ def test_a_split_has_about_its_share() -> None:
      ("cccccccccccc0000", "validation"), ("cccccccccccd0000", "test"), ("ffffffffffffffff", "test")],
 )  # fmt: skip
 def test_sides_change_at_seven_and_eight_tenths(prompt_id: str, expected: str) -> None:
-    assert side(prompt_id) == expected
+    assert side_of(prompt_id) == expected
 
 
 def test_ids_and_sides_are_the_same_on_every_machine() -> None:
     pair = PromptPair("Why is the sky blue?", "Because of scattering.", "normal", "made up")
-    assert (pair.id, pair.prompt_id, side(pair.prompt_id)) == ("b633a4c63e6da29a", "4909dc2f7a991e67", "train")
+    assert (pair.id, pair.prompt_id, side_of(pair.prompt_id)) == ("b633a4c63e6da29a", "4909dc2f7a991e67", "train")
 
 
 def test_the_hash_changes_with_any_pair_and_with_their_order() -> None:
@@ -122,7 +122,7 @@ def test_an_unknown_side_is_refused() -> None:
     with pytest.raises(ValueError, match="split 'dev' is not known; choose one of train, validation, test"):
         split(pairs(1), "dev")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'row 7' is not hexadecimal"):
-        side("row 7")
+        side_of("row 7")
 
 
 # Files of one's own
@@ -140,14 +140,14 @@ def test_the_same_rows_in_every_format_give_the_same_set(write: Write) -> None:
         write("a.json", b"\xef\xbb\xbf" + json.dumps(rows).encode()),
     ]
     for path in files:
-        found = load(str(path), "normal")
+        found = load_pairs(str(path), "normal")
         assert [(pair.prompt, pair.answer) for pair in found.pairs] == [(r["prompt"], r["answer"]) for r in rows]
         assert (found.licence, found.skipped, len(found)) == (None, 0, 2)
 
 
 def test_named_columns_and_a_name_without_the_folder(write: Write) -> None:
     path = write("my.csv", "question,reply,refusal,topic,length\nWho?,Me.,I will not say.,people,3\nWhy?,So.,,,\n")
-    found = load(f"{path}#prompt=question,answer=reply,safe_answer=refusal,category=topic", "harmful")
+    found = load_pairs(f"{path}#prompt=question,answer=reply,safe_answer=refusal,category=topic", "harmful")
     assert found.name == "my.csv#prompt=question,answer=reply,safe_answer=refusal,category=topic"
     assert found.pairs == (
         PromptPair("Who?", "Me.", "harmful", "my.csv", "people", "I will not say."),
@@ -156,24 +156,24 @@ def test_named_columns_and_a_name_without_the_folder(write: Write) -> None:
 
 
 def test_prompts_alone_are_enough(write: Write) -> None:
-    assert load(str(write("p.jsonl", jsonl({"prompt": "Who?"}))), "harmful").pairs[0].answer == ""
+    assert load_pairs(str(write("p.jsonl", jsonl({"prompt": "Who?"}))), "harmful").pairs[0].answer == ""
 
 
 def test_other_columns_may_hold_anything(write: Write) -> None:
     path = write("p.jsonl", jsonl({"prompt": "Who?", "scores": [1, 2], "category": None}))
-    assert load(str(path), "normal").pairs[0].category is None
+    assert load_pairs(str(path), "normal").pairs[0].category is None
 
 
 def test_a_file_name_may_hold_a_colon_or_a_hash(write: Write) -> None:
     for name in ("a:b.jsonl", "a#b.jsonl"):
-        assert load(str(write(name, jsonl({"prompt": "Who?"}))), "normal").name == name
+        assert load_pairs(str(write(name, jsonl({"prompt": "Who?"}))), "normal").name == name
 
 
 def test_a_home_folder_is_found_and_not_told(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write("mine.jsonl", jsonl({"prompt": "Who?"}))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert load("~/mine.jsonl", "normal").name == "mine.jsonl"
+    assert load_pairs("~/mine.jsonl", "normal").name == "mine.jsonl"
 
 
 ONE = b'{"prompt": "Who?"}\n'
@@ -198,7 +198,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.jsonl", ONE + b"{}", "a.jsonl, row 2: column 'prompt' is missing; there is no column at all"),
     ("a.jsonl", ONE + '{"prompt": "Où?"}'.encode("latin-1"), r"a.jsonl, row 2: byte 14 \(0xf9\) is not UTF-8; save"),
     ("a.jsonl", '{"prompt": "Who?"}'.encode("utf-16"), r"a.jsonl, row 1: byte 1 \(0xff\) is not UTF-8"),
-    ("a.jsonl", ONE + b'{"prompt": "' + b"x" * LINE_LIMIT, "a.jsonl, row 2 is longer than 1 MiB"),
+    ("a.jsonl", ONE + b'{"prompt": "' + b"x" * MAX_LINE_BYTES, "a.jsonl, row 2 is longer than 1 MiB"),
     ("a.json", b'{"prompt": "Who?"}', "a.json holds no list; a list of objects is wanted, or .jsonl"),
     ("a.json", b'[{"prompt": "Who?"}, 3]', "a.json, row 2 is no object"),
     ("a.json", b"[\n1,\n]", "a.json is not JSON"),
@@ -208,10 +208,10 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.csv", b'prompt,answer\n"Who\nis\nit?",Me.\nWhy?\n', "a.csv, row 5 has 1 fields where the header has 2"),
     ("a.csv", b"prompt,answer,prompt\n", "a.csv, row 1: column 'prompt' is there twice"),
     ("a.csv", b'prompt,answer\nWho?,"Me.\n', "a.csv, row 2 is not CSV"),
-    ("a.csv", b'prompt,answer\nWho?,"' + b"x\n" * LINE_LIMIT, "a.csv, row 2 is not CSV .*field limit"),
+    ("a.csv", b'prompt,answer\nWho?,"' + b"x\n" * MAX_LINE_BYTES, "a.csv, row 2 is not CSV .*field limit"),
     ("a.csv", b"prompt,answer\nWho?,\n ,Me.\n", "a.csv, row 3, column 'prompt': nothing is there"),
     ("a.csv", b"prompt,answer\nOu?,L\xe0.\n", r"a.csv, row 2: byte 6 \(0xe0\) is not UTF-8"),
-    ("a.csv", b"prompt,answer\nWho?," + b"x" * LINE_LIMIT, "a.csv, row 2 is longer than 1 MiB"),
+    ("a.csv", b"prompt,answer\nWho?," + b"x" * MAX_LINE_BYTES, "a.csv, row 2 is longer than 1 MiB"),
     ("a.jsonl.xz", b"not xz", "a.jsonl.xz, row 1: the .xz file is damaged"),
     ("a.jsonl.xz", lzma.compress(ONE)[:-9], "a.jsonl.xz, row .: the .xz file is damaged"),
 ]
@@ -220,7 +220,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
 @pytest.mark.parametrize(("name", "content", "message"), BAD_FILES, ids=[message for _, _, message in BAD_FILES])
 def test_a_bad_file_is_named_with_row_and_column(write: Write, name: str, content: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        load(str(write(name, content)), "normal")
+        load_pairs(str(write(name, content)), "normal")
     assert "\n" not in str(caught.value)
 
 
@@ -229,28 +229,28 @@ def test_a_huge_line_is_refused_without_reading_it(tmp_path: Path) -> None:
     with path.open("wb") as stream:
         stream.truncate(1 << 30)  # a sparse file: a gigabyte of zeros without a line end
     with pytest.raises(ValueError, match=r"huge.jsonl, row 1 is longer than 1 MiB"):
-        load(str(path), "normal")
+        load_pairs(str(path), "normal")
 
 
 def test_a_huge_json_list_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write("a.json", b'[{"prompt": "Who?"}]')
-    monkeypatch.setattr(table, "JSON_LIMIT", 10)
+    monkeypatch.setattr(table, "MAX_JSON_BYTES", 10)
     with pytest.raises(ValueError, match=r"a.json is larger than .* MiB; write it as .jsonl"):
-        load(str(path), "normal")
+        load_pairs(str(path), "normal")
 
 
 def test_a_line_of_just_the_limit_is_read(write: Write) -> None:
-    line = '{"prompt": "' + "x" * (LINE_LIMIT - 15) + '"}\n'
-    assert len(line) == LINE_LIMIT
-    assert len(load(str(write("a.jsonl", line)), "normal")) == 1
+    line = '{"prompt": "' + "x" * (MAX_LINE_BYTES - 15) + '"}\n'
+    assert len(line) == MAX_LINE_BYTES
+    assert len(load_pairs(str(write("a.jsonl", line)), "normal")) == 1
 
 
 def loaded_or_refused(path: Path) -> DataSet | None:
     """The set, or None after a ValueError that names the file; any other exception is a failure."""
     with contextlib.suppress(ValueError):
-        return load(str(path), "normal")
+        return load_pairs(str(path), "normal")
     with pytest.raises(ValueError, match=re.escape(path.name)):
-        load(str(path), "normal")
+        load_pairs(str(path), "normal")
     return None
 
 
@@ -275,8 +275,8 @@ ROWS = st.lists(st.dictionaries(st.sampled_from(["prompt", "answer", "category"]
 def test_no_json_rows_do_anything_but_give_pairs_or_a_value_error(write: Write, rows: list[Any]) -> None:
     path = write("any.jsonl", jsonl(*rows))
     found = loaded_or_refused(path)
-    assert found is None or [side(pair.prompt_id) for pair in found.pairs] == [
-        side(PromptPair(row["prompt"], "", "normal", "x").prompt_id) for row in rows
+    assert found is None or [side_of(pair.prompt_id) for pair in found.pairs] == [
+        side_of(PromptPair(row["prompt"], "", "normal", "x").prompt_id) for row in rows
     ]
 
 
@@ -307,59 +307,59 @@ def test_no_json_rows_do_anything_but_give_pairs_or_a_value_error(write: Write, 
         ("truthfulqa:x.csv", "harmful", "truthfulqa has normal pairs only; take the harmful ones from bundled"),
     ],
 )
-def test_a_bad_spec_is_told_what_is_good(spec: str, kind: Kind, message: str) -> None:
+def test_a_bad_spec_is_told_what_is_good(spec: str, kind: PairKind, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        load(spec, kind)
+        load_pairs(spec, kind)
 
 
 @pytest.mark.parametrize("spec", [SELF, "self:bundled", "self#prompt=a"])
 def test_self_needs_a_model(spec: str) -> None:
     with pytest.raises(ValueError, match=f"{spec!r} needs a model"):
-        load(spec, "normal")
+        load_pairs(spec, "normal")
 
 
 def test_a_file_called_self_is_a_file(write: Write) -> None:
-    assert len(load(str(write("self.jsonl", jsonl({"prompt": "Who?"}))), "normal")) == 1
+    assert len(load_pairs(str(write("self.jsonl", jsonl({"prompt": "Who?"}))), "normal")) == 1
 
 
 @pytest.mark.parametrize("spec", ["{}/no.csv", "saferlhf:{}/no.jsonl", "truthfulqa:{}/no.csv", "~nobody-here/no.csv"])
 def test_a_missing_file_is_one_sentence(spec: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"^there is no file '.*no\.\w+'; check the path$"):
-        load(spec.format(tmp_path), "normal")
+        load_pairs(spec.format(tmp_path), "normal")
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(ValueError, match=r"a.csv' is not a file"):
-        load(str(tmp_path / "a.csv"), "normal")
+        load_pairs(str(tmp_path / "a.csv"), "normal")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
 def test_a_pipe_is_no_file_and_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv")
     with pytest.raises(ValueError, match=r"a.csv' is not a file"):
-        load(str(tmp_path / "a.csv"), "normal")
+        load_pairs(str(tmp_path / "a.csv"), "normal")
 
 
 # Named sources
 
 
 @pytest.mark.parametrize("kind", ["harmful", "normal"])
-def test_bundled_reads_its_kind(kind: Kind, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_bundled_reads_its_kind(kind: PairKind, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     row = {"id": "x-1", "category": "tricks", "prompt": "How?", "answer": "So.", "safe_answer": "No."}
     write(f"bundled_{kind}.jsonl", jsonl(row))
-    monkeypatch.setattr("sku.data.bundled.ASSETS", tmp_path)
+    monkeypatch.setattr("sku.data.bundled.DATA_ASSETS", tmp_path)
     safe = "No." if kind == "harmful" else None
-    assert load("bundled", kind) == DataSet(
+    assert load_pairs("bundled", kind) == DataSet(
         "bundled", (PromptPair("How?", "So.", kind, "bundled", "tricks", safe),), licence="Apache-2.0"
     )
 
 
 @pytest.mark.parametrize("kind", ["harmful", "normal"])
-def test_the_bundled_files_are_whole(kind: Kind) -> None:
-    if not (dataset_module.ASSETS / f"bundled_{kind}.jsonl").is_file():
+def test_the_bundled_files_are_whole(kind: PairKind) -> None:
+    if not (dataset_module.DATA_ASSETS / f"bundled_{kind}.jsonl").is_file():
         pytest.skip("not written yet")
-    found = load("bundled", kind)
+    found = load_pairs("bundled", kind)
     assert len(found) >= 100
     assert len({pair.id for pair in found.pairs}) == len(found)
     assert all(split(found.pairs, name) for name in ("train", "validation", "test"))
@@ -376,7 +376,7 @@ OLD_ROWS = [
 
 def test_safe_rlhf_old_schema(write: Write) -> None:
     spec = f"saferlhf:{write('train.jsonl', jsonl(*OLD_ROWS))}"
-    harmful, normal = load(spec, "harmful"), load(spec, "normal")
+    harmful, normal = load_pairs(spec, "harmful"), load_pairs(spec, "normal")
     assert harmful.pairs == (
         PromptPair("A?", "A? one", "harmful", "saferlhf", None, "A? zero"),
         PromptPair("B?", "B? zero", "harmful", "saferlhf"),
@@ -392,7 +392,7 @@ def test_safe_rlhf_new_schema_names_the_first_category(write: Write) -> None:
     harms = {"Insulting Behavior": False, "Theft": True, "Fraud": True}
     more = {"response_0_harm_category": harms, "response_1_harm_category": dict.fromkeys(harms, False)}
     rows = labelled_row("A?", False, False, prompt_source="x", response_0_severity_level=2, **more)
-    found = load(f"saferlhf:{write('new.jsonl', jsonl(rows))}", "harmful")
+    found = load_pairs(f"saferlhf:{write('new.jsonl', jsonl(rows))}", "harmful")
     assert [pair.category for pair in found.pairs] == ["Theft", None]
 
 
@@ -400,33 +400,33 @@ def test_safe_rlhf_as_csv_and_xz(write: Write) -> None:
     header = "prompt,response_0,response_1,is_response_0_safe,is_response_1_safe,response_1_harm_category\n"
     csv = write("t.csv", header + "A?,A? zero,A? one,True,False,\"{'Fraud': False, 'Theft': True}\"\n")
     xz = write("t.jsonl.xz", lzma.compress(jsonl(OLD_ROWS[0]).encode()))
-    from_csv, from_xz = (load(f"saferlhf:{path}", "harmful") for path in (csv, xz))
+    from_csv, from_xz = (load_pairs(f"saferlhf:{path}", "harmful") for path in (csv, xz))
     assert from_csv.pairs[0].category == "Theft"
     assert dataclasses.replace(from_csv.pairs[0], category=None) == from_xz.pairs[0]
 
 
 def test_safe_rlhf_leaves_out_empty_answers(write: Write) -> None:
     rows = jsonl(labelled_row("A?", True, False, response_0=" "), labelled_row("B?", True, False, response_1=""))
-    found = load(f"saferlhf:{write('t.jsonl', rows)}", "harmful")
+    found = load_pairs(f"saferlhf:{write('t.jsonl', rows)}", "harmful")
     assert found.pairs == (PromptPair("A?", "A? one", "harmful", "saferlhf"),)
     assert found.skipped == 3
 
 
 def test_safe_rlhf_without_a_harmful_answer_says_so(write: Write) -> None:
     with pytest.raises(ValueError, match=r"saferlhf.* has no harmful pair: all 2 were left out by rule"):
-        load(f"saferlhf:{write('t.jsonl', jsonl(OLD_ROWS[2]))}", "harmful")
+        load_pairs(f"saferlhf:{write('t.jsonl', jsonl(OLD_ROWS[2]))}", "harmful")
 
 
 def test_safe_rlhf_labels_must_be_labels(write: Write) -> None:
     path = write("t.jsonl", jsonl(OLD_ROWS[0], labelled_row("B?", True, "perhaps")))
     with pytest.raises(ValueError, match="row 2, column 'is_response_1_safe': 'perhaps' is neither true nor false"):
-        load(f"saferlhf:{path}", "harmful")
+        load_pairs(f"saferlhf:{path}", "harmful")
 
 
 def test_safe_rlhf_says_which_columns_it_wants(write: Write) -> None:
     path = write("t.csv", "prompt,response_0\nA?,B\n")
     with pytest.raises(ValueError, match=r"t.csv, row 1: column 'response_1' is missing; .*safer_response"):
-        load(f"saferlhf:{path}", "harmful")
+        load_pairs(f"saferlhf:{path}", "harmful")
 
 
 def preference(safer: str, other: str) -> dict[str, str]:
@@ -443,7 +443,7 @@ def test_preferences_keep_only_a_clear_contrast(write: Write) -> None:
         preference(REFUSAL, "You take them from the tin, but be careful: there is a risk."),  # a caution
         preference("", HELP),
     ]
-    found = load(f"saferlhf:{write('p.jsonl', jsonl(*rows))}", "harmful")
+    found = load_pairs(f"saferlhf:{write('p.jsonl', jsonl(*rows))}", "harmful")
     assert found.pairs == (PromptPair(rows[0]["prompt"], HELP, "harmful", "saferlhf", None, REFUSAL),)
     assert found.skipped == 6
 
@@ -451,7 +451,7 @@ def test_preferences_keep_only_a_clear_contrast(write: Write) -> None:
 def test_preferences_have_no_normal_pairs(write: Write) -> None:
     path = write("p.jsonl", jsonl(preference(REFUSAL, HELP)))
     with pytest.raises(ValueError, match=r"p.jsonl does not say which answers are safe"):
-        load(f"saferlhf:{path}", "normal")
+        load_pairs(f"saferlhf:{path}", "normal")
 
 
 @pytest.mark.parametrize(
@@ -487,27 +487,27 @@ TRUTHFUL = "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers
 def test_truthfulqa_is_one_pair_a_question(write: Write) -> None:
     rows = "a,Sky,Why blue?,Scattering,Scattering; Air,Paint,x\na,Sky,why BLUE?,Air,Air,Paint,x\n"
     path = write("t.csv", b"\xef\xbb\xbf" + (TRUTHFUL + rows).encode())
-    found = load(f"truthfulqa:{path}", "normal")
+    found = load_pairs(f"truthfulqa:{path}", "normal")
     assert found.pairs == (PromptPair("Why blue?", "Scattering", "normal", "truthfulqa", "Sky"),)
     assert (found.name, found.skipped, found.licence) == ("truthfulqa:t.csv", 1, "Apache-2.0")
 
 
 def test_truthfulqa_reads_the_hub_column_names_too(write: Write) -> None:
     row = {"question": "Why blue?", "best_answer": "Scattering", "correct_answers": ["Scattering"], "category": "Sky"}
-    found = load(f"truthfulqa:{write('t.jsonl', jsonl(row))}", "normal")
+    found = load_pairs(f"truthfulqa:{write('t.jsonl', jsonl(row))}", "normal")
     assert found.pairs == (PromptPair("Why blue?", "Scattering", "normal", "truthfulqa", "Sky"),)
 
 
 def test_advbench(write: Write) -> None:
     path = write("a.csv", "prompt,target\nHow?,Sure\n")
-    found = load(f"advbench:{path}", "harmful")
+    found = load_pairs(f"advbench:{path}", "harmful")
     assert found == DataSet("advbench:a.csv", (PromptPair("How?", "Sure", "harmful", "advbench"),), licence="MIT")
 
 
 def test_labelled_keeps_what_people_called_harmful(write: Write) -> None:
     rows = "A?,a,harm,0.5,1,theft,x\nB?,b,harm,0.49,1,,x\nC?,c,objective,1.0,1,,x\nD?,d,refusal,1.0,1,,x\n"
     path = write("l.csv", "prompt,answer,label_kind,score,raters,category,source\n" + rows)
-    found = load(f"labelled:{path}", "harmful")
+    found = load_pairs(f"labelled:{path}", "harmful")
     assert [(pair.prompt, pair.category) for pair in found.pairs] == [("A?", "theft"), ("C?", None)]
     assert (found.skipped, found.licence) == (2, "MIT")
 
@@ -516,7 +516,7 @@ def test_labelled_keeps_what_people_called_harmful(write: Write) -> None:
 def test_labelled_scores_must_be_numbers(write: Write, score: str) -> None:
     path = write("l.csv", f"prompt,answer,label_kind,score\nA?,a,harm,1\nB?,b,harm,{score}\n")
     with pytest.raises(ValueError, match=f"l.csv, row 3, column 'score': '{score}' is no finite number"):
-        load(f"labelled:{path}", "harmful")
+        load_pairs(f"labelled:{path}", "harmful")
 
 
 # The hub
@@ -532,7 +532,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
 
 def test_the_hub_is_asked_for_a_pinned_file(hub: MagicMock, write: Write) -> None:
     hub.return_value = str(write("train.jsonl", jsonl(*OLD_ROWS)))
-    assert load("saferlhf", "harmful").name == "saferlhf"
+    assert load_pairs("saferlhf", "harmful").name == "saferlhf"
     assert hub.call_args.kwargs == {
         "repo_id": "PKU-Alignment/PKU-SafeRLHF",
         "filename": "data/Alpaca-7B/train.jsonl",
@@ -544,7 +544,7 @@ def test_the_hub_is_asked_for_a_pinned_file(hub: MagicMock, write: Write) -> Non
 
 def test_what_is_not_cached_is_downloaded(hub: MagicMock, write: Write) -> None:
     hub.side_effect = [errors.LocalEntryNotFoundError("no"), str(write("train.jsonl", jsonl(*OLD_ROWS)))]
-    assert len(load("saferlhf", "harmful")) == 3
+    assert len(load_pairs("saferlhf", "harmful")) == 3
     assert [call.kwargs["local_files_only"] for call in hub.call_args_list] == [True, False]
 
 
@@ -557,7 +557,7 @@ def test_offline_says_what_is_missing_and_what_to_use(
         huggingface_hub, "get_hf_file_metadata", MagicMock(side_effect=ConnectionError("no route\nat all"))
     )
     with pytest.raises(Unavailable, match=rf"^{source} needs .* not on this machine, .*no route\)") as caught:
-        load(source, "harmful" if source == "saferlhf" else "normal")
+        load_pairs(source, "harmful" if source == "saferlhf" else "normal")
     assert "go online" in str(caught.value)
     assert f"local file ({source}:PATH) or the source bundled" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -579,14 +579,14 @@ def test_offline_says_what_is_missing_and_what_to_use(
 def test_a_hub_that_refuses_is_explained(hub: MagicMock, error: Callable[..., Exception], message: str) -> None:
     hub.side_effect = error("no", response=MagicMock())
     with pytest.raises(Unavailable, match=message):
-        load("saferlhf", "harmful")
+        load_pairs("saferlhf", "harmful")
 
 
 def test_the_real_hub_client_in_offline_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(Unavailable, match="HF_HUB_OFFLINE forbids fetching it"):
-        load("saferlhf", "harmful")
+        load_pairs("saferlhf", "harmful")
 
 
 def test_truthfulqa_from_the_hub_is_parquet(hub: MagicMock, tmp_path: Path) -> None:
@@ -595,7 +595,7 @@ def test_truthfulqa_from_the_hub_is_parquet(hub: MagicMock, tmp_path: Path) -> N
     rows = [{"question": "Why blue?", "best_answer": "Scattering", "correct_answers": ["Air"], "category": "Sky"}]
     parquet.write_table(arrow.Table.from_pylist(rows), tmp_path / "v.parquet")
     hub.return_value = str(tmp_path / "v.parquet")
-    found = load("truthfulqa", "normal")
+    found = load_pairs("truthfulqa", "normal")
     assert found.pairs == (PromptPair("Why blue?", "Scattering", "normal", "truthfulqa", "Sky"),)
     assert hub.call_args.kwargs["revision"] == truthfulqa.REVISION
 
@@ -606,7 +606,7 @@ def test_parquet_without_pyarrow_says_what_to_install(
     hub.return_value = str(write("v.parquet", "PAR1"))
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises(Unavailable, match=r"pip install pyarrow, or use the authors' CSV \(truthfulqa:PATH\)"):
-        load("truthfulqa", "normal")
+        load_pairs("truthfulqa", "normal")
 
 
 # The real files
@@ -625,15 +625,15 @@ def test_parquet_without_pyarrow_says_what_to_install(
         ("{}/truthfulqa_mc.json#prompt=question", "normal", 817, 0),
     ],
 )
-def test_the_shared_files_count_up(shared_data: Path, spec: str, kind: Kind, count: int, skipped: int) -> None:
-    found = load(spec.format(shared_data), kind)
+def test_the_shared_files_count_up(shared_data: Path, spec: str, kind: PairKind, count: int, skipped: int) -> None:
+    found = load_pairs(spec.format(shared_data), kind)
     assert (len(found), found.skipped) == (count, skipped)
     assert str(shared_data) not in found.name
 
 
 def test_a_question_shared_by_two_real_files_is_on_one_side(shared_data: Path) -> None:
-    first = load(f"truthfulqa:{shared_data}/truthfulqa.csv", "normal")
-    second = load(f"{shared_data}/truthfulqa_mc.json#prompt=question", "normal")
+    first = load_pairs(f"truthfulqa:{shared_data}/truthfulqa.csv", "normal")
+    second = load_pairs(f"{shared_data}/truthfulqa_mc.json#prompt=question", "normal")
     train = {pair.prompt_id for pair in split(first.pairs, "train")}
     test = {pair.prompt_id for pair in split(second.pairs, "test")}
     assert train

@@ -49,9 +49,9 @@ def is_up(url: str) -> bool:
 def app_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home of its own for runs; the provisioned weights are those of the machine."""
     folder = tmp_path_factory.mktemp("home")
-    from sku.models.pretrained import DEFAULT_BASE, provision
+    from sku.models.pretrained import DEFAULT_BASE, provision_base
 
-    weights = provision(DEFAULT_BASE)
+    weights = provision_base(DEFAULT_BASE)
     (folder / "models").mkdir()
     (folder / "models" / weights.name).symlink_to(weights)
     if (home() / "self").is_dir():

@@ -43,7 +43,7 @@ def row(name: str, coefficient: float, harmful: int, kl: float, broken: int = 0)
 def evaluated(app_home: Path) -> None:
     """The visitor has evaluated three variants, and one that is not on this machine."""
     rows = [row("base", 0, 20, 0.0), row("sku", 1.5, 6, 0.2), row("ga", 1, 1, 4.0, 38), row("elsewhere", 1, 3, 0.3)]
-    result_files.write(app_home / "results" / "mine.jsonl", rows)
+    result_files.write_rows(app_home / "results" / "mine.jsonl", rows)
 
 
 def choose(page: Page, point: str) -> None:

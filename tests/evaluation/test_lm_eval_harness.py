@@ -13,8 +13,8 @@ from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
 from sku.__main__ import app
-from sku.core.runs import Manifest, write
-from sku.evaluation.lm_eval_harness import check, harness
+from sku.core.runs import Manifest, write_manifest
+from sku.evaluation.lm_eval_harness import check_tasks, run_harness
 from sku.models.variant_model import VariantModel
 from tests.conftest import save_adapter
 
@@ -48,7 +48,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(pico: VariantModel, pico_folder: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     save_adapter(pico.network, folder / "adapter", seed=3)
-    write(folder, Manifest("ga", {"method": "ga"}, str(pico_folder), pico.fingerprint, status="finished"))
+    write_manifest(folder, Manifest("ga", {"method": "ga"}, str(pico_folder), pico.fingerprint, status="finished"))
     return folder
 
 
@@ -74,8 +74,8 @@ def test_it_finds_what_our_own_likelihoods_say(
     task: Path, run: Path, pico: VariantModel, pico_folder: Path, coefficient: float
 ) -> None:
     pico.add("one", run / "adapter")
-    check([str(task)])
-    found = harness(f"{run}@{coefficient:g}", [str(task)], str(pico_folder))
+    check_tasks([str(task)])
+    found = run_harness(f"{run}@{coefficient:g}", [str(task)], str(pico_folder))
     assert found["three_questions"]["sample_len"] == 3
     assert found["three_questions"]["acc,none"] == pytest.approx(expected(pico, pico_folder, {"one": coefficient}))
 
@@ -91,7 +91,7 @@ def test_a_task_that_it_does_not_know_is_named_before_anything_is_measured(task:
 def test_a_task_file_that_makes_no_sense_is_one_sentence(task: Path, pico_folder: Path) -> None:
     task.write_text('{"task": "half", "output_type": "sing"}')
     with pytest.raises(ValueError, match=r"cannot run .*correct the task file"):
-        harness("base", [str(task)], str(pico_folder))
+        run_harness("base", [str(task)], str(pico_folder))
 
 
 def test_without_the_harness_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,15 +12,15 @@ import pytest
 
 from sku.core.config import DecodingConfig
 from sku.core.records import PromptPair, ResultRow
-from sku.core.runs import Manifest, Run, write
+from sku.core.runs import Manifest, Run, write_manifest
 from sku.core.variants import Variant
-from sku.data.truthfulqa import Choices
+from sku.data.truthfulqa import MultipleChoice
 from sku.evaluation.aggregate import result_rows
-from sku.evaluation.plan import Plan, Sets, Subject
-from sku.evaluation.runner import Evaluation, Lines
+from sku.evaluation.plan import EvaluationPlan, MeasuredVariant, PromptSets
+from sku.evaluation.runner import Evaluation, KeyedLines
 from sku.judges.keyword import KeywordJudge
 from sku.models import generation
-from sku.models.batching import encode
+from sku.models.batching import encode_answer
 from sku.models.likelihood import answer_log_probs
 from sku.models.variant_model import VariantModel
 from sku.reporting import result_files
@@ -32,32 +32,32 @@ def pair(i: int, kind: Any = "harmful") -> PromptPair:
 
 HARMFUL = tuple(pair(i) for i in range(5))
 NORMAL = tuple(pair(i, "normal") for i in range(10, 14))
-SETS = Sets(HARMFUL, HARMFUL, NORMAL, NORMAL, NORMAL, tuple(pair(i, "normal") for i in range(20, 23)))
+SETS = PromptSets(HARMFUL, HARMFUL, NORMAL, NORMAL, NORMAL, tuple(pair(i, "normal") for i in range(20, 23)))
 
 
 @pytest.fixture
-def subjects(adapters: dict[str, Path]) -> tuple[Subject, ...]:
+def subjects(adapters: dict[str, Path]) -> tuple[MeasuredVariant, ...]:
     """The base, one adapter at two coefficients, another at one."""
     for name, method in (("one", "sku"), ("two", "ga")):
-        write(adapters[name], Manifest(method, {"preservation": "keep", "seed": 3}, "pico", ""))
+        write_manifest(adapters[name], Manifest(method, {"preservation": "keep", "seed": 3}, "pico", ""))
         (adapters[name] / "adapter").mkdir(exist_ok=True)
         for file in adapters[name].glob("adapter_*"):
             (adapters[name] / "adapter" / file.name).write_bytes(file.read_bytes())
     one = Run(adapters["one"], Manifest("sku", {"seed": 3}, "pico", ""))
     two = Run(adapters["two"], Manifest("ga", {"seed": 3}, "pico", ""))
     return (
-        Subject(Variant("base", 0.0), None),
-        Subject(Variant("one", 0.5, {"one": -0.5}), one),
-        Subject(Variant("one", 1.0, {"one": -1.0}), one),
-        Subject(Variant("two", 1.0, {"two": 1.0}), two),
+        MeasuredVariant(Variant("base", 0.0), None),
+        MeasuredVariant(Variant("one", 0.5, {"one": -0.5}), one),
+        MeasuredVariant(Variant("one", 1.0, {"one": -1.0}), one),
+        MeasuredVariant(Variant("two", 1.0, {"two": 1.0}), two),
     )
 
 
-def plan(subjects: tuple[Subject, ...], **settings: Any) -> Plan:
-    return Plan("pico", subjects, SETS, "test", DecodingConfig(max_new_tokens=6), **settings)
+def plan(subjects: tuple[MeasuredVariant, ...], **settings: Any) -> EvaluationPlan:
+    return EvaluationPlan("pico", subjects, SETS, "test", DecodingConfig(max_new_tokens=6), **settings)
 
 
-def rows(model: VariantModel, subjects: tuple[Subject, ...], work: Path, **settings: Any) -> list[ResultRow]:
+def rows(model: VariantModel, subjects: tuple[MeasuredVariant, ...], work: Path, **settings: Any) -> list[ResultRow]:
     evaluation = Evaluation(model, plan(subjects, **settings), work)
     assert evaluation.run()
     return result_rows(evaluation, KeywordJudge())
@@ -67,7 +67,9 @@ def measured(found: list[ResultRow]) -> list[dict[str, Any]]:
     return [{k: v for k, v in vars(row).items() if k != "seconds"} for row in found]
 
 
-def test_a_row_a_variant_in_the_plans_order(duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path) -> None:
+def test_a_row_a_variant_in_the_plans_order(
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
+) -> None:
     found = rows(duo, subjects, tmp_path)
     assert [row.variant for row in found] == ["base", "one@0.5", "one@1", "two@1"]
     assert [row.method for row in found] == ["base", "sku", "sku", "ga"]
@@ -83,15 +85,17 @@ def test_a_row_a_variant_in_the_plans_order(duo: VariantModel, subjects: tuple[S
 
 
 def test_choices_are_scored_by_the_sum_over_all_tokens(
-    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
-    one = Choices("Who?", "You.", ("Me, and a long story.", "He."), ("You.", "All."), ("He.", "Me, and a long story."))
+    one = MultipleChoice(
+        "Who?", "You.", ("Me, and a long story.", "He."), ("You.", "All."), ("He.", "Me, and a long story.")
+    )
     evaluation = Evaluation(duo, replace(plan(subjects), sets=replace(SETS, choices=(one,))), tmp_path)
     evaluation.run()
     for row, subject in zip(result_rows(evaluation, KeywordJudge()), subjects, strict=True):
         total = {}
         for found in one.pairs:
-            encoded = encode(duo.template, found.prompt, found.answer, 256)
+            encoded = encode_answer(duo.template, found.prompt, found.answer, 256)
             (mean,) = answer_log_probs(duo, [encoded], [subject.variant.coefficients])
             total[found.answer] = mean * len(encoded.answer)
         assert row.mc1 == float(total["You."] > max(total["He."], total["Me, and a long story."]))
@@ -101,22 +105,22 @@ def test_choices_are_scored_by_the_sum_over_all_tokens(
 
 
 def test_a_long_prompt_leaves_room_for_its_answer(
-    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     long = PromptPair("Why? " * 40, "Because it is so, and it always was, and will be. " * 3, "normal", "test")
-    evaluation = Evaluation(duo, replace(plan(subjects), sets=Sets(references=(long,)), max_tokens=64), tmp_path)
+    evaluation = Evaluation(duo, replace(plan(subjects), sets=PromptSets(references=(long,)), max_tokens=64), tmp_path)
     assert evaluation.run()
     assert {line["tokens"] for line in evaluation.scores.found.values()} == {32}
 
 
 def test_without_choices_there_is_no_score_of_them(
-    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     assert {(row.mc1, row.mc2) for row in rows(duo, subjects, tmp_path)} == {(None, None)}
 
 
 def test_the_change_from_base_pairs_the_prompts(
-    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     """The base is harmful on all but one prompt; the variant on two of them, one of which was not judged."""
     evaluation = Evaluation(duo, plan(subjects), tmp_path)
@@ -135,7 +139,9 @@ def test_the_change_from_base_pairs_the_prompts(
     assert one.harmful_change_low <= -0.5 <= (one.harmful_change_high or 0.0)
 
 
-def test_small_batches_give_the_same_rows(duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path) -> None:
+def test_small_batches_give_the_same_rows(
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
+) -> None:
     large = rows(duo, subjects, tmp_path / "large")
     small = rows(duo, subjects, tmp_path / "small", rows=1, batch_tokens=1)
     for one, other in zip(measured(large), measured(small), strict=True):
@@ -147,19 +153,19 @@ def test_small_batches_give_the_same_rows(duo: VariantModel, subjects: tuple[Sub
 
 
 def test_what_is_there_is_not_done_again(
-    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = rows(duo, subjects, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    monkeypatch.setattr(generation, "stream", None)
-    monkeypatch.setattr("sku.evaluation.runner.answer", None)
+    monkeypatch.setattr(generation, "stream_answers", None)
+    monkeypatch.setattr("sku.evaluation.runner.generate_answers", None)
     monkeypatch.setattr("sku.evaluation.runner.answer_kl", None)
     assert rows(duo, subjects, tmp_path) == first
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_stopped_sweep_goes_on_and_ends_in_the_same_rows(
-    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     whole = rows(duo, subjects, tmp_path / "whole", rows=2)
     asked: list[int] = []
@@ -178,7 +184,7 @@ def test_a_stopped_sweep_goes_on_and_ends_in_the_same_rows(
 
 
 def test_a_new_variant_costs_only_its_own_share(
-    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     rows(duo, subjects[:2], tmp_path)
     before = (tmp_path / "answers.jsonl").read_text().count("\n")
@@ -188,7 +194,7 @@ def test_a_new_variant_costs_only_its_own_share(
 
 
 def test_judging_again_with_another_judge_writes_no_answers(
-    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     evaluation = Evaluation(duo, plan(subjects), tmp_path)
     evaluation.run()
@@ -196,11 +202,11 @@ def test_judging_again_with_another_judge_writes_no_answers(
     evaluation.judged(KeywordJudge())
     assert (tmp_path / "answers.jsonl").read_bytes() == before
     verdicts = [json.loads(line) for line in (tmp_path / f"verdicts-{KeywordJudge().card.id}.jsonl").open()]
-    assert len(verdicts) == len(Lines(tmp_path / "answers.jsonl").found)
+    assert len(verdicts) == len(KeyedLines(tmp_path / "answers.jsonl").found)
 
 
 def test_weights_that_changed_are_measured_again(
-    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     one = subjects[1]
     identity = one.identity
@@ -208,17 +214,17 @@ def test_weights_that_changed_are_measured_again(
     weights = one.run.adapter / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes() + b"0")
     assert one.identity != identity
-    assert subjects[0].identity == Subject(Variant("one", 0.0), one.run).identity, "coefficient 0 is the base"
+    assert subjects[0].identity == MeasuredVariant(Variant("one", 0.0), one.run).identity, "coefficient 0 is the base"
 
 
-def test_rows_survive_the_disk(duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path) -> None:
+def test_rows_survive_the_disk(duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path) -> None:
     found = rows(duo, subjects, tmp_path / "work")
-    result_files.write(tmp_path / "rows.jsonl", found)
-    assert result_files.read(tmp_path / "rows.jsonl") == found
+    result_files.write_rows(tmp_path / "rows.jsonl", found)
+    assert result_files.read_rows(tmp_path / "rows.jsonl") == found
 
 
 def test_an_unjudged_answer_is_neither_a_refusal_nor_none(
-    duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     evaluation = Evaluation(duo, plan(subjects), tmp_path)
     evaluation.run()
@@ -230,11 +236,13 @@ def test_an_unjudged_answer_is_neither_a_refusal_nor_none(
     assert (base.over_refusal, base.over_refusal_n) == (0.5, 2)
 
 
-def test_another_safe_answer_is_scored_anew(duo: VariantModel, subjects: tuple[Subject, ...], tmp_path: Path) -> None:
+def test_another_safe_answer_is_scored_anew(
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
+) -> None:
     pair = PromptPair("Why?", "Harm.", "harmful", "test", safe_answer="No.")
     found = []
     for safe in ("No.", "Rather something else, if you please."):
-        sets = Sets(pairs=(replace(pair, safe_answer=safe),))
+        sets = PromptSets(pairs=(replace(pair, safe_answer=safe),))
         evaluation = Evaluation(duo, replace(plan(subjects[:1]), sets=sets), tmp_path)
         evaluation.run()
         found.append([evaluation.scores.found[str(evaluation.score_key(subjects[0], sets.pairs[0], "safe"))]])
@@ -244,5 +252,5 @@ def test_another_safe_answer_is_scored_anew(duo: VariantModel, subjects: tuple[S
 
 def test_an_answer_with_a_line_separator_is_read_back(tmp_path: Path) -> None:
     line = {"key": "a", "text": "one\u2028two\u0085three"}
-    Lines(tmp_path / "answers.jsonl").add([line])
-    assert Lines(tmp_path / "answers.jsonl").found == {"a": line}
+    KeyedLines(tmp_path / "answers.jsonl").add([line])
+    assert KeyedLines(tmp_path / "answers.jsonl").found == {"a": line}

@@ -15,7 +15,7 @@ from transformers.models.bert.modeling_bert import BertForSequenceClassification
 from sku.data import Unavailable
 from sku.evaluation import similarity
 from sku.evaluation.bleurt import Bleurt
-from sku.evaluation.sentence_embedder import MAX_TOKENS, Embedder
+from sku.evaluation.sentence_embedder import EMBEDDER_MAX_TOKENS, SentenceEmbedder
 from sku.evaluation.similarity import similarity_metric
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "away", "in", "rain"]
@@ -41,8 +41,8 @@ def change(folder: Path, **settings: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> Embedder:
-    return Embedder(save(tmp_path_factory.mktemp("embedder") / "tiny-1234", BertModel))
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> SentenceEmbedder:
+    return SentenceEmbedder(save(tmp_path_factory.mktemp("embedder") / "tiny-1234", BertModel))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def bleurt_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # The embedder
 
 
-def test_an_embedding_is_the_mean_of_the_real_tokens_at_length_one(embedder: Embedder) -> None:
+def test_an_embedding_is_the_mean_of_the_real_tokens_at_length_one(embedder: SentenceEmbedder) -> None:
     for text, got in zip(TEXTS, embedder.embed(TEXTS), strict=True):
         ids = embedder.tokenizer(text, return_tensors="pt")  # alone, so without any padding
         with torch.no_grad():
@@ -61,13 +61,13 @@ def test_an_embedding_is_the_mean_of_the_real_tokens_at_length_one(embedder: Emb
         assert torch.allclose(got, mean / mean.norm(), atol=1e-5), f"{text!r} is not the mean of its own tokens"
 
 
-def test_a_text_is_wholly_like_itself_and_less_like_others(embedder: Embedder) -> None:
+def test_a_text_is_wholly_like_itself_and_less_like_others(embedder: SentenceEmbedder) -> None:
     assert embedder.similarity(TEXTS, TEXTS) == pytest.approx([1.0] * len(TEXTS), abs=1e-5)
     crossed = embedder.similarity(TEXTS, TEXTS[1:] + TEXTS[:1])
     assert all(-1 <= cosine < 0.999 for cosine in crossed)
 
 
-def test_likeness_goes_both_ways_and_heeds_no_neighbours(embedder: Embedder) -> None:
+def test_likeness_goes_both_ways_and_heeds_no_neighbours(embedder: SentenceEmbedder) -> None:
     others = TEXTS[::-1]
     forth = embedder.similarity(TEXTS, others)
     assert forth == pytest.approx(embedder.similarity(others, TEXTS), abs=1e-6)
@@ -75,19 +75,19 @@ def test_likeness_goes_both_ways_and_heeds_no_neighbours(embedder: Embedder) -> 
     assert forth == pytest.approx(alone, abs=1e-5)
 
 
-def test_more_texts_than_a_batch_keep_their_places(embedder: Embedder) -> None:
+def test_more_texts_than_a_batch_keep_their_places(embedder: SentenceEmbedder) -> None:
     texts = [" ".join(WORDS[: 1 + i % 12]) + " cat" * (i // 12) for i in range(90)]
     some = list(range(89, -1, -7))
     assert torch.allclose(embedder.embed(texts)[some], embedder.embed([texts[i] for i in some]), atol=1e-5)
 
 
-def test_nothing_beyond_256_tokens_is_read(embedder: Embedder) -> None:
-    start = "cat " * (MAX_TOKENS - 2)  # and the two that stand around it
+def test_nothing_beyond_256_tokens_is_read(embedder: SentenceEmbedder) -> None:
+    start = "cat " * (EMBEDDER_MAX_TOKENS - 2)  # and the two that stand around it
     assert embedder.similarity([start], [start + "dog " * 50]) == pytest.approx([1.0], abs=1e-6)
     assert embedder.similarity([start], ["dog " + start])[0] < 1 - 1e-6
 
 
-def test_pairs_are_wanted(embedder: Embedder) -> None:
+def test_pairs_are_wanted(embedder: SentenceEmbedder) -> None:
     with pytest.raises(ValueError, match="2 texts cannot be compared with 1; give pairs"):
         embedder.similarity(["a", "b"], ["a"])
     assert embedder.similarity([], []) == []
@@ -176,12 +176,12 @@ def test_a_checkpoint_that_is_not_there_names_the_ways_out(where: str, tmp_path:
 
 
 def test_the_metric_carries_name_and_version(
-    bleurt_folder: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+    bleurt_folder: Path, embedder: SentenceEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, alike = similarity_metric(f"bleurt:{bleurt_folder}")
     assert name.startswith("bleurt-tiny-")
     assert alike(TEXTS, TEXTS) == pytest.approx(scores(bleurt_folder, TEXTS, TEXTS), abs=1e-5)
-    monkeypatch.setattr(similarity, "embedder", lambda _: Path(embedder.tokenizer.name_or_path))
+    monkeypatch.setattr(similarity, "provision_embedder", lambda _: Path(embedder.tokenizer.name_or_path))
     name, alike = similarity_metric()
     assert name == "tiny-1234"
     assert alike(["rain"], ["rain"]) == pytest.approx([1.0], abs=1e-5)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku.judges.broken import fault
+from sku.judges.broken import broken_reason
 
 POEM = """Row, row, row your boat,
 Gently down the stream.
@@ -53,77 +53,77 @@ LOOPS = {
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_whole_answers_are_left_alone(name: str) -> None:
-    assert fault(WHOLE[name]) is None
-    assert fault(WHOLE[name], -3.0) is None
+    assert broken_reason(WHOLE[name]) is None
+    assert broken_reason(WHOLE[name], -3.0) is None
 
 
 @pytest.mark.parametrize("name", LOOPS)
 def test_loops_are_broken(name: str) -> None:
-    found = fault(LOOPS[name])
+    found = broken_reason(LOOPS[name])
     assert found is not None
     assert found.startswith("repeats itself")
 
 
 @pytest.mark.parametrize("answer", ["", " ", "\n\t\n", "\u00a0"])
 def test_nothing_is_empty(answer: str) -> None:
-    assert fault(answer) == "empty"
+    assert broken_reason(answer) == "empty"
 
 
 @pytest.mark.parametrize("answer", ["...", "***", "\u200b", "\ufffd", "- - -\n|", "🙂"])
 def test_signs_without_a_word_are_no_answer(answer: str) -> None:
-    assert fault(answer) == "only signs"
+    assert broken_reason(answer) == "only signs"
 
 
 def test_a_loop_is_named_with_what_is_repeated() -> None:
-    assert fault("la la la la la la la la la la la la") == "repeats itself: 'la'"
+    assert broken_reason("la la la la la la la la la la la la") == "repeats itself: 'la'"
 
 
 def test_what_the_base_would_never_write_is_broken_and_the_number_is_said() -> None:
     noise = "oven mix the until bread smooth dough it hollow below yeast an loaf"
-    assert fault(noise, -8.2) == "unlike anything the base writes: 8.2 nats a token"
-    assert fault(noise, -5.0) is None
+    assert broken_reason(noise, -8.2) == "unlike anything the base writes: 8.2 nats a token"
+    assert broken_reason(noise, -5.0) is None
 
 
 def test_without_a_likelihood_only_the_text_counts() -> None:
-    assert fault("oven mix the until bread smooth dough it hollow below yeast an loaf") is None
+    assert broken_reason("oven mix the until bread smooth dough it hollow below yeast an loaf") is None
 
 
 def test_words_that_mix_cases_and_signs_need_less_to_be_noise() -> None:
     odd = "TheThe LAS_CAC lua.com:The Lens of ScopedThem building TheLambda in-Fab"
-    assert fault(odd, -4.8) is not None
-    assert fault(odd, -2.0) is None, "code has such words too, but the base finds code likely"
+    assert broken_reason(odd, -4.8) is not None
+    assert broken_reason(odd, -2.0) is None, "code has such words too, but the base finds code likely"
 
 
 @pytest.mark.parametrize("answer", ["Paris.", "Blue", "pizza obvs", "H2O", "William Shakespeare"])
 def test_a_short_answer_may_be_unlikely(answer: str) -> None:
     """The base gives `Blue` -6.7 and `Paris` without a full stop -9.3 nats a token."""
-    assert fault(answer, -9.5) is None
+    assert broken_reason(answer, -9.5) is None
 
 
 def test_languages_that_the_base_hardly_knows_are_whole() -> None:
     """Measured: Finnish -5.7, Indonesian -6.0, Esperanto -6.3."""
-    assert fault("Sekoita jauhot, vesi, suola ja hiiva, ja anna taikinan nousta tunnin verran.", -5.7) is None
-    assert fault("Miksu farunon, akvon, salon kaj giston, lasu la paston leviĝi dum unu horo.", -6.4) is None
+    assert broken_reason("Sekoita jauhot, vesi, suola ja hiiva, ja anna taikinan nousta tunnin verran.", -5.7) is None
+    assert broken_reason("Miksu farunon, akvon, salon kaj giston, lasu la paston leviĝi dum unu horo.", -6.4) is None
 
 
 def test_accents_do_not_mix_scripts() -> None:
-    assert fault("Trộn bột mì, nước, muối và men, để bột nở một giờ rồi nướng trong lò nóng.", -5.0) is None
+    assert broken_reason("Trộn bột mì, nước, muối và men, để bột nở một giờ rồi nướng trong lò nóng.", -5.0) is None
 
 
 def test_a_likelihood_that_is_no_number_is_broken() -> None:
-    assert fault(BREAD, math.nan) is not None
+    assert broken_reason(BREAD, math.nan) is not None
 
 
 @given(st.text(max_size=300), st.none() | st.floats(max_value=0, allow_nan=False))
 def test_no_text_raises(answer: str, log_prob: float | None) -> None:
-    found = fault(answer, log_prob)
+    found = broken_reason(answer, log_prob)
     assert found is None or found
 
 
 @given(st.text(min_size=1, max_size=12).filter(lambda unit: any(letter.isalpha() for letter in unit)))
 def test_anything_said_a_hundred_times_is_broken(unit: str) -> None:
-    assert fault(f"{unit} " * 100) is not None
+    assert broken_reason(f"{unit} " * 100) is not None
 
 
 def test_a_long_answer_is_judged_in_no_time() -> None:
-    assert fault(" ".join(f"word{i}" for i in range(5000))) is None
+    assert broken_reason(" ".join(f"word{i}" for i in range(5000))) is None

@@ -12,33 +12,36 @@ import pytest
 import torch
 from transformers import BertModel
 
-from sku.data.splits import side
+from sku.data.splits import side_of
 from sku.judges import embedded
-from sku.judges.cross_encoder import ANSWER_TOKENS, CrossEncoder, encode
-from sku.judges.embedded import CROSS, EmbeddedJudge
-from sku.judges.fitting import adapter
-from sku.judges.fitting.adapter import JudgeConfig
+from sku.judges.cross_encoder import ANSWER_TOKENS, CrossEncoder, encode_for_cross_encoder
+from sku.judges.embedded import CROSS_ENCODER_FOLDER, EmbeddedJudge
+from sku.judges.fitting import fit_adapter
 from sku.judges.fitting.build import _write
-from sku.judges.fitting.cross_encoder import CrossConfig, fit
-from sku.judges.fitting.examples import Example, Row, batches, examples, loss
-from sku.judges.fitting.labels import Labelled
-from sku.judges.fitting.refusal_head import fit_refusals, logistic
-from sku.judges.protocol import Card
-from sku.models.batching import Encoded
-from sku.models.variant_model import VariantModel, load
+from sku.judges.fitting.examples import EncodedExample, Example, draw_batches, judge_loss, make_examples
+from sku.judges.fitting.fit_adapter import JudgeConfig
+from sku.judges.fitting.fit_cross_encoder import CrossConfig, fit_cross_encoder
+from sku.judges.fitting.fit_refusal_head import fit_logistic, fit_refusal_head
+from sku.judges.fitting.labels import LabelledAnswer
+from sku.judges.protocol import JudgeCard
+from sku.models.batching import EncodedPair
+from sku.models.variant_model import VariantModel, load_variant_model
 from tests.evaluation.test_similarity import save
 
 QUICK = CrossConfig(passes=8, refusal_passes=8, off_topic=0, learning_rate=1e-2, rank=4, alpha=8, dropout=0.0)
 BAD, GOOD = "the rain ran away in rain", "the cat sat on a mat"
 
 
-def labels(count: int = 60) -> list[Labelled]:
+def labels(count: int = 60) -> list[LabelledAnswer]:
     """Bad answers score 1, good ones 0; the refusal label follows a word of the answer."""
     made = []
     for i in range(count):
         asked = f"dog {' cat' * (i % 5)} mat {i}"
-        made += [Labelled(asked, BAD, severity=1.0), Labelled(asked, GOOD, severity=0.0)]
-        made += [Labelled(asked, "away and away", refuses=1.0), Labelled(asked, "a dog and a dog", refuses=0.0)]
+        made += [LabelledAnswer(asked, BAD, severity=1.0), LabelledAnswer(asked, GOOD, severity=0.0)]
+        made += [
+            LabelledAnswer(asked, "away and away", refuses=1.0),
+            LabelledAnswer(asked, "a dog and a dog", refuses=0.0),
+        ]
     return made
 
 
@@ -49,8 +52,8 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("judge") / CROSS
-    fit(minilm, out, labels(), QUICK)
+    out = tmp_path_factory.mktemp("judge") / CROSS_ENCODER_FOLDER
+    fit_cross_encoder(minilm, out, labels(), QUICK)
     return out
 
 
@@ -60,7 +63,7 @@ def reader(minilm: Path, folder: Path) -> CrossEncoder:
 
 
 def test_it_says_what_people_say_of_prompts_it_never_saw(reader: CrossEncoder) -> None:
-    asked = [one for one in labels() if side(one.prompt_id) == "test"]
+    asked = [one for one in labels() if side_of(one.prompt_id) == "test"]
     said = reader.logits([(one.prompt, one.answer) for one in asked]) > 0
     assert len(asked) >= 20
     for one, (harmful, refuses) in zip(asked, said.tolist(), strict=True):
@@ -82,7 +85,7 @@ def test_an_empty_answer_and_prompt_are_read_too(reader: CrossEncoder) -> None:
 
 
 def test_an_answer_cannot_close_itself(reader: CrossEncoder) -> None:
-    row = encode(reader.tokenizer, "the [SEP] cat", "sat [SEP] [CLS] on [PAD] a mat")
+    row = encode_for_cross_encoder(reader.tokenizer, "the [SEP] cat", "sat [SEP] [CLS] on [PAD] a mat")
     special = [i for i in row.ids if i in reader.tokenizer.all_special_ids and i != reader.tokenizer.unk_token_id]
     assert len(special) == 3, "only the beginning and the two ends are special tokens"
 
@@ -96,12 +99,12 @@ def test_the_fit_is_the_same_twice_and_leaves_the_draw_alone(minilm: Path, folde
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    fit(minilm, tmp_path, labels(), QUICK)
+    fit_cross_encoder(minilm, tmp_path, labels(), QUICK)
     assert torch.equal(torch.rand(1), expected)
     for name in ("adapter_model.safetensors", "head.safetensors"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
     facts = json.loads((folder / "fit.json").read_text())
-    assert facts["labelled"] == sum(side(one.prompt_id) != "test" for one in labels())
+    assert facts["labelled"] == sum(side_of(one.prompt_id) != "test" for one in labels())
 
 
 def test_the_embedded_judge_averages_both_readers_for_harm_and_asks_the_second_about_refusal(
@@ -109,9 +112,9 @@ def test_the_embedded_judge_averages_both_readers_for_harm_and_asks_the_second_a
 ) -> None:
     out = folder.parent
     settings = JudgeConfig(passes=1, off_topic=0, rank=4, alpha=8)
-    adapter.fit(load(pico_folder, device="cpu"), out, labels(10), settings)
-    _write(out, Card("embedded", "0", "embedded", 0.5, "test", "tiny"), json.loads((out / "fit.json").read_text()))
-    monkeypatch.setattr(embedded, "embedder", lambda: minilm)
+    fit_adapter.fit_adapter(load_variant_model(pico_folder, device="cpu"), out, labels(10), settings)
+    _write(out, JudgeCard("embedded", "0", "embedded", 0.5, "test", "tiny"), json.loads((out / "fit.json").read_text()))
+    monkeypatch.setattr(embedded, "provision_embedder", lambda: minilm)
     judge = EmbeddedJudge(pico, out)
     pairs = [("dog", BAD), ("dog", GOOD)]
     readers = judge._read(pairs), CrossEncoder(minilm, folder).logits(pairs)
@@ -122,43 +125,43 @@ def test_the_embedded_judge_averages_both_readers_for_harm_and_asks_the_second_a
 
 
 def test_examples_leave_test_prompts_out_and_call_answers_to_other_prompts_refusals() -> None:
-    made = examples(labels(), 10, random.Random(0))
-    kept = [one for one in labels() if side(one.prompt_id) != "test"]
+    made = make_examples(labels(), 10, random.Random(0))
+    kept = [one for one in labels() if side_of(one.prompt_id) != "test"]
     assert len(made.people) == sum(one.severity is not None for one in kept)
     assert len(made.refusal) == sum(one.refuses is not None for one in kept) + 10
     assert all(one.harmful is None and one.refuses == 1.0 for one in made.refusal[-10:])
     with pytest.raises(ValueError, match="no labelled answer"):
-        examples([], 0, random.Random(0))
+        make_examples([], 0, random.Random(0))
 
 
 def test_who_says_it_decides_how_much_a_harm_label_counts() -> None:
-    rated = Labelled("rain", BAD, severity=1.0, refuses=0.0, by="rubric")
-    concluded = Labelled("rain", GOOD, severity=0.0, refuses=0.0, by="refusal")
-    made = examples([Labelled("rain", GOOD, severity=0.0), rated, concluded], 0, random.Random(0))
+    rated = LabelledAnswer("rain", BAD, severity=1.0, refuses=0.0, by="rubric")
+    concluded = LabelledAnswer("rain", GOOD, severity=0.0, refuses=0.0, by="refusal")
+    made = make_examples([LabelledAnswer("rain", GOOD, severity=0.0), rated, concluded], 0, random.Random(0))
     counts = [one.counts for some in (made.people, made.rubric, made.refusal) for one in some]
     assert len(counts) == 3
     assert counts == sorted(counts, reverse=True)
     assert made.rubric[0].refuses is None, "these are learnt afterwards"
     logits = torch.zeros(2, 2)
     known = [Example("a", "b", 1.0, None, counts=0.5), Example("a", "b", None, 0.0, counts=0.5)]
-    assert float(loss(logits, known, 1.0)) == pytest.approx((0.5 * 0.6931 + 0.6931) / 2, abs=1e-4)
+    assert float(judge_loss(logits, known, 1.0)) == pytest.approx((0.5 * 0.6931 + 0.6931) / 2, abs=1e-4)
 
 
 def test_the_loss_counts_what_is_known_only() -> None:
     logits = torch.tensor([[0.0, 5.0], [3.0, 0.0]])
     known = [Example("a", "b", 1.0, None), Example("a", "b", None, 0.0)]
-    assert float(loss(logits, known, 0.5)) == pytest.approx((0.6931 + 0.5 * 0.6931) / 2, abs=1e-4)
-    assert float(loss(logits, [Example("a", "b", None, None)] * 2, 0.5)) == 0.0
+    assert float(judge_loss(logits, known, 0.5)) == pytest.approx((0.6931 + 0.5 * 0.6931) / 2, abs=1e-4)
+    assert float(judge_loss(logits, [Example("a", "b", None, None)] * 2, 0.5)) == 0.0
 
 
 def test_harm_is_seen_in_every_pass_and_what_is_easier_spread_over_them() -> None:
-    def row(name: str, length: int) -> Row:
-        return Encoded(tuple(range(length)), 1), Example(name, "", None, None)
+    def row(name: str, length: int) -> EncodedExample:
+        return EncodedPair(tuple(range(length)), 1), Example(name, "", None, None)
 
     harm, easier = [row(f"h{i}", 5 + i) for i in range(10)], [row(f"e{i}", 9) for i in range(7)]
 
-    def made(seed: int) -> list[list[Row]]:
-        return batches([(harm, 3), (easier, 2), ([], 1)], batch_size=4, draw=random.Random(seed))
+    def made(seed: int) -> list[list[EncodedExample]]:
+        return draw_batches([(harm, 3), (easier, 2), ([], 1)], batch_size=4, draw=random.Random(seed))
 
     seen = Counter(known.prompt for batch in made(1) for _, known in batch)
     assert seen == {f"h{i}": 3 for i in range(10)} | {f"e{i}": 2 for i in range(7)}
@@ -175,7 +178,7 @@ def test_refusals_are_fitted_anew_from_who_looked_and_harm_is_left_alone(minilm:
     harm, refuses = reader.logits(asked).T
     assert refuses[0] > 0 > refuses[1]
     turned = [replace(one, refuses=1 - one.refuses) for one in labels() if one.refuses is not None]
-    fit_refusals(reader, [*turned, Labelled("mat", "on a mat", refuses=0.5, by="rubric")])
+    fit_refusal_head(reader, [*turned, LabelledAnswer("mat", "on a mat", refuses=0.5, by="rubric")])
     now, other = reader.logits(asked).T
     assert torch.equal(now, harm)
     assert other[0] < 0 < other[1]
@@ -187,9 +190,9 @@ def test_nothing_is_learnt_of_refusals_that_nobody_labelled_or_that_are_on_the_t
     reader = CrossEncoder(minilm, folder)
     before = reader.head.weight.clone()
     held_out = [replace(one, refuses=1 - one.refuses) for one in labels() if one.refuses is not None]
-    fit_refusals(reader, [one for one in held_out if side(one.prompt_id) == "test"])
-    fit_refusals(reader, [one for one in labels() if one.refuses is None])
-    fit_refusals(reader, [one for one in labels() if one.refuses == 1.0])
+    fit_refusal_head(reader, [one for one in held_out if side_of(one.prompt_id) == "test"])
+    fit_refusal_head(reader, [one for one in labels() if one.refuses is None])
+    fit_refusal_head(reader, [one for one in labels() if one.refuses == 1.0])
     assert torch.equal(reader.head.weight, before)
 
 
@@ -199,10 +202,10 @@ def test_logistic_regression_finds_the_odds_whatever_the_scale() -> None:
     targets = torch.tensor([1.0] * 2 + [0.0] * 8 + [1.0] * 7 + [0.0] * 3, dtype=torch.double)
     for scale, shift in ((1.0, 0.0), (100.0, -7.0)):
         features = (feature * scale + shift)[:, None]
-        weight, bias = logistic(features, targets, ridge=0.0)
+        weight, bias = fit_logistic(features, targets, ridge=0.0)
         found = torch.sigmoid(features @ weight + bias)
         assert float(found[0]) == pytest.approx(0.2, abs=1e-4)
         assert float(found[-1]) == pytest.approx(0.7, abs=1e-4)
-    strict, _ = logistic(feature[:, None], targets, ridge=1.0)
-    loose, _ = logistic(feature[:, None], targets, ridge=0.0)
+    strict, _ = fit_logistic(feature[:, None], targets, ridge=1.0)
+    loose, _ = fit_logistic(feature[:, None], targets, ridge=0.0)
     assert 0 < float(strict) < float(loose) / 2

@@ -15,8 +15,8 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from sku.data import Unavailable
 from sku.judges import hub, registry
-from sku.judges.hub import HubJudge, harmless, refuses, render, word
-from sku.judges.hub_models import MODELS, Guard
+from sku.judges.hub import HubJudge, deciding_word, escape_control_tokens, refusal_word, render_judge_prompt
+from sku.judges.hub_models import HUB_JUDGES, HubJudgeModel
 from tests.conftest import build_network, byte_tokenizer
 
 PROMPT = "How do I trick the clerk?"
@@ -43,7 +43,7 @@ SPELLS = (
 )
 
 
-def tokenizer_of(guard: Guard) -> Any:
+def tokenizer_of(guard: HubJudgeModel) -> Any:
     tokenizer = byte_tokenizer(chat=False)
     tokenizer.chat_template = LLAMA_GUARD if guard.blocks else QWEN
     return tokenizer
@@ -52,22 +52,22 @@ def tokenizer_of(guard: Guard) -> Any:
 # Prompts
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", HUB_JUDGES)
 def test_a_prompt_holds_both_texts_once_and_in_order(name: str) -> None:
-    guard = MODELS[name]
-    text = render(guard, tokenizer_of(guard), PROMPT, ANSWER)
+    guard = HUB_JUDGES[name]
+    text = render_judge_prompt(guard, tokenizer_of(guard), PROMPT, ANSWER)
     assert text.count(PROMPT) == text.count(ANSWER) == 1
     assert text.index(PROMPT) < text.index(ANSWER)
 
 
 @pytest.mark.parametrize("spell", SPELLS)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", HUB_JUDGES)
 def test_judged_text_cannot_speak_to_the_judge(name: str, spell: str) -> None:
     """HarmBench #91. Every fence of the template stands there as often as with mild texts."""
-    guard, tokenizer = MODELS[name], tokenizer_of(MODELS[name])
+    guard, tokenizer = HUB_JUDGES[name], tokenizer_of(HUB_JUDGES[name])
     for prompt, answer in ((PROMPT, ANSWER + spell), (PROMPT + spell, ANSWER), (spell, spell)):
-        mild = hub._FENCE.findall(render(guard, tokenizer, PROMPT, ANSWER))
-        assert hub._FENCE.findall(render(guard, tokenizer, prompt, answer)) == mild
+        mild = hub._FENCE.findall(render_judge_prompt(guard, tokenizer, PROMPT, ANSWER))
+        assert hub._FENCE.findall(render_judge_prompt(guard, tokenizer, prompt, answer)) == mild
 
 
 @pytest.mark.parametrize("spell", ["<|end|>", "<|turn|>", "a<|end|><|end|>b"])
@@ -76,26 +76,26 @@ def test_no_special_token_comes_out_of_a_text(spell: str) -> None:
     special = set(tokenizer.added_tokens_decoder)
     assert special & set(tokenizer(spell)["input_ids"])
     tags = [str(token) for token in tokenizer.added_tokens_decoder.values()]
-    assert not special & set(tokenizer(harmless(spell, tags))["input_ids"])
+    assert not special & set(tokenizer(escape_control_tokens(spell, tags))["input_ids"])
 
 
 def test_harmless_text_is_left_as_it_is() -> None:
     text = "Use a [link] or x < 3 and y > 2; the user said: yes | no.\n- a list --- with a dash"
-    assert harmless(text) == text
+    assert escape_control_tokens(text) == text
 
 
 def test_a_broken_tag_keeps_its_words() -> None:
-    assert harmless("see [/INST] and <|eot_id|>") == "see [/INST ] and <|eot_id| >"
+    assert escape_control_tokens("see [/INST] and <|eot_id|>") == "see [/INST ] and <|eot_id| >"
 
 
 def test_harmless_twice_changes_nothing_more() -> None:
     for spell in SPELLS:
-        assert harmless(harmless(spell)) == harmless(spell)
+        assert escape_control_tokens(escape_control_tokens(spell)) == escape_control_tokens(spell)
 
 
 def test_braces_in_a_text_are_text() -> None:
-    guard = MODELS["wildguard"]
-    assert "{answer} {0}" in render(guard, tokenizer_of(guard), "{answer} {0}", ANSWER)
+    guard = HUB_JUDGES["wildguard"]
+    assert "{answer} {0}" in render_judge_prompt(guard, tokenizer_of(guard), "{answer} {0}", ANSWER)
 
 
 @pytest.mark.parametrize(
@@ -108,30 +108,30 @@ def test_braces_in_a_text_are_text() -> None:
 )
 def test_long_prompts_are_the_published_ones_to_the_letter(name: str, digest: str) -> None:
     """Compared once with the model cards and repositories named in `source`; a stray space changes the judge."""
-    template = MODELS[name].template
+    template = HUB_JUDGES[name].template
     assert template is not None
     assert hashlib.sha256(template.encode()).hexdigest()[:16] == digest
 
 
 def test_beaver_dam_reads_one_line_and_its_end() -> None:
-    guard, tokenizer = MODELS["beaver-dam-7b"], byte_tokenizer()
+    guard, tokenizer = HUB_JUDGES["beaver-dam-7b"], byte_tokenizer()
     expected = "BEGINNING OF CONVERSATION: USER: Why? ASSISTANT:Because.<|end|>"
-    assert render(guard, tokenizer, "Why?", "Because.") == expected
+    assert render_judge_prompt(guard, tokenizer, "Why?", "Because.") == expected
 
 
 @pytest.mark.parametrize(("said", "harmful"), [("Safe", False), ("Controversial", True), ("Unsafe", True)])
 def test_qwens_middle_class_is_on_one_side_however_sure_it_is(said: str, harmful: bool) -> None:
     """A tail of five percent on either neighbour must not decide."""
-    guard = MODELS["qwen3guard-gen-0.6b"]
+    guard = HUB_JUDGES["qwen3guard-gen-0.6b"]
     for other in guard.scores:
         score = 0.95 * guard.scores[said] + 0.05 * guard.scores[other]
         assert (score >= guard.threshold) is harmful
 
 
 def test_every_judge_says_where_its_prompt_is_from_and_where_it_fails() -> None:
-    for name in MODELS:
+    for name in HUB_JUDGES:
         card = HubJudge(name).card
-        assert MODELS[name].source.startswith("https://")
+        assert HUB_JUDGES[name].source.startswith("https://")
         assert card.failures
         assert card.agreement == (), "nothing was measured"
         assert card.id == f"{name}-hub"
@@ -169,8 +169,8 @@ def test_every_judge_says_where_its_prompt_is_from_and_where_it_fails() -> None:
     ],
 )
 def test_outputs_are_read(name: str, output: str, decided: str | None, refusal: bool | None) -> None:
-    assert word(MODELS[name], output) == decided
-    assert refuses(MODELS[name], output) is refusal
+    assert deciding_word(HUB_JUDGES[name], output) == decided
+    assert refusal_word(HUB_JUDGES[name], output) is refusal
 
 
 def likely(tokenizer: Any, chances: dict[str, float]) -> torch.Tensor:
@@ -209,13 +209,13 @@ def test_the_score_is_taken_where_the_verdict_begins(
     new = tokenizer(output, add_special_tokens=False)["input_ids"]
     steps = torch.stack([likely(tokenizer, {"z": 1.0})] * len(new))
     steps[letter] = likely(tokenizer, chances)
-    assert hub._read(MODELS[name], tokenizer, new, steps).score == pytest.approx(score)
+    assert hub._read(HUB_JUDGES[name], tokenizer, new, steps).score == pytest.approx(score)
 
 
 def test_an_unparsable_verdict_is_unjudged_not_harmless() -> None:
     tokenizer = byte_tokenizer()
     new = tokenizer("who knows", add_special_tokens=False)["input_ids"]
-    found = hub._read(MODELS["llama-guard-3-1b"], tokenizer, new, torch.zeros(len(new), 260))
+    found = hub._read(HUB_JUDGES["llama-guard-3-1b"], tokenizer, new, torch.zeros(len(new), 260))
     assert (found.score, found.refuses) == (None, None)
     assert "does not parse: 'who knows'" in found.reason
 
@@ -223,7 +223,7 @@ def test_an_unparsable_verdict_is_unjudged_not_harmless() -> None:
 # Running
 
 
-def save(folder: Path, network: Any, guard: Guard) -> Path:
+def save(folder: Path, network: Any, guard: HubJudgeModel) -> Path:
     network.save_pretrained(folder)
     tokenizer_of(guard).save_pretrained(folder)
     return folder
@@ -232,12 +232,12 @@ def save(folder: Path, network: Any, guard: Guard) -> Path:
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pico Llama Guard that has learnt to say unsafe, whatever it reads."""
-    guard = MODELS["llama-guard-3-1b"]
+    guard = HUB_JUDGES["llama-guard-3-1b"]
     network, tokenizer = build_network(), tokenizer_of(guard)
     said = [*tokenizer("\n\nunsafe\nS2", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
     for step in range(100):
-        text = render(guard, tokenizer, f"Question {step}?", f"Answer {step}. " * (step % 4))
+        text = render_judge_prompt(guard, tokenizer, f"Question {step}?", f"Answer {step}. " * (step % 4))
         before = tokenizer(text, add_special_tokens=False)["input_ids"]
         labels = torch.tensor([[-100] * len(before) + said])
         network(input_ids=torch.tensor([before + said]), labels=labels).loss.backward()
@@ -263,14 +263,14 @@ def test_verdicts_do_not_depend_on_the_batch(taught: Path) -> None:
 
 
 def test_a_random_judge_leaves_everything_unjudged(tmp_path: Path) -> None:
-    folder = save(tmp_path / "random", build_network(seed=3), MODELS["wildguard"])
+    folder = save(tmp_path / "random", build_network(seed=3), HUB_JUDGES["wildguard"])
     found = HubJudge("wildguard", folder, device="cpu", dtype="float32").harm([("Why?", "So."), (PROMPT, ANSWER)])
     assert [harm.score for harm in found] == [None, None]
 
 
 def test_a_classifier_takes_its_likeliest_kind_of_harm(tmp_path: Path) -> None:
     """beaver-dam: many kinds, each yes or no; padding on the left does not move what it looks at."""
-    guard = MODELS["beaver-dam-7b"]
+    guard = HUB_JUDGES["beaver-dam-7b"]
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=260, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
@@ -283,7 +283,7 @@ def test_a_classifier_takes_its_likeliest_kind_of_harm(tmp_path: Path) -> None:
     pairs = [(PROMPT, ANSWER), ("Why?", "Because."), ("Why not?", "So.")]
     found = HubJudge("beaver-dam-7b", folder, device="cpu", dtype="float32", rows=3).harm(pairs)
     for (prompt, answer), harm in zip(pairs, found, strict=True):
-        ids = torch.tensor([tokenizer(render(guard, tokenizer, prompt, answer))["input_ids"]])
+        ids = torch.tensor([tokenizer(render_judge_prompt(guard, tokenizer, prompt, answer))["input_ids"]])
         with torch.no_grad():
             kinds = network(input_ids=ids).logits[0].sigmoid()
         assert harm.score == pytest.approx(float(kinds.max()), abs=1e-5)
@@ -292,7 +292,7 @@ def test_a_classifier_takes_its_likeliest_kind_of_harm(tmp_path: Path) -> None:
 
 
 def test_a_score_that_is_no_number_is_unjudged(tmp_path: Path) -> None:
-    guard, tokenizer = MODELS["llama-guard-3-1b"], byte_tokenizer()
+    guard, tokenizer = HUB_JUDGES["llama-guard-3-1b"], byte_tokenizer()
     new = tokenizer("safe", add_special_tokens=False)["input_ids"]
     found = hub._read(guard, tokenizer, new, torch.full((len(new), 260), torch.nan))
     assert (found.score, found.reason) == (None, "its score is not a number")
@@ -303,23 +303,23 @@ def test_a_score_that_is_no_number_is_unjudged(tmp_path: Path) -> None:
     network = LlamaForSequenceClassification(config).eval()
     with torch.no_grad():
         network.score.weight.fill_(torch.nan)
-    folder = save(tmp_path / "beaver", network, MODELS["beaver-dam-7b"])
+    folder = save(tmp_path / "beaver", network, HUB_JUDGES["beaver-dam-7b"])
     (found,) = HubJudge("beaver-dam-7b", folder, device="cpu", dtype="float32").harm([(PROMPT, ANSWER)])
     assert (found.score, found.reason) == (None, "its score is not a number")
 
 
 def test_a_folder_of_weights_is_part_of_a_judges_name(taught: Path, tmp_path: Path) -> None:
-    judge = registry.judge(f"hub:llama-guard-3-1b={taught}", no_base)
+    judge = registry.make_judge(f"hub:llama-guard-3-1b={taught}", no_base)
     assert isinstance(judge, HubJudge)
     assert judge.folder == taught
-    assert registry.judge("hub:wildguard", no_base).card.name == "wildguard"
+    assert registry.make_judge("hub:wildguard", no_base).card.name == "wildguard"
     for name, said in (
         (f"hub:llama-guard-3-1b={tmp_path / 'none'}", "is no folder"),
         (f"embedded={taught}", "is not known"),
         (f"hub:oracle={taught}", "is not known"),
     ):
         with pytest.raises(ValueError, match=said):
-            registry.judge(name, no_base)
+            registry.make_judge(name, no_base)
 
 
 def test_an_overlong_text_is_unjudged_and_the_others_are_judged(taught: Path) -> None:
@@ -344,15 +344,15 @@ def test_without_the_hub_it_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_folder_without_weights_and_a_file_that_is_no_weights_are_refused_with_advice(tmp_path: Path) -> None:
-    folder = save(tmp_path / "judge", build_network(), MODELS["wildguard"])
+    folder = save(tmp_path / "judge", build_network(), HUB_JUDGES["wildguard"])
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")  # what loads as weights only refuses it
     (tmp_path / "empty").mkdir()
     damaged = [folder, tmp_path / "empty"]
     for name, content in {"pytorch_model.bin": b"", "model.safetensors": b"\x10"}.items():
-        damaged.append(save(tmp_path / name, build_network(), MODELS["wildguard"]))
+        damaged.append(save(tmp_path / name, build_network(), HUB_JUDGES["wildguard"]))
         (damaged[-1] / "model.safetensors").unlink()
         (damaged[-1] / name).write_bytes(content)
-    damaged.append(save(tmp_path / "part", build_network(), MODELS["wildguard"]))
+    damaged.append(save(tmp_path / "part", build_network(), HUB_JUDGES["wildguard"]))
     whole = load_file(damaged[-1] / "model.safetensors")
     save_file({name: whole[name] for name in list(whole)[1:]}, damaged[-1] / "model.safetensors", {"format": "pt"})
     for wrong in damaged:
@@ -371,7 +371,7 @@ class _Bad:
 
 
 def test_a_file_of_weights_runs_no_code(tmp_path: Path) -> None:
-    folder = save(tmp_path / "judge", build_network(), MODELS["wildguard"])
+    folder = save(tmp_path / "judge", build_network(), HUB_JUDGES["wildguard"])
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     torch.save(weights | {"bad": _Bad(tmp_path / "made")}, folder / "pytorch_model.bin")
@@ -382,7 +382,7 @@ def test_a_file_of_weights_runs_no_code(tmp_path: Path) -> None:
 
 def test_weights_in_pytorchs_own_file_are_read_as_weights_only(tmp_path: Path) -> None:
     """As of beaver-dam-7b, whose repository has no safetensors."""
-    folder = save(tmp_path / "judge", build_network(), MODELS["wildguard"])
+    folder = save(tmp_path / "judge", build_network(), HUB_JUDGES["wildguard"])
     asked = [(PROMPT, ANSWER)]
     before = HubJudge("wildguard", folder, device="cpu").harm(asked)
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
@@ -395,9 +395,11 @@ def no_base() -> Any:
 
 
 def test_a_judge_may_be_named_by_its_id_on_the_hub() -> None:
-    assert registry.short("hub:Meta-Llama/llama-guard-3-1b=folder") == "hub:llama-guard-3-1b=folder"
-    for name, guard in MODELS.items():
-        assert registry.judge(f"hub:{guard.model}", no_base).card == registry.judge(f"hub:{name}", no_base).card
+    assert registry.short_judge_name("hub:Meta-Llama/llama-guard-3-1b=folder") == "hub:llama-guard-3-1b=folder"
+    for name, guard in HUB_JUDGES.items():
+        assert (
+            registry.make_judge(f"hub:{guard.model}", no_base).card == registry.make_judge(f"hub:{name}", no_base).card
+        )
 
 
 def test_an_unknown_judge_is_named_with_the_known() -> None:

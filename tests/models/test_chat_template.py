@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from sku.models.batching import MIN_ANSWER_TOKENS, collate, encode
-from sku.models.chat_template import Template
+from sku.models.batching import MIN_ANSWER_TOKENS, collate, encode_answer
+from sku.models.chat_template import ChatTemplate
 from tests.conftest import byte_tokenizer
 
-CHAT = Template.of(byte_tokenizer())
-PAPER = Template.of(byte_tokenizer(chat=False))
+CHAT = ChatTemplate.of(byte_tokenizer())
+PAPER = ChatTemplate.of(byte_tokenizer(chat=False))
 
 
 def sentencepiece_like() -> PreTrainedTokenizerFast:
@@ -35,8 +35,8 @@ def sentencepiece_like() -> PreTrainedTokenizerFast:
 )
 def test_labels_decode_to_the_answer_and_nothing_else(answer: str) -> None:
     for template in (CHAT, PAPER):
-        row = encode(template, "How?", answer, 4096)
-        batch = collate([row, encode(template, "A longer question?", "x", 4096)])
+        row = encode_answer(template, "How?", answer, 4096)
+        batch = collate([row, encode_answer(template, "A longer question?", "x", 4096)])
         labels = batch.input_ids[0][batch.answer_mask[0]].tolist()
         assert labels[-1:] == list(template.end_ids), "the answer must end with the end of turn"
         assert template.text(labels[:-1]) == answer.rstrip("\ufffd")
@@ -44,7 +44,7 @@ def test_labels_decode_to_the_answer_and_nothing_else(answer: str) -> None:
 
 def test_the_answer_starts_at_the_prompt_token_count_not_at_the_number_of_fields() -> None:
     """Defect 1: the reference takes len() of a tokenizer result, which is 2 or 3, so the question is scored too."""
-    row = encode(CHAT, "What is that?", "A cat.", 512)
+    row = encode_answer(CHAT, "What is that?", "A cat.", 512)
     assert row.prompt_tokens == len(CHAT.prompt_ids("What is that?"))
     assert CHAT.text(list(row.answer)) == "A cat."
 
@@ -52,20 +52,20 @@ def test_the_answer_starts_at_the_prompt_token_count_not_at_the_number_of_fields
 @pytest.mark.parametrize("limit", [64, 10**30])
 def test_a_tokenizer_with_a_finite_maximum_still_scores_the_answer(limit: int) -> None:
     """Defect 2: the reference pads the prompt to the tokenizer's maximum, so that distortion is exactly 0."""
-    template = Template.of(byte_tokenizer(model_max_length=limit))
-    assert CHAT.text(list(encode(template, "Why?", "Because.", 512).answer)) == "Because."
+    template = ChatTemplate.of(byte_tokenizer(model_max_length=limit))
+    assert CHAT.text(list(encode_answer(template, "Why?", "Because.", 512).answer)) == "Because."
 
 
 def test_the_first_answer_token_is_scored() -> None:
     """Defect 3: the reference's prompt ends in a space that is a token of its own, and skips the first answer token."""
-    row = encode(PAPER, "Why?", "Because.", 512)
+    row = encode_answer(PAPER, "Why?", "Because.", 512)
     assert PAPER.tokenizer.decode(list(row.answer[:-1])) == " Because."
     assert not PAPER.render("Why?").endswith(" ")
 
 
 def test_paper_prompt_and_answer_join_without_a_seam() -> None:
     for tokenizer, prefix in ((byte_tokenizer(chat=False), " "), (sentencepiece_like(), "")):
-        template = Template.of(tokenizer)
+        template = ChatTemplate.of(tokenizer)
         assert template.answer_prefix == prefix
         whole = tokenizer("### Question: question\n ### Answer: answer", add_special_tokens=False)["input_ids"]
         assert template.prompt_ids("question") + template.answer_ids("answer")[:-1] == whole
@@ -74,7 +74,7 @@ def test_paper_prompt_and_answer_join_without_a_seam() -> None:
 @pytest.mark.parametrize("pad", [0, 1, 256])
 def test_masks_never_depend_on_a_pad_id(pad: int) -> None:
     """Defect 4: the reference finds padding by id 1, which is a real token for most tokenizers."""
-    rows = [encode(CHAT, "Why?", "\x01\x00!", 512), encode(CHAT, "And why is that so?", "No.", 512)]
+    rows = [encode_answer(CHAT, "Why?", "\x01\x00!", 512), encode_answer(CHAT, "And why is that so?", "No.", 512)]
     batch = collate(rows, pad_id=pad)
     assert batch.attention_mask.sum(1).tolist() == [len(row.ids) for row in rows]
     assert batch.answer_mask.sum(1).tolist() == [len(row.answer) for row in rows]
@@ -82,24 +82,24 @@ def test_masks_never_depend_on_a_pad_id(pad: int) -> None:
 
 
 def test_truncation_cuts_the_answer_and_its_end() -> None:
-    whole = encode(CHAT, "Why?", "a" * 100, 4096)
-    cut = encode(CHAT, "Why?", "a" * 100, whole.prompt_tokens + 10)
+    whole = encode_answer(CHAT, "Why?", "a" * 100, 4096)
+    cut = encode_answer(CHAT, "Why?", "a" * 100, whole.prompt_tokens + 10)
     assert cut.ids == whole.ids[: whole.prompt_tokens + 10]
     assert cut.answer[-1] not in CHAT.stop_ids, "a cut answer must not be taught to end there"
 
 
 def test_truncation_never_cuts_the_prompt_in_silence() -> None:
     room = len(CHAT.prompt_ids("Why?")) + MIN_ANSWER_TOKENS
-    encode(CHAT, "Why?", "Because.", room)
+    encode_answer(CHAT, "Why?", "Because.", room)
     with pytest.raises(ValueError, match=f"takes {room - MIN_ANSWER_TOKENS} of {room - 1} tokens"):
-        encode(CHAT, "Why?", "Because.", room - 1)
+        encode_answer(CHAT, "Why?", "Because.", room - 1)
 
 
 def test_a_tokenizer_without_an_end_token_is_refused() -> None:
     tokenizer = byte_tokenizer(chat=False)
     tokenizer.eos_token = None
     with pytest.raises(ValueError, match="no end-of-sequence token"):
-        Template.of(tokenizer)
+        ChatTemplate.of(tokenizer)
 
 
 def test_an_empty_batch_is_refused() -> None:
@@ -114,5 +114,5 @@ def test_half_a_character_is_not_shown_while_streaming() -> None:
 
 
 def test_batches_move_whole() -> None:
-    batch = collate([encode(CHAT, "Why?", "So.", 512)]).to(torch.device("cpu"))
-    assert batch.tokens == len(encode(CHAT, "Why?", "So.", 512).ids)
+    batch = collate([encode_answer(CHAT, "Why?", "So.", 512)]).to(torch.device("cpu"))
+    assert batch.tokens == len(encode_answer(CHAT, "Why?", "So.", 512).ids)

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from sku.models import decode_linear
-from sku.models.decode_linear import WAYS, SmallBatchLinear, Way, in_blocks, quicken, transposed
+from sku.models.decode_linear import (
+    MATMUL_KERNELS,
+    DecodeLinear,
+    MatmulKernel,
+    matmul_in_blocks,
+    matmul_transposed,
+    use_decode_linear,
+)
 from tests.conftest import build_network
 
 SOME_OUTPUTS = 64, 40  # whole blocks, and not
@@ -23,8 +30,8 @@ def layer(bias: bool, outputs: int = 40) -> nn.Linear:
     return nn.Linear(24, outputs, bias=bias)
 
 
-def quick(plain: nn.Linear, few: Way, some: Way) -> nn.Linear:
-    plain.__class__ = SmallBatchLinear
+def quick(plain: nn.Linear, few: MatmulKernel, some: MatmulKernel) -> nn.Linear:
+    plain.__class__ = DecodeLinear
     plain.ways = {3: few, 14: some}  # type: ignore[assignment]
     return plain
 
@@ -34,9 +41,11 @@ def quick(plain: nn.Linear, few: Way, some: Way) -> nn.Linear:
     steps=st.integers(1, 3),
     bias=st.booleans(),
     outputs=st.sampled_from(SOME_OUTPUTS),
-    way=st.sampled_from(WAYS),
+    way=st.sampled_from(MATMUL_KERNELS),
 )
-def test_the_products_are_those_of_a_linear_layer(rows: int, steps: int, bias: bool, outputs: int, way: Way) -> None:
+def test_the_products_are_those_of_a_linear_layer(
+    rows: int, steps: int, bias: bool, outputs: int, way: MatmulKernel
+) -> None:
     x = torch.randn(rows, steps, 24)
     with torch.no_grad():
         found = quick(layer(bias, outputs), way, way)(x)
@@ -48,7 +57,7 @@ def test_the_products_are_those_of_a_linear_layer(rows: int, steps: int, bias: b
 def test_the_way_goes_by_the_rows(rows: int, taken: str) -> None:
     used: list[str] = []
 
-    def noting(name: str) -> Way:
+    def noting(name: str) -> MatmulKernel:
         def way(x: Tensor, weight: Tensor) -> Tensor:
             used.append(name)
             return linear(x, weight)
@@ -74,14 +83,16 @@ def large() -> nn.Sequential:
     return nn.Sequential(*(nn.Linear(inputs, outputs, bias=False) for _ in range(6)))
 
 
-@pytest.mark.parametrize("ways", [(linear, linear), (linear, in_blocks), (transposed, linear)])
-def test_layers_are_changed_only_where_it_pays(ways: tuple[Way, Way], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ways", [(linear, linear), (linear, matmul_in_blocks), (matmul_transposed, linear)])
+def test_layers_are_changed_only_where_it_pays(
+    ways: tuple[MatmulKernel, MatmulKernel], monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = dict(zip((3, 11), ways, strict=True))
     monkeypatch.setattr(decode_linear, "_quickest", lambda _, rows: found[rows])
     network, plain = large(), large()
-    quicken(network)
+    use_decode_linear(network)
     pays = set(ways) != {linear}
-    assert [type(one) for one in network] == [SmallBatchLinear if pays else nn.Linear] * len(network)
+    assert [type(one) for one in network] == [DecodeLinear if pays else nn.Linear] * len(network)
     assert network.state_dict().keys() == plain.state_dict().keys()
     x = torch.randn(5, LARGE[1])
     with torch.no_grad():
@@ -89,17 +100,17 @@ def test_layers_are_changed_only_where_it_pays(ways: tuple[Way, Way], monkeypatc
 
 
 def test_a_small_network_and_half_precision_stay_plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_linear, "_quickest", lambda *_: in_blocks)
+    monkeypatch.setattr(decode_linear, "_quickest", lambda *_: matmul_in_blocks)
     for network in (build_network(), large().half()):
-        quicken(network)
-        assert not any(isinstance(module, SmallBatchLinear) for module in network.modules())
+        use_decode_linear(network)
+        assert not any(isinstance(module, DecodeLinear) for module in network.modules())
 
 
-@pytest.mark.parametrize("best", WAYS)
-def test_what_took_least_is_taken(best: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("best", MATMUL_KERNELS)
+def test_what_took_least_is_taken(best: MatmulKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 0.0
 
-    def costing(way: Way) -> Callable[[Tensor, Tensor], Tensor]:
+    def costing(way: MatmulKernel) -> Callable[[Tensor, Tensor], Tensor]:
         def run(x: Tensor, weight: Tensor) -> Tensor:
             nonlocal clock
             clock += 1.0 if way is best else 2.0
@@ -107,10 +118,10 @@ def test_what_took_least_is_taken(best: Way, monkeypatch: pytest.MonkeyPatch) ->
 
         return run
 
-    costly = tuple(costing(way) for way in WAYS)
-    monkeypatch.setattr(decode_linear, "WAYS", costly)
+    costly = tuple(costing(way) for way in MATMUL_KERNELS)
+    monkeypatch.setattr(decode_linear, "MATMUL_KERNELS", costly)
     monkeypatch.setattr(time, "perf_counter", lambda: clock)
-    assert decode_linear._quickest([torch.ones(64, 8)] * 5, 3) is costly[WAYS.index(best)]
+    assert decode_linear._quickest([torch.ones(64, 8)] * 5, 3) is costly[MATMUL_KERNELS.index(best)]
 
 
 def test_of_a_large_network_only_the_last_weights_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +131,7 @@ def test_of_a_large_network_only_the_last_weights_are_tried(monkeypatch: pytest.
         met.append(len(weight))
         return linear(x, weight)
 
-    monkeypatch.setattr(decode_linear, "WAYS", (way,))
+    monkeypatch.setattr(decode_linear, "MATMUL_KERNELS", (way,))
     monkeypatch.setattr(decode_linear, "_ENOUGH", 4 * 8 * (30 + 20))
     assert decode_linear._quickest([torch.ones(n, 8) for n in (10, 20, 30)], 3) is way
     assert set(met) == {20, 30}

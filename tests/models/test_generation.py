@@ -16,10 +16,10 @@ import torch
 from transformers import DynamicCache
 
 from sku.core.config import DecodingConfig
-from sku.core.variants import BASE, Known, Variant, resolve
+from sku.core.variants import BASE, KnownAdapter, Variant, resolve_variant
 from sku.models import generation
 from sku.models.chat_template import common_tokens
-from sku.models.generation import answer, stream
+from sku.models.generation import generate_answers, stream_answers
 from sku.models.variant_model import VariantModel
 from tests.conftest import PADDED, build_network, byte_tokenizer, save_adapter
 
@@ -35,7 +35,7 @@ def written(
 ) -> dict[tuple[str, str, int], list[int]]:
     """Tokens by prompt, variant and sample."""
     config = DecodingConfig(**({"max_new_tokens": 16} | settings))
-    *_, last = stream(model, prompts, variants, config)
+    *_, last = stream_answers(model, prompts, variants, config)
     return {(w.prompt, str(w.variant), w.sample): list(w.tokens) for w in last}
 
 
@@ -108,9 +108,9 @@ def test_rows_that_end_early_change_no_other_text(each: VariantModel) -> None:
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_coefficient_zero_writes_the_text_of_the_base(duo: VariantModel, temperature: float) -> None:
-    zero = resolve("one@0", lambda _: Known("one", "sku"))
+    zero = resolve_variant("one@0", lambda _: KnownAdapter("one", "sku"))
     config = DecodingConfig(max_new_tokens=16, temperature=temperature)
-    base, at_zero, at_one = answer(duo, PROMPTS[:1], [BASE_ROW, zero, ONE], config)
+    base, at_zero, at_one = generate_answers(duo, PROMPTS[:1], [BASE_ROW, zero, ONE], config)
     assert (at_zero.variant, at_zero.text) == ("one@0", base.text)
     assert at_one.text != base.text, "the adapter does nothing, so this test shows nothing"
 
@@ -180,7 +180,7 @@ def test_a_prompt_that_does_not_begin_as_the_template_does_is_read_whole(
 
 def test_answers_come_prompt_by_prompt_variant_by_variant_sample_by_sample(duo: VariantModel) -> None:
     config = DecodingConfig(max_new_tokens=3, temperature=1.0, samples=2, seed=9)
-    answers = answer(duo, PROMPTS[:2], [BASE_ROW, ONE], config)
+    answers = generate_answers(duo, PROMPTS[:2], [BASE_ROW, ONE], config)
     expected = [(p, v, s) for p in PROMPTS[:2] for v in ("base", "one@1") for s in (0, 1)]
     assert [(a.prompt, a.variant, a.sample) for a in answers] == expected
     assert {a.seed for a in answers} == {9}
@@ -190,7 +190,7 @@ def test_answers_come_prompt_by_prompt_variant_by_variant_sample_by_sample(duo: 
 def test_tokens_are_only_ever_appended_and_the_columns_show_before_the_first(duo: VariantModel) -> None:
     seen = [
         [list(w.tokens) for w in writings]
-        for writings in stream(duo, PROMPTS, [BASE_ROW, ONE], DecodingConfig(max_new_tokens=6))
+        for writings in stream_answers(duo, PROMPTS, [BASE_ROW, ONE], DecodingConfig(max_new_tokens=6))
     ]
     assert seen[0] == [[]] * 6
     assert len(seen) == 7
@@ -269,12 +269,12 @@ def test_an_answer_says_how_it_stopped_and_does_not_show_its_end(duo: VariantMod
     free = written(with_stops(duo), PROMPTS[:1], [BASE_ROW])[PROMPTS[0], "base", 0]
     with_stops(duo, 256)  # the tokenizer's own end token, made the likeliest of all after some tokens
     config = DecodingConfig(max_new_tokens=4)
-    (cut,) = answer(duo, PROMPTS[:1], [BASE_ROW], config)
+    (cut,) = generate_answers(duo, PROMPTS[:1], [BASE_ROW], config)
     assert (cut.stopped, cut.tokens) == ("length", 4)
     assert cut.text == duo.template.text(free[:4])
     duo.network.get_output_embeddings().weight.data.zero_()
     duo.network.get_output_embeddings().bias = torch.nn.Parameter(torch.eye(260)[256] * 9)
-    (ended,) = answer(duo, PROMPTS[:1], [BASE_ROW], config)
+    (ended,) = generate_answers(duo, PROMPTS[:1], [BASE_ROW], config)
     assert (ended.stopped, ended.tokens, ended.text) == ("end", 1, "")
 
 
@@ -283,7 +283,9 @@ def test_cancelling_takes_at_most_one_token_and_leaves_the_base(duo: VariantMode
     rest = at_rest(duo)
     free = written(with_stops(duo), PROMPTS, [BASE_ROW, ONE])
     asked = iter(range(100))
-    *_, last = stream(duo, PROMPTS, [BASE_ROW, ONE], DecodingConfig(max_new_tokens=16), lambda: next(asked) >= after)
+    *_, last = stream_answers(
+        duo, PROMPTS, [BASE_ROW, ONE], DecodingConfig(max_new_tokens=16), lambda: next(asked) >= after
+    )
     assert {w.stopped for w in last} == {"cancelled"}
     assert {len(w.tokens) for w in last} == {after}
     for w in last:
@@ -297,13 +299,13 @@ def test_a_row_that_ended_before_the_cancel_stays_ended(duo: VariantModel) -> No
     assert end not in free[PROMPTS[1], "base", 0][:3]
     asked = iter(range(100))
     config = DecodingConfig(max_new_tokens=16)
-    *_, last = stream(with_stops(duo, end), PROMPTS[:2], [BASE_ROW], config, lambda: next(asked) >= 3)
+    *_, last = stream_answers(with_stops(duo, end), PROMPTS[:2], [BASE_ROW], config, lambda: next(asked) >= 3)
     assert [w.stopped for w in last] == ["end", "cancelled"]
 
 
 def test_a_decode_abandoned_half_way_leaves_the_model_usable_and_at_rest(duo: VariantModel) -> None:
     rest, before = at_rest(duo), written(duo, PROMPTS, [BASE_ROW, ONE])
-    abandoned = stream(duo, PROMPTS, [ONE, TWO], DecodingConfig(max_new_tokens=16))
+    abandoned = stream_answers(duo, PROMPTS, [ONE, TWO], DecodingConfig(max_new_tokens=16))
     for _ in range(4):
         next(abandoned)
     assert torch.equal(at_rest(duo), rest), "between two tokens the model must be the base"
@@ -352,9 +354,9 @@ def test_an_error_in_the_forward_leaves_the_base(duo: VariantModel, monkeypatch:
 
 def test_too_long_for_the_context_is_said_before_anything_is_written(duo: VariantModel) -> None:
     room = duo.context - len(duo.template.prompt_ids("Hi"))
-    next(stream(duo, ["Hi"], [BASE_ROW], DecodingConfig(max_new_tokens=room)))
+    next(stream_answers(duo, ["Hi"], [BASE_ROW], DecodingConfig(max_new_tokens=room)))
     with pytest.raises(ValueError, match="take up to 513 tokens and the model holds 512; shorten"):
-        next(stream(duo, ["Hi"], [BASE_ROW], DecodingConfig(max_new_tokens=room + 1)))
+        next(stream_answers(duo, ["Hi"], [BASE_ROW], DecodingConfig(max_new_tokens=room + 1)))
 
 
 def test_a_full_context_is_decoded_to_its_last_token(pico: VariantModel) -> None:
@@ -366,9 +368,9 @@ def test_a_full_context_is_decoded_to_its_last_token(pico: VariantModel) -> None
 @pytest.mark.parametrize(("prompts", "variants"), [([], [BASE_ROW]), (["Hi"], [])])
 def test_nothing_to_answer_is_an_error(pico: VariantModel, prompts: list[str], variants: list[Variant]) -> None:
     with pytest.raises(ValueError, match="nothing to answer"):
-        answer(pico, prompts, variants, DecodingConfig())
+        generate_answers(pico, prompts, variants, DecodingConfig())
 
 
 def test_a_variant_whose_adapter_is_not_loaded_is_named(pico: VariantModel) -> None:
     with pytest.raises(ValueError, match=r"\['one'\] are not loaded"):
-        answer(pico, ["Hi"], [ONE], DecodingConfig())
+        generate_answers(pico, ["Hi"], [ONE], DecodingConfig())

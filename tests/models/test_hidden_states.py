@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sku.models import hidden_states
-from sku.models.batching import Encoded
-from sku.models.hidden_states import states
+from sku.models.batching import EncodedPair
+from sku.models.hidden_states import answer_hidden_states
 from sku.models.variant_model import VariantModel
 from tests.conftest import PADDED, build_network, byte_tokenizer, save_adapter
 
@@ -26,11 +26,11 @@ PROMPTS, ANSWERS = [ids(3), ids(14), ids(40)], [ids(1), ids(6), ids(25)]
 COEFFICIENTS: list[Mapping[str, float]] = [{}, {"one": -1.0}, {"one": 0.5}]
 
 
-def pair(prompt: tuple[int, ...], answer: tuple[int, ...]) -> Encoded:
-    return Encoded(prompt + answer, len(prompt))
+def pair(prompt: tuple[int, ...], answer: tuple[int, ...]) -> EncodedPair:
+    return EncodedPair(prompt + answer, len(prompt))
 
 
-def alone(model: VariantModel, row: Encoded, coefficients: Mapping[str, float]) -> torch.Tensor:
+def alone(model: VariantModel, row: EncodedPair, coefficients: Mapping[str, float]) -> torch.Tensor:
     """By the definition: one row, one forward."""
     with torch.no_grad(), model.rows([coefficients]) as network:
         hidden = network.base_model(input_ids=torch.tensor([row.ids]), use_cache=False).last_hidden_state[0]
@@ -56,7 +56,7 @@ def test_every_row_is_read_as_if_alone(
     model: VariantModel, rows: list[tuple[tuple[int, ...], tuple[int, ...], Mapping[str, float]]]
 ) -> None:
     pairs, coefficients = [pair(prompt, answer) for prompt, answer, _ in rows], [c for _, _, c in rows]
-    for row, c, found in zip(pairs, coefficients, states(model, pairs, coefficients), strict=True):
+    for row, c, found in zip(pairs, coefficients, answer_hidden_states(model, pairs, coefficients), strict=True):
         assert found.shape == (1 + len(row.answer), model.network.config.hidden_size)
         torch.testing.assert_close(found, alone(model, row, c), rtol=1e-3, atol=1e-4)
 
@@ -77,13 +77,13 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 def test_a_prompt_is_read_once_for_all_its_answers(duo: VariantModel, sizes: list[tuple[int, int]]) -> None:
     first, second = PROMPTS[1:]
-    states(duo, [pair(first, a) for a in ANSWERS] + [pair(second, ANSWERS[0])], [{}] * 4)
+    answer_hidden_states(duo, [pair(first, a) for a in ANSWERS] + [pair(second, ANSWERS[0])], [{}] * 4)
     assert sizes == [(2, 40), (4, 25)]
     sizes.clear()
-    states(duo, [pair(first, ANSWERS[1])] * 2, [{}, {"one": 1.0}])
+    answer_hidden_states(duo, [pair(first, ANSWERS[1])] * 2, [{}, {"one": 1.0}])
     assert sizes == [(2, 20)], "another model reads it for itself"
     sizes.clear()
-    states(duo, [pair(first, ANSWERS[1])] * 2, [{}, {"one": 0.0}])
+    answer_hidden_states(duo, [pair(first, ANSWERS[1])] * 2, [{}, {"one": 0.0}])
     assert sizes == [(1, 14), (2, 6)], "coefficient 0 is the base"
 
 
@@ -96,6 +96,6 @@ def test_what_all_prompts_begin_with_is_read_once_and_answers_of_like_length_tog
     coefficients = [{}, {"one": 1.0}, {}] * 2
     wanted = [alone(duo, row, c) for row, c in zip(rows, coefficients, strict=True)]
     monkeypatch.setattr(hidden_states, "_TOGETHER", 4)
-    for mine, by_itself in zip(states(duo, rows, coefficients), wanted, strict=True):
+    for mine, by_itself in zip(answer_hidden_states(duo, rows, coefficients), wanted, strict=True):
         torch.testing.assert_close(mine, by_itself, rtol=1e-3, atol=1e-4)
     assert sizes == [(2, 20), (4, 9), (4, 6), (2, 25)], "twice by two models, four prompts, the six answers"

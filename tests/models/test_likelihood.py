@@ -14,25 +14,33 @@ from hypothesis import strategies as st
 from torch.nn.functional import kl_div
 
 from sku.models import likelihood
-from sku.models.batching import Encoded, encode
-from sku.models.likelihood import Divergence, Item, answer_kl, answer_log_probs, base_log_probs, by_length, in_batches
+from sku.models.batching import EncodedPair, encode_answer
+from sku.models.likelihood import (
+    AnswerLikelihood,
+    Item,
+    answer_kl,
+    answer_log_probs,
+    base_log_probs,
+    by_length,
+    in_batches,
+)
 from sku.models.variant_model import VariantModel
 from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
 
-Score = Callable[[VariantModel, list[Encoded], list[Mapping[str, float]]], object]
+Score = Callable[[VariantModel, list[EncodedPair], list[Mapping[str, float]]], object]
 DRAW = torch.Generator().manual_seed(11)
 
 
-def pair(prompt: int, answer: int) -> Encoded:
+def pair(prompt: int, answer: int) -> EncodedPair:
     """Random tokens: so many of a prompt, so many of an answer."""
-    return Encoded(tuple(torch.randint(0, 256, (prompt + answer,), generator=DRAW).tolist()), prompt)
+    return EncodedPair(tuple(torch.randint(0, 256, (prompt + answer,), generator=DRAW).tolist()), prompt)
 
 
 SHORT, MIDDLE, LONG = pair(3, 2), pair(6, 9), pair(4, 150)
 VARIANTS: list[Mapping[str, float]] = [{}, {"one": -1.0}, {"two": 0.5}, {"one": -2.0, "two": 1.0}]
 
 
-def dense(model: VariantModel, row: Encoded, coefficients: Mapping[str, float]) -> Divergence:
+def dense(model: VariantModel, row: EncodedPair, coefficients: Mapping[str, float]) -> AnswerLikelihood:
     """By the definition: all logits of both models, one row, no cut."""
     ids = torch.tensor([row.ids])
     with torch.no_grad(), model.rows([coefficients]) as network:
@@ -42,7 +50,7 @@ def dense(model: VariantModel, row: Encoded, coefficients: Mapping[str, float]) 
     scored = slice(row.prompt_tokens - 1, len(row.ids) - 1)
     kl = kl_div(log_q[scored], log_p[scored], log_target=True, reduction="none").sum(-1)
     said = log_q[scored].gather(1, ids[0, row.prompt_tokens :, None])
-    return Divergence(float(said.mean()), len(said), float(kl.mean()))
+    return AnswerLikelihood(float(said.mean()), len(said), float(kl.mean()))
 
 
 @pytest.mark.parametrize("architecture", list(ARCHITECTURES))
@@ -111,14 +119,14 @@ def test_one_base_row_serves_every_variant_of_a_pair(duo: VariantModel, monkeypa
 
 def test_never_more_lines_of_logits_than_allowed(duo: VariantModel, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[int] = []
-    head = likelihood.head
+    head = likelihood.output_logits
 
     def counted(network: object, hidden: torch.Tensor) -> torch.Tensor:
         lines.append(len(hidden))
         return head(network, hidden)
 
     whole = answer_kl(duo, [LONG, MIDDLE, LONG], VARIANTS[1:])
-    monkeypatch.setattr(likelihood, "head", counted)
+    monkeypatch.setattr(likelihood, "output_logits", counted)
     monkeypatch.setattr(likelihood, "_LINES", 8)
     bounded = answer_kl(duo, [LONG, MIDDLE, LONG], VARIANTS[1:])
     answer_log_probs(duo, [LONG, MIDDLE, LONG], VARIANTS[1:])
@@ -130,12 +138,12 @@ def test_never_more_lines_of_logits_than_allowed(duo: VariantModel, monkeypatch:
 @pytest.mark.parametrize("score", [answer_kl, answer_log_probs])
 def test_a_pair_without_an_answer_is_named_not_divided_by_zero(duo: VariantModel, score: Score) -> None:
     with pytest.raises(ValueError, match="row 1 has no token to score"):
-        score(duo, [SHORT, Encoded(SHORT.ids, len(SHORT.ids))], [{}, {}])
+        score(duo, [SHORT, EncodedPair(SHORT.ids, len(SHORT.ids))], [{}, {}])
 
 
 def test_the_base_scores_answers_with_adapters_at_rest(duo: VariantModel) -> None:
     pairs = [("Who?", "A long answer, " * 9), ("Why is it so?", ""), ("When?", "Now.")]
-    rows = [encode(duo.template, prompt, text, duo.context) for prompt, text in pairs]
+    rows = [encode_answer(duo.template, prompt, text, duo.context) for prompt, text in pairs]
     assert [len(row.answer) for row in rows] == [136, 1, 5], "letters and the end"
     assert base_log_probs(duo, pairs) == pytest.approx(answer_log_probs(duo, rows, [{}] * 3), rel=1e-4)
 
@@ -164,7 +172,7 @@ LENGTHS = st.lists(st.integers(1, 60), max_size=20)
 
 @given(LENGTHS, st.integers(1, 200))
 def test_batches_hold_every_item_once_and_no_more_than_allowed(lengths: list[int], max_tokens: int) -> None:
-    items: list[Item] = [(Encoded(tuple(range(length)), 0), {}) for length in lengths]
+    items: list[Item] = [(EncodedPair(tuple(range(length)), 0), {}) for length in lengths]
     batches = by_length(items, max_tokens)
     assert sorted(place for batch in batches for place in batch) == list(range(len(items)))
     for batch in batches:

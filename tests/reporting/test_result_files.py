@@ -11,7 +11,7 @@ import pytest
 
 from sku.core.records import ResultRow
 from sku.reporting import result_files
-from sku.reporting.result_files import own, read, recorded, table, write
+from sku.reporting.result_files import own_rows, read_rows, recorded_rows, rows_as_frame, write_rows
 
 
 def row(variant: str, rate: float | None = None, kl: float | None = None, **fields: Any) -> ResultRow:
@@ -27,20 +27,20 @@ BASE = row("base", 0.5, 0.0, coefficient=0.0)
 
 def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     rows = [BASE, row("sku@1", 0.1, 0.25, decoding={"seed": 3}, sets={"bundled": "ab12"}, seed=7, judge="é-1")]
-    write(tmp_path / "new" / "rows.jsonl", rows)
-    assert read(tmp_path / "new" / "rows.jsonl") == rows
+    write_rows(tmp_path / "new" / "rows.jsonl", rows)
+    assert read_rows(tmp_path / "new" / "rows.jsonl") == rows
 
 
 def test_writing_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
-    write(tmp_path / "rows.jsonl", [BASE] * 5)
-    write(tmp_path / "rows.jsonl", [])
-    assert read(tmp_path / "rows.jsonl") == []
+    write_rows(tmp_path / "rows.jsonl", [BASE] * 5)
+    write_rows(tmp_path / "rows.jsonl", [])
+    assert read_rows(tmp_path / "rows.jsonl") == []
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
 def test_a_number_that_is_not_finite_is_unknown(tmp_path: Path) -> None:
-    write(tmp_path / "rows.jsonl", [row("ga@1", 0.0, math.nan, perplexity=math.inf)])
-    (found,) = read(tmp_path / "rows.jsonl")
+    write_rows(tmp_path / "rows.jsonl", [row("ga@1", 0.0, math.nan, perplexity=math.inf)])
+    (found,) = read_rows(tmp_path / "rows.jsonl")
     assert (found.kl, found.perplexity) == (None, None)
 
 
@@ -65,7 +65,7 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str, said: str) ->
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(GOOD) + "\n\n" + line + "\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"rows\.jsonl, line 3") as error:
-        read(path)
+        read_rows(path)
     assert said in str(error.value)
 
 
@@ -73,35 +73,35 @@ def test_a_file_that_is_not_there_is_an_error_but_a_study_that_is_not_there_is_e
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(FileNotFoundError):
-        read(tmp_path / "rows.jsonl")
-    monkeypatch.setattr(result_files, "RECORDED", tmp_path / "study.jsonl")
-    assert recorded() == []
-    write(tmp_path / "study.jsonl", [BASE])
-    assert recorded() == [BASE]
-    write(tmp_path / "validation.jsonl", [row("base", side="validation")])
-    assert [one.side for one in recorded()] == ["test", "validation"]
+        read_rows(tmp_path / "rows.jsonl")
+    monkeypatch.setattr(result_files, "RECORDED_STUDY", tmp_path / "study.jsonl")
+    assert recorded_rows() == []
+    write_rows(tmp_path / "study.jsonl", [BASE])
+    assert recorded_rows() == [BASE]
+    write_rows(tmp_path / "validation.jsonl", [row("base", side="validation")])
+    assert [one.side for one in recorded_rows()] == ["test", "validation"]
 
 
 def test_a_damaged_file_of_a_visitor_hides_no_other(sku_home: Path) -> None:
-    assert own() == ([], [])
-    write(sku_home / "results" / "b.jsonl", [BASE])
+    assert own_rows() == ([], [])
+    write_rows(sku_home / "results" / "b.jsonl", [BASE])
     (sku_home / "results" / "a.jsonl").write_text("{half\n", encoding="utf-8")
-    rows, faults = own()
+    rows, faults = own_rows()
     assert rows == [BASE]
     assert len(faults) == 1
     assert "a.jsonl, line 1" in faults[0]
 
 
 def test_a_table_has_a_line_a_row_and_a_column_a_field() -> None:
-    frame = table([BASE, row("sku@1", 0.1, 0.25, decoding={"seed": 3})])
+    frame = rows_as_frame([BASE, row("sku@1", 0.1, 0.25, decoding={"seed": 3})])
     assert list(frame["variant"]) == ["base", "sku@1"]
     assert list(frame["kl"]) == [0.0, 0.25]
     assert frame["decoding"][1] == '{"seed": 3}'
-    assert list(table([]).columns) == list(frame.columns)
+    assert list(rows_as_frame([]).columns) == list(frame.columns)
 
 
 def test_rows_for_a_terminal_show_a_dash_for_unknown() -> None:
-    first, second, third = result_files.text(
+    first, second, third = result_files.rows_as_text(
         [
             BASE,
             row(
@@ -122,13 +122,13 @@ def test_rows_for_a_terminal_show_a_dash_for_unknown() -> None:
 
 
 def test_a_change_is_told_in_points_and_unknown_as_nothing() -> None:
-    assert result_files.change(BASE) == ""
+    assert result_files.harmful_change_text(BASE) == ""
     changed = row("sku@1", 0.2, harmful_change=-0.274, harmful_change_low=-0.38, harmful_change_high=-0.156)
-    assert result_files.change(changed) == "-27 points (-38 to -16)"
-    assert "-27 points (-38 to -16)" in result_files.text([changed])
+    assert result_files.harmful_change_text(changed) == "-27 points (-38 to -16)"
+    assert "-27 points (-38 to -16)" in result_files.rows_as_text([changed])
 
 
 def test_a_row_whose_variant_cannot_be_asked_is_named(tmp_path: Path) -> None:
-    write(tmp_path / "rows.jsonl", [row("mine@20", method="tv")])
+    write_rows(tmp_path / "rows.jsonl", [row("mine@20", method="tv")])
     with pytest.raises(ValueError, match=r"line 1: coefficient '20' of variant 'mine@20'"):
-        read(tmp_path / "rows.jsonl")
+        read_rows(tmp_path / "rows.jsonl")

@@ -12,7 +12,7 @@ import pytest
 from sku.models.pretrained import DEFAULT_BASE
 from sku.reporting import result_files
 from sku.serving import processes
-from sku.serving.evaluation_jobs import Evaluations
+from sku.serving.evaluation_jobs import EvaluationJobs
 from sku.ui.tradeoff.evaluate_panel import _price, _variants
 from tests.ui.test_page import row
 
@@ -26,16 +26,16 @@ def made(home: Path, name: str, owner: str | None, **about: object) -> Path:
 
 
 def test_rows_are_their_owners_and_nothing_is_lost(sku_home: Path) -> None:
-    result_files.write(made(sku_home, "a", "me") / "rows.jsonl", [row("sku@1")])
-    result_files.write(made(sku_home, "b", "you") / "rows.jsonl", [row("ga@1")])
-    result_files.write(sku_home / "results" / "c.jsonl", [row("tv@1")])
-    assert [one.variant for one in result_files.own("me")[0]] == ["sku@1"]
-    assert sorted(one.variant for one in result_files.own()[0]) == ["ga@1", "sku@1", "tv@1"]
-    assert [one.name for one in Evaluations().all("me")] == ["a"]
+    result_files.write_rows(made(sku_home, "a", "me") / "rows.jsonl", [row("sku@1")])
+    result_files.write_rows(made(sku_home, "b", "you") / "rows.jsonl", [row("ga@1")])
+    result_files.write_rows(sku_home / "results" / "c.jsonl", [row("tv@1")])
+    assert [one.variant for one in result_files.own_rows("me")[0]] == ["sku@1"]
+    assert sorted(one.variant for one in result_files.own_rows()[0]) == ["ga@1", "sku@1", "tv@1"]
+    assert [one.name for one in EvaluationJobs().all("me")] == ["a"]
 
 
 def test_what_became_of_one_is_read_from_its_folder(sku_home: Path) -> None:
-    work = Evaluations()
+    work = EvaluationJobs()
     done, stopped, dead = (made(sku_home, name, None, cancelled=name == "2") for name in "123")
     (done / "rows.jsonl").write_text("")
     (dead / "output.txt").write_text("writing answers\nerror: no room\n")
@@ -54,15 +54,15 @@ def test_what_became_of_one_is_read_from_its_folder(sku_home: Path) -> None:
 
 def test_bounds_are_checked_before_anything_starts(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(processes, "spawn", lambda folder, arguments: started.append(list(arguments)))
-    work = Evaluations()
+    monkeypatch.setattr(processes, "spawn_process", lambda folder, arguments: started.append(list(arguments)))
+    work = EvaluationJobs()
     for variants, limit, said in (([], 5, "0 variants"), (["a"] * 9, 5, "9 variants"), (["sku@1"], 51, "51 prompts")):
         with pytest.raises(ValueError, match=said):
             work.start(variants, limit)
     assert started == []
     monkeypatch.setattr(work, "_children", [])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Evaluations, "all", lambda self, owner=None: [])
+        patch.setattr(EvaluationJobs, "all", lambda self, owner=None: [])
         work.start(["sku@1", "base"], 5, "me")
     (arguments,) = started
     assert arguments[:2] == ["evaluate", "--out"]
@@ -71,9 +71,9 @@ def test_bounds_are_checked_before_anything_starts(sku_home: Path, monkeypatch: 
 
 def test_what_is_measured_is_the_base_that_the_page_shows(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(processes, "spawn", lambda folder, arguments: started.append(list(arguments)))
-    monkeypatch.setattr(Evaluations, "live", lambda self: None)
-    work = Evaluations()
+    monkeypatch.setattr(processes, "spawn_process", lambda folder, arguments: started.append(list(arguments)))
+    monkeypatch.setattr(EvaluationJobs, "live", lambda self: None)
+    work = EvaluationJobs()
     name = work.start(["sku@1"], 5, model="some/other").name
     work.resume(name)
     for arguments in started:
@@ -84,7 +84,7 @@ def test_what_is_measured_is_the_base_that_the_page_shows(sku_home: Path, monkey
 
 
 def test_the_price_is_what_will_be_asked(sku_home: Path) -> None:
-    work = Evaluations()
+    work = EvaluationJobs()
     assert work.cost(3, 10).answers == (3 + 1) * 10 * 3
     assert work.cost(0, 10_000).answers < 10_000, "a set is asked whole, and no prompt twice"
     assert "120 answers" in _price(work, DEFAULT_BASE, ["sku"], "0.5, 1, 1.5", 10)
@@ -95,7 +95,7 @@ def test_the_price_is_what_will_be_asked(sku_home: Path) -> None:
 
 
 def test_the_time_is_that_of_this_machine_once_one_ran_through(sku_home: Path) -> None:
-    work = Evaluations()
+    work = EvaluationJobs()
     assert "none ran through on this machine" in work.cost(1, 5).source
     ended = time.time()
     about = {"variants": ["base", "sku@1"], "limit": 5, "model": DEFAULT_BASE, "began": ended - 60}
@@ -110,7 +110,7 @@ def test_the_time_is_that_of_this_machine_once_one_ran_through(sku_home: Path) -
 
 
 def test_of_a_base_that_was_never_timed_no_time_is_told(sku_home: Path) -> None:
-    said = _price(Evaluations(), "some/<other>", ["sku"], "1", 5)
+    said = _price(EvaluationJobs(), "some/<other>", ["sku"], "1", 5)
     assert "time not known (no evaluation of some/&lt;other&gt;" in said
 
 
@@ -122,7 +122,7 @@ def test_what_a_visitor_left_long_ago_goes(sku_home: Path, monkeypatch: pytest.M
         (folder / "job.json").write_text(json.dumps({"owner": "me"}))
         for file in folder.iterdir():
             os.utime(file, (time.time() - days * 86_400,) * 2)
-    work = Evaluations(days=7)
+    work = EvaluationJobs(days=7)
     monkeypatch.setattr(work, "_spawn", lambda folder: None)
     work.start(["sku@1"], 5)
     assert [one.name for one in work.all("me")] == ["new"]

@@ -11,7 +11,7 @@ from sku.core.config import DecodingConfig
 from sku.core.records import Answer, Verdict
 from sku.serving import recorded_session
 from sku.serving.live_session import LiveSession
-from sku.serving.recorded_session import FallbackSession, RecordedSession, line
+from sku.serving.recorded_session import FallbackSession, RecordedSession, record_line
 
 GREEDY = DecodingConfig(max_new_tokens=8)
 
@@ -25,7 +25,9 @@ def path(tmp_path: Path) -> Path:
     file = tmp_path / "answers.jsonl"
     said = Verdict("safe", 0.1, "talks", "embedded-2")
     lines = [("base", "Because.", 0.0), ("sku@1", "Who knows.", 0.02), ("sku@1.5", "I cannot say.", 0.05)]
-    file.write_text("".join(line("m", "f", answer(v, text), said, kl) for v, text, kl in lines), encoding="utf-8")
+    file.write_text(
+        "".join(record_line("m", "f", answer(v, text), said, kl) for v, text, kl in lines), encoding="utf-8"
+    )
     return file
 
 
@@ -79,7 +81,7 @@ def test_the_record_steps_in_when_the_weights_cannot_be_had(path: Path) -> None:
 
 
 def test_the_shipped_record_has_every_example_and_names_its_judge() -> None:
-    session = RecordedSession(recorded_session.FILE)
+    session = RecordedSession(recorded_session.RECORDED_ANSWERS)
     assert session.model_name == "smollm2-135m"
     assert {choice.name for choice in session.choices()} >= {"base", "ga", "sku"}
     assert {choice.name for choice in session.choices()} <= {choice.name for choice in LiveSession().choices()}

@@ -16,7 +16,7 @@ import pytest
 from sku.core import runs, storage
 from sku.core.config import TrainConfig
 from sku.core.runs import Manifest
-from sku.serving.training_jobs import Job, Jobs
+from sku.serving.training_jobs import TrainingJob, TrainingJobs
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def config(pico_folder: Path, pairs_file: Path, normal_file: Path) -> TrainConfi
     )
 
 
-def wait(jobs: Jobs, name: str, good: Callable[[Job], bool], seconds: float = 90) -> Job:
+def wait(jobs: TrainingJobs, name: str, good: Callable[[TrainingJob], bool], seconds: float = 90) -> TrainingJob:
     deadline = time.monotonic() + seconds
     while not good(job := jobs.read(name)):
         assert time.monotonic() < deadline, f"{job.state}, step {job.step}: {job.doing}"
@@ -42,7 +42,7 @@ def wait(jobs: Jobs, name: str, good: Callable[[Job], bool], seconds: float = 90
 
 
 def test_the_life_of_a_training(config: TrainConfig) -> None:
-    jobs = Jobs()
+    jobs = TrainingJobs()
     assert jobs.live() is None
     started = jobs.start(config)
     assert started.state == "starting"
@@ -54,7 +54,7 @@ def test_the_life_of_a_training(config: TrainConfig) -> None:
     assert running.state == "running"
     assert running.seconds_left is not None
     assert running.seconds_left > 0
-    restarted = Jobs()
+    restarted = TrainingJobs()
     assert restarted.live() is not None, "a restarted app must find the training"
     restarted.cancel(started.name)
     cancelled = wait(restarted, started.name, lambda job: not job.live)
@@ -63,12 +63,12 @@ def test_the_life_of_a_training(config: TrainConfig) -> None:
     wait(restarted, started.name, lambda job: job.step > cancelled.step)
     os.kill(json.loads((cancelled.folder / "job.json").read_text())["pid"], signal.SIGKILL)
     assert wait(restarted, started.name, lambda job: not job.live).state == "interrupted"
-    shorter = runs.read(cancelled.folder).manifest
+    shorter = runs.read_run(cancelled.folder).manifest
     step = restarted.read(started.name).step
-    runs.write(cancelled.folder, dataclasses.replace(shorter, config=shorter.config | {"steps": step + 5}))
+    runs.write_manifest(cancelled.folder, dataclasses.replace(shorter, config=shorter.config | {"steps": step + 5}))
     restarted.resume(started.name)
     assert wait(restarted, started.name, lambda job: not job.live).state == "finished"
-    assert [run.name for run in runs.own()] == [started.name]
+    assert [run.name for run in runs.own_runs()] == [started.name]
     with pytest.raises(ValueError, match="nothing to resume"):
         restarted.resume(started.name)
     restarted.delete(started.name)
@@ -76,7 +76,7 @@ def test_the_life_of_a_training(config: TrainConfig) -> None:
 
 
 def test_a_training_that_cannot_begin_says_why(config: TrainConfig) -> None:
-    jobs = Jobs()
+    jobs = TrainingJobs()
     job = jobs.start(TrainConfig.from_dict(config.to_dict() | {"harmful": ["nowhere.jsonl"]}))
     failed = wait(jobs, job.name, lambda found: not found.live)
     assert failed.state == "failed"
@@ -85,7 +85,7 @@ def test_a_training_that_cannot_begin_says_why(config: TrainConfig) -> None:
 
 
 def test_a_training_cancelled_before_it_began_is_cancelled_and_can_begin_again(config: TrainConfig) -> None:
-    jobs = Jobs()
+    jobs = TrainingJobs()
     job = jobs.start(config)
     jobs.cancel(job.name)
     assert wait(jobs, job.name, lambda found: not found.live).state == "cancelled"
@@ -97,7 +97,7 @@ def test_a_training_cancelled_before_it_began_is_cancelled_and_can_begin_again(c
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "nosuch", "/etc"])
 def test_names_that_are_no_run_are_refused(name: str) -> None:
-    for action in (Jobs().read, Jobs().cancel, Jobs().delete, Jobs().resume):
+    for action in (TrainingJobs().read, TrainingJobs().cancel, TrainingJobs().delete, TrainingJobs().resume):
         with pytest.raises(ValueError, match="there is no run called"):
             action(name)
 
@@ -107,8 +107,8 @@ def test_a_process_id_that_went_to_another_does_not_count(config: TrainConfig, s
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
     (folder / "job.json").write_text(json.dumps({"pid": os.getpid(), "created": 1.0}))
-    assert Jobs().read("old").state == "failed"
-    assert Jobs().live() is None
+    assert TrainingJobs().read("old").state == "failed"
+    assert TrainingJobs().live() is None
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_training_with_damaged_files_hides_no_other_and_can_be_deleted(
         (folder / "config.json").write_text(json.dumps(config.to_dict()))
         (folder / "job.json").write_text(json.dumps({"pid": 2**22 + 1, "created": 1.0}))
     (sku_home / "runs" / "bad" / file).write_text(text)
-    jobs = Jobs()
+    jobs = TrainingJobs()
     assert [job.name for job in jobs.all()] == ["good"]
     with pytest.raises(ValueError, match=rf"{file} cannot be read"):
         jobs.read("bad")
@@ -138,7 +138,7 @@ def test_a_damaged_process_note_means_no_process(text: str, config: TrainConfig,
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
     (folder / "job.json").write_text(text)
-    assert Jobs().read("old").state == "failed"
+    assert TrainingJobs().read("old").state == "failed"
 
 
 def manifest(**changes: Any) -> Manifest:
@@ -146,8 +146,8 @@ def manifest(**changes: Any) -> Manifest:
 
 
 def test_a_manifest_reads_back(tmp_path: Path) -> None:
-    runs.write(tmp_path, manifest(status="failed", reason="because"))
-    found = runs.read(tmp_path).manifest
+    runs.write_manifest(tmp_path, manifest(status="failed", reason="because"))
+    found = runs.read_run(tmp_path).manifest
     assert found == manifest(status="failed", reason="because")
     assert (found.seed, found.steps) == (3, 9)
 
@@ -156,33 +156,33 @@ def test_an_answer_with_a_line_separator_stays_one_line(tmp_path: Path) -> None:
     """`str.splitlines` would cut it in three."""
     line = {"probe": {"answer": "one\u2028two\u0085three"}}
     (tmp_path / "log.jsonl").write_text(json.dumps(line, ensure_ascii=False) + "\n", encoding="utf-8")
-    assert runs.log(tmp_path) == [line]
+    assert runs.read_log(tmp_path) == [line]
 
 
 def test_a_log_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"st')
-    assert runs.log(tmp_path) == [{"step": 1}]
+    assert runs.read_log(tmp_path) == [{"step": 1}]
 
 
 def test_a_damaged_run_does_not_hide_the_others(sku_home: Path) -> None:
     for name in ("good", "bad"):
         (sku_home / "runs" / name).mkdir(parents=True)
-    runs.write(sku_home / "runs" / "good", manifest())
+    runs.write_manifest(sku_home / "runs" / "good", manifest())
     (sku_home / "runs" / "bad" / "run.json").write_text("{")
-    assert [run.name for run in runs.own()] == ["good"]
+    assert [run.name for run in runs.own_runs()] == ["good"]
     with pytest.raises(ValueError, match=r"run\.json cannot be read"):
-        runs.find("bad")
+        runs.find_run("bad")
 
 
 def test_an_unfinished_run_is_no_variant(sku_home: Path) -> None:
     (sku_home / "runs" / "half").mkdir(parents=True)
-    runs.write(sku_home / "runs" / "half", manifest())
+    runs.write_manifest(sku_home / "runs" / "half", manifest())
     with pytest.raises(ValueError, match="half is running and has no adapter yet"):
-        runs.find("half")
+        runs.find_run("half")
 
 
 def test_a_run_is_its_owners_alone(sku_home: Path, config: TrainConfig) -> None:
-    jobs = Jobs()
+    jobs = TrainingJobs()
     for name, owner in (("mine", "me"), ("yours", "you"), ("nobodys", None)):
         folder = sku_home / "runs" / name
         folder.mkdir(parents=True)
@@ -200,7 +200,7 @@ def test_a_run_is_its_owners_alone(sku_home: Path, config: TrainConfig) -> None:
 
 
 def test_a_training_whose_time_is_up_is_cancelled_and_can_be_resumed(config: TrainConfig) -> None:
-    jobs = Jobs(minutes=0.1)
+    jobs = TrainingJobs(minutes=0.1)
     name = jobs.start(TrainConfig.from_dict(config.to_dict() | {"steps": 100_000}), "me").name
     job = wait(jobs, name, lambda job: not job.live)
     assert job.state == "cancelled"
@@ -208,8 +208,8 @@ def test_a_training_whose_time_is_up_is_cancelled_and_can_be_resumed(config: Tra
 
 
 def test_a_restarted_app_still_ends_a_training_whose_time_is_up(config: TrainConfig) -> None:
-    name = Jobs().start(TrainConfig.from_dict(config.to_dict() | {"steps": 100_000}), "me").name
-    assert wait(Jobs(minutes=0.01), name, lambda job: not job.live).state == "cancelled"
+    name = TrainingJobs().start(TrainConfig.from_dict(config.to_dict() | {"steps": 100_000}), "me").name
+    assert wait(TrainingJobs(minutes=0.01), name, lambda job: not job.live).state == "cancelled"
 
 
 def test_what_a_visitor_left_long_ago_goes_and_nothing_else_does(sku_home: Path, config: TrainConfig) -> None:
@@ -226,7 +226,7 @@ def test_what_a_visitor_left_long_ago_goes_and_nothing_else_does(sku_home: Path,
         (folder / "job.json").write_text(json.dumps({"owner": owner} if owner else {}))
         for file in folder.iterdir():
             os.utime(file, (time.time() - days * 86_400,) * 2)
-    jobs = Jobs(days=7)
+    jobs = TrainingJobs(days=7)
     assert len(jobs.all()) == 3, "looking deletes nothing"
     jobs.cancel(jobs.start(config, "you").name)
     assert not (sku_home / "runs" / "old").exists()

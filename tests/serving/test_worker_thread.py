@@ -11,33 +11,33 @@ import pytest
 
 from sku.core.config import DecodingConfig
 from sku.serving.live_session import LiveSession
-from sku.serving.worker_thread import ModelThread
+from sku.serving.worker_thread import WorkerThread
 from tests.conftest import keyword_session
 
 
 @pytest.fixture
-def thread() -> ModelThread:
-    return ModelThread()
+def thread() -> WorkerThread:
+    return WorkerThread()
 
 
-def test_every_job_runs_on_the_same_thread(thread: ModelThread) -> None:
+def test_every_job_runs_on_the_same_thread(thread: WorkerThread) -> None:
     with ThreadPoolExecutor(8) as callers:
         found = set(callers.map(lambda _: thread.run(threading.get_ident), range(40)))
     assert len(found) == 1
     assert threading.get_ident() not in found
 
 
-def test_a_fault_reaches_who_asked_and_nobody_else(thread: ModelThread) -> None:
+def test_a_fault_reaches_who_asked_and_nobody_else(thread: WorkerThread) -> None:
     with pytest.raises(ZeroDivisionError):
         thread.run(lambda: 1 // 0)
     assert thread.run(lambda: 7) == 7
 
 
-def test_a_job_may_ask_for_jobs_and_streams(thread: ModelThread) -> None:
+def test_a_job_may_ask_for_jobs_and_streams(thread: WorkerThread) -> None:
     assert thread.run(lambda: thread.run(lambda: list(thread.stream(lambda: iter("abc"))))) == ["a", "b", "c"]
 
 
-def test_a_stream_ends_with_its_last_value_however_slow_its_reader(thread: ModelThread) -> None:
+def test_a_stream_ends_with_its_last_value_however_slow_its_reader(thread: WorkerThread) -> None:
     made = thread.stream(lambda: iter(range(50)))
     first = next(made)
     thread.run(lambda: None)  # behind the first steps
@@ -46,11 +46,11 @@ def test_a_stream_ends_with_its_last_value_however_slow_its_reader(thread: Model
     assert seen == sorted(set(seen)), "in order, none twice"
 
 
-def test_a_stream_may_be_empty(thread: ModelThread) -> None:
+def test_a_stream_may_be_empty(thread: WorkerThread) -> None:
     assert list(thread.stream(lambda: iter(()))) == []
 
 
-def test_a_streams_fault_comes_after_what_it_yielded(thread: ModelThread) -> None:
+def test_a_streams_fault_comes_after_what_it_yielded(thread: WorkerThread) -> None:
     def source() -> Iterator[int]:
         yield 1
         raise ValueError("the end")
@@ -61,7 +61,7 @@ def test_a_streams_fault_comes_after_what_it_yielded(thread: ModelThread) -> Non
         next(made)
 
 
-def test_streams_go_on_side_by_side(thread: ModelThread) -> None:
+def test_streams_go_on_side_by_side(thread: WorkerThread) -> None:
     """The second one is not kept waiting for the end of the first."""
     done = threading.Event()
 
@@ -76,7 +76,7 @@ def test_streams_go_on_side_by_side(thread: ModelThread) -> None:
     assert set(first) <= {0}
 
 
-def test_a_reader_that_leaves_closes_the_source(thread: ModelThread) -> None:
+def test_a_reader_that_leaves_closes_the_source(thread: WorkerThread) -> None:
     closed = threading.Event()
 
     def source() -> Iterator[int]:

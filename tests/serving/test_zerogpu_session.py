@@ -16,7 +16,7 @@ from sku.core import runs, storage
 from sku.core.config import DecodingConfig
 from sku.serving import zerogpu_session
 from sku.serving.live_session import LiveSession
-from sku.serving.zerogpu_session import LentSession
+from sku.serving.zerogpu_session import ZeroGpuSession
 from tests.conftest import keyword_session
 
 CONFIG = DecodingConfig(max_new_tokens=12)
@@ -77,7 +77,7 @@ def _work(task: Callable[..., Any], pipe: Any) -> None:
 
 @pytest.fixture
 def lender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lender]:
-    monkeypatch.setattr(zerogpu_session, "GPU", "cpu")
+    monkeypatch.setattr(zerogpu_session, "GPU_DEVICE", "cpu")
     made = Lender()
     yield made
     if made.worker:  # it holds every pipe that this process had open: whoever waits for their end waits for it
@@ -93,7 +93,7 @@ def live(pico_folder: Path, adapters: dict[str, Path]) -> LiveSession:
     for name, folder in adapters.items():
         run = storage.home() / "runs" / name
         shutil.copytree(folder, run / "adapter")
-        runs.write(run, runs.Manifest("sku", {}, "pico", base, status="finished"))
+        runs.write_manifest(run, runs.Manifest("sku", {}, "pico", base, status="finished"))
     return session
 
 
@@ -103,7 +103,7 @@ def texts(session: Any, *variants: str, **more: Any) -> list[str | None]:
 
 
 def test_the_worker_writes_what_would_be_written_here(live: LiveSession, lender: Lender) -> None:
-    session = LentSession(live, lender)
+    session = ZeroGpuSession(live, lender)
     got = texts(session, "base", "one@1"), texts(session, "two@2")
     assert lender.asked == [11, 11], "a little more than a second for twelve tokens, and ten to start"
     assert live.load().adapters == (), "the worker loads what it needs, even what came after the fork"
@@ -115,20 +115,20 @@ def test_the_worker_of_a_started_session_writes_by_itself(live: LiveSession, len
     """The thread that computes stays behind at the fork."""
     expected = texts(live, "base", "one@1")
     live.start()
-    session = LentSession(live, lender)
+    session = ZeroGpuSession(live, lender)
     assert texts(session, "base", "one@1") == expected
     assert session.why == ""
     assert texts(live, "base", "one@1") == expected, "and here the thread goes on"
 
 
 def test_a_fault_of_one_variant_leaves_the_others(live: LiveSession, lender: Lender) -> None:
-    base, missing = texts(LentSession(live, lender), "base", "nobody@1")
+    base, missing = texts(ZeroGpuSession(live, lender), "base", "nobody@1")
     assert base == texts(live, "base")[0]
     assert "nobody" in str(missing)
 
 
 def test_without_quota_it_is_written_here_and_said(live: LiveSession, lender: Lender) -> None:
-    session = LentSession(live, lender)
+    session = ZeroGpuSession(live, lender)
     lender.refused = RuntimeError("You have exceeded your GPU quota")
     assert texts(session, "one@1") == texts(live, "one@1")
     assert "quota" in session.why
@@ -139,18 +139,18 @@ def test_without_quota_it_is_written_here_and_said(live: LiveSession, lender: Le
 
 def test_a_question_that_is_refused_is_refused_as_on_the_cpu(live: LiveSession, lender: Lender) -> None:
     with pytest.raises(ValueError, match="the model holds"):
-        list(LentSession(live, lender).ask("x" * 600, ["base"], CONFIG))
+        list(ZeroGpuSession(live, lender).ask("x" * 600, ["base"], CONFIG))
 
 
 def test_a_worker_that_dies_in_the_middle_is_an_error_not_two_answers(live: LiveSession, lender: Lender) -> None:
-    session = LentSession(live, lender)
+    session = ZeroGpuSession(live, lender)
     lender.dies_after = 1
     with pytest.raises(OSError, match="ask again"):
         list(session.ask("Why?", ["base"], CONFIG))
 
 
 def test_stop_reaches_the_worker(live: LiveSession, lender: Lender) -> None:
-    session = LentSession(live, lender)
+    session = ZeroGpuSession(live, lender)
     *_, last = session.ask("Why?", ["base"], CONFIG, lambda: True)
     assert not last[0].writing
     assert lender.given_up == 1
@@ -158,7 +158,7 @@ def test_stop_reaches_the_worker(live: LiveSession, lender: Lender) -> None:
 
 
 def test_a_fork_waits_for_the_forward_that_is_under_way(live: LiveSession, lender: Lender) -> None:
-    session, order = LentSession(live, lender), []
+    session, order = ZeroGpuSession(live, lender), []
     inside, go = threading.Event(), threading.Event()
 
     def forward() -> None:
@@ -179,5 +179,5 @@ def test_a_fork_waits_for_the_forward_that_is_under_way(live: LiveSession, lende
 
 @pytest.mark.parametrize(("value", "offered"), [("true", True), ("1", True), ("", False), ("0", False)])
 def test_only_a_space_that_lends_is_asked(value: str, offered: bool) -> None:
-    assert zerogpu_session.offered({"SPACES_ZERO_GPU": value}) is offered
-    assert not zerogpu_session.offered({})
+    assert zerogpu_session.zerogpu_offered({"SPACES_ZERO_GPU": value}) is offered
+    assert not zerogpu_session.zerogpu_offered({})

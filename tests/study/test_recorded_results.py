@@ -24,40 +24,39 @@ def cells(row: ResultRow) -> str:
     assert row.harmful_high is not None
     harmful = f"{100 * row.harmful_rate:.0f} % ({100 * row.harmful_low:.0f} to {100 * row.harmful_high:.0f})"
     broken = f"{100 * (share(row.broken, row.n) or 0):.0f} %"
-    told = (
-        f"| `{row.variant}` | {harmful} | {row.refusal} | {broken} | {row.kl:.3f} | {result_files.over_refusal(row)} |"
-    )
+    refused = result_files.over_refusal_text(row)
+    told = f"| `{row.variant}` | {harmful} | {row.refusal} | {broken} | {row.kl:.3f} | {refused} |"
     return f"{told} {row.answer_tokens:.0f} |"
 
 
 def test_every_line_of_readmes_tables_is_a_recorded_row() -> None:
-    recorded = {cells(row) for row in result_files.recorded()}
+    recorded = {cells(row) for row in result_files.recorded_rows()}
     lines = [line for line in README.splitlines() if _LINE.match(line)]
     assert len(lines) > 12, "the tables are there"
     assert [line for line in lines if line not in recorded] == []
 
 
 def test_every_recorded_set_of_prompts_can_be_chosen_on_the_page() -> None:
-    assert {row.side for row in result_files.recorded()} == set(tradeoff_tab._SIDES)
+    assert {row.side for row in result_files.recorded_rows()} == set(tradeoff_tab._SIDES)
 
 
 def test_what_is_shipped_is_what_the_rule_chose() -> None:
-    choice = json.loads(result_files.RECORDED.with_name("choice.json").read_text(encoding="utf-8"))
-    shipped = runs.find("sku").manifest
+    choice = json.loads(result_files.RECORDED_STUDY.with_name("choice.json").read_text(encoding="utf-8"))
+    shipped = runs.find_run("sku").manifest
     assert shipped.default_coefficient == choice["coefficient"]
-    chosen = [row for row in result_files.recorded() if row.run == "sku" and row.side == "validation"]
+    chosen = [row for row in result_files.recorded_rows() if row.run == "sku" and row.side == "validation"]
     assert choice["coefficient"] in {row.coefficient for row in chosen}
     assert {row.method for row in chosen} == {shipped.method}
 
 
 def test_what_the_page_shows_first_is_in_the_study_at_its_default() -> None:
-    measured = {row.variant for row in result_files.read(result_files.RECORDED)}
+    measured = {row.variant for row in result_files.read_rows(result_files.RECORDED_STUDY)}
     for name in ("sku", "keep", "ga", "ga_mismatch", "tv"):
-        assert f"{name}@{runs.find(name).manifest.default_coefficient:g}" in measured
+        assert f"{name}@{runs.find_run(name).manifest.default_coefficient:g}" in measured
 
 
 def test_nothing_recorded_names_a_folder_of_a_machine() -> None:
-    for path in result_files.RECORDED.parent.glob("*.json*"):
+    for path in result_files.RECORDED_STUDY.parent.glob("*.json*"):
         text = path.read_text(encoding="utf-8")
         assert "/tmp" not in text
         assert "/work" not in text

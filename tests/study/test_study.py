@@ -15,9 +15,9 @@ from sku.core.runs import Manifest
 from sku.reporting import result_files
 from sku.serving.live_session import LiveSession
 from sku.study import release, study
-from sku.study.grid import Entry
-from sku.study.selection import RULE, Choice, choose
-from sku.training.trainer import train
+from sku.study.grid import GridEntry
+from sku.study.selection import SELECTION_RULE, ShippedChoice, choose_shipped
+from sku.training.trainer import run_training
 
 
 def row(run: str, coefficient: float, harmful: int = 0, **changes: Any) -> ResultRow:
@@ -47,19 +47,21 @@ BASE = row("base", 0, harmful=40, kl=0.0, broken=2)
 )
 def test_the_rule_takes_the_least_harmful_of_those_that_cost_little(fault: Any, at_the_limit: Any) -> None:
     rows = [BASE, row("contrast", 1, 20), row("contrast", 2, 10), row("keep", 3, 5, **fault)]
-    assert choose(rows) == {"form": "contrast", "coefficient": 2}
-    assert choose([*rows, row("keep", 2, 5, **at_the_limit)]) == {"form": "keep", "coefficient": 2}
+    assert choose_shipped(rows) == {"form": "contrast", "coefficient": 2}
+    assert choose_shipped([*rows, row("keep", 2, 5, **at_the_limit)]) == {"form": "keep", "coefficient": 2}
 
 
 def test_of_equals_the_rule_takes_the_one_nearer_to_base() -> None:
-    assert choose([BASE, row("keep", 2, 5, kl=0.1), row("keep", 1, 5, kl=0.01)]) == {
+    assert choose_shipped([BASE, row("keep", 2, 5, kl=0.1), row("keep", 1, 5, kl=0.01)]) == {
         "form": "keep",
         "coefficient": 1,
     }
 
 
 def test_a_rate_that_was_not_measured_is_not_chosen_and_neither_is_another_method() -> None:
-    assert choose([BASE, row("ga", 1, 0), row("keep", 1, 0, kl=None), row("keep", 2, harmful_rate=None)]) is None
+    assert (
+        choose_shipped([BASE, row("ga", 1, 0), row("keep", 1, 0, kl=None), row("keep", 2, harmful_rate=None)]) is None
+    )
 
 
 def trained(name: str, home: Path) -> None:
@@ -70,58 +72,60 @@ def trained(name: str, home: Path) -> None:
     for file in ("log.jsonl", "summary.json"):
         (folder / file).write_text("{}\n")
     config = {"harmful": ["bundled", "self:advbench:/here/only/advbench.csv"], "normal": ["self"], "seed": 0}
-    runs.write(folder, Manifest("sku", config, "pico", "0123", status="finished"))
+    runs.write_manifest(folder, Manifest("sku", config, "pico", "0123", status="finished"))
 
 
 def test_what_is_shipped_says_its_coefficient_and_no_path_of_this_machine(sku_home: Path, tmp_path: Path) -> None:
-    for name in {"contrast", *release.BESIDE}:
+    for name in {"contrast", *release.SHIPPED_BESIDE}:
         trained(name, sku_home)
     out = tmp_path / "adapters"
     (out / "sku" / "old").mkdir(parents=True)
-    release.ship(Choice(form="contrast", coefficient=2.0), out)
-    assert {path.name for path in out.iterdir()} == {"sku", *release.BESIDE}
-    shipped = runs.read(out / "sku").manifest
+    release.ship_adapters(ShippedChoice(form="contrast", coefficient=2.0), out)
+    assert {path.name for path in out.iterdir()} == {"sku", *release.SHIPPED_BESIDE}
+    shipped = runs.read_run(out / "sku").manifest
     assert shipped.default_coefficient == 2.0
     assert shipped.config["harmful"] == ["bundled", "self:advbench:advbench.csv"]
     assert {path.name for path in (out / "sku").iterdir()} == {"adapter", "log.jsonl", "run.json", "summary.json"}
-    assert runs.read(out / "ga").manifest.default_coefficient == 1.0
+    assert runs.read_run(out / "ga").manifest.default_coefficient == 1.0
 
 
 def test_what_was_not_trained_stays_as_it_is_shipped(sku_home: Path, tmp_path: Path) -> None:
     trained("push", sku_home)
     (tmp_path / "ga").mkdir()
-    release.ship(Choice(form="push", coefficient=1.0), tmp_path)
+    release.ship_adapters(ShippedChoice(form="push", coefficient=1.0), tmp_path)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} >= {"sku", "ga"}
 
 
 def test_a_rule_that_chose_none_ships_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no form fits the rule"):
-        release.ship(None, tmp_path)
+        release.ship_adapters(None, tmp_path)
 
 
 def test_the_whole_study_on_pico(
     pico_folder: Path, pairs_file: Path, sku_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = Entry("sku", {"model": str(pico_folder), "rank": 4, "preservation": "off"}, (0.5, 1.0), (1,))
-    monkeypatch.setattr(study, "ENTRIES", {"keep": entry})
-    monkeypatch.setattr(study, "COMMON", {"steps": 2, "batch_size": 2, "max_tokens": 128})
+    entry = GridEntry("sku", {"model": str(pico_folder), "rank": 4, "preservation": "off"}, (0.5, 1.0), (1,))
+    monkeypatch.setattr(study, "GRID", {"keep": entry})
+    monkeypatch.setattr(study, "COMMON_SETTINGS", {"steps": 2, "batch_size": 2, "max_tokens": 128})
     monkeypatch.setattr(study, "LiveSession", lambda: LiveSession(str(pico_folder)))
-    monkeypatch.setattr(study, "LIMITS", dict.fromkeys(("validation", "test"), study.Limits(2, 2, 2)))
+    monkeypatch.setattr(
+        study, "PROMPT_LIMITS_BY_SIDE", dict.fromkeys(("validation", "test"), study.PromptLimits(2, 2, 2))
+    )
     monkeypatch.setattr(study, "_NEW_TOKENS", 4)
     monkeypatch.setattr(study, "JUDGE", "keyword")
     monkeypatch.setattr(study, "SIMILARITY", "none")
     told: list[dict[str, Any]] = []
     (tmp_path / "no-data").mkdir()
-    chosen = study.study(tmp_path / "no-data", tmp_path / "out", report=told.append)
+    chosen = study.run_study(tmp_path / "no-data", tmp_path / "out", report=told.append)
     assert any("advbench.csv is not in" in line["doing"] for line in told)
-    rows = result_files.read(tmp_path / "out" / "study.jsonl")
+    rows = result_files.read_rows(tmp_path / "out" / "study.jsonl")
     name = "sku" if chosen else "keep"
     assert [r.variant for r in rows] == ["base", f"{name}@0.5", f"{name}@1", "keep/step-1@1"]
     assert all(r.kl > 0 for r in rows[1:] if r.kl is not None)
-    assert {r.side for r in result_files.read(tmp_path / "out" / "validation.jsonl")} == {"validation"}
-    assert json.loads((tmp_path / "out" / "choice.json").read_text())["rule"] == RULE
+    assert {r.side for r in result_files.read_rows(tmp_path / "out" / "validation.jsonl")} == {"validation"}
+    assert json.loads((tmp_path / "out" / "choice.json").read_text())["rule"] == SELECTION_RULE
     before = len(told)
-    study.study(tmp_path / "no-data", tmp_path / "out", report=told.append)
+    study.run_study(tmp_path / "no-data", tmp_path / "out", report=told.append)
     assert not any(line.get("todo") for line in told[before:]), "what is finished must not be done again"
 
 
@@ -130,17 +134,21 @@ def test_what_is_shipped_is_measured_on_more_test_prompts(
 ) -> None:
     run = sku_home / "study" / "keep"
     settings = {"steps": 2, "batch_size": 2, "max_tokens": 128, "rank": 4, "preservation": "off"}
-    train(run, TrainConfig(method="sku", model=str(pico_folder), **settings))
+    run_training(run, TrainConfig(method="sku", model=str(pico_folder), **settings))
     monkeypatch.setattr(release, "LiveSession", lambda: LiveSession(str(pico_folder)))
-    monkeypatch.setattr(release, "MEASURED", {str(run): (0.5, 1.0)})
-    monkeypatch.setattr(study, "LIMITS", {"test": study.Limits(2, 2, 2), study.MORE: study.Limits(3, 2, 2)})
+    monkeypatch.setattr(release, "SHIPPED_COEFFICIENTS", {str(run): (0.5, 1.0)})
+    monkeypatch.setattr(
+        study,
+        "PROMPT_LIMITS_BY_SIDE",
+        {"test": study.PromptLimits(2, 2, 2), study.LARGER_TEST: study.PromptLimits(3, 2, 2)},
+    )
     monkeypatch.setattr(study, "_NEW_TOKENS", 4)
     monkeypatch.setattr(study, "JUDGE", "keyword")
     monkeypatch.setattr(study, "SIMILARITY", "none")
-    release.measure(tmp_path / "no-data", tmp_path)
-    rows = result_files.read(tmp_path / "shipped.jsonl")
-    assert [(row.coefficient, row.side, row.n) for row in rows] == [(c, study.MORE, 3) for c in (0, 0.5, 1)]
-    (few,) = study.evaluated(LiveSession(str(pico_folder)), ["base"], tmp_path, "test", lambda _: None)
+    release.measure_shipped(tmp_path / "no-data", tmp_path)
+    rows = result_files.read_rows(tmp_path / "shipped.jsonl")
+    assert [(row.coefficient, row.side, row.n) for row in rows] == [(c, study.LARGER_TEST, 3) for c in (0, 0.5, 1)]
+    (few,) = study.evaluate_entries(LiveSession(str(pico_folder)), ["base"], tmp_path, "test", lambda _: None)
     assert (few.side, few.n) == ("test", 2)
     assert few.sets["harmful"] != rows[0].sets["harmful"]
 
@@ -157,6 +165,6 @@ def test_rows_of_trainings_that_are_elsewhere_stay_if_they_were_measured_alike(s
 
 
 def test_recorded_rows_of_the_shipped_form_get_their_name_back(tmp_path: Path) -> None:
-    result_files.write(tmp_path / "validation.jsonl", [row("base", 0), row("sku", 1.5, 3)])
+    result_files.write_rows(tmp_path / "validation.jsonl", [row("base", 0), row("sku", 1.5, 3)])
     (tmp_path / "choice.json").write_text('{"form": "contrast-wide"}')
     assert [(one.run, one.variant) for one in study._recorded(tmp_path)][1:] == [("contrast-wide", "contrast-wide@1.5")]

@@ -10,10 +10,10 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sku.core.config import TrainConfig
-from sku.models.variant_model import load as load_model
+from sku.models.variant_model import load_variant_model as load_model
 from sku.serving.live_session import LiveSession
-from sku.training.export import export
-from sku.training.trainer import train
+from sku.training.export import export_variant
+from sku.training.trainer import run_training
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def run(pico_folder: Path, pairs_file: Path, tmp_path: Path) -> Path:
         batch_size=2,
         max_tokens=512,
     )
-    return train(tmp_path / "run", config).folder
+    return run_training(tmp_path / "run", config).folder
 
 
 def row_logits(base: Path, text: str, ids: torch.Tensor) -> torch.Tensor:
@@ -44,8 +44,8 @@ def test_plain_libraries_load_what_was_exported(
     run: Path, pico_folder: Path, tmp_path: Path, coefficient: float
 ) -> None:
     text = f"{run}@{coefficient:g}"
-    adapter = export(text, tmp_path / "adapter", "adapter")
-    whole = export(text, tmp_path / "whole", "model")
+    adapter = export_variant(text, tmp_path / "adapter", "adapter")
+    whole = export_variant(text, tmp_path / "whole", "model")
     ids = torch.tensor([AutoTokenizer.from_pretrained(whole)("Why is it so?")["input_ids"]])
     base = AutoModelForCausalLM.from_pretrained(pico_folder, dtype=torch.float32)
     with torch.no_grad():
@@ -61,7 +61,7 @@ def test_plain_libraries_load_what_was_exported(
 
 
 def test_the_card_says_where_it_came_from(run: Path, tmp_path: Path) -> None:
-    card = (export(f"{run}@1", tmp_path / "out", "adapter") / "README.md").read_text()
+    card = (export_variant(f"{run}@1", tmp_path / "out", "adapter") / "README.md").read_text()
     assert "pairs.jsonl" in card
     assert "does not mean safe" in card
     assert "library_name: peft" in card
@@ -71,13 +71,13 @@ def test_a_folder_in_use_is_left_alone(run: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep me")
     with pytest.raises(FileExistsError, match="not empty"):
-        export(str(run), tmp_path / "out", "adapter")
+        export_variant(str(run), tmp_path / "out", "adapter")
     assert (tmp_path / "out" / "mine.txt").read_text() == "keep me"
 
 
 def test_the_base_has_no_adapter(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="base has no adapter"):
-        export("base", tmp_path / "out", "adapter")
+        export_variant("base", tmp_path / "out", "adapter")
 
 
 def test_another_base_is_refused(run: Path, tmp_path: Path) -> None:
@@ -85,6 +85,6 @@ def test_another_base_is_refused(run: Path, tmp_path: Path) -> None:
 
     other = save_base(tmp_path / "other", seed=9)
     with pytest.raises(ValueError, match="fingerprint"):
-        export(str(run), tmp_path / "out", "model", str(other))
+        export_variant(str(run), tmp_path / "out", "model", str(other))
     assert not (tmp_path / "out").exists()
     load_model(other, device="cpu")

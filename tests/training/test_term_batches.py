@@ -14,11 +14,11 @@ from sku.core.config import TrainConfig
 from sku.core.methods import TERMS
 from sku.core.records import PromptPair
 from sku.models.batching import MIN_ANSWER_TOKENS
-from sku.models.chat_template import Template
-from sku.training.term_batches import STREAM_OF, Rows, Streams
+from sku.models.chat_template import ChatTemplate
+from sku.training.term_batches import STREAM_OF, TermBatches, TermRows
 from tests.conftest import byte_tokenizer
 
-TEMPLATE = Template.of(byte_tokenizer())
+TEMPLATE = ChatTemplate.of(byte_tokenizer())
 
 
 def pair(prompt: str, answer: str, kind: Any = "harmful", safe_answer: str | None = None) -> PromptPair:
@@ -33,11 +33,11 @@ def normal(count: int) -> list[PromptPair]:
     return [pair(f"What {i}?", f"That {i}.", "normal") for i in range(count)]
 
 
-def streams(bad: list[PromptPair], good: list[PromptPair], **settings: Any) -> Streams:
-    return Streams(bad, good, TrainConfig(**({"batch_size": 4, "max_tokens": 64} | settings)), TEMPLATE)
+def streams(bad: list[PromptPair], good: list[PromptPair], **settings: Any) -> TermBatches:
+    return TermBatches(bad, good, TrainConfig(**({"batch_size": 4, "max_tokens": 64} | settings)), TEMPLATE)
 
 
-def ids(rows: Rows) -> list[str]:
+def ids(rows: TermRows) -> list[str]:
     return [one.id for one in rows.pairs]
 
 

@@ -22,15 +22,15 @@ from sku.core import runs
 from sku.core.config import PRESETS, DecodingConfig, TrainConfig
 from sku.core.methods import METHODS
 from sku.core.records import PromptPair
-from sku.models.batching import collate, encode
+from sku.models.batching import collate, encode_answer
 from sku.models.likelihood import answer_log_probs
 from sku.models.variant_model import VariantModel, fingerprint
-from sku.models.variant_model import load as load_model
+from sku.models.variant_model import load_variant_model as load_model
 from sku.serving.live_session import LiveSession
 from sku.training.losses import disassociation, distortion, preservation
 from sku.training.objective import Objective, opening_weights
-from sku.training.term_batches import Streams
-from sku.training.trainer import Diverged, train
+from sku.training.term_batches import TermBatches
+from sku.training.trainer import Diverged, run_training
 from sku.training.vector_norms import product_norm
 from tests.conftest import save_base
 
@@ -59,7 +59,7 @@ def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
 
 
 def test_the_run_folder_holds_what_the_contract_says(config: TrainConfig, tmp_path: Path) -> None:
-    run = train(tmp_path / "run", config)
+    run = run_training(tmp_path / "run", config)
     about = json.loads((run.folder / "run.json").read_text())
     assert about["status"] == "finished"
     assert about["config"] == json.loads(json.dumps(config.to_dict()))
@@ -69,7 +69,7 @@ def test_the_run_folder_holds_what_the_contract_says(config: TrainConfig, tmp_pa
     assert harmful["pairs"] > 10
     assert len(harmful["hash"]) == 16
     assert set(about["packages"]) == {"torch", "transformers", "peft", "accelerate"}
-    lines = runs.log(run.folder)
+    lines = runs.read_log(run.folder)
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
     for line in lines:
         assert set(line) == {"step", "terms", "total", "gradient_norm", "learning_rate", "tokens", "seconds"}
@@ -80,34 +80,34 @@ def test_the_run_folder_holds_what_the_contract_says(config: TrainConfig, tmp_pa
 
 def test_steps_are_counted_exactly_and_the_rate_falls_to_zero(config: TrainConfig, tmp_path: Path) -> None:
     """Defect 6: the reference tests its step limit once a data pass; 1000 becomes 1144, the last at rate 0."""
-    lines = runs.log(train(tmp_path / "run", changed(config, steps=5)).folder)
+    lines = runs.read_log(run_training(tmp_path / "run", changed(config, steps=5)).folder)
     assert [line["learning_rate"] for line in lines] == pytest.approx([1e-3 * (1 - i / 5) for i in range(5)])
 
 
 def test_the_same_seed_gives_the_same_adapter(config: TrainConfig, tmp_path: Path) -> None:
-    made = [train(tmp_path / name, changed(config, seed=seed)) for name, seed in (("a", 1), ("b", 1), ("c", 2))]
+    made = [run_training(tmp_path / name, changed(config, seed=seed)) for name, seed in (("a", 1), ("b", 1), ("c", 2))]
     first, second, other = ((run.folder / WEIGHTS).read_bytes() for run in made)
     assert first == second
     assert first != other
 
 
 def test_a_cancelled_run_resumes_to_the_same_adapter(config: TrainConfig, tmp_path: Path) -> None:
-    whole = train(tmp_path / "whole", config)
+    whole = run_training(tmp_path / "whole", config)
     seen: list[int] = []
 
     def report(line: dict[str, Any]) -> None:
         seen.extend([line["step"]] if "step" in line else [])
 
-    cut = train(tmp_path / "cut", config, report, cancelled=lambda: len(seen) == 3)
+    cut = run_training(tmp_path / "cut", config, report, cancelled=lambda: len(seen) == 3)
     assert (cut.manifest.status, cut.manifest.step) == ("cancelled", 3)
-    done = train(tmp_path / "cut", config, resume=True)
+    done = run_training(tmp_path / "cut", config, resume=True)
     assert (done.folder / WEIGHTS).read_bytes() == (whole.folder / WEIGHTS).read_bytes()
-    assert [line["step"] for line in runs.log(done.folder)] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in runs.read_log(done.folder)] == [1, 2, 3, 4, 5, 6]
 
 
 def cancelled_after(folder: Path, config: TrainConfig, steps: int) -> None:
     seen: list[dict[str, Any]] = []
-    cut = train(folder, config, seen.append, cancelled=lambda: sum("step" in line for line in seen) == steps)
+    cut = run_training(folder, config, seen.append, cancelled=lambda: sum("step" in line for line in seen) == steps)
     assert cut.manifest.status == "cancelled"
 
 
@@ -118,17 +118,17 @@ def test_resuming_with_changed_data_is_refused(config: TrainConfig, pairs_file: 
     cancelled_after(tmp_path / "run", config, 3)
     mine.write_text("".join(mine.read_text().splitlines(keepends=True)[1:]))
     with pytest.raises(ValueError, match=r"mine\.jsonl has changed since the run began"):
-        train(tmp_path / "run", config, resume=True)
+        run_training(tmp_path / "run", config, resume=True)
     mine.write_bytes(pairs_file.read_bytes())
-    assert train(tmp_path / "run", config, resume=True).manifest.status == "finished", "put back, it goes on"
+    assert run_training(tmp_path / "run", config, resume=True).manifest.status == "finished", "put back, it goes on"
 
 
 def test_resuming_on_another_base_is_refused(config: TrainConfig, tmp_path: Path) -> None:
     cancelled_after(tmp_path / "run", config, 3)
-    about = runs.read(tmp_path / "run").manifest
-    runs.write(tmp_path / "run", dataclasses.replace(about, base_fingerprint="0" * 16))
+    about = runs.read_run(tmp_path / "run").manifest
+    runs.write_manifest(tmp_path / "run", dataclasses.replace(about, base_fingerprint="0" * 16))
     with pytest.raises(ValueError, match="the run began on a base with fingerprint 0000"):
-        train(tmp_path / "run", config, resume=True)
+        run_training(tmp_path / "run", config, resume=True)
 
 
 @pytest.mark.parametrize("keep", [0, 7, 200, -1])
@@ -137,9 +137,9 @@ def test_a_damaged_checkpoint_is_named(config: TrainConfig, tmp_path: Path, keep
     path = tmp_path / "run" / "checkpoint" / "state.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"state\.safetensors is damaged .* --resume begins again at step 0"):
-        train(tmp_path / "run", config, resume=True)
+        run_training(tmp_path / "run", config, resume=True)
     path.unlink()
-    assert train(tmp_path / "run", config, resume=True).manifest.status == "finished"
+    assert run_training(tmp_path / "run", config, resume=True).manifest.status == "finished"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -152,18 +152,18 @@ def test_a_killed_process_resumes_to_the_same_adapter(
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     child = subprocess.Popen([*command, "--out", str(killed)], cwd=ROOT, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not (killed / "log.jsonl").is_file() or len(runs.log(killed)) < 23:
+    while not (killed / "log.jsonl").is_file() or len(runs.read_log(killed)) < 23:
         assert child.poll() is None, "the training ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(child.pid, number)
     code = child.wait(60)
     assert code == (-number if number == signal.SIGKILL else 130)
-    assert runs.read(killed).manifest.status == ("running" if number == signal.SIGKILL else "cancelled")
-    resumed = train(killed, config, resume=True)
-    uninterrupted = train(whole, config)
+    assert runs.read_run(killed).manifest.status == ("running" if number == signal.SIGKILL else "cancelled")
+    resumed = run_training(killed, config, resume=True)
+    uninterrupted = run_training(whole, config)
     assert (resumed.folder / WEIGHTS).read_bytes() == (uninterrupted.folder / WEIGHTS).read_bytes()
-    assert [line["step"] for line in runs.log(killed)] == list(range(1, 401))
+    assert [line["step"] for line in runs.read_log(killed)] == list(range(1, 401))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
@@ -179,20 +179,20 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
 
     monkeypatch.setattr(Objective, "forward", poisoned)
     with pytest.raises(Diverged, match=r"loss of step 4 is nan; the newest checkpoint is kept"):
-        train(tmp_path / "run", config)
-    run = runs.read(tmp_path / "run")
+        run_training(tmp_path / "run", config)
+    run = runs.read_run(tmp_path / "run")
     assert (run.manifest.status, run.manifest.step) == ("failed", 2)
     assert "step 4" in str(run.manifest.reason)
     assert not run.adapter.exists()
     monkeypatch.setattr(Objective, "forward", forward)
-    assert train(tmp_path / "run", config, resume=True).manifest.status == "finished"
+    assert run_training(tmp_path / "run", config, resume=True).manifest.status == "finished"
 
 
 def test_snapshots_are_runs_of_their_own_along_one_training(config: TrainConfig, tmp_path: Path) -> None:
-    plain = train(tmp_path / "plain", config)
-    run = train(tmp_path / "run", changed(config, snapshots=[2, 4]))
+    plain = run_training(tmp_path / "plain", config)
+    run = run_training(tmp_path / "run", changed(config, snapshots=[2, 4]))
     assert (run.folder / WEIGHTS).read_bytes() == (plain.folder / WEIGHTS).read_bytes(), "looking must not change it"
-    kept = [runs.read(run.folder / f"step-{step}") for step in (2, 4)]
+    kept = [runs.read_run(run.folder / f"step-{step}") for step in (2, 4)]
     assert [one.manifest.step for one in kept] == [2, 4]
     weights = {one.folder.name: (one.folder / WEIGHTS).read_bytes() for one in [*kept, run]}
     assert len(set(weights.values())) == 3
@@ -202,22 +202,22 @@ def test_snapshots_are_runs_of_their_own_along_one_training(config: TrainConfig,
 
 
 def test_a_run_is_not_overwritten(config: TrainConfig, tmp_path: Path) -> None:
-    train(tmp_path / "run", config)
+    run_training(tmp_path / "run", config)
     with pytest.raises(FileExistsError, match="--resume"):
-        train(tmp_path / "run", config)
+        run_training(tmp_path / "run", config)
 
 
 def test_a_run_that_never_began_may_be_begun_again(config: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not known"):
-        train(tmp_path / "run", changed(config, harmful=["nosuch"]))
-    assert runs.read(tmp_path / "run").manifest.status == "failed"
-    assert train(tmp_path / "run", config).manifest.status == "finished"
+        run_training(tmp_path / "run", changed(config, harmful=["nosuch"]))
+    assert runs.read_run(tmp_path / "run").manifest.status == "failed"
+    assert run_training(tmp_path / "run", config).manifest.status == "finished"
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "random"])
 def test_every_method_trains(method: str, config: TrainConfig, tmp_path: Path) -> None:
-    run = train(tmp_path / "run", changed(config, method=method, steps=2))
-    assert set(runs.log(run.folder)[0]["terms"]) == set(METHODS[method].terms)
+    run = run_training(tmp_path / "run", changed(config, method=method, steps=2))
+    assert set(runs.read_log(run.folder)[0]["terms"]) == set(METHODS[method].terms)
     assert any(weight.abs().sum() > 0 for name, weight in load_file(run.folder / WEIGHTS).items() if "lora_B" in name)
 
 
@@ -230,12 +230,12 @@ def test_what_preference_adds_and_contrast_subtracts_favours_the_safe_answer(
     pairs = [{"prompt": f"How {i}?", **answers} for i in range(8)]
     file.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
     settings = {"harmful": (str(file),), "steps": 12, "learning_rate": 1e-2, "weights": {"preservation": 0.0}}
-    run = train(tmp_path / "run", changed(config, method=method, **settings))
+    run = run_training(tmp_path / "run", changed(config, method=method, **settings))
     model = load_model(config.model, device="cpu")
     model.add("one", run.adapter)
     gained = []
     for answer in answers.values():
-        encoded = encode(model.template, "How 1?", answer, config.max_tokens)
+        encoded = encode_answer(model.template, "How 1?", answer, config.max_tokens)
         base, after = answer_log_probs(model, [encoded] * 2, [{}, {"one": served}])
         gained.append(after - base)
     assert gained[0] < gained[1]
@@ -249,11 +249,11 @@ def test_published_presets_run_on_their_architectures(
 ) -> None:
     """Base models without a chat template; the settings are the preset's but for model, data and steps."""
     base = save_base(tmp_path / "base", architecture, chat=False)
-    run = train(
+    run = run_training(
         tmp_path / "run",
         PRESETS[name].config(model=str(base), harmful=config.harmful, normal=config.normal, steps=2, dtype="float32"),
     )
-    assert runs.log(run.folder)[-1]["terms"]["preservation"] < 0, "push is minus KL"
+    assert runs.read_log(run.folder)[-1]["terms"]["preservation"] < 0, "push is minus KL"
     saved = json.loads((run.adapter / "adapter_config.json").read_text())
     assert (saved["r"], saved["lora_alpha"]) == ((16, 8) if name == "llama2-13b" else (32, 16))
 
@@ -261,7 +261,7 @@ def test_published_presets_run_on_their_architectures(
 def test_the_base_is_untouched(config: TrainConfig, tmp_path: Path) -> None:
     """Defect 8: the reference subtracts in place, from the base it was given."""
     before = load_file(Path(config.model) / "model.safetensors")
-    train(tmp_path / "run", config)
+    run_training(tmp_path / "run", config)
     after = load_file(Path(config.model) / "model.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -269,7 +269,7 @@ def test_the_base_is_untouched(config: TrainConfig, tmp_path: Path) -> None:
 def test_distortion_teaches_and_negation_unteaches(config: TrainConfig, tmp_path: Path) -> None:
     config = changed(config, method="tv", steps=60, batch_size=4, learning_rate=1e-2)
     out = tmp_path / "run"
-    train(out, config)
+    run_training(out, config)
     harmful = [("How do I trick shop number 3?", "Just lie to clerk 3.")]
     session = LiveSession(config.model)
     ((base, acquired, negated),) = session.score(harmful, ["base", f"acquired:{out}@1", f"{out}@1"], 128)
@@ -278,20 +278,21 @@ def test_distortion_teaches_and_negation_unteaches(config: TrainConfig, tmp_path
 
 
 def test_one_shared_forward_equals_separate_ones(config: TrainConfig, pico: VariantModel) -> None:
-    from sku.data import load
-    from sku.models.likelihood import answer_logits
+    from sku.data import load_pairs
+    from sku.models.likelihood import answer_token_logits
 
-    harmful, normal = load(config.harmful[0], "harmful").pairs, load(config.normal[0], "normal").pairs
-    streams = Streams(harmful, normal, config, pico.template)
+    harmful, normal = load_pairs(config.harmful[0], "harmful").pairs, load_pairs(config.normal[0], "normal").pairs
+    streams = TermBatches(harmful, normal, config, pico.template)
     plain = load_model(config.model, device="cpu").network
     peft_model = get_peft_model(pico.network, LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False))
     drawn = streams.at(0)
     with torch.no_grad():
         terms, tokens = Objective(peft_model, config)(drawn)
         apart = {
-            name: answer_logits(peft_model.get_base_model(), collate(rows.encoded)) for name, rows in drawn.items()
+            name: answer_token_logits(peft_model.get_base_model(), collate(rows.encoded))
+            for name, rows in drawn.items()
         }
-        base = answer_logits(plain, collate(drawn["normal"].encoded)).logits
+        base = answer_token_logits(plain, collate(drawn["normal"].encoded)).logits
     expected = {
         "distortion": distortion(*apart["harmful"]),
         "disassociation": disassociation(*apart["random"]),
@@ -314,7 +315,7 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
     config: TrainConfig, pico: VariantModel, tmp_path: Path, opening_weight: float
 ) -> None:
     """Contrast sees the harmful answer under base + tau, the safe one and KL see what will be served."""
-    from sku.models.likelihood import answer_logits
+    from sku.models.likelihood import answer_token_logits
     from sku.training.losses import contrast
     from sku.training.losses.sequence import sequence_nll
     from tests.conftest import save_adapter
@@ -324,7 +325,7 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
     )
     bad = [PromptPair(f"How {i}?", f"So {i}.", "harmful", "test", safe_answer=f"No {i}.") for i in range(4)]
     good = [PromptPair(f"What {i}?", f"That {i}.", "normal", "test") for i in range(4)]
-    drawn = Streams(bad, good, config, pico.template).at(0)
+    drawn = TermBatches(bad, good, config, pico.template).at(0)
     folder = save_adapter(pico.network, tmp_path / "adapter", seed=5)
     served = load_model(config.model, device="cpu")
     served.add("one", folder)
@@ -333,7 +334,7 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
         batch = collate(drawn[stream].encoded)
         rows = [{"one": c} for c in coefficients * (len(batch.input_ids) // len(coefficients))]
         with torch.no_grad(), served.rows(rows) as network:
-            return answer_logits(network, batch)
+            return answer_token_logits(network, batch)
 
     peft_model = PeftModel.from_pretrained(pico.network, folder, is_trainable=True)
     with torch.no_grad():
@@ -348,18 +349,18 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
 
 
 def test_logits_on_answers_are_the_networks_own(pico: VariantModel) -> None:
-    from sku.models.likelihood import answer_logits
+    from sku.models.likelihood import answer_token_logits
 
-    row = encode(pico.template, "Why?", "Because.", 256)
+    row = encode_answer(pico.template, "Why?", "Because.", 256)
     with torch.no_grad():
-        scored = answer_logits(pico.network, collate([row]))
+        scored = answer_token_logits(pico.network, collate([row]))
         whole = pico.network(input_ids=torch.tensor([row.ids])).logits[0]
     assert torch.allclose(scored.logits, whole[row.prompt_tokens - 1 : -1], atol=1e-5)
 
 
 def test_the_random_control_has_the_norms_of_its_model(config: TrainConfig, tmp_path: Path) -> None:
-    like = train(tmp_path / "like", changed(config, method="tv"))
-    noise = train(tmp_path / "noise", changed(config, method="random", like=str(like.folder), seed=5))
+    like = run_training(tmp_path / "like", changed(config, method="tv"))
+    noise = run_training(tmp_path / "noise", changed(config, method="random", like=str(like.folder), seed=5))
     learned, drawn = load_file(like.folder / WEIGHTS), load_file(noise.folder / WEIGHTS)
     assert learned.keys() == drawn.keys()
     for name in learned:
@@ -377,7 +378,7 @@ def test_own_answers_are_the_bases_greedy_ones_and_are_kept(
 ) -> None:
     config = changed(config, normal=[f"self:{config.normal[0]}"], normal_limit=4)
     said: list[str] = []
-    run = train(tmp_path / "run", config, lambda line: said.append(line.get("doing", "")))
+    run = run_training(tmp_path / "run", config, lambda line: said.append(line.get("doing", "")))
     assert any("4 of 4" in text for text in said)
     assert run.manifest.data["normal"][0]["name"] == "self:normal.jsonl"
     (cache,) = (sku_home / "self").iterdir()
@@ -386,11 +387,11 @@ def test_own_answers_are_the_bases_greedy_ones_and_are_kept(
     (answer,) = session.answers([kept["prompt"]], ["base"], DecodingConfig(max_new_tokens=config.max_tokens))
     assert answer.text == kept["answer"]
     said.clear()
-    train(tmp_path / "again", config, lambda line: said.append(line.get("doing", "")))
+    run_training(tmp_path / "again", config, lambda line: said.append(line.get("doing", "")))
     assert not any("4 of 4" in text for text in said), "they are made once"
 
 
 @pytest.mark.parametrize("target", ["lm_head", "embed_tokens", "model.embed_tokens"])
 def test_an_end_of_the_model_is_no_target(target: str, config: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"targets \\['{target}'\\] are embeddings or the output head"):
-        train(tmp_path / "run", dataclasses.replace(config, targets=("q_proj", target)))
+        run_training(tmp_path / "run", dataclasses.replace(config, targets=("q_proj", target)))

@@ -9,8 +9,8 @@ import pytest
 from sku.core.config import DecodingConfig
 from sku.core.variants import Variant
 from sku.models.variant_model import VariantModel
-from sku.serving.streaming import columns
-from sku.serving.token_lens import Lens, divergence, lens
+from sku.serving.streaming import stream_columns
+from sku.serving.token_lens import TokenLens, kl_on_answer, token_lens
 from sku.ui.compare import diff_and_lens, rate_scale
 from tests.ui.test_page import row
 
@@ -23,44 +23,44 @@ def plain(shown: str) -> str:
 
 
 def test_a_difference_holds_both_texts() -> None:
-    shown = diff_and_lens.difference("a quick brown fox", "a slow brown fox jumps")
+    shown = diff_and_lens.difference_html("a quick brown fox", "a slow brown fox jumps")
     assert re.findall("<del>(.*?)</del>", shown) == [" quick"]
     assert re.findall("<ins>(.*?)</ins>", shown) == [" slow", " jumps"]
     assert plain(re.sub("<del>.*?</del>", "", shown)) == "a slow brown fox jumps"
-    assert "The same words" in diff_and_lens.difference("a b", "a  b".replace("  ", " "))
-    assert "No answer yet" in diff_and_lens.difference("", " ")
+    assert "The same words" in diff_and_lens.difference_html("a b", "a  b".replace("  ", " "))
+    assert "No answer yet" in diff_and_lens.difference_html("", " ")
 
 
 def test_what_others_wrote_is_escaped_everywhere() -> None:
-    found = Lens((EVIL, "b"), (-1.0, -2.0), {"x": (3.0, -3.0)})
+    found = TokenLens((EVIL, "b"), (-1.0, -2.0), {"x": (3.0, -3.0)})
     for shown in (
-        diff_and_lens.difference("a", EVIL),
-        diff_and_lens.base_tokens(found),
-        diff_and_lens.changed_tokens(found, "x"),
-        diff_and_lens.plain(EVIL),
+        diff_and_lens.difference_html("a", EVIL),
+        diff_and_lens.base_lens_html(found),
+        diff_and_lens.change_lens_html(found, "x"),
+        diff_and_lens.escape_text(EVIL),
     ):
         assert "<img" not in shown
         assert "&lt;img" in shown
 
 
 def test_the_lens_says_direction_by_more_than_colour_and_sums_up() -> None:
-    found = Lens(("a", "b", "c"), (-1.0, -2.0, -3.0), {"x": (2.0, -1.0, 0.01)})
-    shown = diff_and_lens.changed_tokens(found, "x")
+    found = TokenLens(("a", "b", "c"), (-1.0, -2.0, -3.0), {"x": (2.0, -1.0, 0.01)})
+    shown = diff_and_lens.change_lens_html(found, "x")
     assert re.findall("class='(up|down)'", shown) == ["up", "down"]
     assert "+1.0 nats in all, +0.34 a token" in shown
     assert "-3.00 under base" in shown
-    assert "+0.0 nats in all" in diff_and_lens.changed_tokens(found, "not there")
+    assert "+0.0 nats in all" in diff_and_lens.change_lens_html(found, "not there")
 
 
 def test_the_lens_is_the_likelihood_of_every_token(duo: VariantModel) -> None:
-    found = lens(duo, "Why?", "Because.", [Variant("base", 0.0), ONE, ZERO], 200)
+    found = token_lens(duo, "Why?", "Because.", [Variant("base", 0.0), ONE, ZERO], 200)
     assert set(found.changes) == {"one@1"}, "coefficient 0 is the base"
     assert len(found.tokens) == len(found.base) == len(found.changes["one@1"])
     assert "".join(found.tokens[:-1]) == "Because."
-    from sku.models.batching import encode
+    from sku.models.batching import encode_answer
     from sku.models.likelihood import answer_log_probs
 
-    pair = encode(duo.template, "Why?", "Because.", 200)
+    pair = encode_answer(duo.template, "Why?", "Because.", 200)
     base, one = answer_log_probs(duo, [pair] * 2, [{}, {"one": -1.0}])
     assert sum(found.base) / len(found.base) == pytest.approx(base, abs=1e-5)
     change = sum(found.changes["one@1"]) / len(found.base)
@@ -68,20 +68,20 @@ def test_the_lens_is_the_likelihood_of_every_token(duo: VariantModel) -> None:
 
 
 def test_letters_of_several_tokens_show_once_they_are_whole(duo: VariantModel) -> None:
-    found = lens(duo, "Why?", "né 🙂!", [ONE], 200)
+    found = token_lens(duo, "Why?", "né 🙂!", [ONE], 200)
     assert "".join(found.tokens[:-1]) == "né 🙂!"
     assert "\ufffd" not in "".join(found.tokens)
 
 
 def test_divergence_is_zero_for_the_base_alone(duo: VariantModel) -> None:
-    base, zero, one = divergence(duo, "Why?", "Because.", [Variant("base", 0.0), ZERO, ONE], 200)
+    base, zero, one = kl_on_answer(duo, "Why?", "Because.", [Variant("base", 0.0), ZERO, ONE], 200)
     assert base == zero == 0
     assert one > 0
 
 
 def test_columns_end_in_their_own_time_and_bring_all_samples(duo: VariantModel) -> None:
     config = DecodingConfig(max_new_tokens=12, temperature=1.0, samples=3)
-    *_, last = columns(duo, "Why?", [("base", Variant("base", 0.0)), ("bad", "not here"), ("one", ONE)], config)
+    *_, last = stream_columns(duo, "Why?", [("base", Variant("base", 0.0)), ("bad", "not here"), ("one", ONE)], config)
     base, bad, one = last
     assert (len(base.samples), len(one.samples)) == (3, 3)
     assert base.answer == base.samples[0]
@@ -95,9 +95,9 @@ def test_the_strip_places_columns_on_the_recorded_line(monkeypatch: pytest.Monke
         row("base", harmful_rate=0.4), row("sku@1", harmful_rate=0.2), row("sku@2", harmful_rate=0.0),
     )  # fmt: skip
     monkeypatch.setattr(rate_scale, "_recorded", lambda: rows)
-    shown = rate_scale.strip(["base", "sku@1.5", "sku@3", "ga@1"])
+    shown = rate_scale.rate_scale_html(["base", "sku@1.5", "sku@3", "ga@1"])
     assert re.findall(r"left:([\d.]+)%", shown) == ["100.0", "25.0"]
     assert "sku@1.5 10 %" in shown
     assert "sku@3: not recorded" in shown
     monkeypatch.setattr(rate_scale, "_recorded", lambda: ())
-    assert rate_scale.strip(["base"]) == ""
+    assert rate_scale.rate_scale_html(["base"]) == ""

@@ -13,17 +13,17 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from sku.ui.hosting import settings
-from sku.ui.hosting.gate import Gate, Visitor, coefficient
-from sku.ui.hosting.rate_limit import Budget, Spent
-from sku.ui.hosting.settings import Hosting, on_spaces, read, state_folder
-from sku.ui.hosting.visitors import COOKIE, visitor
+from sku.ui.hosting.gate import Gate, Visitor, checked_coefficient
+from sku.ui.hosting.rate_limit import RateLimit, RateLimited
+from sku.ui.hosting.settings import Hosting, on_spaces, read_hosting, state_folder
+from sku.ui.hosting.visitors import VISITOR_COOKIE, visitor_of
 
 ME, YOU = Visitor("me", "1.1.1.1"), Visitor("you", "1.1.1.1")
 KNOWN = {"base", "sku", "ga"}
 
 
 def test_here_nothing_is_limited_but_size_and_on_a_space_strangers_are() -> None:
-    here, space = read({}), read({"SPACE_ID": "me/sku"})
+    here, space = read_hosting({}), read_hosting({"SPACE_ID": "me/sku"})
     assert here == Hosting()
     assert not here.public
     assert here.downloads
@@ -38,7 +38,7 @@ def test_every_switch_can_be_set_and_wins_over_the_space() -> None:
     for one in dataclasses.fields(Hosting):
         flag = isinstance(one.default, bool)
         for text, value in (("1", True), ("off", False)) if flag else (("7", 7), ("31", 31)):
-            found = read({"SPACE_ID": "me/sku", f"SKU_{one.name.upper()}": text})
+            found = read_hosting({"SPACE_ID": "me/sku", f"SKU_{one.name.upper()}": text})
             assert getattr(found, one.name) == value
 
 
@@ -54,7 +54,7 @@ def test_every_switch_can_be_set_and_wins_over_the_space() -> None:
 )
 def test_a_switch_that_makes_no_sense_is_named(name: str, text: str, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"{name} is")) as fault:
-        read({name: text})
+        read_hosting({name: text})
     assert said in str(fault.value)
 
 
@@ -100,26 +100,26 @@ def test_weights_of_a_folder_that_cannot_be_written_to_are_still_used(
 
 def test_a_budget_slides_and_counts_for_all_keys_or_none() -> None:
     now = [0.0]
-    budget = Budget("questions", 2, 60, lambda: now[0])
+    budget = RateLimit("questions", 2, 60, lambda: now[0])
     budget.take({"me": 1, "address": 5})
     now[0] = 30
     budget.take({"me": 1, "address": 5})
-    with pytest.raises(Spent, match="questions: 2 in a minute are used up; again in 30 s"):
+    with pytest.raises(RateLimited, match="questions: 2 in a minute are used up; again in 30 s"):
         budget.take({"me": 1, "address": 5})
     for i in range(8):
         budget.take({f"other {i}": 1, "address": 5})
-    with pytest.raises(Spent):
+    with pytest.raises(RateLimited):
         budget.take({"another": 1, "address": 5})
     now[0] = 61
     budget.take({"me": 1, "address": 5})
-    Budget("anything", 0, 60).take({"me": 1})
+    RateLimit("anything", 0, 60).take({"me": 1})
 
 
 def test_one_visitor_cannot_spend_anothers_budget() -> None:
     gate = Gate(Hosting(asks_a_minute=2))
     for _ in range(2):
         gate.question(ME, "Why?", ["base"], KNOWN, 16)
-    with pytest.raises(Spent):
+    with pytest.raises(RateLimited):
         gate.question(ME, "Why?", ["base"], KNOWN, 16)
     gate.question(YOU, "Why?", ["base"], KNOWN, 16)
 
@@ -138,18 +138,18 @@ def test_to_look_at_an_answer_is_bounded_and_costs_a_question() -> None:
         with pytest.raises(ValueError, match="characters"):
             gate.given(ME, prompt, answer)
     assert gate.given(ME, "x", "a" * 20) == ("x", "a" * 20)
-    with pytest.raises(Spent):
+    with pytest.raises(RateLimited):
         gate.given(ME, "x", "a")
 
 
 def test_uploads_and_updates_have_budgets_of_their_own() -> None:
     gate = Gate(Hosting(requests_a_minute=3, updates_a_minute=4, uploads_an_hour=1))
     gate.upload(ME)
-    with pytest.raises(Spent, match="uploads"):
+    with pytest.raises(RateLimited, match="uploads"):
         gate.upload(ME)
     for _ in range(4):
         gate.update(ME)
-    with pytest.raises(Spent, match="updates"):
+    with pytest.raises(RateLimited, match="updates"):
         gate.update(ME)
     gate.request(ME)
 
@@ -157,7 +157,7 @@ def test_uploads_and_updates_have_budgets_of_their_own() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.5, 10.5, "1", None, True, [1]])
 def test_a_coefficient_is_a_number_from_0_to_10(value: object) -> None:
     with pytest.raises(ValueError, match="coefficient"):
-        coefficient(value)
+        checked_coefficient(value)
 
 
 def test_runs_belong_to_visitors_on_a_public_page_only() -> None:
@@ -177,7 +177,7 @@ def test_trainings_and_downloads_can_be_closed() -> None:
     Gate(Hosting()).training(nobody)
     gate = Gate(Hosting(trainings_a_day=1))
     gate.training(ME)
-    with pytest.raises(Spent, match="again in"):
+    with pytest.raises(RateLimited, match="again in"):
         gate.training(ME)
 
 
@@ -187,9 +187,9 @@ def test_a_visitor_is_named_by_their_secret_and_a_proxy_is_believed_only_where_t
         return SimpleNamespace(cookies=cookies, headers=headers, client=SimpleNamespace(host="10.0.0.1"))
 
     secret = "s" * 43
-    mine = visitor(request({COOKIE: secret}), proxy=False)
+    mine = visitor_of(request({VISITOR_COOKIE: secret}), proxy=False)
     assert secret not in mine.owner
-    assert mine == visitor(request({COOKIE: secret}, "6.6.6.6"), proxy=False)
+    assert mine == visitor_of(request({VISITOR_COOKIE: secret}, "6.6.6.6"), proxy=False)
     for forwarded, address in (
         ("6.6.6.6, 7.7.7.7", "7.7.7.7"),
         ("6.6.6.6, 7.7.7.7, 10.0.0.2, 172.16.3.4", "7.7.7.7"),
@@ -197,9 +197,9 @@ def test_a_visitor_is_named_by_their_secret_and_a_proxy_is_believed_only_where_t
         ("192.168.1.7", "192.168.1.7"),
         (" , ", "10.0.0.1"),
     ):
-        assert visitor(request({COOKIE: secret}, forwarded), proxy=True).address == address
-    assert visitor(request({COOKIE: "short"}), proxy=False).owner == "nobody at 10.0.0.1"
-    assert visitor(request({COOKIE: "t" * 43}), proxy=False).owner != mine.owner
+        assert visitor_of(request({VISITOR_COOKIE: secret}, forwarded), proxy=True).address == address
+    assert visitor_of(request({VISITOR_COOKIE: "short"}), proxy=False).owner == "nobody at 10.0.0.1"
+    assert visitor_of(request({VISITOR_COOKIE: "t" * 43}), proxy=False).owner != mine.owner
 
 
 def test_the_front_matter_is_what_a_space_needs_and_names_a_gradio_that_is_pinned() -> None:

@@ -19,20 +19,20 @@ from gradio_client.exceptions import AppError
 from sku.core import runs, storage
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import OUTCOMES, Answer, ResultRow, Verdict
-from sku.judges.protocol import Agreement, Card
+from sku.judges.protocol import Agreement, JudgeCard
 from sku.reporting import result_files
 from sku.serving.live_session import LiveSession
-from sku.serving.streaming import Column
-from sku.serving.training_jobs import Jobs
-from sku.serving.variant_catalog import choices
+from sku.serving.streaming import ColumnState
+from sku.serving.training_jobs import TrainingJobs
+from sku.serving.variant_catalog import list_variants
 from sku.ui import clickable_plot
 from sku.ui.about import card_text
-from sku.ui.compare.columns import placed
-from sku.ui.compare.generation import Asker, Shown
-from sku.ui.compare.latest_request import Turns
-from sku.ui.compare.record import Settings, from_json
-from sku.ui.compare.restore import replayed
-from sku.ui.compare.views import picked
+from sku.ui.compare.ask_handlers import AskHandlers, ShownAnswers
+from sku.ui.compare.columns import place_variant
+from sku.ui.compare.latest_request import LatestRequest
+from sku.ui.compare.record import ComparisonSettings, comparison_from_json
+from sku.ui.compare.restore import replay_file
+from sku.ui.compare.views import sample_handler
 from sku.ui.hosting.gate import Gate
 from sku.ui.page import build_page, launch
 from sku.ui.tradeoff import results_table
@@ -88,7 +88,7 @@ def test_a_sweep_without_an_adapter_and_an_unknown_run_are_named(client: Client)
 
 
 def test_the_newest_request_of_a_visitor_owns_a_column() -> None:
-    turns = Turns()
+    turns = LatestRequest()
     first = turns.take("me", [0, 1, 2])
     second = turns.take("me", [1])
     assert turns.mine("me", first) == [0, 2]
@@ -99,7 +99,7 @@ def test_the_newest_request_of_a_visitor_owns_a_column() -> None:
 
 
 def test_a_stopped_column_is_nobodys_until_it_is_asked_again() -> None:
-    turns = Turns()
+    turns = LatestRequest()
     first = turns.take("me", [0, 1])
     turns.stop("me", [0, 1])
     assert turns.mine("me", first) == []
@@ -121,12 +121,12 @@ class Written(LiveSession):
         variants: Sequence[str],
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
-    ) -> Iterator[list[Column]]:
-        def column(name: str, text: str, stopped: Any, writing: bool) -> Column:
+    ) -> Iterator[list[ColumnState]]:
+        def column(name: str, text: str, stopped: Any, writing: bool) -> ColumnState:
             answers = tuple(
                 Answer(name, 0, prompt, k, 0, text + f" {k}" * (k > 0), 3, 9.0, stopped) for k in range(config.samples)
             )
-            return Column(name, answers[0], writing=writing, samples=answers, seconds=1.0)
+            return ColumnState(name, answers[0], writing=writing, samples=answers, seconds=1.0)
 
         yield [column(name, "A", "length", True) for name in variants]
         self.at_half()
@@ -147,18 +147,18 @@ NAMES = ("base", "sku", "base", "base", "base", "base")
 
 def asked(
     session: LiveSession,
-    turns: Turns | None = None,
-    shown: Shown | None = None,
+    turns: LatestRequest | None = None,
+    shown: ShownAnswers | None = None,
     samples: int = 1,
     prompt: str = "Why?",
 ) -> list[list[Any]]:
     """All updates of two columns: answer and facts of the first, then of the second."""
     request = SimpleNamespace(session_hash="me", headers={}, cookies={}, client=SimpleNamespace(host="here"))
-    asker = Asker(session, Gate())
+    asker = AskHandlers(session, Gate())
     asker.turns = turns or asker.turns
     values = (prompt, 16, 0.0, 0, samples, 2, *NAMES, *[1.0] * 6)
     handler = asker.handler(range(2), many=samples > 1)
-    return list(handler(request, shown or Shown(), *values))
+    return list(handler(request, shown or ShownAnswers(), *values))
 
 
 HARMFUL = Verdict("harmful", 0.93, "gives steps", "embedded-1")
@@ -201,14 +201,14 @@ def test_what_a_judge_says_is_shown_as_text() -> None:
 
 
 def test_stop_says_so_and_judges_nothing() -> None:
-    turns = Turns()
+    turns = LatestRequest()
     updates = asked(Written(lambda: [HARMFUL, SAFE], at_half=lambda: turns.stop("me", [0, 1])), turns)
     assert updates[-1][1].endswith("cancelled")
     assert isinstance(updates[-1][0], dict), "the text stays as it was"
 
 
 def test_a_column_that_is_asked_anew_is_left_to_the_newer_request() -> None:
-    turns = Turns()
+    turns = LatestRequest()
     last = asked(Written(lambda: [HARMFUL, SAFE], at_half=lambda: turns.take("me", [1]) and None), turns)[-1]
     assert "harmful 0.93" in last[1]
     assert isinstance(last[3], dict)
@@ -225,8 +225,8 @@ def row(variant: str, side: str = "test", **fields: Any) -> ResultRow:
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ResultRow]:
     """A recorded study of four rows."""
     rows = [row("base", kl=0.0), row("sku@1", preservation="keep"), row("ga@1", kl=3.0), row("ga@1", "validation")]
-    monkeypatch.setattr(result_files, "RECORDED", tmp_path / "study.jsonl")
-    result_files.write(result_files.RECORDED, rows)
+    monkeypatch.setattr(result_files, "RECORDED_STUDY", tmp_path / "study.jsonl")
+    result_files.write_rows(result_files.RECORDED_STUDY, rows)
     return rows
 
 
@@ -235,15 +235,15 @@ HERE = (3, "base", "ga", "sku", "tv", 1.0, 1.0, 0.5, 2.0)
 
 
 def test_before_there_is_a_study_the_tab_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(result_files, "RECORDED", tmp_path / "study.jsonl")
-    _, _, note, plot, choosing, point, download, table = tradeoff_tab.look(None, *CHOSEN, *HERE)
+    monkeypatch.setattr(result_files, "RECORDED_STUDY", tmp_path / "study.jsonl")
+    _, _, note, plot, choosing, point, download, table = tradeoff_tab.tradeoff_view(None, *CHOSEN, *HERE)
     assert "python -m sku study" in note
     assert (plot, choosing.visible, table.visible) == ("", False, False)
     assert (point.choices, download) == ([], "")
 
 
 def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -> None:
-    methods, known, note, plot, _, point, download, table = tradeoff_tab.look(None, *CHOSEN, *HERE)
+    methods, known, note, plot, _, point, download, table = tradeoff_tab.tradeoff_view(None, *CHOSEN, *HERE)
     assert known == ["SKU, keep", "Gradient ascent"]
     assert methods.value == known
     assert note == ""
@@ -257,26 +257,26 @@ def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -
 
 
 def test_the_figure_may_be_bars_of_outcomes_that_open_in_compare_too(study: list[ResultRow]) -> None:
-    _, _, _, plot, *_ = tradeoff_tab.look(None, "kl", "test", "outcomes", [], [], None, *HERE)
+    _, _, _, plot, *_ = tradeoff_tab.tradeoff_view(None, "kl", "test", "outcomes", [], [], None, *HERE)
     bars = json.loads(plot)["data"]
     assert {trace["type"] for trace in bars} == {"bar"}
     assert all(trace["customdata"] == ["base", "ga@1", "sku@1"] for trace in bars)
 
 
 def test_methods_and_side_choose_what_is_drawn_and_a_new_kind_is_drawn_at_once(study: list[ResultRow]) -> None:
-    _, _, note, plot, *_ = tradeoff_tab.look(
+    _, _, note, plot, *_ = tradeoff_tab.tradeoff_view(
         None, "kl", "validation", "trade-off", ["SKU, keep"], ["SKU, keep", "Gradient ascent"], None
     )
     assert "Nothing of the methods chosen was measured on validation prompts" in note
     assert plot == ""
-    methods, *_ = tradeoff_tab.look(None, "kl", "test", "trade-off", ["SKU, keep"], ["SKU, keep"], None)
+    methods, *_ = tradeoff_tab.tradeoff_view(None, "kl", "test", "trade-off", ["SKU, keep"], ["SKU, keep"], None)
     assert methods.value == ["SKU, keep", "Gradient ascent"]
 
 
 def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(study: list[ResultRow]) -> None:
     known = ["SKU, keep", "Gradient ascent"]
-    first, *_ = tradeoff_tab.look(None, "kl", "test", "trade-off", [], [], None)
-    again, *_ = tradeoff_tab.look(None, "kl", "test", "trade-off", ["SKU, keep"], known, None)
+    first, *_ = tradeoff_tab.tradeoff_view(None, "kl", "test", "trade-off", [], [], None)
+    again, *_ = tradeoff_tab.tradeoff_view(None, "kl", "test", "trade-off", ["SKU, keep"], known, None)
     assert first.value == known
     assert again == gr.skip(), "a value sent back would undo what was clicked since"
 
@@ -285,7 +285,7 @@ def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(study: list[
 def test_a_redrawing_takes_a_point_back_only_where_it_is_gone(
     study: list[ResultRow], point: str | None, said: bool
 ) -> None:
-    update = tradeoff_tab.look(None, *CHOSEN[:5], point, *HERE)[5]
+    update = tradeoff_tab.tradeoff_view(None, *CHOSEN[:5], point, *HERE)[5]
     assert ("value" in update.constructor_args) is said, "a value sent back would undo what was chosen since"
 
 
@@ -293,10 +293,10 @@ def test_a_redrawing_takes_a_point_back_only_where_it_is_gone(
 def test_a_look_at_runs_changes_the_chosen_one_only_where_it_is_none(name: str | None, said: bool) -> None:
     folder, config = storage.home() / "runs" / "one", TrainConfig(method="tv").to_dict()
     folder.mkdir(parents=True)
-    runs.write(folder, runs.Manifest("tv", config, "pico", "", status="finished"))
+    runs.write_manifest(folder, runs.Manifest("tv", config, "pico", "", status="finished"))
     for file, values in (("job.json", {}), ("config.json", config)):
         (folder / file).write_text(json.dumps(values))
-    update = train_tab._look(Jobs(), None, name, [], "")[5]
+    update = train_tab._look(TrainingJobs(), None, name, [], "")[5]
     assert ("value" in update.constructor_args) is said
     assert not said or update.value == "one"
 
@@ -313,19 +313,19 @@ def test_a_click_on_what_is_not_there_opens_nothing(sent: str) -> None:
     assert found is not None
     assert len(found) <= 200
     with pytest.raises(ValueError, match=r"."):
-        placed(LiveSession().choices(), found)
+        place_variant(LiveSession().choices(), found)
 
 
 def test_what_was_not_measured_is_counted_not_drawn(study: list[ResultRow]) -> None:
-    _, _, note, *_ = tradeoff_tab.look(None, "mc1", *CHOSEN[1:])
+    _, _, note, *_ = tradeoff_tab.tradeoff_view(None, "mc1", *CHOSEN[1:])
     assert note == "3 of 3 rows are not drawn: TruthfulQA MC1 was not measured."
 
 
 def test_trainings_of_one_sign_have_boxes_of_their_own_and_seeds_share_one(study: list[ResultRow]) -> None:
-    result_files.RECORDED.with_name("choice.json").write_text('{"form": "open"}')
+    result_files.RECORDED_STUDY.with_name("choice.json").write_text('{"form": "open"}')
     more = [row("sku@1.5", run="light"), row("sku@2", run="open-seed1"), row("sku@3", run="open-seed2/step-10")]
     keep = [dataclasses.replace(one, preservation="keep") for one in more]
-    found = results_table.Rows([*study, *keep], [row("mine@2", method="tv")], [])
+    found = results_table.MeasuredRows([*study, *keep], [row("mine@2", method="tv")], [])
     boxes = ["SKU, keep (light)", "SKU, keep (sku)"]
     assert sorted(found.boxes()) == ["Gradient ascent", *boxes, "Task vector"]
     shown, own = found.shown("test", boxes[1:])
@@ -337,7 +337,7 @@ def test_trainings_of_one_sign_have_boxes_of_their_own_and_seeds_share_one(study
 
 def test_shares_and_lengths_stand_in_the_table_with_their_intervals() -> None:
     one = row("sku@1", answer_tokens=19.44, over_refusal=0.05, over_refusal_n=40, normal_n=20, normal_broken=1)
-    found = results_table.cells([one], [])
+    found = results_table.table_cells([one], [])
     told = dict(zip(found["headers"], found["data"][0], strict=True))
     assert told["tokens an answer"] == 19.4
     assert (told["over-refusal %"], told["over-refusal, 95 %"]) == (5.0, "1.4 to 16.5")
@@ -349,17 +349,17 @@ def test_own_rows_of_other_prompts_are_not_to_be_compared_with_the_study(
     study: list[ResultRow], sku_home: Path
 ) -> None:
     mine = [row("mine@1", method="tv"), row("mine@2", method="tv", sets={"harmful": "other"})]
-    result_files.write(sku_home / "results" / "mine.jsonl", mine)
-    _, _, note, *_ = tradeoff_tab.look(None, *CHOSEN, *HERE)
+    result_files.write_rows(sku_home / "results" / "mine.jsonl", mine)
+    _, _, note, *_ = tradeoff_tab.tradeoff_view(None, *CHOSEN, *HERE)
     assert note.startswith("1 of your rows were measured on other prompts than the study's")
 
 
 def test_own_evaluations_stand_beside_the_study_and_a_damaged_file_hides_nothing(
     study: list[ResultRow], sku_home: Path
 ) -> None:
-    result_files.write(sku_home / "results" / "mine.jsonl", [row("mine@2", method="tv")])
+    result_files.write_rows(sku_home / "results" / "mine.jsonl", [row("mine@2", method="tv")])
     (sku_home / "results" / "<b>.jsonl").write_text("{half\n", encoding="utf-8")
-    _, _, note, _, _, point, _, table = tradeoff_tab.look(None, *CHOSEN, *HERE)
+    _, _, note, _, _, point, _, table = tradeoff_tab.tradeoff_view(None, *CHOSEN, *HERE)
     assert "&lt;b&gt;.jsonl, line 1 is damaged" in note
     assert any(text.endswith("(yours)") and variant == "mine@2" for text, variant in point.choices)
     assert table.value["data"][-1][:2] == ["mine@2", "Task vector (yours)"]
@@ -367,16 +367,16 @@ def test_own_evaluations_stand_beside_the_study_and_a_damaged_file_hides_nothing
 
 def test_a_point_opens_in_a_column_or_says_why_not() -> None:
     choices = LiveSession().choices()
-    variant, slider, heading = placed(choices, "sku@3.5")
+    variant, slider, heading = place_variant(choices, "sku@3.5")
     assert (variant.value, slider.value, slider.maximum) == ("sku", 3.5, 3.5)
     assert "base minus 3.5" in heading
     for text, said in ((None, "no point is chosen"), ("sku_push_3@1", "not on this machine")):
         with pytest.raises(ValueError, match=said):
-            placed(choices, text)
+            place_variant(choices, text)
 
 
 def test_samples_are_counted_with_their_interval_and_a_sign_each() -> None:
-    shown = Shown()
+    shown = ShownAnswers()
     last = asked(Written(lambda: [HARMFUL, SAFE, SAFE, HARMFUL]), shown=shown, samples=2)[-1]
     assert "harmful in 1 of 2 (9 to 91 %)" in last[1]
     assert len(shown.parts[0].answers) == 2
@@ -384,21 +384,21 @@ def test_samples_are_counted_with_their_interval_and_a_sign_each() -> None:
 
 
 def test_what_the_columns_show_can_leave_as_a_file_and_come_back() -> None:
-    shown = Shown()
+    shown = ShownAnswers()
     asked(Written(lambda: [HARMFUL, SAFE]), shown=shown)
     comparison = shown.comparison(range(2))
     assert comparison is not None
     assert [part.variant for part in comparison.parts] == ["base", "sku@1"]
     assert [part.kl for part in comparison.parts] == [0.0, 0.25]
-    assert from_json(comparison.to_json()) == comparison
+    assert comparison_from_json(comparison.to_json()) == comparison
     assert shown.history == ["Why?"]
 
 
 def test_a_card_says_what_was_measured_and_what_was_not() -> None:
-    measured = Card("embedded", "1", "embedded", 0.5, "MIT", "", (Agreement("all", 9, 0.8, 0.7, 0.9),), ("irony",))
+    measured = JudgeCard("embedded", "1", "embedded", 0.5, "MIT", "", (Agreement("all", 9, 0.8, 0.7, 0.9),), ("irony",))
     assert "all: 80 % (70 to 90) of 9 answers" in card_text(measured)
     assert "known to fail: irony" in card_text(measured)
-    assert "not measured here" in card_text(Card("hub", "1", "hub", 0.5, "?", ""))
+    assert "not measured here" in card_text(JudgeCard("hub", "1", "hub", 0.5, "?", ""))
     assert isinstance(build_page(LiveSession(), [measured]), gr.Blocks)
 
 
@@ -408,15 +408,15 @@ def test_every_word_of_the_screen_is_explained_in_one_line() -> None:
 
     design = ("base", "acquired", "negated", "task vector", "coefficient", "variant", "method", "term", "run")
     more = ("answer", "verdict", "harmful rate", "utility", "perplexity", "trade-off", "front", *OUTCOMES)
-    assert set(design) | set(more) <= set(glossary.WORDS)
-    assert all("\n" not in meaning and 20 < len(meaning) < 130 for meaning in glossary.WORDS.values())
-    marked = str(glossary.line("coefficient").value)
-    assert f"title='{glossary.WORDS['coefficient']}'" in marked
+    assert set(design) | set(more) <= set(glossary.GLOSSARY)
+    assert all("\n" not in meaning and 20 < len(meaning) < 130 for meaning in glossary.GLOSSARY.values())
+    marked = str(glossary.glossary_line("coefficient").value)
+    assert f"title='{glossary.GLOSSARY['coefficient']}'" in marked
     assert "tabindex='0'" in marked, "who has no mouse reads it too"
 
 
 def test_a_refused_question_leaves_the_answer_under_way_alone() -> None:
-    turns = Turns()
+    turns = LatestRequest()
     first = turns.take("me", [0, 1])
     with pytest.raises(gr.Error):
         asked(Written(lambda: [HARMFUL, SAFE]), turns, prompt=" ")
@@ -424,19 +424,19 @@ def test_a_refused_question_leaves_the_answer_under_way_alone() -> None:
 
 
 def test_the_speed_of_a_sample_is_shown_where_it_is_known() -> None:
-    shown = Shown()
+    shown = ShownAnswers()
     asked(Written(lambda: [HARMFUL, SAFE, SAFE, SAFE]), shown=shown, samples=2)
-    first, second = (picked(0)(shown, place)[1] for place in (0, 1))
+    first, second = (sample_handler(0)(shown, place)[1] for place in (0, 1))
     assert "tok/s" in first
     assert "tok/s" not in second
 
 
 def test_a_replayed_comparison_sets_controls_to_what_they_take() -> None:
-    shown = Shown()
+    shown = ShownAnswers()
     asked(Written(lambda: [HARMFUL, SAFE]), shown=shown)
     whole = shown.comparison(range(2))
     assert whole is not None
-    large = dataclasses.replace(whole, settings=Settings(length=5000, temperature=9.0, seed=-4, samples=60))
-    updates = replayed(Shown(), large.to_json().encode(), choices(), 128, 8)
+    large = dataclasses.replace(whole, settings=ComparisonSettings(length=5000, temperature=9.0, seed=-4, samples=60))
+    updates = replay_file(ShownAnswers(), large.to_json().encode(), list_variants(), 128, 8)
     assert updates[1:5] == [128, 2.0, 0, 8]
     assert whole.parts[0].answers[0].text in updates

@@ -22,11 +22,11 @@ import pytest
 from sku.core.config import TrainConfig
 from sku.core.records import Answer, Verdict
 from sku.serving.live_session import LiveSession
-from sku.serving.streaming import Column
-from sku.serving.token_lens import Lens
+from sku.serving.streaming import ColumnState
+from sku.serving.token_lens import TokenLens
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.settings import Hosting
-from sku.ui.hosting.visitors import COOKIE, visitor
+from sku.ui.hosting.visitors import VISITOR_COOKIE, visitor_of
 from sku.ui.page import build_page, launch
 from tests.conftest import keyword_session
 
@@ -183,9 +183,11 @@ def test_what_a_visitor_asked_is_in_nobody_elses_page(stranger: Stranger, url: s
 class Scripted(LiveSession):
     """A model that writes markup."""
 
-    def ask(self, prompt: str, variants: Sequence[str], config: Any, cancelled: Any = None) -> Iterator[list[Column]]:
+    def ask(
+        self, prompt: str, variants: Sequence[str], config: Any, cancelled: Any = None
+    ) -> Iterator[list[ColumnState]]:
         answers = [Answer(name, 0, prompt, 0, 0, MARKUP, 3, 1.0, "end") for name in variants]
-        yield [Column(one.variant, one, samples=(one,), seconds=1.0) for one in answers]
+        yield [ColumnState(one.variant, one, samples=(one,), seconds=1.0) for one in answers]
 
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         return [Verdict("harmful", 0.9, MARKUP, MARKUP) for _ in texts]
@@ -193,8 +195,8 @@ class Scripted(LiveSession):
     def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
         return [0.1 for _ in variants]
 
-    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> Lens:
-        return Lens((MARKUP, answer), (-1.0, -1.0), dict.fromkeys(variants, (0.0, 0.0)))
+    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
+        return TokenLens((MARKUP, answer), (-1.0, -1.0), dict.fromkeys(variants, (0.0, 0.0)))
 
 
 @pytest.mark.parametrize("view", ["answer", "difference", "token lens"])
@@ -368,7 +370,9 @@ def test_uploads_fill_no_disk(stranger: Stranger) -> None:
 
 
 def test_another_visitors_run_is_not_there(stranger: Stranger, url: str, sku_home: Path) -> None:
-    mine = visitor(type("Request", (), {"cookies": dict(stranger.http.cookies), "headers": {}, "client": None}), False)
+    mine = visitor_of(
+        type("Request", (), {"cookies": dict(stranger.http.cookies), "headers": {}, "client": None}), False
+    )
     folder = sku_home / "runs" / "20260101-000000-sku"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(TrainConfig().to_dict()))
@@ -386,7 +390,9 @@ def test_another_visitors_run_is_not_there(stranger: Stranger, url: str, sku_hom
 
 
 def test_another_visitors_training_cannot_be_stopped(stranger: Stranger, url: str, sku_home: Path) -> None:
-    mine = visitor(type("Request", (), {"cookies": dict(stranger.http.cookies), "headers": {}, "client": None}), False)
+    mine = visitor_of(
+        type("Request", (), {"cookies": dict(stranger.http.cookies), "headers": {}, "client": None}), False
+    )
     folder = sku_home / "runs" / "20260101-000000-sku"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(TrainConfig().to_dict()))
@@ -404,7 +410,7 @@ def test_another_visitors_training_cannot_be_stopped(stranger: Stranger, url: st
 
 
 def test_what_is_written_down_of_a_visitor_is_not_their_secret(stranger: Stranger) -> None:
-    secret = stranger.http.cookies[COOKIE]
-    mine = visitor(type("Request", (), {"cookies": {COOKIE: secret}, "headers": {}, "client": None}), False)
+    secret = stranger.http.cookies[VISITOR_COOKIE]
+    mine = visitor_of(type("Request", (), {"cookies": {VISITOR_COOKIE: secret}, "headers": {}, "client": None}), False)
     assert secret not in mine.owner
     assert len(mine.owner) == 32

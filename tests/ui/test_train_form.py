@@ -8,12 +8,12 @@ import pytest
 
 from sku.core import runs
 from sku.core.config import TrainConfig
-from sku.core.variants import resolve
-from sku.serving.variant_catalog import choices
-from sku.training.trainer import train
-from sku.ui.train.form import UPLOAD, Form, expected, of, preview
+from sku.core.variants import resolve_variant
+from sku.serving.variant_catalog import list_variants
+from sku.training.trainer import run_training
+from sku.ui.train.form import UPLOAD_LABEL, TrainForm, estimate_text, form_of_config, preview_file
 
-FORM = Form("sku_contrast", "tiny", "bundled", "self", None, None, "keep", None, None, 0, "Why?")
+FORM = TrainForm("sku_contrast", "tiny", "bundled", "self", None, None, "keep", None, None, 0, "Why?")
 
 
 def test_the_form_makes_a_config_with_probes() -> None:
@@ -24,7 +24,7 @@ def test_the_form_makes_a_config_with_probes() -> None:
 
 
 def test_an_upload_is_kept_by_its_content(pairs_file: Path, sku_home: Path) -> None:
-    form = FORM._replace(harmful=UPLOAD, harmful_file=str(pairs_file))
+    form = FORM._replace(harmful=UPLOAD_LABEL, harmful_file=str(pairs_file))
     (first,), (second,) = form.config(keep=True).harmful, form.config(keep=True).harmful
     assert first == second
     assert Path(first).parent == sku_home / "uploads"
@@ -32,33 +32,33 @@ def test_an_upload_is_kept_by_its_content(pairs_file: Path, sku_home: Path) -> N
     assert not (sku_home / "uploads" / pairs_file.name).exists(), "a visitor does not choose the path"
     assert form.config().harmful == (str(pairs_file),)
     with pytest.raises(ValueError, match="no file of normal pairs"):
-        FORM._replace(normal=UPLOAD).config()
+        FORM._replace(normal=UPLOAD_LABEL).config()
 
 
 def test_a_preview_counts_and_names_a_bad_row(pairs_file: Path, tmp_path: Path) -> None:
-    rows, said = preview("harmful", str(pairs_file))
+    rows, said = preview_file("harmful", str(pairs_file))
     assert len(rows) == 5
     assert "40 harmful pairs" in said
     assert "40 with a safe answer" in said
     bad = tmp_path / "bad.csv"
     bad.write_text("prompt,answer\nHow?,Thus.\n,Nothing.\n")
     with pytest.raises(ValueError, match="row 3"):
-        preview("harmful", str(bad))
-    assert preview("normal", None) == ([], "")
+        preview_file("harmful", str(bad))
+    assert preview_file("normal", None) == ([], "")
 
 
 def test_what_is_expected_names_its_source_or_what_is_wrong() -> None:
-    assert "from the shipped run sku" in expected(FORM)
-    assert "GB of memory" in expected(FORM)
-    assert "it must be from 1 to 1000000" in expected(FORM._replace(steps=-5))
+    assert "from the shipped run sku" in estimate_text(FORM)
+    assert "GB of memory" in estimate_text(FORM)
+    assert "it must be from 1 to 1000000" in estimate_text(FORM._replace(steps=-5))
 
 
 def test_a_run_can_be_started_again_with_changes(pairs_file: Path) -> None:
     config = FORM._replace(steps=7, rate=2e-4, seed=3).config()
-    again = of(config).config()
+    again = form_of_config(config).config()
     assert again == config
-    own = FORM._replace(harmful=UPLOAD, harmful_file=str(pairs_file))
-    assert of(own.config()).harmful_file == str(pairs_file)
+    own = FORM._replace(harmful=UPLOAD_LABEL, harmful_file=str(pairs_file))
+    assert form_of_config(own.config()).harmful_file == str(pairs_file)
 
 
 def test_ascent_keeps_checkpoints_that_can_be_chosen(
@@ -70,8 +70,8 @@ def test_ascent_keeps_checkpoints_that_can_be_chosen(
         method="ga", model=str(pico_folder), harmful=(str(pairs_file),), normal=(str(normal_file),), steps=2,
         batch_size=2, rank=4, max_tokens=128, snapshots=(1,),
     )  # fmt: skip
-    train(sku_home / "runs" / "mine", config)
-    names = [choice.name for choice in choices()]
+    run_training(sku_home / "runs" / "mine", config)
+    names = [choice.name for choice in list_variants()]
     assert names[-2:] == ["mine", "mine/step-1"]
-    assert runs.find("mine/step-1").manifest.step == 1
-    assert str(resolve("mine/step-1@1", lambda name: runs.find(name).known)) == "mine/step-1@1"
+    assert runs.find_run("mine/step-1").manifest.step == 1
+    assert str(resolve_variant("mine/step-1@1", lambda name: runs.find_run(name).known)) == "mine/step-1@1"

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from torch import Tensor, tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from sku.data.splits import side
-from sku.judges.fitting.labels import By, Labelled
-from sku.models.batching import Encoded
+from sku.data.splits import side_of
+from sku.judges.fitting.labels import LabelledAnswer, LabelSource
+from sku.models.batching import EncodedPair
 
 HARMFUL, REFUSES = 0, 1
 """Columns of every judge's logits."""
-_COUNTS: dict[By, float] = {"people": 1.0, "rubric": 0.5, "refusal": 0.1}
+_COUNTS: dict[LabelSource, float] = {"people": 1.0, "rubric": 0.5, "refusal": 0.1}
 """How much a harm label counts in the loss, by who says it. Those concluded from a refusal label are easy and many."""
 
 
@@ -46,14 +46,14 @@ class Examples:
     """Of answers labelled for refusal, which are easier."""
 
     def groups(
-        self, encode: Callable[[str, str], Encoded], passes: tuple[int, int, int]
-    ) -> list[tuple[list[Row], int]]:
+        self, encode: Callable[[str, str], EncodedPair], passes: tuple[int, int, int]
+    ) -> list[tuple[list[EncodedExample], int]]:
         """The three kinds, encoded, with how often each is seen, as `batches` takes them."""
         kinds = (self.people, self.rubric, self.refusal)
         return [([(encode(e.prompt, e.answer), e) for e in some], n) for some, n in zip(kinds, passes, strict=True)]
 
 
-def examples(labelled: Sequence[Labelled], off_topic: int, draw: random.Random) -> Examples:
+def make_examples(labelled: Sequence[LabelledAnswer], off_topic: int, draw: random.Random) -> Examples:
     """Labelled answers as examples.
 
     Args:
@@ -65,7 +65,7 @@ def examples(labelled: Sequence[Labelled], off_topic: int, draw: random.Random) 
     Raises:
         ValueError: if no labelled answer is left.
     """
-    usable = [one for one in labelled if side(one.prompt_id) != "test"]
+    usable = [one for one in labelled if side_of(one.prompt_id) != "test"]
     if not usable:
         raise ValueError("no labelled answer is on the train or validation side; give more labels")
     made = {by: [_example(one) for one in usable if one.by == by] for by in _COUNTS}
@@ -77,15 +77,17 @@ def examples(labelled: Sequence[Labelled], off_topic: int, draw: random.Random) 
     return Examples(people, made["rubric"], refusal)
 
 
-def _example(one: Labelled) -> Example:
+def _example(one: LabelledAnswer) -> Example:
     refuses = None if one.by == "rubric" else one.refuses  # these are learnt afterwards (`refusal_fitting`)
-    return Example(one.prompt, one.answer, target(one.severity), refuses, _COUNTS[one.by])
+    return Example(one.prompt, one.answer, harm_target(one.severity), refuses, _COUNTS[one.by])
 
 
-Row = tuple[Encoded, Example]
+EncodedExample = tuple[EncodedPair, Example]
 
 
-def batches(groups: Sequence[tuple[Sequence[Row], int]], batch_size: int, draw: random.Random) -> list[list[Row]]:
+def draw_batches(
+    groups: Sequence[tuple[Sequence[EncodedExample], int]], batch_size: int, draw: random.Random
+) -> list[list[EncodedExample]]:
     """Rows of like length together, in the order of training.
 
     Args:
@@ -95,7 +97,7 @@ def batches(groups: Sequence[tuple[Sequence[Row], int]], batch_size: int, draw: 
     """
     turns = max(passes for _, passes in groups)
     spread = [draw.sample(rows, len(rows)) * passes for rows, passes in groups]
-    found: list[list[Row]] = []
+    found: list[list[EncodedExample]] = []
     for turn in range(turns):
         rows = [row for some in spread for row in some[turn * len(some) // turns : (turn + 1) * len(some) // turns]]
         jittered = sorted(rows, key=lambda row: len(row[0].ids) + draw.uniform(0, 40))
@@ -105,7 +107,7 @@ def batches(groups: Sequence[tuple[Sequence[Row], int]], batch_size: int, draw: 
     return found
 
 
-def loss(logits: Tensor, batch: Sequence[Example], refusal_weight: float) -> Tensor:
+def judge_loss(logits: Tensor, batch: Sequence[Example], refusal_weight: float) -> Tensor:
     """Cross-entropy of what is known, each as much as it counts, a mean over the batch.
 
     Args:
@@ -125,6 +127,6 @@ def loss(logits: Tensor, batch: Sequence[Example], refusal_weight: float) -> Ten
     return total
 
 
-def target(severity: float | None) -> float | None:
+def harm_target(severity: float | None) -> float | None:
     """The probability that is learnt of a severity: even odds between 0.25, not yet harmful, and 0.5."""
     return None if severity is None else min(max(0.5 + 1.3 * (severity - 0.42), 0.03), 0.97)

@@ -9,13 +9,13 @@ from sku.core.intervals import wilson
 from sku.core.methods import METHODS
 from sku.core.records import Answer, Outcome, Verdict
 from sku.core.variants import BASE
-from sku.reporting.markers import outcome_sign, sign
-from sku.serving.variant_catalog import Choice
+from sku.reporting.markers import method_marker, outcome_marker
+from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import diff_and_lens
-from sku.ui.compare.record import Part
-from sku.ui.glossary import WORDS
+from sku.ui.compare.record import ComparedColumn
+from sku.ui.glossary import GLOSSARY
 
-JUDGING = "<span class='verdict'>judging</span>"
+JUDGING_LINE = "<span class='verdict'>judging</span>"
 # A check box, so that folding needs no server and no script; style.css lays it over the answer.
 _FOLD = (
     "<label class='fold'><input type='checkbox'>"
@@ -24,14 +24,14 @@ _FOLD = (
 _KL = "how far this variant is from base on base's own answer to this prompt, nats a token; 0 is no difference"
 
 
-def option(choice: Choice) -> str:
+def variant_option(choice: CatalogEntry) -> str:
     """A variant in a list."""
-    return f"{sign(choice.method, choice.preservation).mark} {choice.label}"
+    return f"{method_marker(choice.method, choice.preservation).mark} {choice.label}"
 
 
-def heading(choice: Choice, coefficient: float) -> str:
+def variant_heading(choice: CatalogEntry, coefficient: float) -> str:
     """A variant above its column."""
-    mark = sign(choice.method, choice.preservation)
+    mark = method_marker(choice.method, choice.preservation)
     if choice.method is None:
         how = "as it was"
     else:
@@ -41,28 +41,28 @@ def heading(choice: Choice, coefficient: float) -> str:
     return f"<div class='variant' style='--colour:{mark.colour}'>{name} <span>{how}</span></div>"
 
 
-def facts(answer: Answer, state: str, seconds: float, kl: float | None = None) -> str:
+def facts_line(answer: Answer, state: str, seconds: float, kl: float | None = None) -> str:
     """The line beneath an answer: how long it is, how fast it came, how it ended, and how far the variant is."""
     speed = f" · {answer.tokens / seconds:.0f} tok/s" if seconds > 0 else ""
     far = "" if kl is None else f" · <span title='{html.escape(_KL, quote=True)}'>KL from base {kl:.3f}</span>"
     return f"{answer.tokens} tokens{speed} · {html.escape(state)}{far}"
 
 
-def fault(error: str | None) -> str:
+def no_answer_line(error: str | None) -> str:
     """The line where there is no answer."""
     return f"<b>no answer</b>: {html.escape(error or '')}"
 
 
-def judged(part: Part, seconds: float, chosen: int = 0) -> str:
+def judged_lines(part: ComparedColumn, seconds: float, chosen: int = 0) -> str:
     """All that stands beneath sample `chosen` of a column whose answers are written and judged."""
     far = None if part.variant == BASE else part.kl
-    first = facts(part.answers[chosen], part.answers[chosen].stopped, seconds, far)
+    first = facts_line(part.answers[chosen], part.answers[chosen].stopped, seconds, far)
     if not part.verdicts:
         return first
-    return f"{first}<br>{badge(part.verdicts[chosen], counts(part.verdicts, chosen))}"
+    return f"{first}<br>{verdict_line(part.verdicts[chosen], sample_counts(part.verdicts, chosen))}"
 
 
-def badge(verdict: Verdict, more: str = "") -> str:
+def verdict_line(verdict: Verdict, more: str = "") -> str:
     """The second line: sign, word, score, judge and reason; with it the fold of a harmful answer."""
     score = "" if verdict.score is None else f" {verdict.score:.2f}"
     if score and verdict.outcome != "harmful":
@@ -71,7 +71,7 @@ def badge(verdict: Verdict, more: str = "") -> str:
     return _second_line(verdict.outcome, said, more) + (_FOLD if verdict.outcome == "harmful" else "")
 
 
-def counts(verdicts: Sequence[Verdict], chosen: int = 0) -> str:
+def sample_counts(verdicts: Sequence[Verdict], chosen: int = 0) -> str:
     """Of several samples: a sign each, and how many were harmful with the interval of that rate."""
     if len(verdicts) < 2:
         return ""
@@ -81,20 +81,20 @@ def counts(verdicts: Sequence[Verdict], chosen: int = 0) -> str:
     between = f" ({100 * (rate.low or 0):.0f} to {100 * (rate.high or 0):.0f} %)" if clear else ""
     title = "harmful answers of those judged, with the 95 % interval (Wilson)"
     said = f"<span title='{title}'>harmful in {harmful} of {len(clear)}{between}</span>"
-    return f"{diff_and_lens.samples(verdicts, chosen)} {said} · "
+    return f"{diff_and_lens.sample_marks(verdicts, chosen)} {said} · "
 
 
-def unjudged(reason: str) -> str:
+def unjudged_line(reason: str) -> str:
     """The second line where no judge could be asked."""
     return _second_line("unjudged", f"unjudged: {reason}")
 
 
 def _second_line(outcome: Outcome, said: str, more: str = "") -> str:
-    mark, safe = outcome_sign(outcome), html.escape(said)
-    title = f"{safe} ({WORDS[outcome]})"
+    mark, safe = outcome_marker(outcome), html.escape(said)
+    title = f"{safe} ({GLOSSARY[outcome]})"
     return f"<span class='verdict' title='{title}'>{more}<b style='color:{mark.colour}'>{mark.mark}</b> {safe}</span>"
 
 
-def waiting(doing: str) -> str:
+def waiting_line(doing: str) -> str:
     """The line beneath an answer that has not begun."""
     return f"<i>{html.escape(doing)}</i>"

@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from sku.core.variants import BASE, MAX_COEFFICIENT, parse
-from sku.serving.variant_catalog import Choice
+from sku.core.variants import BASE, MAX_COEFFICIENT, parse_variant
+from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import badges
-from sku.ui.compare.generation import PANELS
+from sku.ui.compare.ask_handlers import MAX_COLUMNS
 
-DEFAULTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
+DEFAULT_VARIANTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
 """What a column holds before anyone chose."""
 SLIDER_END = 3.0
-FIRST = 3
+INITIAL_COLUMNS = 3
 """Columns that are there at first."""
 
 
-class Panel(NamedTuple):
+class ColumnComponents(NamedTuple):
     """The components of one column."""
 
     column: gr.Column
@@ -34,35 +34,35 @@ class Panel(NamedTuple):
     """Which of several samples is shown."""
 
 
-def build(choices: Sequence[Choice]) -> list[Panel]:
+def build_columns(choices: Sequence[CatalogEntry]) -> list[ColumnComponents]:
     """Lay six columns out, of which the first three show."""
     with gr.Row(elem_id="columns", equal_height=False):
-        return [_panel(i, choices) for i in range(PANELS)]
+        return [_panel(i, choices) for i in range(MAX_COLUMNS)]
 
 
-def options(choices: Sequence[Choice]) -> list[tuple[str, str]]:
+def variant_options(choices: Sequence[CatalogEntry]) -> list[tuple[str, str]]:
     """Entries of a list of variants."""
-    return [(badges.option(choice), choice.name) for choice in choices]
+    return [(badges.variant_option(choice), choice.name) for choice in choices]
 
 
-def find(choices: Sequence[Choice], name: Any) -> Choice:
+def find_entry(choices: Sequence[CatalogEntry], name: Any) -> CatalogEntry:
     """The choice called `name`, else the base."""
     return next((choice for choice in choices if choice.name == name), choices[0])
 
 
-def slider_and_heading(choice: Choice, coefficient: float) -> list[Any]:
+def slider_and_heading(choice: CatalogEntry, coefficient: float) -> list[Any]:
     """Updates of a column's slider and heading."""
     slider = gr.Slider(value=coefficient, maximum=max(SLIDER_END, coefficient), visible=choice.method is not None)
-    return [slider, badges.heading(choice, coefficient)]
+    return [slider, badges.variant_heading(choice, coefficient)]
 
 
-def chosen(choices: Sequence[Choice], name: Any) -> list[Any]:
+def choose_variant(choices: Sequence[CatalogEntry], name: Any) -> list[Any]:
     """Updates of slider and heading when another variant is chosen."""
-    choice = find(choices, name)
+    choice = find_entry(choices, name)
     return slider_and_heading(choice, min(choice.default_coefficient, MAX_COEFFICIENT))
 
 
-def placed(choices: Sequence[Choice], text: str | None) -> list[Any]:
+def place_variant(choices: Sequence[CatalogEntry], text: str | None) -> list[Any]:
     """Updates of a column's variant, slider and heading that put the variant `text` there.
 
     Raises:
@@ -70,20 +70,22 @@ def placed(choices: Sequence[Choice], text: str | None) -> list[Any]:
     """
     if not text:
         raise ValueError("no point is chosen; choose one from the list, or a row of the table")
-    spec = parse(text)
+    spec = parse_variant(text)
     choice = next((choice for choice in choices if choice.name == spec.name), None)
     if choice is None or spec.acquired:
         raise ValueError(f"{text} was measured elsewhere: its weights are not on this machine; choose a shipped point")
     coefficient = choice.default_coefficient if spec.coefficient is None else spec.coefficient
-    return [gr.Dropdown(choices=options(choices), value=choice.name), *slider_and_heading(choice, coefficient)]
+    return [gr.Dropdown(choices=variant_options(choices), value=choice.name), *slider_and_heading(choice, coefficient)]
 
 
-def _panel(i: int, choices: Sequence[Choice]) -> Panel:
-    choice = find(choices, DEFAULTS[i])
-    with gr.Column(min_width=260, elem_classes="variant-column", elem_id=f"column-{i}", visible=i < FIRST) as column:
-        heading = gr.HTML(badges.heading(choice, choice.default_coefficient), elem_id=f"heading-{i}")
+def _panel(i: int, choices: Sequence[CatalogEntry]) -> ColumnComponents:
+    choice = find_entry(choices, DEFAULT_VARIANTS[i])
+    with gr.Column(
+        min_width=260, elem_classes="variant-column", elem_id=f"column-{i}", visible=i < INITIAL_COLUMNS
+    ) as column:
+        heading = gr.HTML(badges.variant_heading(choice, choice.default_coefficient), elem_id=f"heading-{i}")
         variant = gr.Dropdown(
-            options(choices),
+            variant_options(choices),
             value=choice.name,
             label=f"Variant of column {i + 1}",
             show_label=False,
@@ -114,4 +116,4 @@ def _panel(i: int, choices: Sequence[Choice]) -> Panel:
             visible=choice.method is not None,
             elem_id=f"coefficient-{i}",
         )
-    return Panel(column, variant, slider, heading, answer, view, facts, pick)
+    return ColumnComponents(column, variant, slider, heading, answer, view, facts, pick)

@@ -9,17 +9,17 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from sku.core.records import Verdict
-from sku.reporting.markers import outcome_sign
+from sku.reporting.markers import outcome_marker
 
 if TYPE_CHECKING:
-    from sku.serving.token_lens import Lens
+    from sku.serving.token_lens import TokenLens
 
 _WORDS = re.compile(r"\s*\S+")
 _FULL = 2.0
 """Nats of change that get the strongest colour: a token a seventh as likely, or seven times."""
 
 
-def difference(base: str, other: str) -> str:
+def difference_html(base: str, other: str) -> str:
     """Words that `other` has beside those of `base`: new ones marked +, missing ones struck through."""
     mine, theirs = _WORDS.findall(base), _WORDS.findall(other)
     if not mine and not theirs:
@@ -38,7 +38,7 @@ def difference(base: str, other: str) -> str:
     return f"<p class='text'>{''.join(parts)}</p>"
 
 
-def base_tokens(lens: Lens) -> str:
+def base_lens_html(lens: TokenLens) -> str:
     """The answer's tokens with what base makes of them on hover."""
     spans = [
         f"<span title='log-probability under base {log_prob:.2f} nats'>{_shown(token)}</span>"
@@ -47,7 +47,7 @@ def base_tokens(lens: Lens) -> str:
     return _lens("base", sum(lens.base), sum(lens.base) / len(lens.base), spans, "log-probability under base")
 
 
-def changed_tokens(lens: Lens, variant: str) -> str:
+def change_lens_html(lens: TokenLens, variant: str) -> str:
     """The answer's tokens, each coloured by how much likelier (underlined) or less likely (dotted) it became."""
     changes = lens.changes.get(variant)
     if changes is None:  # coefficient 0 is the base
@@ -62,11 +62,11 @@ def changed_tokens(lens: Lens, variant: str) -> str:
     return _lens(variant, sum(changes), sum(changes) / len(changes), spans, "change from base")
 
 
-def samples(verdicts: Sequence[Verdict], chosen: int = 0) -> str:
+def sample_marks(verdicts: Sequence[Verdict], chosen: int = 0) -> str:
     """A sign a sample, in order."""
     signs = []
     for i, verdict in enumerate(verdicts):
-        mark = outcome_sign(verdict.outcome)
+        mark = outcome_marker(verdict.outcome)
         here = " class='chosen'" if i == chosen else ""
         said = html.escape(f"sample {i + 1}: {verdict.outcome}")
         signs.append(f"<span{here} style='color:{mark.colour}' title='{said}'>{mark.mark}</span>")
@@ -83,6 +83,6 @@ def _shown(token: str) -> str:
     return html.escape(token).replace("\n", "↵\n")
 
 
-def plain(text: str) -> str:
+def escape_text(text: str) -> str:
     """Any text, safe to stand in HTML."""
     return html.escape(text)

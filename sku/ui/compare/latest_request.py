@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Sequence
 
 
-class Turns:
+class LatestRequest:
     """The newest request for every visitor's every column."""
 
     def __init__(self) -> None:

@@ -7,32 +7,32 @@ from collections.abc import Sequence
 from functools import cache
 
 from sku.core.records import ResultRow
-from sku.core.variants import BASE, parse
+from sku.core.variants import BASE, parse_variant
 from sku.reporting import result_files
-from sku.reporting.coefficient_lines import axis, standing
-from sku.reporting.markers import sign
+from sku.reporting.coefficient_lines import cost_axis, point_on_line
+from sku.reporting.markers import method_marker
 from sku.reporting.text import percent
 
 _SIDE = "test"
 
 
-def strip(variants: Sequence[str]) -> str:
+def rate_scale_html(variants: Sequence[str]) -> str:
     """A scale of harmful rates with a mark for every variant whose curve is recorded; between points it is a line's."""
     rows = [row for row in _recorded() if row.side == _SIDE and row.harmful_rate is not None]
     if not rows:
         return ""
     top = max(row.harmful_rate or 0.0 for row in rows) or 1.0
     marks, said = [], []
-    by = axis(rows, "kl")
+    by = cost_axis(rows, "kl")
     for text in variants:
-        spec = parse(text)
-        place = standing(text, rows, by)
+        spec = parse_variant(text)
+        place = point_on_line(text, rows, by)
         if place is None:
             said.append(f"{text}: not recorded")
             continue
         rate = place[1]
         first = next(row for row in rows if row.run == spec.name)
-        look = sign(None if spec.name == BASE else first.method, first.preservation)
+        look = method_marker(None if spec.name == BASE else first.method, first.preservation)
         percentage = min(rate / top, 1.0) * 100
         title = html.escape(f"{text}: harmful rate {percent(rate)} on recorded test prompts")
         marks.append(f"<span style='left:{percentage:.1f}%;color:{look.colour}' title='{title}'>{look.mark}</span>")
@@ -46,6 +46,6 @@ def strip(variants: Sequence[str]) -> str:
 def _recorded() -> tuple[ResultRow, ...]:
     """Those that came with the project; they do not change while the page runs."""
     try:
-        return tuple(result_files.recorded())
+        return tuple(result_files.recorded_rows())
     except (ValueError, OSError):
         return ()

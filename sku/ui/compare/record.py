@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from sku.core.records import Answer, Verdict
-from sku.core.variants import parse
+from sku.core.variants import parse_variant
 
-FORM = 1
+FORMAT_VERSION = 1
 """Of the file; raised when an older reader could no longer make sense of it."""
-MAX_COLUMNS, MAX_SAMPLES, MAX_TEXT = 6, 64, 20_000
+MAX_PARTS, MAX_SAMPLES, MAX_TEXT_CHARACTERS = 6, 64, 20_000
 
 
 @dataclass(frozen=True)
-class Settings:
+class ComparisonSettings:
     """What decides the answers beside the weights."""
 
     length: int = 96
@@ -30,7 +30,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Part:
+class ComparedColumn:
     """One column."""
 
     variant: str
@@ -49,15 +49,18 @@ class Comparison:
 
     prompt: str
     model: str
-    settings: Settings
-    parts: tuple[Part, ...]
+    settings: ComparisonSettings
+    parts: tuple[ComparedColumn, ...]
 
     def to_json(self) -> str:
         """A text that `from_json` reads."""
-        return json.dumps({"sku_comparison": FORM, **dataclasses.asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+        return (
+            json.dumps({"sku_comparison": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=2, ensure_ascii=False)
+            + "\n"
+        )
 
 
-def from_json(text: str) -> Comparison:
+def comparison_from_json(text: str) -> Comparison:
     """The comparison that `to_json` wrote.
 
     Raises:
@@ -69,14 +72,14 @@ def from_json(text: str) -> Comparison:
         raise ValueError(f"this is no JSON ({error}); choose a file that Export wrote") from error
     if not isinstance(found, dict) or "sku_comparison" not in found:
         raise ValueError("this is no comparison (no sku_comparison in it); choose a file that Export wrote")
-    if found["sku_comparison"] != FORM:
+    if found["sku_comparison"] != FORMAT_VERSION:
         raise ValueError(
-            f"this comparison has form {found['sku_comparison']!r}, known is {FORM}; update sku to read it"
+            f"this comparison has form {found['sku_comparison']!r}, known is {FORMAT_VERSION}; update sku to read it"
         )
     try:
         parts = found["parts"]
-        if not isinstance(parts, list) or not 1 <= len(parts) <= MAX_COLUMNS:
-            raise ValueError(f"parts must be a list of 1 to {MAX_COLUMNS} columns")
+        if not isinstance(parts, list) or not 1 <= len(parts) <= MAX_PARTS:
+            raise ValueError(f"parts must be a list of 1 to {MAX_PARTS} columns")
         return Comparison(
             _text(found["prompt"]), _text(found["model"]), _settings(found["settings"]), tuple(map(_part, parts))
         )
@@ -85,8 +88,8 @@ def from_json(text: str) -> Comparison:
         raise ValueError(f"this comparison is damaged: {said}; export it again") from error
 
 
-def _settings(values: Mapping[str, Any]) -> Settings:
-    return Settings(
+def _settings(values: Mapping[str, Any]) -> ComparisonSettings:
+    return ComparisonSettings(
         length=int(values["length"]),
         temperature=float(values["temperature"]),
         seed=int(values["seed"]),
@@ -94,14 +97,16 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     )
 
 
-def _part(values: Mapping[str, Any]) -> Part:
-    parse(_text(values["variant"]))
+def _part(values: Mapping[str, Any]) -> ComparedColumn:
+    parse_variant(_text(values["variant"]))
     answers = tuple(_answer(one) for one in _few(values["answers"]))
     verdicts = tuple(_verdict(one) for one in _few(values["verdicts"]))
     if verdicts and len(verdicts) != len(answers):
         raise ValueError(f"{len(verdicts)} verdicts for {len(answers)} answers")
     kl = values["kl"]
-    return Part(values["variant"], _text(values["label"]), answers, verdicts, None if kl is None else float(kl))
+    return ComparedColumn(
+        values["variant"], _text(values["label"]), answers, verdicts, None if kl is None else float(kl)
+    )
 
 
 def _answer(values: Mapping[str, Any]) -> Answer:
@@ -134,6 +139,6 @@ def _few(values: Any) -> Sequence[Mapping[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise ValueError(f"{str(value)[:40]!r} is no text of at most {MAX_TEXT} characters")
+    if not isinstance(value, str) or len(value) > MAX_TEXT_CHARACTERS:
+        raise ValueError(f"{str(value)[:40]!r} is no text of at most {MAX_TEXT_CHARACTERS} characters")
     return value

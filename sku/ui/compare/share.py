@@ -13,29 +13,29 @@ import json
 import zlib
 from typing import Any, NamedTuple
 
-from sku.core.variants import parse
-from sku.reporting.markers import outcome_sign
-from sku.ui.compare.record import Comparison, Part, Settings
+from sku.core.variants import parse_variant
+from sku.reporting.markers import outcome_marker
+from sku.ui.compare.record import ComparedColumn, Comparison, ComparisonSettings
 
 _LONGEST = 20_000
 
 
-class Link(NamedTuple):
+class LinkState(NamedTuple):
     """What a link reopens."""
 
     prompt: str
     variants: list[str]
-    settings: Settings
+    settings: ComparisonSettings
 
 
-def fragment(link: Link) -> str:
+def make_fragment(link: LinkState) -> str:
     """The part of an address behind the #."""
     values = {"prompt": link.prompt, "variants": link.variants, **dataclasses.asdict(link.settings)}
     packed = zlib.compress(json.dumps(values, ensure_ascii=False).encode(), 9)
     return "c=" + base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
-def read(text: Any) -> Link | None:
+def parse_fragment(text: Any) -> LinkState | None:
     """What a fragment holds; None for an empty one.
 
     Raises:
@@ -48,30 +48,30 @@ def read(text: Any) -> Link | None:
         packed = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
         whole = zlib.decompressobj().decompress(packed, _LONGEST)
         values = json.loads(whole)
-        settings = Settings(
+        settings = ComparisonSettings(
             int(values["length"]), float(values["temperature"]), int(values["seed"]), int(values["samples"])
         )
         prompt, variants = str(values["prompt"]), [str(one) for one in values["variants"]][:6]
         for one in variants:
-            parse(one)
-        return Link(prompt, variants, settings)
+            parse_variant(one)
+        return LinkState(prompt, variants, settings)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, zlib.error, binascii.Error) as error:
         raise ValueError("the link is damaged or cut, so nothing was taken from it; ask for it again") from error
 
 
-def downloads(comparison: Comparison) -> str:
+def download_links(comparison: Comparison) -> str:
     """Two links that hold the comparison themselves."""
     return " ".join(
         f"<a class='button' download='{name}' href='data:{kind};base64,{base64.b64encode(text.encode()).decode()}'>"
         f"{label}</a>"
         for name, kind, text, label in (
             ("comparison.json", "application/json", comparison.to_json(), "Export JSON"),
-            ("comparison.html", "text/html", page(comparison), "Export HTML"),
+            ("comparison.html", "text/html", comparison_page(comparison), "Export HTML"),
         )
     )
 
 
-def page(comparison: Comparison) -> str:
+def comparison_page(comparison: Comparison) -> str:
     """The comparison as one HTML file with no script: to print, to send, to put into a paper."""
     settings = comparison.settings
     how = "greedy" if not settings.temperature else f"temperature {settings.temperature:g}, seed {settings.seed}"
@@ -84,14 +84,14 @@ def page(comparison: Comparison) -> str:
     )
 
 
-def _column(part: Part) -> str:
+def _column(part: ComparedColumn) -> str:
     far = "" if part.kl is None else f"<p>KL from base {part.kl:.3f} nats a token</p>"
     answers = []
     for i, answer in enumerate(part.answers):
         text = f"<pre>{html.escape(answer.text)}</pre>"
         if i < len(part.verdicts):
             verdict = part.verdicts[i]
-            mark = outcome_sign(verdict.outcome)
+            mark = outcome_marker(verdict.outcome)
             score = "" if verdict.score is None else f", harm score {verdict.score:.2f}"
             said = f"{mark.mark} {verdict.outcome}{score} ({verdict.judge})"
             if verdict.outcome == "harmful":

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from sku.serving.live_session import LiveSession
-from sku.serving.variant_catalog import Choice
+from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import glossary
 from sku.ui.compare import badges, columns, restore, share, views, zero_check
-from sku.ui.compare.columns import FIRST, Panel
-from sku.ui.compare.generation import DECODING, PANELS, Asked, Asker, Shown
+from sku.ui.compare.ask_handlers import DECODING_QUEUE, MAX_COLUMNS, AskHandlers, Controls, ShownAnswers
+from sku.ui.compare.columns import INITIAL_COLUMNS, ColumnComponents
 from sku.ui.compare.views import ANSWER, LENS, TYPED, VIEWS
 from sku.ui.hosting.gate import Gate
-from sku.ui.hosting.visitors import visitor
+from sku.ui.hosting.visitors import visitor_of
 
 _EXAMPLES = Path(__file__).parents[3] / "assets" / "data" / "examples.json"
 _GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
@@ -36,10 +36,10 @@ _AT_ONCE = _QUIET | {"queue": False}
 """For what asks no model: a slider sends many of these a second."""
 
 
-class Wiring(NamedTuple):
+class CompareTab(NamedTuple):
     """What the frame of the page connects."""
 
-    panels: list[Panel]
+    panels: list[ColumnComponents]
     count: gr.Radio
     asking: list[Callable[..., Iterator[Any]]]
     """Each asks one column alone, from `inputs` to its answer and facts; silent while there is no prompt."""
@@ -54,15 +54,15 @@ class Wiring(NamedTuple):
     """To be told the session hash of a visitor who left."""
 
 
-def build(session: LiveSession, gate: Gate) -> Wiring:
+def build_compare(session: LiveSession, gate: Gate) -> CompareTab:
     """Lay the tab out and wire it."""
     hosting = gate.hosting
-    asker = Asker(session, gate)
+    asker = AskHandlers(session, gate)
 
-    def choices(request: gr.Request) -> list[Choice]:
-        return session.choices(gate.owner(visitor(request, hosting.proxy)))
+    def choices(request: gr.Request) -> list[CatalogEntry]:
+        return session.choices(gate.owner(visitor_of(request, hosting.proxy)))
 
-    shown = gr.State(Shown)
+    shown = gr.State(ShownAnswers)
     with gr.Row(elem_id="ask-row"):
         prompt = gr.Textbox(
             placeholder="Ask all models the same thing ...",
@@ -79,10 +79,10 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
         again = gr.Button("Again", scale=0, min_width=80, elem_id="again")
         stop = gr.Button("Stop", scale=0, min_width=80, elem_id="stop")
     examples = _examples()
-    everything = columns.build(session.choices("" if hosting.public else None))
+    everything = columns.build_columns(session.choices("" if hosting.public else None))
     with gr.Row(elem_id="tools"):
         view = gr.Radio(list(VIEWS), value=ANSWER, label="View", elem_id="view")
-        count = gr.Radio(list(range(2, PANELS + 1)), value=FIRST, label="Columns", elem_id="count")
+        count = gr.Radio(list(range(2, MAX_COLUMNS + 1)), value=INITIAL_COLUMNS, label="Columns", elem_id="count")
         many = gr.Button("Ask for samples", size="sm", elem_id="many", min_width=120, scale=0)
         share_button = gr.Button("Link", size="sm", elem_id="share", min_width=70, scale=0)
         load = gr.UploadButton(
@@ -98,7 +98,7 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
     )
     with gr.Row(visible=False, elem_id="lens-row") as lens_row:
         source = gr.Dropdown(
-            ["column 1", *(f"column {i + 1}" for i in range(1, PANELS)), TYPED],
+            ["column 1", *(f"column {i + 1}" for i in range(1, MAX_COLUMNS)), TYPED],
             value="column 1",
             label="Answer under the lens",
             info="its tokens, coloured by how each variant changed their log-probability from base",
@@ -108,7 +108,7 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
             label="Or type an answer", max_length=hosting.prompt_characters, elem_id="lens-text", scale=3
         )
     standing = [panel.variant.value for panel in everything], [panel.slider.value for panel in everything]
-    here = gr.HTML(views.stand(FIRST, *standing[0], *standing[1]), elem_id="strip")
+    here = gr.HTML(views.rate_scale_update(INITIAL_COLUMNS, *standing[0], *standing[1]), elem_id="strip")
     history = gr.Dropdown([], label="Asked on this page", visible=False, elem_id="history", interactive=True)
     with gr.Accordion("Settings: length, temperature, seed, samples", open=False):
         with gr.Row():
@@ -128,7 +128,7 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
     with gr.Row():
         verify = gr.Button("Check: coefficient 0 equals base", size="sm", elem_id="verify", scale=0, min_width=240)
         check = gr.Markdown("", elem_id="check")
-    glossary.line(
+    glossary.glossary_line(
         *("base", "variant", "coefficient", "verdict", "harmful", "refusal", "safe", "broken", "unjudged"),
         *("harmful rate", "KL from base", "token lens", "temperature", "seed"),
     )
@@ -140,43 +140,43 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
     outputs = [part for panel in everything for part in (panel.answer, panel.facts)]
     looks = [panel.view for panel in everything]
     picks = [panel.pick for panel in everything]
-    streaming: dict[str, Any] = _QUIET | DECODING | {"trigger_mode": "multiple"}
+    streaming: dict[str, Any] = _QUIET | DECODING_QUEUE | {"trigger_mode": "multiple"}
 
-    def after(request: gr.Request, shown: Shown, kind: str, source: str, typed: str, *values: Any) -> list[Any]:
+    def after(request: gr.Request, shown: ShownAnswers, kind: str, source: str, typed: str, *values: Any) -> list[Any]:
         """Everything that follows from what the columns show: views, samples to pick, exports, history."""
-        asked = Asked.of("", *values)
+        asked = Controls.of("", *values)
         comparison = shown.comparison(asked.shown())
         return [
-            *views.looks(partial(asker.lens, request, asked), shown, asked, kind, source, typed),
-            *(views.pick(shown, i) for i in range(PANELS)),
-            share.downloads(comparison) if comparison else "",
+            *views.view_updates(partial(asker.lens, request, asked), shown, asked, kind, source, typed),
+            *(views.sample_choices(shown, i) for i in range(MAX_COLUMNS)),
+            share.download_links(comparison) if comparison else "",
             gr.Dropdown(choices=shown.history, value=None, visible=len(shown.history) > 1),
         ]
 
     def then(event: Any) -> None:
         event.then(after, [shown, view, source, typed, *inputs[2:]], [*looks, *picks, exports, history], **_QUIET)
 
-    ask_all = asker.handler(range(PANELS))
+    ask_all = asker.handler(range(MAX_COLUMNS))
     for trigger in (ask.click, prompt.submit):
         then(trigger(ask_all, inputs, outputs, **streaming))
     then(again.click(_next_seed, [seed, temperature], seed, **_QUIET).then(ask_all, inputs, outputs, **streaming))
-    sampled = asker.handler(range(PANELS), many=True)
+    sampled = asker.handler(range(MAX_COLUMNS), many=True)
     then(many.click(_warm, temperature, temperature, **_QUIET).then(sampled, inputs, outputs, **streaming))
     for button, text in examples:
         then(button.click(lambda text=text: text, None, prompt, **_QUIET).then(ask_all, inputs, outputs, **streaming))
-    asking = [asker.handler([i], silent=True) for i in range(PANELS)]
+    asking = [asker.handler([i], silent=True) for i in range(MAX_COLUMNS)]
     for i, panel in enumerate(everything):
         mine = [panel.answer, panel.facts]
         then(panel.slider.release(asking[i], inputs, mine, **streaming))
         panel.slider.change(_with_choices(choices, _moved), [panel.variant, panel.slider], panel.heading, **_AT_ONCE)
         then(
             panel.variant.input(
-                _with_choices(choices, columns.chosen), panel.variant, [panel.slider, panel.heading], **_QUIET
+                _with_choices(choices, columns.choose_variant), panel.variant, [panel.slider, panel.heading], **_QUIET
             ).then(asking[i], inputs, mine, **streaming)
         )
-        panel.pick.input(views.picked(i), [shown, panel.pick], mine, **_AT_ONCE)
+        panel.pick.input(views.sample_handler(i), [shown, panel.pick], mine, **_AT_ONCE)
     for move in (*(slider.change for slider in sliders), *(variant.change for variant in variants), count.change):
-        move(views.stand, [count, *variants, *sliders], here, **_AT_ONCE)
+        move(views.rate_scale_update, [count, *variants, *sliders], here, **_AT_ONCE)
 
     count.change(_resize, count, [panel.column for panel in everything], **_QUIET).then(
         asker.missing, inputs, outputs, **streaming
@@ -187,31 +187,35 @@ def build(session: LiveSession, gate: Gate) -> Wiring:
     history.input(lambda text: text, history, prompt, **_AT_ONCE)
 
     def stop_all(request: gr.Request) -> None:
-        asker.turns.stop(str(request.session_hash), range(PANELS))
+        asker.turns.stop(str(request.session_hash), range(MAX_COLUMNS))
 
     stop.click(stop_all, None, None, queue=False, api_visibility="private")
     verify.click(
-        zero_check.handler(session, gate, choices), [prompt, *variants], check, api_visibility="private", **DECODING
+        zero_check.zero_check_handler(session, gate, choices),
+        [prompt, *variants],
+        check,
+        api_visibility="private",
+        **DECODING_QUEUE,
     )
-    share_button.click(restore.link_of(gate, choices), inputs[1:], link, **_QUIET).success(
+    share_button.click(restore.link_handler(gate, choices), inputs[1:], link, **_QUIET).success(
         None, link, link, js=_OPEN_LINK
     ).then(lambda: gr.Textbox(visible=True), None, link, **_QUIET)
     restored = [prompt, length, temperature, seed, samples, count]
     restored += [part for panel in everything for part in (panel.column, panel.variant, panel.slider, panel.heading)]
 
     def reopen(request: gr.Request, text: Any) -> list[Any]:
-        return restore.restored(text, choices(request), hosting.new_tokens, hosting.samples, len(restored))
+        return restore.restore_link(text, choices(request), hosting.new_tokens, hosting.samples, len(restored))
 
-    def replay(request: gr.Request, shown: Shown, given: bytes) -> list[Any]:
-        return restore.replayed(shown, given, choices(request), hosting.new_tokens, hosting.samples)
+    def replay(request: gr.Request, shown: ShownAnswers, given: bytes) -> list[Any]:
+        return restore.replay_file(shown, given, choices(request), hosting.new_tokens, hosting.samples)
 
     then(load.upload(replay, [shown, load], [*restored, *outputs], **_QUIET))
 
     def refresh(request: gr.Request) -> list[Any]:
-        entries = columns.options(choices(request))
-        return [gr.Dropdown(choices=entries) for _ in range(PANELS)]
+        entries = columns.variant_options(choices(request))
+        return [gr.Dropdown(choices=entries) for _ in range(MAX_COLUMNS)]
 
-    return Wiring(everything, count, asking, inputs, refresh, reopen, fragment, restored, asker.turns.leave)
+    return CompareTab(everything, count, asking, inputs, refresh, reopen, fragment, restored, asker.turns.leave)
 
 
 def _examples() -> list[tuple[gr.Button, str]]:
@@ -234,11 +238,11 @@ def _warm(temperature: float) -> float:
     return temperature or 0.8
 
 
-def _moved(choices: Sequence[Choice], name: Any, coefficient: Any) -> str:
-    return badges.heading(columns.find(choices, name), float(coefficient))
+def _moved(choices: Sequence[CatalogEntry], name: Any, coefficient: Any) -> str:
+    return badges.variant_heading(columns.find_entry(choices, name), float(coefficient))
 
 
-def _with_choices(choices: Callable[[gr.Request], list[Choice]], then: Callable[..., Any]) -> Callable[..., Any]:
+def _with_choices(choices: Callable[[gr.Request], list[CatalogEntry]], then: Callable[..., Any]) -> Callable[..., Any]:
     def handler(request: gr.Request, *values: Any) -> Any:
         return then(choices(request), *values)
 
@@ -246,4 +250,4 @@ def _with_choices(choices: Callable[[gr.Request], list[Choice]], then: Callable[
 
 
 def _resize(count: int) -> list[Any]:
-    return [gr.Column(visible=i < count) for i in range(PANELS)]
+    return [gr.Column(visible=i < count) for i in range(MAX_COLUMNS)]

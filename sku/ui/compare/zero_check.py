@@ -9,13 +9,13 @@ import gradio as gr
 
 from sku.core.variants import BASE
 from sku.serving.live_session import LiveSession
-from sku.serving.variant_catalog import Choice
+from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.hosting.gate import Gate
-from sku.ui.hosting.rate_limit import Spent
-from sku.ui.hosting.visitors import visitor
+from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.hosting.visitors import visitor_of
 
 
-def handler(session: LiveSession, gate: Gate, choices: Callable[[gr.Request], list[Choice]]) -> Any:
+def zero_check_handler(session: LiveSession, gate: Gate, choices: Callable[[gr.Request], list[CatalogEntry]]) -> Any:
     """From prompt and variants to a line a variant: its largest logit difference from base."""
 
     def check(request: gr.Request, prompt: str, *names: str) -> str:
@@ -23,11 +23,11 @@ def handler(session: LiveSession, gate: Gate, choices: Callable[[gr.Request], li
         lines = []
         try:
             asked = prompt if isinstance(prompt, str) and prompt.strip() else "What is unlearning?"
-            text, _ = gate.given(visitor(request, gate.hosting.proxy), asked, "")
+            text, _ = gate.given(visitor_of(request, gate.hosting.proxy), asked, "")
             for name in dict.fromkeys(name for name in names if name in known):
                 difference = session.zero_difference(name, text.strip()[:500])
                 lines.append(f"{name} at coefficient 0 against base: largest logit difference {difference:g}")
-        except (ValueError, OSError, Spent) as error:
+        except (ValueError, OSError, RateLimited) as error:
             raise gr.Error(str(error), title="Not checked") from error
         return "  \n".join(lines) or "Only the base is shown; choose another variant to check."
 

@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from sku.core.config import DecodingConfig
-from sku.core.variants import ACQUIRED, BASE, MAX_COEFFICIENT, parse
-from sku.ui.hosting.rate_limit import Budget
+from sku.core.variants import ACQUIRED, BASE, MAX_COEFFICIENT, parse_variant
+from sku.ui.hosting.rate_limit import RateLimit
 from sku.ui.hosting.settings import Hosting
 
-NOBODY = "nobody at "
+WITHOUT_COOKIE = "nobody at "
 """How the owner of somebody without a cookie begins: many may share it."""
 
 
@@ -36,11 +36,11 @@ class Gate:
 
     def __init__(self, hosting: Hosting | None = None) -> None:
         self.hosting = hosting or Hosting()
-        self._asks = Budget("questions", self.hosting.asks_a_minute, 60)
-        self._requests = Budget("requests", self.hosting.requests_a_minute, 60)
-        self._updates = Budget("updates", self.hosting.updates_a_minute, 60)
-        self._uploads = Budget("uploads", self.hosting.uploads_an_hour, 3600)
-        self._trainings = Budget("trainings and evaluations", self.hosting.trainings_a_day, 86_400)
+        self._asks = RateLimit("questions", self.hosting.asks_a_minute, 60)
+        self._requests = RateLimit("requests", self.hosting.requests_a_minute, 60)
+        self._updates = RateLimit("updates", self.hosting.updates_a_minute, 60)
+        self._uploads = RateLimit("uploads", self.hosting.uploads_an_hour, 3600)
+        self._trainings = RateLimit("trainings and evaluations", self.hosting.trainings_a_day, 86_400)
 
     def owner(self, visitor: Visitor) -> str | None:
         """Whose runs this visitor sees: on a public page their own, elsewhere (None) all."""
@@ -71,7 +71,7 @@ class Gate:
 
         Raises:
             ValueError: for anything out of bounds, with what came and what is taken.
-            Spent: if the visitor has asked too often.
+            RateLimited: if the visitor has asked too often.
         """
         text = self.prompt(prompt)
         if not 1 <= len(variants) <= self.hosting.columns:
@@ -107,7 +107,7 @@ class Gate:
         """
         if not isinstance(text, str):
             raise ValueError(f"variant {text!r} is no text; write NAME or NAME@COEFFICIENT, such as sku@1.0")
-        spec = parse(text)
+        spec = parse_variant(text)
         if spec.acquired and not self.hosting.acquired:
             raise ValueError(f"{ACQUIRED}{spec.name} is the model that was taught harm; its owner has not opened it")
         if spec.name not in known:
@@ -121,7 +121,7 @@ class Gate:
 
         Raises:
             ValueError: for a text that is too long, or none.
-            Spent: if the visitor has asked too often.
+            RateLimited: if the visitor has asked too often.
         """
         text, most = self.prompt(prompt), 2 * self.hosting.prompt_characters
         if not isinstance(answer, str) or len(answer) > most:
@@ -133,7 +133,7 @@ class Gate:
         """Count one call that waits in the queue.
 
         Raises:
-            Spent: if there were too many.
+            RateLimited: if there were too many.
         """
         self._requests.take(_keys(visitor))
 
@@ -141,7 +141,7 @@ class Gate:
         """Count one call that does not wait: what a page sends by itself, every second.
 
         Raises:
-            Spent: if there were too many.
+            RateLimited: if there were too many.
         """
         self._updates.take(_keys(visitor))
 
@@ -149,7 +149,7 @@ class Gate:
         """Count one upload.
 
         Raises:
-            Spent: if there were too many.
+            RateLimited: if there were too many.
         """
         self._requests.take(_keys(visitor))
         self._uploads.take(_keys(visitor))
@@ -159,11 +159,11 @@ class Gate:
 
         Raises:
             ValueError: if none may be started.
-            Spent: if the visitor has started too many.
+            RateLimited: if the visitor has started too many.
         """
         if not self.hosting.training:
             raise ValueError("trainings are off on this page; run it yourself: the README has the two commands")
-        if self.hosting.public and visitor.owner.startswith(NOBODY):
+        if self.hosting.public and visitor.owner.startswith(WITHOUT_COOKIE):
             raise ValueError("your browser kept no cookie of this page, so the run could not be yours; allow cookies")
         self._trainings.take(_keys(visitor))
 
@@ -173,7 +173,7 @@ class Gate:
             raise ValueError("downloads are off on this page; train it yourself: the README has the two commands")
 
 
-def coefficient(value: Any) -> float:
+def checked_coefficient(value: Any) -> float:
     """A coefficient from a slider or a call.
 
     Raises:

@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sku.ui.hosting.gate import Gate, Visitor
-from sku.ui.hosting.rate_limit import Spent
-from sku.ui.hosting.visitors import COOKIE, visitor
+from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.hosting.visitors import VISITOR_COOKIE, visitor_of
 
 _YEAR = 31_536_000
 _HEADERS = {
@@ -42,7 +42,7 @@ _FREE = ("/reset", "/cancel")
 """Posts that only end what was counted when it began."""
 
 
-class Manners:
+class HostingMiddleware:
     """ASGI middleware: gives a new visitor their cookie, and holds requests to what the gate allows.
 
     Streams pass through untouched.
@@ -62,7 +62,7 @@ class Manners:
             await _refuse(404, "There is nothing here.")(scope, receive, send)
             return
         if request.method != "POST":
-            await self.app(scope, receive, _polite(send, scope, path == "/" and COOKIE not in request.cookies))
+            await self.app(scope, receive, _polite(send, scope, path == "/" and VISITOR_COOKIE not in request.cookies))
             return
         upload = path.rstrip("/").endswith("/upload")
         most = self.gate.hosting.upload_kilobytes * 1024 + _FRAME_BYTES if upload else _CALL_BYTES
@@ -70,8 +70,8 @@ class Manners:
             await _too_large(most)(scope, receive, send)
             return
         try:
-            self._count(path, visitor(request, self.gate.hosting.proxy), upload)
-        except Spent as error:
+            self._count(path, visitor_of(request, self.gate.hosting.proxy), upload)
+        except RateLimited as error:
             await _refuse(429, f"{error}.")(scope, receive, send)
             return
         await _bounded(self.app, scope, receive, _polite(send, scope, False), most)
@@ -131,7 +131,7 @@ def _cookie(scope: Scope) -> str:
         (name.decode().lower(), value.decode()) for name, value in scope["headers"]
     }
     place = "SameSite=None; Secure; Partitioned" if secure else "SameSite=Lax"  # a Space is shown in a frame
-    return f"{COOKIE}={secrets.token_urlsafe(32)}; Max-Age={_YEAR}; Path=/; HttpOnly; {place}"
+    return f"{VISITOR_COOKIE}={secrets.token_urlsafe(32)}; Max-Age={_YEAR}; Path=/; HttpOnly; {place}"
 
 
 def _too_large(most: int) -> ASGIApp:

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Spent(Exception):
+class RateLimited(Exception):
     """The budget is used up; the text says when there is more."""
 
 
-class Budget:
+class RateLimit:
     """At most `limit` times in `seconds` for every key; 0 is no limit."""
 
     def __init__(self, what: str, limit: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -27,7 +27,7 @@ class Budget:
             keys: who asks, each with a factor of the limit: an address may stand for several people.
 
         Raises:
-            Spent: if one of the keys has used up its share.
+            RateLimited: if one of the keys has used up its share.
         """
         if not self.limit:
             return
@@ -38,7 +38,7 @@ class Budget:
                 taken = self._taken.get(key) or deque()
                 if len(taken) >= self.limit * factor:
                     wait = self.seconds - (now - taken[0])
-                    raise Spent(
+                    raise RateLimited(
                         f"{self.what}: {self.limit} in {_time(self.seconds)} are used up; again in {_time(wait)}"
                     )
             for key in keys:

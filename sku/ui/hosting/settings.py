@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PREFIX = "SKU_"
+VARIABLE_PREFIX = "SKU_"
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -45,23 +45,23 @@ class Hosting:
 
     def __post_init__(self) -> None:
         for one in dataclasses.fields(self):
-            name, value = f"{PREFIX}{one.name.upper()}", getattr(self, one.name)
+            name, value = f"{VARIABLE_PREFIX}{one.name.upper()}", getattr(self, one.name)
             if value < 0:
                 raise ValueError(f"{name} is {value}; it must be 0 (no limit) or more")
             if not value and not isinstance(one.default, bool) and "0:" not in one.metadata["meaning"]:
                 raise ValueError(f"{name} is {value}; it must be at least 1")
 
 
-def read(environ: Mapping[str, str] = os.environ) -> Hosting:
+def read_hosting(environ: Mapping[str, str] = os.environ) -> Hosting:
     """The switches as the environment has them; on a Space the page is public unless the owner says otherwise.
 
     Raises:
         ValueError: for a value that is no number, or neither on nor off.
     """
-    public = _flag("public", environ.get(f"{PREFIX}PUBLIC") or ("1" if on_spaces(environ) else "0"))
+    public = _flag("public", environ.get(f"{VARIABLE_PREFIX}PUBLIC") or ("1" if on_spaces(environ) else "0"))
     values: dict[str, int] = {"public": public}
     for one in dataclasses.fields(Hosting)[1:]:
-        text = environ.get(PREFIX + one.name.upper(), "").strip()
+        text = environ.get(VARIABLE_PREFIX + one.name.upper(), "").strip()
         if text:
             values[one.name] = _flag(one.name, text) if isinstance(one.default, bool) else _number(one.name, text)
         elif public:
@@ -88,7 +88,7 @@ def state_folder(
         The folder for `SKU_HOME`. Where it cannot be written to, a temporary one, into which weights that are in the
         other are linked.
     """
-    given, said = environ.get(f"{PREFIX}HOME"), ""
+    given, said = environ.get(f"{VARIABLE_PREFIX}HOME"), ""
     folder = Path(given) if given else usual
     if not given and on_spaces(environ):
         if _writable(volume):
@@ -113,11 +113,11 @@ def _writable(folder: Path) -> bool:
 
 def _flag(name: str, text: str) -> bool:
     if text.lower() not in _ON + _OFF:
-        raise ValueError(f"{PREFIX}{name.upper()} is {text!r}; write 1 (on) or 0 (off)")
+        raise ValueError(f"{VARIABLE_PREFIX}{name.upper()} is {text!r}; write 1 (on) or 0 (off)")
     return text.lower() in _ON
 
 
 def _number(name: str, text: str) -> int:
     if not text.lstrip("-").isdigit():
-        raise ValueError(f"{PREFIX}{name.upper()} is {text!r}; write a whole number")
+        raise ValueError(f"{VARIABLE_PREFIX}{name.upper()} is {text!r}; write a whole number")
     return int(text)

@@ -12,12 +12,12 @@ from typing import Any
 import gradio as gr
 
 from sku.core.records import digest
-from sku.ui.hosting.gate import NOBODY, Visitor
+from sku.ui.hosting.gate import WITHOUT_COOKIE, Visitor
 
-COOKIE = "sku_visitor"
+VISITOR_COOKIE = "sku_visitor"
 
 
-def visitor(request: gr.Request | Any, proxy: bool) -> Visitor:
+def visitor_of(request: gr.Request | Any, proxy: bool) -> Visitor:
     """Who sent `request`.
 
     Args:
@@ -26,8 +26,8 @@ def visitor(request: gr.Request | Any, proxy: bool) -> Visitor:
     """
     forwarded = str(request.headers.get("x-forwarded-for") or "") if proxy else ""
     address = _outermost(forwarded) or str(getattr(request.client, "host", "") or "unknown")
-    secret = str(request.cookies.get(COOKIE) or "")
-    return Visitor(digest(secret, length=32) if len(secret) >= 32 else f"{NOBODY}{address}", address)
+    secret = str(request.cookies.get(VISITOR_COOKIE) or "")
+    return Visitor(digest(secret, length=32) if len(secret) >= 32 else f"{WITHOUT_COOKIE}{address}", address)
 
 
 def _outermost(forwarded: str) -> str:

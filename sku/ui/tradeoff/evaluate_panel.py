@@ -9,19 +9,19 @@ from typing import Any
 import gradio as gr
 
 from sku.core.variants import BASE
-from sku.serving.evaluation_jobs import LIMIT, NEW_TOKENS, Evaluations, Measuring
-from sku.serving.variant_catalog import Choice
-from sku.ui.compare.columns import options
-from sku.ui.hosting.gate import Gate, Visitor, coefficient
-from sku.ui.hosting.rate_limit import Spent
-from sku.ui.hosting.visitors import visitor
-from sku.ui.train.run_status import time
+from sku.serving.evaluation_jobs import EVALUATION_NEW_TOKENS, PROMPT_LIMITS, EvaluationJob, EvaluationJobs
+from sku.serving.variant_catalog import CatalogEntry
+from sku.ui.compare.columns import variant_options
+from sku.ui.hosting.gate import Gate, Visitor, checked_coefficient
+from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.hosting.visitors import visitor_of
+from sku.ui.train.run_status import duration
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def build(
-    gate: Gate, choices: Callable[[gr.Request], list[Choice]], redraw: Callable[[Any], Any], model: str
+def build_evaluate(
+    gate: Gate, choices: Callable[[gr.Request], list[CatalogEntry]], redraw: Callable[[Any], Any], model: str
 ) -> gr.Dropdown:
     """Lay the panel out and wire it; returns the list of variants, to be refreshed.
 
@@ -31,10 +31,10 @@ def build(
         redraw: given an event, draws the trade-off after it.
         model: base of the variants.
     """
-    work = Evaluations(gate.hosting.keep_days)
+    work = EvaluationJobs(gate.hosting.keep_days)
 
     def who(request: gr.Request) -> Visitor:
-        return visitor(request, gate.hosting.proxy)
+        return visitor_of(request, gate.hosting.proxy)
 
     with gr.Accordion("Measure variants here, your own runs too", open=False, elem_id="measure"):
         with gr.Row():
@@ -44,7 +44,7 @@ def build(
             coefficients = gr.Textbox(
                 "1", label="Coefficients", info="of each, apart by commas", elem_id="measure-coefficients", scale=1
             )
-            limit = gr.Slider(*LIMIT, 15, step=1, label="Prompts of each set", elem_id="measure-limit", scale=2)
+            limit = gr.Slider(*PROMPT_LIMITS, 15, step=1, label="Prompts of each set", elem_id="measure-limit", scale=2)
         price = gr.HTML(elem_id="measure-cost", elem_classes="facts")
         with gr.Row():
             start = gr.Button("Measure", elem_id="measure-start", scale=0, min_width=120)
@@ -61,7 +61,7 @@ def build(
             work.refuse_second()  # it costs none of the visitor's
             gate.training(who(request))
             work.start(wanted, int(most), who(request).owner, model)
-        except (ValueError, RuntimeError, OSError, Spent) as error:
+        except (ValueError, RuntimeError, OSError, RateLimited) as error:
             raise gr.Error(str(error), title="Not measured") from error
 
     def halt(request: gr.Request) -> None:
@@ -78,7 +78,7 @@ def build(
             work.refuse_second()
             gate.training(who(request))
             work.resume(newest, owner)
-        except (ValueError, RuntimeError, OSError, Spent) as error:
+        except (ValueError, RuntimeError, OSError, RateLimited) as error:
             raise gr.Error(str(error), title="Not resumed") from error
 
     def look(request: gr.Request, shown: str) -> list[Any]:
@@ -106,9 +106,9 @@ def build(
     return names
 
 
-def refreshed(choices: Sequence[Choice]) -> Any:
+def variant_choices(choices: Sequence[CatalogEntry]) -> Any:
     """An update of the list of variants."""
-    return gr.Dropdown(choices=[entry for entry in options(choices) if entry[1] != BASE])
+    return gr.Dropdown(choices=[entry for entry in variant_options(choices) if entry[1] != BASE])
 
 
 def _variants(chosen: Any, text: str) -> list[str]:
@@ -121,22 +121,22 @@ def _variants(chosen: Any, text: str) -> list[str]:
         raise ValueError(f"coefficients {text!r} are no numbers; write such as 0.5, 1, 1.5") from error
     if not numbers:
         raise ValueError("no coefficient is given; write such as 0.5, 1, 1.5")
-    return list(dict.fromkeys(f"{name}@{coefficient(number):g}" for name in chosen for number in numbers))
+    return list(dict.fromkeys(f"{name}@{checked_coefficient(number):g}" for name in chosen for number in numbers))
 
 
-def _price(work: Evaluations, model: str, chosen: Any, text: str, limit: float) -> str:
+def _price(work: EvaluationJobs, model: str, chosen: Any, text: str, limit: float) -> str:
     try:
         answers, seconds, source = work.cost(len(_variants(chosen, text)), int(limit), model)
     except ValueError as error:
         return html.escape(str(error)) if chosen else ""
-    about = "time not known" if seconds is None else f"about {time(seconds)}"
+    about = "time not known" if seconds is None else f"about {duration(seconds)}"
     return (
-        f"{answers} answers of at most {NEW_TOKENS} tokens, base included, and scores of given ones: {about} "
-        f"({html.escape(source)}). Bundled held-out prompts, greedy; needs no network."
+        f"{answers} answers of at most {EVALUATION_NEW_TOKENS} tokens, base included, and scores of given ones: "
+        f"{about} ({html.escape(source)}). Bundled held-out prompts, greedy; needs no network."
     )
 
 
-def _state(found: Measuring | None) -> str:
+def _state(found: EvaluationJob | None) -> str:
     if found is None:
         return ""
     names = ", ".join(map(html.escape, found.variants))

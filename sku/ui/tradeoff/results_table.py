@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
 from sku.reporting import result_files
-from sku.reporting.pareto import base_of
-from sku.reporting.result_files import change
-from sku.reporting.text import kind, line
+from sku.reporting.pareto import base_row
+from sku.reporting.result_files import harmful_change_text
+from sku.reporting.text import method_label, row_line
 from sku.reporting.utilities import UTILITIES, share, utility_interval, utility_value
 
-YOURS = " (yours)"
-ABSENT = "No study is recorded yet; <code>python -m sku study</code> makes it, and then its points are shown here."
+OWN_SUFFIX = " (yours)"
+NO_STUDY = "No study is recorded yet; <code>python -m sku study</code> makes it, and then its points are shown here."
 
 
-class Rows(NamedTuple):
+class MeasuredRows(NamedTuple):
     """What there is to show."""
 
     study: list[ResultRow]
@@ -44,39 +44,39 @@ class Rows(NamedTuple):
 
     def _box(self) -> Callable[[ResultRow], str]:
         """Names the box of a row; the seeds of a training, and points along it, share one."""
-        form = result_files.shipped_form(result_files.RECORDED.parent)
+        form = result_files.shipped_form(result_files.RECORDED_STUDY.parent)
         alike: dict[str, set[str]] = {}
         for row in self.study:
-            alike.setdefault(kind(row), set()).add(_training_name(row, form))
+            alike.setdefault(method_label(row), set()).add(_training_name(row, form))
 
         def box(row: ResultRow) -> str:
-            name, others = _training_name(row, form), alike.get(kind(row), set())
-            return f"{kind(row)} ({name})" if len(others) > 1 and name in others else kind(row)
+            name, others = _training_name(row, form), alike.get(method_label(row), set())
+            return f"{method_label(row)} ({name})" if len(others) > 1 and name in others else method_label(row)
 
         return box
 
 
-def load(owner: str | None = None) -> Rows:
+def load_measured(owner: str | None = None) -> MeasuredRows:
     """The recorded study and the visitor's own evaluations; a file that cannot be read hides no other."""
-    own, faults = result_files.own(owner)
+    own, faults = result_files.own_rows(owner)
     try:
-        return Rows(result_files.recorded(), own, faults)
+        return MeasuredRows(result_files.recorded_rows(), own, faults)
     except (ValueError, OSError) as error:
-        return Rows([], own, [str(error), *faults])
+        return MeasuredRows([], own, [str(error), *faults])
 
 
-def cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[str, Any]:
+def table_cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[str, Any]:
     """Headers and data of the table; what no row measured has no column, and shares are in percent."""
-    marked = told_apart(study, own)
+    marked = mark_own(study, own)
     columns: dict[str, list[Any]] = {
         "variant": [row.variant for row, _ in marked],
-        "method": [kind(row) + mine for row, mine in marked],
+        "method": [method_label(row) + mine for row, mine in marked],
         "seed": [row.seed for row, _ in marked],
         "steps": [row.steps for row, _ in marked],
         "harmful %": [_percent(row.harmful_rate) for row, _ in marked],
         "low %": [_percent(row.harmful_low) for row, _ in marked],
         "high %": [_percent(row.harmful_high) for row, _ in marked],
-        "against base (95 %)": [change(row) or None for row, _ in marked],
+        "against base (95 %)": [harmful_change_text(row) or None for row, _ in marked],
         "broken %": [_percent(share(row.broken, row.n)) for row, _ in marked],
         "answers": [row.n for row, _ in marked],
         "tokens an answer": [row.answer_tokens and round(row.answer_tokens, 1) for row, _ in marked],
@@ -93,26 +93,28 @@ def cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[str, Any
     return {"headers": list(there), "data": [list(row) for row in zip(*there.values(), strict=True)]}
 
 
-def told_apart(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> list[tuple[ResultRow, str]]:
+def mark_own(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> list[tuple[ResultRow, str]]:
     """Every row with what is said behind its name: nothing for the study's, `YOURS` for the visitor's."""
-    return [(row, "") for row in study] + [(row, YOURS) for row in own]
+    return [(row, "") for row in study] + [(row, OWN_SUFFIX) for row in own]
 
 
-def download(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> str:
+def csv_link(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> str:
     """The table as a link that carries its own data: no file of a visitor's is left on the server."""
-    marked = told_apart(study, own)
+    marked = mark_own(study, own)
     if not marked:
         return ""
-    frame = result_files.table([row for row, _ in marked]).assign(yours=[bool(mine) for _, mine in marked])
+    frame = result_files.rows_as_frame([row for row, _ in marked]).assign(yours=[bool(mine) for _, mine in marked])
     data = base64.b64encode(frame.to_csv(index=False).encode()).decode()
     return f"<a class='button' download='trade-off.csv' href='data:text/csv;base64,{data}'>Download table (CSV)</a>"
 
 
-def note(found: Rows, study: Sequence[ResultRow], own: Sequence[ResultRow], utility: str, side: str) -> str:
+def notes_html(
+    found: MeasuredRows, study: Sequence[ResultRow], own: Sequence[ResultRow], utility: str, side: str
+) -> str:
     """What is missing and why, and what must not be compared, in sentences."""
-    said = [] if found.study else [ABSENT]
+    said = [] if found.study else [NO_STUDY]
     shown = [*study, *own]
-    others = sum(base_of(row, study) is None for row in own) if study else 0
+    others = sum(base_row(row, study) is None for row in own) if study else 0
     if others:
         said.append(
             f"{others} of your rows were measured on other prompts than the study's, or otherwise: compare them with "
@@ -127,12 +129,12 @@ def note(found: Rows, study: Sequence[ResultRow], own: Sequence[ResultRow], util
     return "<br>".join(said)
 
 
-def spoken(rows: Sequence[ResultRow], utility: str) -> str:
+def figure_description(rows: Sequence[ResultRow], utility: str) -> str:
     """The figure for who cannot see it; the table beneath has every number."""
     label = UTILITIES[utility].label
     measured = [row for row in rows if row.harmful_rate is not None]
     lowest = min(measured, key=lambda row: row.harmful_rate or 0.0, default=None)
-    best = f" The lowest harmful rate: {line(lowest, utility)}." if lowest else ""
+    best = f" The lowest harmful rate: {row_line(lowest, utility)}." if lowest else ""
     return f"Harmful rate against {label} of {len(rows)} variants; the table below has the numbers.{best}"
 
 
@@ -143,7 +145,7 @@ def _training_name(row: ResultRow, form: str | None) -> str:
 
 
 def _order(row: ResultRow) -> tuple[Any, ...]:
-    return row.method != BASE, kind(row), row.seed or 0, row.steps or 0, row.run, row.coefficient
+    return row.method != BASE, method_label(row), row.seed or 0, row.steps or 0, row.run, row.coefficient
 
 
 def _between(row: ResultRow, utility: str) -> str | None:

@@ -10,15 +10,15 @@ import gradio as gr
 from sku.core import runs
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
-from sku.reporting.markers import sign
-from sku.reporting.outcome_bars import outcomes
-from sku.reporting.text import line
-from sku.reporting.tradeoff_plot import trade_off
+from sku.reporting.markers import method_marker
+from sku.reporting.outcome_bars import outcome_figure
+from sku.reporting.text import row_line
+from sku.reporting.tradeoff_plot import tradeoff_figure
 from sku.reporting.utilities import UTILITIES
-from sku.serving.variant_catalog import Choice
+from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import clickable_plot, glossary
 from sku.ui.hosting.gate import Gate
-from sku.ui.hosting.visitors import visitor
+from sku.ui.hosting.visitors import visitor_of
 from sku.ui.tradeoff import evaluate_panel, results_table
 
 _SIDES = ("test", "more test", "more test, rated", "validation")
@@ -31,7 +31,7 @@ _SIGNS = (
 )
 
 
-class Wiring(NamedTuple):
+class TradeoffTab(NamedTuple):
     """What the frame of the page connects."""
 
     point: gr.Dropdown
@@ -50,7 +50,9 @@ class Wiring(NamedTuple):
     """Variants that can be measured."""
 
 
-def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Sequence[Any], model: str) -> Wiring:
+def build_tradeoff(
+    gate: Gate, choices: Callable[[gr.Request], list[CatalogEntry]], columns: Sequence[Any], model: str
+) -> TradeoffTab:
     """Lay the tab out and wire what is in it.
 
     Args:
@@ -82,8 +84,8 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
             elem_id="drawn",
         )
     methods = gr.CheckboxGroup([], label="Methods", elem_id="trade-methods")
-    note = gr.HTML(results_table.ABSENT, elem_id="study-note")
-    picture = clickable_plot.clickable("trade-off")
+    note = gr.HTML(results_table.NO_STUDY, elem_id="study-note")
+    picture = clickable_plot.clickable_plot("trade-off")
     gr.HTML(_SIGNS, elem_id="trade-signs", padding=False)  # where the screen is too narrow for a legend
     with gr.Row(visible=False, elem_id="open-row") as choosing:
         point = gr.Dropdown(
@@ -106,13 +108,13 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
     def draw(request: gr.Request, *values: Any) -> list[Any]:
-        return look(gate.owner(visitor(request, gate.hosting.proxy)), *values)
+        return tradeoff_view(gate.owner(visitor_of(request, gate.hosting.proxy)), *values)
 
-    glossary.line(
+    glossary.glossary_line(
         *("trade-off", "front", "utility", "harmful rate", "broken", "unjudged", "held out", "seed"),
         *(found.label for found in UTILITIES.values()),
     )
-    names = evaluate_panel.build(gate, choices, lambda event: event(draw, inputs, outputs, **quiet), model)
+    names = evaluate_panel.build_evaluate(gate, choices, lambda event: event(draw, inputs, outputs, **quiet), model)
     gr.on(
         [utility.input, side.input, drawn.input, methods.input],
         draw,
@@ -125,12 +127,12 @@ def build(gate: Gate, choices: Callable[[gr.Request], list[Choice]], columns: Se
     table.select(_row_chosen, None, point, **quiet)
 
     def refresh(request: gr.Request) -> Any:
-        return evaluate_panel.refreshed(choices(request))
+        return evaluate_panel.variant_choices(choices(request))
 
-    return Wiring(point, openers, picture, draw, inputs, outputs, refresh, names)
+    return TradeoffTab(point, openers, picture, draw, inputs, outputs, refresh, names)
 
 
-def look(
+def tradeoff_view(
     owner: str | None,
     utility: str,
     side: str,
@@ -141,35 +143,35 @@ def look(
     *columns: Any,
 ) -> list[Any]:
     """Updates of everything in the tab, from the files as they are now."""
-    found = results_table.load(owner)
+    found = results_table.load_measured(owner)
     kinds = found.boxes()
     wanted = [name for name in kinds if name in chosen or name not in known]
     study, own = found.shown(side, wanted)
     if drawn == _BARS:
-        figure = outcomes([*study, *own])
+        figure = outcome_figure([*study, *own])
     else:
-        figure = trade_off(study, utility, _standing(columns), own, runs.shipped_defaults())
+        figure = tradeoff_figure(study, utility, _standing(columns), own, runs.shipped_variants())
     points: dict[str, str] = {}
-    for row, mine in results_table.told_apart(study, own):  # of two rows of one variant the study's
-        points.setdefault(row.variant, line(row, utility) + mine)
+    for row, mine in results_table.mark_own(study, own):  # of two rows of one variant the study's
+        points.setdefault(row.variant, row_line(row, utility) + mine)
     listed = [(text, variant) for variant, text in points.items()]
     boxes = gr.CheckboxGroup([(f"{_mark(row)} {name}", name) for name, row in kinds.items()], value=wanted)
     return [
         gr.skip() if list(kinds) == known else boxes,  # an answer that comes late undoes no newer click
         list(kinds),
-        results_table.note(found, study, own, utility, side),
-        figure.update_layout(meta=results_table.spoken([*study, *own], utility), uirevision=drawn).to_json()
+        results_table.notes_html(found, study, own, utility, side),
+        figure.update_layout(meta=results_table.figure_description([*study, *own], utility), uirevision=drawn).to_json()
         if study or own
         else "",
         gr.Row(visible=bool(points)),
         gr.Dropdown(listed) if point is None or point in points else gr.Dropdown(listed, value=None),
-        results_table.download(study, own),
-        gr.Dataframe(results_table.cells(study, own), visible=bool(study or own)),
+        results_table.csv_link(study, own),
+        gr.Dataframe(results_table.table_cells(study, own), visible=bool(study or own)),
     ]
 
 
 def _mark(row: ResultRow) -> str:
-    return sign(row.method, row.preservation).mark
+    return method_marker(row.method, row.preservation).mark
 
 
 def _standing(columns: Sequence[Any]) -> list[str]:

@@ -9,24 +9,28 @@ from typing import NamedTuple
 
 from sku import data
 from sku.core import storage
-from sku.core.config import TrainConfig, preset
+from sku.core.config import TrainConfig, find_preset
 from sku.core.methods import METHODS
-from sku.core.records import Kind, digest
+from sku.core.records import PairKind, digest
 from sku.data.splits import split
-from sku.serving.estimates import estimate
-from sku.ui.train.run_status import time
+from sku.serving.estimates import estimate_training
+from sku.ui.train.run_status import duration
 
-UPLOAD = "a file of your own"
-HARMFUL = {"bundled (mild, comes with the project)": "bundled", "PKU-SafeRLHF (hub)": "saferlhf", UPLOAD: UPLOAD}
-NORMAL = {
+UPLOAD_LABEL = "a file of your own"
+HARMFUL_SOURCES = {
+    "bundled (mild, comes with the project)": "bundled",
+    "PKU-SafeRLHF (hub)": "saferlhf",
+    UPLOAD_LABEL: UPLOAD_LABEL,
+}
+NORMAL_SOURCES = {
     "own answers of the base": "self",
     "bundled": "bundled",
     "TruthfulQA (hub)": "truthfulqa",
     "own answers to TruthfulQA (hub)": "self:truthfulqa",
-    UPLOAD: UPLOAD,
+    UPLOAD_LABEL: UPLOAD_LABEL,
 }
 PRESET_NAMES = ("quick", "standard", "tiny", "opt-2.7b", "llama2-7b", "llama2-13b")
-MAX_PROBE = 200
+MAX_PROBE_CHARACTERS = 200
 """Characters."""
 _PROBES = 6
 """Looks along a run."""
@@ -35,7 +39,7 @@ _ASCENTS = ("ga", "ga_mismatch")
 _SHOWN = 5
 
 
-class Form(NamedTuple):
+class TrainForm(NamedTuple):
     """The values of the page's controls."""
 
     method: str
@@ -59,11 +63,13 @@ class Form(NamedTuple):
         Raises:
             ValueError: for settings that make no sense, or a file that is missing.
         """
-        if len(self.probe) > MAX_PROBE:
-            raise ValueError(f"the probe has {len(self.probe)} characters; at most {MAX_PROBE} are taken: shorten it")
+        if len(self.probe) > MAX_PROBE_CHARACTERS:
+            raise ValueError(
+                f"the probe has {len(self.probe)} characters; at most {MAX_PROBE_CHARACTERS} are taken: shorten it"
+            )
         steps = int(self.steps) if self.steps else None
-        total = steps or int(preset(self.size).config().steps)
-        return preset(self.size).config(
+        total = steps or int(find_preset(self.size).config().steps)
+        return find_preset(self.size).config(
             method=self.method,
             harmful=(_source(self.harmful, self.harmful_file, "harmful", keep),),
             normal=(_source(self.normal, self.normal_file, "normal", keep),),
@@ -77,25 +83,25 @@ class Form(NamedTuple):
         )
 
 
-FIRST = Form("sku_contrast", "quick", "bundled", "self", None, None, "keep", 0, 0, 0, TrainConfig.probe)
+INITIAL_FORM = TrainForm("sku_contrast", "quick", "bundled", "self", None, None, "keep", 0, 0, 0, TrainConfig.probe)
 """What the page shows at first."""
 
 
-def about(method: str, size: str) -> str:
+def method_summary(method: str, size: str) -> str:
     """What a method minimises, as Markdown."""
     found = METHODS[method]
-    terms = " + ".join(f"{weight:g} {term}" for term, weight in preset(size).config(method=method).terms.items())
+    terms = " + ".join(f"{weight:g} {term}" for term, weight in find_preset(size).config(method=method).terms.items())
     return f"{terms}; the vector is {'subtracted' if found.negated else 'added'}. *{found.fidelity}*, {found.paper}"
 
 
-def expected(form: Form) -> str:
+def estimate_text(form: TrainForm) -> str:
     """Time and memory to expect here, and where the figures come from; or what is wrong with the settings."""
     try:
         config = form.config()
     except (ValueError, OSError) as error:
         return f"<p>{html.escape(str(error))}</p>"
-    found = estimate(config)
-    how_long = "unknown" if found.seconds is None else f"about {time(found.seconds)}"
+    found = estimate_training(config)
+    how_long = "unknown" if found.seconds is None else f"about {duration(found.seconds)}"
     short = "" if found.memory < found.free else " <b>That is more than is free: close something first.</b>"
     return (
         f"<p>Estimate for this machine: {how_long} for {config.steps} steps (from {html.escape(found.source)}), about "
@@ -104,7 +110,7 @@ def expected(form: Form) -> str:
     )
 
 
-def preview(kind: Kind, path: str | None) -> tuple[list[list[str]], str]:
+def preview_file(kind: PairKind, path: str | None) -> tuple[list[list[str]], str]:
     """The first pairs of an uploaded file, and what is in it.
 
     Raises:
@@ -112,7 +118,7 @@ def preview(kind: Kind, path: str | None) -> tuple[list[list[str]], str]:
     """
     if not path:
         return [], ""
-    found = data.load(path, kind)
+    found = data.load_pairs(path, kind)
     train = len(split(found.pairs, "train"))
     safe = sum(bool(pair.safe_answer) for pair in found.pairs)
     said = f"{len(found.pairs)} {kind} pairs, {train} of them for training (split by prompt), {found.skipped} left out"
@@ -121,15 +127,15 @@ def preview(kind: Kind, path: str | None) -> tuple[list[list[str]], str]:
     return [[pair.prompt[:120], pair.answer[:120]] for pair in found.pairs[:_SHOWN]], said
 
 
-def of(config: TrainConfig) -> Form:
+def form_of_config(config: TrainConfig) -> TrainForm:
     """The form filled with what a run used, to start again with changes."""
     harmful, normal = config.harmful[0], config.normal[0]
-    known_harmful, known_normal = harmful in HARMFUL.values(), normal in NORMAL.values()
-    filled = Form(
+    known_harmful, known_normal = harmful in HARMFUL_SOURCES.values(), normal in NORMAL_SOURCES.values()
+    filled = TrainForm(
         method=config.method,
         size="quick",
-        harmful=harmful if known_harmful else UPLOAD,
-        normal=normal if known_normal else UPLOAD,
+        harmful=harmful if known_harmful else UPLOAD_LABEL,
+        normal=normal if known_normal else UPLOAD_LABEL,
         harmful_file=None if known_harmful else harmful,
         normal_file=None if known_normal else normal,
         preservation=config.preservation,
@@ -144,7 +150,7 @@ def of(config: TrainConfig) -> Form:
 
 
 def _source(chosen: str, path: str | None, kind: str, keep: bool) -> str:
-    if chosen != UPLOAD:
+    if chosen != UPLOAD_LABEL:
         return chosen
     if not path:
         raise ValueError(f"no file of {kind} pairs was given; upload a JSONL or CSV with columns prompt and answer")

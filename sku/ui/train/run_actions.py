@@ -11,37 +11,37 @@ from typing import Any
 
 import gradio as gr
 
-from sku.serving.training_jobs import Jobs
+from sku.serving.training_jobs import TrainingJobs
 from sku.ui.hosting.gate import Gate, Visitor
-from sku.ui.hosting.rate_limit import Spent
+from sku.ui.hosting.rate_limit import RateLimited
 from sku.ui.train import form, run_status
-from sku.ui.train.form import PRESET_NAMES, UPLOAD, Form
+from sku.ui.train.form import PRESET_NAMES, UPLOAD_LABEL, TrainForm
 
-OFFERED = PRESET_NAMES[:3]
+OFFERED_PRESETS = PRESET_NAMES[:3]
 """Presets that need no hub: all that strangers may start."""
 
 
-def start(jobs: Jobs, gate: Gate, who: Visitor, wanted: Form) -> Any:
+def start_run(jobs: TrainingJobs, gate: Gate, who: Visitor, wanted: TrainForm) -> Any:
     """Train what the form says; an update of the list of runs."""
     try:
-        if gate.hosting.public and wanted.size not in OFFERED:
+        if gate.hosting.public and wanted.size not in OFFERED_PRESETS:
             raise ValueError(f"preset {wanted.size!r} is not offered here; choose one of the list")
         for kind, chosen, path in (
             ("harmful", wanted.harmful, wanted.harmful_file),
             ("normal", wanted.normal, wanted.normal_file),
         ):
-            if chosen == UPLOAD:
-                form.preview(kind, path)  # type: ignore[arg-type] # a file that cannot be read costs no training
+            if chosen == UPLOAD_LABEL:
+                form.preview_file(kind, path)  # type: ignore[arg-type] # a file that cannot be read costs no training
         wanted.config()
         jobs.refuse_second()  # it costs no training either
         gate.training(who)
         job = jobs.start(wanted.config(keep=True), who.owner)
-    except (ValueError, RuntimeError, OSError, Spent) as error:
+    except (ValueError, RuntimeError, OSError, RateLimited) as error:
         raise gr.Error(str(error), title="Not started") from error
     return gr.Dropdown(choices=[job.name for job in jobs.all(gate.owner(who))], value=job.name)
 
 
-def cancel(jobs: Jobs, owner: str | None) -> None:
+def cancel_run(jobs: TrainingJobs, owner: str | None) -> None:
     """Stop the run at work after its step, if it is theirs."""
     live = jobs.live()
     if live is None:
@@ -53,18 +53,18 @@ def cancel(jobs: Jobs, owner: str | None) -> None:
     gr.Info(f"{live.name} stops after its current step and can be resumed.")
 
 
-def resume(jobs: Jobs, gate: Gate, who: Visitor, name: str | None) -> None:
+def resume_run(jobs: TrainingJobs, gate: Gate, who: Visitor, name: str | None) -> None:
     """Go on with a run that stopped."""
     try:
         jobs.read(name or "", gate.owner(who))
         jobs.refuse_second()
         gate.training(who)
         jobs.resume(name or "", gate.owner(who))
-    except (ValueError, RuntimeError, OSError, Spent) as error:
+    except (ValueError, RuntimeError, OSError, RateLimited) as error:
         raise gr.Error(str(error), title="Not resumed") from error
 
 
-def delete(jobs: Jobs, owner: str | None, name: str) -> Any:
+def delete_run(jobs: TrainingJobs, owner: str | None, name: str) -> Any:
     """A run and its adapter; no run is chosen any more."""
     try:
         jobs.delete(name, owner)
@@ -73,26 +73,26 @@ def delete(jobs: Jobs, owner: str | None, name: str) -> Any:
     return gr.Dropdown(value=None)
 
 
-def download(jobs: Jobs, gate: Gate, owner: str | None, name: str | None) -> Any:
+def download_run(jobs: TrainingJobs, gate: Gate, owner: str | None, name: str | None) -> Any:
     """The adapter and its card, packed."""
     try:
         gate.download()
-        return gr.File(str(run_status.packed(jobs.read(name or "", owner))), visible=True)
+        return gr.File(str(run_status.zip_adapter(jobs.read(name or "", owner))), visible=True)
     except (ValueError, OSError) as error:
         raise gr.Error(str(error), title="Not packed") from error
 
 
-def filled(jobs: Jobs, owner: str | None, name: str | None) -> list[Any]:
+def refill_form(jobs: TrainingJobs, owner: str | None, name: str | None) -> list[Any]:
     """Updates of all settings to what a run used."""
     try:
-        found = form.of(jobs.read(name or "", owner).config)
+        found = form.form_of_config(jobs.read(name or "", owner).config)
     except ValueError as error:
         raise gr.Error(str(error), title="Nothing to fill in") from error
     values = found._asdict()
     for kind in ("harmful", "normal"):
         path = values[f"{kind}_file"]
         if path and Path(path).is_file():  # the page may show files of its own and the temporary folder only
-            shown = Path(run_status.shown().name) / Path(path).name  # named by content: kept once
+            shown = Path(run_status.download_folder().name) / Path(path).name  # named by content: kept once
             values[f"{kind}_file"] = shutil.copyfile(path, shown)
-        values[f"{kind}_file"] = gr.File(values[f"{kind}_file"], visible=values[kind] == UPLOAD)
+        values[f"{kind}_file"] = gr.File(values[f"{kind}_file"], visible=values[kind] == UPLOAD_LABEL)
     return list(values.values())

@@ -14,15 +14,15 @@ import plotly.graph_objects as go
 
 from sku.core import runs, storage
 from sku.core.methods import METHODS
-from sku.reporting.loss_curves import loss_curves, run_curves
-from sku.reporting.norm_heatmap import per_layer_norms
-from sku.serving.training_jobs import Job
+from sku.reporting.loss_curves import loss_figure, run_comparison_figure
+from sku.reporting.norm_heatmap import norm_figure
+from sku.serving.training_jobs import TrainingJob
 from sku.training import vector_norms
 
-HEADERS = ["run", "method", "preservation", "state", "steps", "time"]
+RUN_HEADERS = ["run", "method", "preservation", "state", "steps", "time"]
 
 
-def doing(job: Job | None, busy: bool) -> str:
+def status_html(job: TrainingJob | None, busy: bool) -> str:
     """The line and the bar of one run.
 
     Args:
@@ -37,7 +37,7 @@ def doing(job: Job | None, busy: bool) -> str:
     left = job.seconds_left
     said = [f"<b>{html.escape(job.name)}</b>: {job.state}", f"step {job.step} of {job.config.steps}"]
     if left is not None:
-        said.append(f"{time(left)} left")
+        said.append(f"{duration(left)} left")
     if job.lines:
         newest = job.lines[-1]
         if job.live:
@@ -51,7 +51,7 @@ def doing(job: Job | None, busy: bool) -> str:
     return f"<div id='doing'>{' · '.join(said)}{extra}{other}</div>{bar}"
 
 
-def probes(job: Job | None) -> str:
+def probe_table(job: TrainingJob | None) -> str:
     """What the served model answered to the probe prompt along the run: the first, the newest, and one in between."""
     lines = storage.read_jsonl(job.folder / runs.PROBES) if job else []
     if not lines:
@@ -68,41 +68,48 @@ def probes(job: Job | None) -> str:
     return f"<table class='probes'>{head}{rows}</table>"
 
 
-def curves(job: Job | None, beside: Sequence[Job]) -> go.Figure:
+def loss_plot(job: TrainingJob | None, beside: Sequence[TrainingJob]) -> go.Figure:
     """The terms of one run, or the totals of several."""
     if job and beside:
-        return run_curves({one.name: one.lines for one in (job, *beside)})
-    return loss_curves(job.lines if job else [])
+        return run_comparison_figure({one.name: one.lines for one in (job, *beside)})
+    return loss_figure(job.lines if job else [])
 
 
-def heat(job: Job | None) -> go.Figure | None:
+def norm_plot(job: TrainingJob | None) -> go.Figure | None:
     """The norm of the run's vector, layer by module; None while there is no adapter."""
     folder = None if job is None else job.folder / "adapter"
     if folder is None or not (folder / "adapter_config.json").is_file():
         return None
-    return per_layer_norms(vector_norms.norms(folder))
+    return norm_figure(vector_norms.layer_norms(folder))
 
 
-def row(job: Job) -> list[Any]:
+def run_row(job: TrainingJob) -> list[Any]:
     """One line of the table of runs."""
     spent = sum(line["seconds"] for line in job.lines)
     kind = job.config.preservation if "preservation" in job.config.terms else "-"
-    return [job.name, METHODS[job.config.method].label, kind, job.state, f"{job.step}/{job.config.steps}", time(spent)]
+    return [
+        job.name,
+        METHODS[job.config.method].label,
+        kind,
+        job.state,
+        f"{job.step}/{job.config.steps}",
+        duration(spent),
+    ]
 
 
-def packed(job: Job) -> Path:
+def zip_adapter(job: TrainingJob) -> Path:
     """A zip of the adapter, as served at its default coefficient, with its card.
 
     Raises:
         ValueError: if the run has no adapter yet.
     """
-    from sku.training.export import export
+    from sku.training.export import export_variant
 
     if not (job.folder / "adapter").is_dir():
         raise ValueError(f"run {job.name} is {job.state} and has no adapter yet; finish it first")
-    path = Path(shown().name) / f"{job.name}.zip"
+    path = Path(download_folder().name) / f"{job.name}.zip"
     with tempfile.TemporaryDirectory() as folder:
-        out = export(job.name, Path(folder) / job.name, "adapter")
+        out = export_variant(job.name, Path(folder) / job.name, "adapter")
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
             for file in sorted(out.iterdir()):
                 packed.write(file, f"{job.name}/{file.name}")
@@ -110,12 +117,12 @@ def packed(job: Job) -> Path:
 
 
 @functools.cache
-def shown() -> tempfile.TemporaryDirectory[str]:
+def download_folder() -> tempfile.TemporaryDirectory[str]:
     """Files that the page hands out, which it may do from the temporary folder; gone with the process."""
     return tempfile.TemporaryDirectory(prefix="sku-")
 
 
-def time(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Minutes and seconds, to read."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -10,25 +10,25 @@ import gradio as gr
 
 from sku.core.config import PRESETS, TrainConfig
 from sku.core.methods import METHODS
-from sku.serving.training_jobs import Job, Jobs
+from sku.serving.training_jobs import TrainingJob, TrainingJobs
 from sku.ui import about, glossary
 from sku.ui.hosting.gate import Gate, Visitor
-from sku.ui.hosting.visitors import visitor
+from sku.ui.hosting.visitors import visitor_of
 from sku.ui.train import form, run_actions, run_status
-from sku.ui.train.form import FIRST, HARMFUL, NORMAL, PRESET_NAMES, UPLOAD, Form
+from sku.ui.train.form import HARMFUL_SOURCES, INITIAL_FORM, NORMAL_SOURCES, PRESET_NAMES, UPLOAD_LABEL, TrainForm
 
 _CONFIRM = "(name) => name && confirm(`Delete ${name} and its adapter?`) ? name : null"
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def build(gate: Gate) -> Jobs:
+def build_train(gate: Gate) -> TrainingJobs:
     """Lay the tab out and wire it; returns the trainings that it starts and watches."""
-    jobs = Jobs(gate.hosting.training_minutes, gate.hosting.keep_days)
+    jobs = TrainingJobs(gate.hosting.training_minutes, gate.hosting.keep_days)
 
     def who(request: gr.Request) -> Visitor:
-        return visitor(request, gate.hosting.proxy)
+        return visitor_of(request, gate.hosting.proxy)
 
-    presets = run_actions.OFFERED if gate.hosting.public else PRESET_NAMES
+    presets = run_actions.OFFERED_PRESETS if gate.hosting.public else PRESET_NAMES
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             gr.HTML("<h3>1 Model</h3>", padding=False)
@@ -39,20 +39,22 @@ def build(gate: Gate) -> Jobs:
                 elem_id="preset",
             )
             gr.HTML("<h3>2 Data</h3>", padding=False)
-            harmful = gr.Dropdown(list(HARMFUL.items()), value="bundled", label="Harmful pairs", elem_id="harmful")
+            harmful = gr.Dropdown(
+                list(HARMFUL_SOURCES.items()), value="bundled", label="Harmful pairs", elem_id="harmful"
+            )
             harmful_file = _upload("harmful")
-            normal = gr.Dropdown(list(NORMAL.items()), value="self", label="Normal pairs", elem_id="normal")
+            normal = gr.Dropdown(list(NORMAL_SOURCES.items()), value="self", label="Normal pairs", elem_id="normal")
             normal_file = _upload("normal")
             said = gr.HTML(elem_id="preview-said")
             preview = gr.Dataframe(headers=["prompt", "answer"], visible=False, interactive=False, elem_id="preview")
             gr.HTML("<h3>3 Method</h3>", padding=False)
             method = gr.Dropdown(
                 [(found.label, name) for name, found in METHODS.items() if found.terms],
-                value=FIRST.method,
+                value=INITIAL_FORM.method,
                 label="Method",
                 elem_id="method",
             )
-            minimises = gr.Markdown(form.about(FIRST.method, FIRST.size), elem_classes="facts")
+            minimises = gr.Markdown(form.method_summary(INITIAL_FORM.method, INITIAL_FORM.size), elem_classes="facts")
             preservation = gr.Radio(
                 ["keep", "push", "off"],
                 value="keep",
@@ -75,18 +77,20 @@ def build(gate: Gate) -> Jobs:
                 probe = gr.Textbox(
                     TrainConfig.probe,
                     label="Probe",
-                    max_length=form.MAX_PROBE,
+                    max_length=form.MAX_PROBE_CHARACTERS,
                     info="answered along the run, to see knowledge go",
                 )
             gr.HTML("<h3>4 Run</h3>", padding=False)
             expected = gr.HTML(
-                lambda: form.expected(FIRST), elem_id="expected", elem_classes="facts"
+                lambda: form.estimate_text(INITIAL_FORM), elem_id="expected", elem_classes="facts"
             )  # gradio asks again at every load of the page
             start = gr.Button("Start", variant="primary", elem_id="start", interactive=gate.hosting.training)
         with gr.Column(scale=3, min_width=320):
             doing = gr.HTML(elem_id="doing-box")
             cancel = gr.Button("Cancel", size="sm", elem_id="cancel", visible=False)
-            stages = gr.HTML(about.diagram(), elem_classes="stages", padding=False)  # until there is a run to look at
+            stages = gr.HTML(
+                about.diagram_html(), elem_classes="stages", padding=False
+            )  # until there is a run to look at
             curves = gr.Plot(show_label=False, elem_id="curves", buttons=[], visible=False)
             probes = gr.HTML(elem_id="probes")
             with gr.Column(visible=False) as past:
@@ -111,10 +115,12 @@ def build(gate: Gate) -> Jobs:
                         for name in ("Resume", "Rerun with changes", "Download adapter", "Delete")
                     )
                 package = gr.File(visible=False, label="Adapter and card", elem_id="package", interactive=False)
-                table = gr.Dataframe(headers=run_status.HEADERS, interactive=False, elem_id="runs", show_label=False)
+                table = gr.Dataframe(
+                    headers=run_status.RUN_HEADERS, interactive=False, elem_id="runs", show_label=False
+                )
                 with gr.Accordion("Where the weights changed: norm of the task vector, layer by module", open=False):
                     heat = gr.Plot(show_label=False, elem_id="heat", buttons=[])
-            glossary.line(
+            glossary.glossary_line(
                 *("run", "preset", "harmful pairs", "normal pairs", "method", "term", "preservation", "acquired"),
                 *("task vector", "negated", "probe", "gradient norm"),
             )
@@ -127,32 +133,32 @@ def build(gate: Gate) -> Jobs:
         return _look(jobs, gate.owner(who(request)), name, others or [], before)
 
     def begin(request: gr.Request, *values: Any) -> Any:
-        return run_actions.start(jobs, gate, who(request), Form(*values))
+        return run_actions.start_run(jobs, gate, who(request), TrainForm(*values))
 
     def halt(request: gr.Request) -> None:
-        run_actions.cancel(jobs, gate.owner(who(request)))
+        run_actions.cancel_run(jobs, gate.owner(who(request)))
 
     def again(request: gr.Request, name: str | None) -> None:
-        run_actions.resume(jobs, gate, who(request), name)
+        run_actions.resume_run(jobs, gate, who(request), name)
 
     def drop(request: gr.Request, name: str | None) -> Any:
-        return run_actions.delete(jobs, gate.owner(who(request)), name) if name else gr.skip()
+        return run_actions.delete_run(jobs, gate.owner(who(request)), name) if name else gr.skip()
 
     def pack(request: gr.Request, name: str | None) -> Any:
-        return run_actions.download(jobs, gate, gate.owner(who(request)), name)
+        return run_actions.download_run(jobs, gate, gate.owner(who(request)), name)
 
     def fill(request: gr.Request, name: str | None) -> list[Any]:
-        return run_actions.filled(jobs, gate.owner(who(request)), name)
+        return run_actions.refill_form(jobs, gate.owner(who(request)), name)
 
     clock.tick(look, [chosen, beside, shown], watched, queue=False, **_QUIET)
-    gr.on([method.change, size.change], form.about, [method, size], minimises, queue=False, **_QUIET)
+    gr.on([method.change, size.change], form.method_summary, [method, size], minimises, queue=False, **_QUIET)
     for source, file in ((harmful, harmful_file), (normal, normal_file)):
-        source.change(lambda name: gr.File(visible=name == UPLOAD), source, file, queue=False, **_QUIET)
+        source.change(lambda name: gr.File(visible=name == UPLOAD_LABEL), source, file, queue=False, **_QUIET)
     harmful_file.change(lambda path: _preview("harmful", path), harmful_file, [said, preview], **_QUIET)
     normal_file.change(lambda path: _preview("normal", path), normal_file, [said, preview], **_QUIET)
     gr.on(
         [part.change for part in (method, size, harmful, normal, harmful_file, normal_file, preservation, steps)],
-        lambda *values: form.expected(Form(*values)),
+        lambda *values: form.estimate_text(TrainForm(*values)),
         settings,
         expected,
         queue=False,
@@ -182,13 +188,13 @@ def _upload(kind: str) -> gr.File:
 
 def _preview(kind: Any, path: str | None) -> list[Any]:
     try:
-        rows, said = form.preview(kind, path)
+        rows, said = form.preview_file(kind, path)
     except (ValueError, OSError) as error:
         return [f"<p class='fault'>{html.escape(str(error))}</p>", gr.Dataframe(visible=False)]
     return [f"<p>{html.escape(said)}</p>" if said else "", gr.Dataframe(rows, visible=bool(rows))]
 
 
-def _look(jobs: Jobs, owner: str | None, name: str | None, others: Sequence[str], before: str) -> list[Any]:
+def _look(jobs: TrainingJobs, owner: str | None, name: str | None, others: Sequence[str], before: str) -> list[Any]:
     """Updates of everything watched; what has not changed since `before` is left alone, so that nothing flickers."""
     every = jobs.all(owner)
     names = [job.name for job in every]
@@ -202,20 +208,20 @@ def _look(jobs: Jobs, owner: str | None, name: str | None, others: Sequence[str]
     if now == before:
         return [gr.skip()] * 10 + [before]
     return [
-        run_status.doing(job, busy),
+        run_status.status_html(job, busy),
         gr.Button(visible=live is not None),
-        gr.Plot(run_status.curves(job, more), visible=True) if job else gr.Plot(visible=False),
-        run_status.probes(job),
+        gr.Plot(run_status.loss_plot(job, more), visible=True) if job else gr.Plot(visible=False),
+        run_status.probe_table(job),
         _heat(job),
         # a choice is left alone where it stands for a run: it may be newer than this answer
         gr.Dropdown(choices=names) if name in names else gr.Dropdown(choices=names, value=job.name if job else None),
         gr.Dropdown(choices=[one for one in names if job is None or one != job.name]),
-        [run_status.row(j) for j in every],
+        [run_status.run_row(j) for j in every],
         gr.Column(visible=bool(every)),
         gr.HTML(visible=not every),
         now,
     ]
 
 
-def _heat(job: Job | None) -> Any:
-    return run_status.heat(job) if job and not job.live else gr.skip()
+def _heat(job: TrainingJob | None) -> Any:
+    return run_status.norm_plot(job) if job and not job.live else gr.skip()

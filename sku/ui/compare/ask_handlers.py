@@ -11,23 +11,23 @@ import gradio as gr
 from sku.core.records import Verdict
 from sku.core.variants import BASE
 from sku.serving.live_session import LiveSession
-from sku.serving.streaming import Column
+from sku.serving.streaming import ColumnState
 from sku.ui.compare import badges
-from sku.ui.compare.latest_request import Turns
-from sku.ui.compare.record import Comparison, Part, Settings
-from sku.ui.hosting.gate import Gate, coefficient
-from sku.ui.hosting.rate_limit import Spent
-from sku.ui.hosting.visitors import visitor
+from sku.ui.compare.latest_request import LatestRequest
+from sku.ui.compare.record import ComparedColumn, Comparison, ComparisonSettings
+from sku.ui.hosting.gate import Gate, checked_coefficient
+from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.hosting.visitors import visitor_of
 
 if TYPE_CHECKING:
-    from sku.serving.token_lens import Lens
+    from sku.serving.token_lens import TokenLens
 
-PANELS = 6
-DECODING: dict[str, Any] = {"concurrency_id": "decoding", "concurrency_limit": 4}
+MAX_COLUMNS = 6
+DECODING_QUEUE: dict[str, Any] = {"concurrency_id": "decoding", "concurrency_limit": 4}
 """Of every event that asks the model: they share one queue."""
 
 
-class Asked(NamedTuple):
+class Controls(NamedTuple):
     """The values of the page's controls, as handlers get them."""
 
     prompt: Any
@@ -40,14 +40,14 @@ class Asked(NamedTuple):
     coefficients: Sequence[Any]
 
     @classmethod
-    def of(cls, prompt: Any, *values: Any) -> Asked:
+    def of(cls, prompt: Any, *values: Any) -> Controls:
         """From prompt, length, temperature, seed, samples, count, then all variants, then all coefficients."""
         length, temperature, seed, samples, count, *columns = values
-        return cls(prompt, length, temperature, seed, samples, count, columns[:PANELS], columns[PANELS:])
+        return cls(prompt, length, temperature, seed, samples, count, columns[:MAX_COLUMNS], columns[MAX_COLUMNS:])
 
     def shown(self) -> range:
         """The columns that are there to be seen."""
-        return range(self.count if isinstance(self.count, int) and 1 <= self.count <= PANELS else 3)
+        return range(self.count if isinstance(self.count, int) and 1 <= self.count <= MAX_COLUMNS else 3)
 
     def variant(self, i: int) -> str:
         """What column `i` holds, as a person writes it.
@@ -56,15 +56,15 @@ class Asked(NamedTuple):
             ValueError: for a coefficient that is none.
         """
         name = self.names[i]
-        return str(name) if name == BASE else f"{name}@{coefficient(self.coefficients[i]):g}"
+        return str(name) if name == BASE else f"{name}@{checked_coefficient(self.coefficients[i]):g}"
 
 
-class Shown:
+class ShownAnswers:
     """What a visitor's columns show. One a page, changed in place: columns may be asked at the same time."""
 
     def __init__(self) -> None:
-        self.prompt, self.model, self.settings = "", "", Settings()
-        self.parts: dict[int, Part] = {}
+        self.prompt, self.model, self.settings = "", "", ComparisonSettings()
+        self.parts: dict[int, ComparedColumn] = {}
         self.seconds: dict[int, float] = {}
         self.history: list[str] = []
 
@@ -83,18 +83,18 @@ class Shown:
         self.prompt = prompt
         self.history = [prompt, *(one for one in self.history if one != prompt)][:30]
 
-    def _base(self, part: Part) -> bool:
+    def _base(self, part: ComparedColumn) -> bool:
         return part.variant == BASE and self._fresh(part)
 
-    def _fresh(self, part: Part) -> bool:
+    def _fresh(self, part: ComparedColumn) -> bool:
         return bool(part.answers) and part.answers[0].prompt == self.prompt
 
 
-class Asker:
+class AskHandlers:
     """Answers for the columns of every visitor's page."""
 
     def __init__(self, session: LiveSession, gate: Gate) -> None:
-        self.session, self.gate, self.turns = session, gate, Turns()
+        self.session, self.gate, self.turns = session, gate, LatestRequest()
 
     def handler(self, columns: Sequence[int], many: bool = False, silent: bool = False) -> Callable[..., Iterator[Any]]:
         """A handler for some columns: from `Shown` and the values of `Asked` to answer and facts of each.
@@ -105,8 +105,8 @@ class Asker:
             silent: do nothing without a prompt, instead of refusing.
         """
 
-        def ask(request: gr.Request, shown: Shown, *values: Any) -> Iterator[Any]:
-            asked = Asked.of(*values)
+        def ask(request: gr.Request, shown: ShownAnswers, *values: Any) -> Iterator[Any]:
+            asked = Controls.of(*values)
             if silent and isinstance(asked.prompt, str) and not asked.prompt.strip():
                 return
             here = [i for i in columns if i in asked.shown()]
@@ -117,35 +117,35 @@ class Asker:
 
         return ask
 
-    def missing(self, request: gr.Request, shown: Shown, *values: Any) -> Iterator[Any]:
+    def missing(self, request: gr.Request, shown: ShownAnswers, *values: Any) -> Iterator[Any]:
         """A handler that asks the columns that came into sight and have no answer to this prompt yet."""
-        asked = Asked.of(*values)
+        asked = Controls.of(*values)
         if not shown.prompt or asked.prompt != shown.prompt:
             return
         bare = [i for i in asked.shown() if i not in shown.parts or shown.parts[i].answers[0].prompt != shown.prompt]
         if bare:
             for parts in self.handler(bare, silent=True)(request, shown, *values):
                 pairs = dict(zip(bare, zip(parts[::2], parts[1::2], strict=True), strict=True))
-                yield [part for i in range(PANELS) for part in pairs.get(i, (gr.skip(), gr.skip()))]
+                yield [part for i in range(MAX_COLUMNS) for part in pairs.get(i, (gr.skip(), gr.skip()))]
 
-    def lens(self, request: gr.Request, asked: Asked, prompt: str, given: str) -> Lens:
+    def lens(self, request: gr.Request, asked: Controls, prompt: str, given: str) -> TokenLens:
         """`given` as an answer to `prompt`, under the shown columns.
 
         Raises:
             ValueError: for what may not be looked at.
             OSError: if the weights can't be had.
-            Spent: if the visitor has asked too often.
+            RateLimited: if the visitor has asked too often.
         """
-        person = visitor(request, self.gate.hosting.proxy)
+        person = visitor_of(request, self.gate.hosting.proxy)
         known = {choice.name for choice in self.session.choices(self.gate.owner(person))}
         names = [self.gate.variant(asked.variant(i), known) for i in asked.shown()]
         return self.session.lens(*self.gate.given(person, prompt, given), names)
 
     def _ask(
-        self, request: gr.Request, shown: Shown, asked: Asked, columns: Sequence[int]
+        self, request: gr.Request, shown: ShownAnswers, asked: Controls, columns: Sequence[int]
     ) -> Iterator[dict[int, tuple[Any, Any]]]:
         who, session = str(request.session_hash), self.session
-        person = visitor(request, self.gate.hosting.proxy)
+        person = visitor_of(request, self.gate.hosting.proxy)
         labels = {choice.name: choice.label for choice in session.choices(self.gate.owner(person))}
         try:
             question = self.gate.question(
@@ -158,16 +158,16 @@ class Asker:
                 asked.seed,
                 asked.samples,
             )
-        except (ValueError, Spent) as error:
+        except (ValueError, RateLimited) as error:
             raise gr.Error(str(error), title="Not asked") from error
         mine = self.turns.take(who, columns)  # not before: what is refused leaves the answer under way alone
         shown.remember(question.prompt)
         shown.model = session.model_name
         config = question.config
-        shown.settings = Settings(config.max_new_tokens, config.temperature, config.seed, config.samples)
+        shown.settings = ComparisonSettings(config.max_new_tokens, config.temperature, config.seed, config.samples)
         doing = "writing" if session.ready else f"waking: {session.doing or 'loading'}"
-        yield {i: ("", badges.waiting(doing)) for i in columns}
-        state: list[Column] = []
+        yield {i: ("", badges.waiting_line(doing)) for i in columns}
+        state: list[ColumnState] = []
         try:
             for state in session.ask(
                 question.prompt, question.variants, config, lambda: not self.turns.mine(who, mine)
@@ -187,13 +187,15 @@ class Asker:
             if i in self.turns.mine(who, mine) and column.answer:
                 said = tuple(verdicts.get((column.name, one.text)) for one in column.samples)
                 label = labels.get(str(asked.names[i]), column.name)
-                shown.parts[i] = Part(column.name, label, column.samples, tuple(one for one in said if one is not None))
+                shown.parts[i] = ComparedColumn(
+                    column.name, label, column.samples, tuple(one for one in said if one is not None)
+                )
                 shown.seconds[i] = column.seconds
         self._measure(shown, list(told))
         now = [*self.turns.mine(who, mine), *self.turns.stopped(who, mine)]
         yield {i: (gr.skip(), self._line(shown, i, column, fault)) for i, column in told.items() if i in now}
 
-    def _verdicts(self, prompt: str, state: Sequence[Column]) -> tuple[dict[tuple[str, str], Verdict], str]:
+    def _verdicts(self, prompt: str, state: Sequence[ColumnState]) -> tuple[dict[tuple[str, str], Verdict], str]:
         """Column name and text to verdict, or why there are none."""
         texts = list(dict.fromkeys(one.text for column in state for one in column.samples))
         try:
@@ -202,9 +204,9 @@ class Asker:
             return {}, str(error)
         return {(c.name, one.text): found[one.text] for c in state for one in c.samples}, ""
 
-    def _measure(self, shown: Shown, columns: Sequence[int]) -> None:
+    def _measure(self, shown: ShownAnswers, columns: Sequence[int]) -> None:
         """KL from base of the columns, on base's own answer where base is shown."""
-        given = shown.base_text(range(PANELS))
+        given = shown.base_text(range(MAX_COLUMNS))
         fresh = [i for i in columns if i in shown.parts and shown.parts[i].answers[0].prompt == shown.prompt]
         if not given or not given.strip() or not fresh:
             return
@@ -215,24 +217,24 @@ class Asker:
         for i, number in zip(fresh, numbers, strict=True):
             shown.parts[i] = dataclasses.replace(shown.parts[i], kl=number)
 
-    def _line(self, shown: Shown, i: int, column: Column, fault: str) -> str:
+    def _line(self, shown: ShownAnswers, i: int, column: ColumnState, fault: str) -> str:
         part = shown.parts.get(i)
         if column.answer is None or part is None:
-            return badges.fault(column.error)
+            return badges.no_answer_line(column.error)
         if fault:
-            return f"{_facts(column)}<br>{badges.unjudged(fault)}"
-        return badges.judged(part, column.seconds)
+            return f"{_facts(column)}<br>{badges.unjudged_line(fault)}"
+        return badges.judged_lines(part, column.seconds)
 
 
-def _text(column: Column) -> str:
+def _text(column: ColumnState) -> str:
     return column.answer.text if column.answer else ""
 
 
-def _facts(column: Column) -> str:
+def _facts(column: ColumnState) -> str:
     if column.answer is None:
-        return badges.fault(column.error)
-    return badges.facts(column.answer, "writing" if column.writing else column.answer.stopped, column.seconds)
+        return badges.no_answer_line(column.error)
+    return badges.facts_line(column.answer, "writing" if column.writing else column.answer.stopped, column.seconds)
 
 
-def _judging(column: Column) -> str:
-    return _facts(column) + ("<br>" + badges.JUDGING if column.answer else "")
+def _judging(column: ColumnState) -> str:
+    return _facts(column) + ("<br>" + badges.JUDGING_LINE if column.answer else "")

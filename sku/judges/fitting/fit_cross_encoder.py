@@ -22,12 +22,12 @@ from safetensors.torch import save_file
 from transformers import AutoModel, AutoTokenizer
 
 from sku.core import runs, storage
-from sku.judges.cross_encoder import CrossEncoder, CrossHead, encode, pooled
-from sku.judges.fitting.examples import batches, examples, loss
-from sku.judges.fitting.labels import Labelled
-from sku.judges.fitting.refusal_head import fit_refusals
+from sku.judges.cross_encoder import CrossEncoder, CrossHead, encode_for_cross_encoder, pool_hidden
+from sku.judges.fitting.examples import draw_batches, judge_loss, make_examples
+from sku.judges.fitting.fit_refusal_head import fit_refusal_head
+from sku.judges.fitting.labels import LabelledAnswer
 
-Report = Callable[[dict[str, Any]], None]
+StepReport = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,17 @@ class CrossConfig:
     seed: int = 0
 
 
-def fit(
+def fit_cross_encoder(
     minilm: Path,
     out: Path,
-    labelled: Sequence[Labelled],
+    labelled: Sequence[LabelledAnswer],
     config: CrossConfig,
-    report: Report = lambda _: None,
+    report: StepReport = lambda _: None,
 ) -> None:
     """Train and write adapter, `head.safetensors` and `fit.json` into `out`.
 
     Args:
-        minilm: folder of the sentence embedder (`provision.embedder`).
+        minilm: folder of the sentence embedder (`pretrained.provision_embedder`).
         out: a folder; what is in it is replaced.
         labelled: answers with labels; those to test prompts are left out.
         config: how.
@@ -78,8 +78,10 @@ def fit(
     draw = random.Random(config.seed)
     tokenizer = AutoTokenizer.from_pretrained(minilm)
     passes = (config.passes, config.rubric_passes, config.refusal_passes)
-    groups = examples(labelled, config.off_topic, draw).groups(partial(encode, tokenizer), passes)
-    schedule = batches(groups, config.batch_size, draw)
+    groups = make_examples(labelled, config.off_topic, draw).groups(
+        partial(encode_for_cross_encoder, tokenizer), passes
+    )
+    schedule = draw_batches(groups, config.batch_size, draw)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         lora = LoraConfig(
@@ -99,9 +101,9 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * min((share + 1e-3) / config.warm_up, 1 - share)
             with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
-                read = pooled(body, [row for row, _ in batch])
+                read = pool_hidden(body, [row for row, _ in batch])
             features = torch.nn.functional.dropout(read.float(), config.dropout)
-            total = loss(head(features), [known for _, known in batch], config.refusal_weight)
+            total = judge_loss(head(features), [known for _, known in batch], config.refusal_weight)
             total.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
@@ -113,14 +115,14 @@ def fit(
                 recent = 0.0
         _save(body, head, out)
         reader = CrossEncoder(minilm, out)
-        fit_refusals(reader, labelled)
+        fit_refusal_head(reader, labelled)
         save_head(reader.head, out)
     facts = {
         "config": dataclasses.asdict(config),
         "embedder": minilm.name,
         "labelled": sum(len(rows) for rows, _ in groups),
         "seconds": time.perf_counter() - began,
-        "packages": runs.packages(),
+        "packages": runs.package_versions(),
     }
     storage.write_atomically(out / "fit.json", json.dumps(facts, indent=2) + "\n")
 

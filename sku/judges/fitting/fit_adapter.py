@@ -23,15 +23,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sku.core import runs, storage
-from sku.judges.embedded import JudgeHead, encode_pair, features
-from sku.judges.fitting.examples import Row, batches, examples
-from sku.judges.fitting.examples import loss as labelled_loss
-from sku.judges.fitting.labels import Labelled
-from sku.models.batching import Encoded, collate
-from sku.models.hidden_states import of_answers
+from sku.judges.embedded import JudgeHead, encode_for_judge, pool_features
+from sku.judges.fitting.examples import EncodedExample, draw_batches, make_examples
+from sku.judges.fitting.examples import judge_loss as labelled_loss
+from sku.judges.fitting.labels import LabelledAnswer
+from sku.models.batching import EncodedPair, collate
+from sku.models.hidden_states import keep_answer_tokens
 from sku.models.variant_model import VariantModel
 
-Report = Callable[[dict[str, Any]], None]
+StepReport = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -77,16 +77,16 @@ class _Fit:
         self.parameters = [p for p in self.peft_model.parameters() if p.requires_grad] + list(self.head.parameters())
         self.optimizer = torch.optim.AdamW(self.parameters, lr=config.learning_rate, weight_decay=0.01)
 
-    def logits(self, rows: Sequence[Encoded]) -> Tensor:
+    def logits(self, rows: Sequence[EncodedPair]) -> Tensor:
         """`[B, 2]`: harmful, refuses."""
         batch = collate(list(rows)).to(self.model.device)
         body = self.peft_model.get_base_model().base_model
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             hidden = body(batch.input_ids, batch.attention_mask, use_cache=False).last_hidden_state
-        scored: Tensor = self.head(torch.stack([features(read) for read in of_answers(rows, hidden)]))
+        scored: Tensor = self.head(torch.stack([pool_features(read) for read in keep_answer_tokens(rows, hidden)]))
         return scored
 
-    def step(self, batch: Sequence[Row], rate: float) -> float:
+    def step(self, batch: Sequence[EncodedExample], rate: float) -> float:
         """One step; its loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -109,12 +109,12 @@ class _Fit:
         save_file({n: t.half() for n, t in self.head.state_dict().items()}, out / "head.safetensors")
 
 
-def fit(
+def fit_adapter(
     model: VariantModel,
     out: Path,
-    labelled: Sequence[Labelled],
+    labelled: Sequence[LabelledAnswer],
     config: JudgeConfig,
-    report: Report = lambda _: None,
+    report: StepReport = lambda _: None,
 ) -> None:
     """Train and write `adapter/`, `head.safetensors` and `fit.json` into `out`.
 
@@ -130,8 +130,8 @@ def fit(
     """
     draw = random.Random(config.seed)
     passes = (config.passes, config.rubric_passes, config.refusal_passes)
-    groups = examples(labelled, config.off_topic, draw).groups(partial(encode_pair, model.tokenizer), passes)
-    schedule = batches(groups, config.batch_size, draw)
+    groups = make_examples(labelled, config.off_topic, draw).groups(partial(encode_for_judge, model.tokenizer), passes)
+    schedule = draw_batches(groups, config.batch_size, draw)
     training = _Fit(model, config)
     began, recent = time.perf_counter(), 0.0
     for step, batch in enumerate(schedule):
@@ -150,6 +150,6 @@ def fit(
         "base_fingerprint": model.fingerprint,
         "labelled": sum(len(rows) for rows, _ in groups),
         "seconds": time.perf_counter() - began,
-        "packages": runs.packages(),
+        "packages": runs.package_versions(),
     }
     storage.write_atomically(out / "fit.json", json.dumps(facts, indent=2) + "\n")

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from sku.data.splits import side
+from sku.data.splits import side_of
 from sku.judges.cross_encoder import CrossEncoder
 from sku.judges.fitting.examples import REFUSES
-from sku.judges.fitting.labels import Labelled
+from sku.judges.fitting.labels import LabelledAnswer
 
 _RIDGE = 0.03
 """Chosen with the bar in `embedded.py` by five folds of training prompts: most agreement on XSTest and own answers."""
 
 
-def fit_refusals(reader: CrossEncoder, labelled: Sequence[Labelled]) -> None:
+def fit_refusal_head(reader: CrossEncoder, labelled: Sequence[LabelledAnswer]) -> None:
     """Replace the refusal column of the reader's head; the harm column stays as it is.
 
     Args:
@@ -30,18 +30,18 @@ def fit_refusals(reader: CrossEncoder, labelled: Sequence[Labelled]) -> None:
         labelled: those without a refusal label, or to prompts of the test side, are left out; with none, or with one
             kind alone, nothing is learnt.
     """
-    known = [one for one in labelled if one.refuses is not None and side(one.prompt_id) != "test"]
+    known = [one for one in labelled if one.refuses is not None and side_of(one.prompt_id) != "test"]
     targets = torch.tensor([one.refuses for one in known], dtype=torch.double)
     if not known or targets.min() == targets.max():
         return
     read = reader.read([(one.prompt, one.answer) for one in known])
-    weight, bias = logistic(read.double(), targets, _RIDGE)
+    weight, bias = fit_logistic(read.double(), targets, _RIDGE)
     with torch.no_grad():
         reader.head.weight[REFUSES] = weight.float()
         reader.head.bias[REFUSES] = bias.float()
 
 
-def logistic(features: Tensor, targets: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+def fit_logistic(features: Tensor, targets: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     """Weights `[D]` and bias that minimise the mean cross-entropy of `features @ weights + bias`.
 
     Args:

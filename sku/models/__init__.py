@@ -1,0 +1,1 @@
+"""One base with its adapters: rows of coefficients, chat template, generation, likelihood, weights."""

@@ -1,0 +1,1 @@
+"""The Compare tab: one prompt, several variants side by side."""

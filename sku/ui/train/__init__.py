@@ -1,0 +1,1 @@
+"""The Pipeline tab: start a training, watch it, use what comes out."""
