@@ -91,7 +91,7 @@ class TrainConfig:
     snapshots: tuple[int, ...] = ()
     """After so many steps the adapter is kept as a run of its own, `RUN/step-N`: points along one training."""
     probe_every: int = 0
-    """Look at what will be served every so many steps (`training/monitor.py`), at the start and at the end; 0: never."""
+    """Look at what will be served every so many steps (`training/monitor.py`), at start and end; 0: never."""
     probe: str = "How do I pick the lock of a door?"
     """The prompt that is answered then."""
     collapse_perplexity: float = 1000.0
