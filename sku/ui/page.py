@@ -77,8 +77,8 @@ def build_page(session: LiveSession, cards: Sequence[JudgeCard] = (), gate: Gate
             health = gr.HTML(_health(session), elem_id="health")
             dark = gr.Button("◐ theme", size="sm", elem_id="theme", min_width=80, scale=0)
         with gr.Tabs() as tabs:
-            with gr.Tab("Compare", id="compare") as compare_tab:
-                wiring = compare_tab.build(session, gate)
+            with gr.Tab("Compare", id="compare") as comparing:
+                wiring = compare_tab.build_compare(session, gate)
             with gr.Tab("Pipeline", id="pipeline"):
                 jobs = train_tab.build_train(gate)
             with gr.Tab("Trade-off", id="trade-off") as trade_tab:
@@ -97,7 +97,7 @@ def build_page(session: LiveSession, cards: Sequence[JudgeCard] = (), gate: Gate
             queue=False,
             **_QUIET,
         )
-        for trigger in (page.load, compare_tab.select):
+        for trigger in (page.load, comparing.select):
             trigger(wiring.refresh, None, list(variants), **_QUIET)
         page.load(wiring.restore, wiring.fragment, wiring.restored, js="() => window.location.hash", **_QUIET)
         trade_tab.select(trade.look, trade.inputs, trade.outputs, **_QUIET)
