@@ -9,39 +9,33 @@ import gradio as gr
 
 from sku.core.records import Answer, Verdict
 from sku.core.variants import BASE
-from sku.serving.live_session import LiveSession
 from sku.serving.training_jobs import TrainingJobs
-from sku.ui.compare.ask_handlers import DECODING_QUEUE
-from sku.ui.hosting.gate import Gate, Question, checked_coefficient
+from sku.ui.events import DECODING_QUEUE
+from sku.ui.hosting.access import Access
+from sku.ui.hosting.gate import Question, checked_coefficient
 from sku.ui.hosting.rate_limit import RateLimited
-from sku.ui.hosting.visitors import visitor_of
 
 MAX_SWEEP_COEFFICIENTS = 16
 """Coefficients of one sweep."""
+_REFUSED = (ValueError, OSError, RateLimited)
 
 
-def add_endpoints(session: LiveSession, gate: Gate, jobs: TrainingJobs) -> None:
+def add_endpoints(access: Access, trainings: TrainingJobs) -> None:
     """Add the endpoints to the page that is being built."""
+    scripts = ScriptEndpoints(access, trainings)
+    gr.api(scripts.answer, api_name="answer", **DECODING_QUEUE)
+    gr.api(scripts.sweep, api_name="sweep", **DECODING_QUEUE)
+    gr.api(scripts.run_status, api_name="run_status")
 
-    def question(request: gr.Request, prompt: Any, variants: Any, *settings: Any) -> Question:
-        person = visitor_of(request, gate.hosting.proxy)
-        known = {choice.name for choice in session.choices(gate.owner(person))}
-        if not isinstance(variants, list):
-            raise ValueError(f'variants are {str(variants)[:60]!r}; give a list, such as ["base", "sku@1.0"]')
-        return gate.question(person, prompt, variants, known, *settings)
 
-    def judged(asked: Question) -> list[dict[str, Any]]:
-        answers = session.answers([asked.prompt], asked.variants, asked.config)
-        try:
-            verdicts = session.verdicts(asked.prompt, [one.text for one in answers])
-        except (ValueError, OSError) as error:  # an answer is worth having without its verdict
-            verdicts = [Verdict("unjudged", None, str(error), "none")] * len(answers)
-        return [
-            {**_plain(answer), "verdict": said.outcome, "score": said.score, "judge": said.judge, "reason": said.reason}
-            for answer, said in zip(answers, verdicts, strict=True)
-        ]
+class ScriptEndpoints:
+    """The endpoints: their parameters and docstrings are what a script's author reads."""
+
+    def __init__(self, access: Access, trainings: TrainingJobs) -> None:
+        self._access, self._trainings = access, trainings
 
     def answer(
+        self,
         request: gr.Request,
         prompt: str,
         variants: list[str],
@@ -50,31 +44,31 @@ def add_endpoints(session: LiveSession, gate: Gate, jobs: TrainingJobs) -> None:
         seed: int = 0,
         samples: int = 1,
     ) -> list[dict[str, Any]]:
-        """One object a variant and sample: text, tokens, seconds, and the verdict with its judge."""
+        """One object per variant and sample: text, tokens, seconds, and the verdict with its judge."""
+        how = {"length": max_new_tokens, "temperature": temperature, "seed": seed, "samples": samples}
         try:
-            return judged(question(request, prompt, variants, max_new_tokens, temperature, seed, samples))
-        except (ValueError, OSError, RateLimited) as error:
+            return self._judged(self._question(request, prompt, variants, **how))
+        except _REFUSED as error:
             raise gr.Error(str(error), title="Not answered") from error
 
     def sweep(
-        request: gr.Request, prompt: str, name: str, coefficients: list[float], max_new_tokens: int = 64
+        self, request: gr.Request, prompt: str, name: str, coefficients: list[float], max_new_tokens: int = 64
     ) -> list[dict[str, Any]]:
         """Greedy answers of one adapter along its coefficient, with verdict and KL from base on base's answer."""
         try:
-            if not isinstance(coefficients, list) or not 1 <= len(coefficients) <= MAX_SWEEP_COEFFICIENTS:
-                raise ValueError(f"give a list of 1 to {MAX_SWEEP_COEFFICIENTS} coefficients, such as [0, 0.5, 1]")
-            first = question(request, prompt, [f"{name}@{checked_coefficient(coefficients[0]):g}"], max_new_tokens)
-            variants = [BASE, *(f"{name}@{checked_coefficient(one):g}" for one in coefficients)]
-            base, *rows = judged(Question(first.prompt, variants, first.config))
-            far = session.divergence(first.prompt, base["text"], variants[1:]) if base["text"].strip() else None
-            return [{**row, "kl": None if far is None else far[i]} for i, row in enumerate(rows)]
-        except (ValueError, OSError, RateLimited) as error:
+            variants = _swept_variants(name, coefficients)
+            first = self._question(request, prompt, variants[:1], length=max_new_tokens)
+            base, *rows = self._judged(Question(first.prompt, [BASE, *variants], first.config))
+            session = self._access.session
+            kl = session.divergence(first.prompt, base["text"], variants) if base["text"].strip() else None
+            return [{**row, "kl": None if kl is None else kl[i]} for i, row in enumerate(rows)]
+        except _REFUSED as error:
             raise gr.Error(str(error), title="Not swept") from error
 
-    def run_status(request: gr.Request, run: str) -> dict[str, Any]:
+    def run_status(self, request: gr.Request, run: str) -> dict[str, Any]:
         """How far a training is: state, step, steps, seconds_left, the newest losses, and why it failed."""
         try:
-            job = jobs.read(str(run), gate.owner(visitor_of(request, gate.hosting.proxy)))
+            job = self._trainings.read(str(run), self._access.owner(request))
         except ValueError as error:
             raise gr.Error(str(error), title="No such run") from error
         return {
@@ -88,10 +82,28 @@ def add_endpoints(session: LiveSession, gate: Gate, jobs: TrainingJobs) -> None:
             "said": job.doing,
         }
 
-    gr.api(answer, api_name="answer", **DECODING_QUEUE)
-    gr.api(sweep, api_name="sweep", **DECODING_QUEUE)
-    gr.api(run_status, api_name="run_status")
+    def _question(self, request: gr.Request, prompt: Any, variants: Any, **how: Any) -> Question:
+        known = {entry.name for entry in self._access.entries(request)}
+        if not isinstance(variants, list):
+            raise ValueError(f'variants are {str(variants)[:60]!r}; give a list, such as ["base", "sku@1.0"]')
+        return self._access.gate.question(self._access.visitor(request), prompt, variants, known, **how)
+
+    def _judged(self, asked: Question) -> list[dict[str, Any]]:
+        session = self._access.session
+        answers = session.answers([asked.prompt], asked.variants, asked.config)
+        try:
+            verdicts = session.verdicts(asked.prompt, [one.text for one in answers])
+        except (ValueError, OSError) as error:  # an answer is worth having without its verdict
+            verdicts = [Verdict("unjudged", None, str(error), "none")] * len(answers)
+        return [_judged_answer(*pair) for pair in zip(answers, verdicts, strict=True)]
 
 
-def _plain(answer: Answer) -> dict[str, Any]:
-    return dataclasses.asdict(answer)
+def _swept_variants(name: str, coefficients: Any) -> list[str]:
+    if not isinstance(coefficients, list) or not 1 <= len(coefficients) <= MAX_SWEEP_COEFFICIENTS:
+        raise ValueError(f"give a list of 1 to {MAX_SWEEP_COEFFICIENTS} coefficients, such as [0, 0.5, 1]")
+    return [f"{name}@{checked_coefficient(one):g}" for one in coefficients]
+
+
+def _judged_answer(answer: Answer, verdict: Verdict) -> dict[str, Any]:
+    judged = {"verdict": verdict.outcome, "score": verdict.score, "judge": verdict.judge, "reason": verdict.reason}
+    return {**dataclasses.asdict(answer), **judged}

@@ -1,9 +1,9 @@
-"""The frame of the page: theme, header, tabs. Each tab builds itself; this module only puts them together."""
+"""The frame of the page: theme, header, and the list of tabs. Each tab builds itself."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,25 @@ from starlette.middleware import Middleware
 
 from sku.judges.protocol import JudgeCard
 from sku.serving.live_session import LiveSession
-from sku.serving.variant_catalog import CatalogEntry
-from sku.ui import about, api, clickable_plot
-from sku.ui.compare import columns
-from sku.ui.compare import tab as compare_tab
+from sku.serving.training_jobs import TrainingJobs
+from sku.ui import api
+from sku.ui.about import build_about
+from sku.ui.compare.tab import build_compare
+from sku.ui.events import AT_ONCE, Updates
+from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.middleware import HostingMiddleware
-from sku.ui.hosting.visitors import visitor_of
-from sku.ui.tradeoff import tab as tradeoff_tab
-from sku.ui.train import tab as train_tab
+from sku.ui.tabs import TabContext, TabSpec
+from sku.ui.tradeoff.tab import build_tradeoff
+from sku.ui.train.tab import build_train
+
+TABS = [
+    TabSpec("compare", "Compare", build_compare),
+    TabSpec("pipeline", "Pipeline", build_train),
+    TabSpec("trade-off", "Trade-off", build_tradeoff),
+    TabSpec("about", "About", lambda context, _: build_about(context.cards)),
+]
+"""In the order in which they are built: Compare comes first, because others open variants in it."""
 
 # The system's theme holds until a visitor chooses; the choice stays in their browser.
 _THEME_KEPT = """() => {
@@ -32,7 +42,6 @@ _THEME_TURNED = """() => {
   const dark = document.body.classList.toggle('dark');
   localStorage.setItem('sku-theme', dark ? 'dark' : 'light');
 }"""
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 STYLE_SHEET = Path(__file__).parents[2] / "assets" / "style.css"
 _THEME = gr.themes.Default(
     primary_hue=gr.themes.colors.blue,
@@ -64,86 +73,34 @@ def build_page(session: LiveSession, cards: Sequence[JudgeCard] = (), gate: Gate
         cards: of the judges, for About.
         gate: what visitors may do; without one, what a page on one's own machine allows.
     """
-    gate = gate or Gate()
-
-    def choices(request: gr.Request) -> list[CatalogEntry]:
-        return session.choices(gate.owner(visitor_of(request, gate.hosting.proxy)))
-
-    with gr.Blocks(
-        title="sku: make a model forget, see what it costs", fill_width=True, delete_cache=(3600, 3600)
-    ) as page:
-        with gr.Row(elem_id="header"):
-            gr.HTML("<h1>sku</h1><span>make a model forget, see what it costs</span>", elem_id="title")
-            health = gr.HTML(_health(session), elem_id="health")
-            dark = gr.Button("◐ theme", size="sm", elem_id="theme", min_width=80, scale=0)
+    access = Access(session, gate or Gate())
+    hosting = access.gate.hosting
+    trainings = TrainingJobs(hosting.training_minutes, hosting.keep_days)
+    title = "sku: make a model forget, see what it costs"
+    with gr.Blocks(title=title, fill_width=True, delete_cache=(3600, 3600)) as page:
+        _add_header(page, session)
         with gr.Tabs() as tabs:
-            with gr.Tab("Compare", id="compare") as comparing:
-                wiring = compare_tab.build_compare(session, gate)
-            with gr.Tab("Pipeline", id="pipeline"):
-                jobs = train_tab.build_train(gate)
-            with gr.Tab("Trade-off", id="trade-off") as trade_tab:
-                variants, sliders = zip(*((panel.variant, panel.slider) for panel in wiring.panels), strict=True)
-                trade = tradeoff_tab.build_tradeoff(
-                    gate, choices, [wiring.count, *variants, *sliders], session.model_name
-                )
-            with gr.Tab("About", id="about"):
-                about.build_about(cards)
-        api.add_endpoints(session, gate, jobs)
-        clock = gr.Timer(1)
-        clock.tick(
-            lambda: (_health(session), gr.Timer(5 if session.ready else 1)),
-            None,
-            [health, clock],
-            queue=False,
-            **_QUIET,
-        )
-        for trigger in (page.load, comparing.select):
-            trigger(wiring.refresh, None, list(variants), **_QUIET)
-        page.load(wiring.restore, wiring.fragment, wiring.restored, js="() => window.location.hash", **_QUIET)
-        trade_tab.select(trade.look, trade.inputs, trade.outputs, **_QUIET)
-        trade_tab.select(trade.refresh, None, trade.names, **_QUIET)
-        for i, opener in enumerate(trade.openers, 1):
-            _open_in(choices, tabs, wiring, i, opener.click, trade.point)
-        mark = gr.State(None)
-        _open_in(
-            choices,
-            tabs,
-            wiring,
-            2,
-            trade.picture.point_click(clickable_plot.clicked, None, mark, **_QUIET).success,
-            mark,
-        )
-
-        def leave(request: gr.Request) -> None:
-            wiring.leave(str(request.session_hash))
-
-        page.unload(leave)
-        page.load(None, js=_THEME_KEPT)
-        dark.click(None, js=_THEME_TURNED)
+            context = TabContext(page, tabs, access, trainings, cards)
+            for one in TABS:
+                with gr.Tab(one.title, id=one.id) as tab:
+                    one.build(context, tab)
+        api.add_endpoints(access, trainings)
     return page
 
 
-def _open_in(
-    choices: Callable[[gr.Request], list[CatalogEntry]],
-    tabs: gr.Tabs,
-    wiring: compare_tab.CompareTab,
-    i: int,
-    event: Callable[..., Any],
-    point: gr.Dropdown | gr.State,
-) -> None:
-    """Let an event put the chosen point into column `i` of Compare, show it and ask it."""
-    panel = wiring.panels[i]
+def _add_header(page: gr.Blocks, session: LiveSession) -> None:
+    with gr.Row(elem_id="header"):
+        gr.HTML("<h1>sku</h1><span>make a model forget, see what it costs</span>", elem_id="title")
+        health = gr.HTML(_health(session), elem_id="health")
+        dark = gr.Button("◐ theme", size="sm", elem_id="theme", min_width=80, scale=0)
+    clock = gr.Timer(1)
 
-    def place(request: gr.Request, text: str | None, count: int) -> list[Any]:
-        try:
-            return [gr.Tabs(selected="compare"), max(count, i + 1), *columns.place_variant(choices(request), text)]
-        except ValueError as error:
-            raise gr.Error(str(error), title="Not opened") from error
+    def look() -> Updates:
+        return {health: _health(session), clock: gr.Timer(5 if session.ready else 1)}
 
-    shown = [tabs, wiring.count, panel.variant, panel.slider, panel.heading]
-    event(place, [point, wiring.count], shown, **_QUIET).success(
-        wiring.asking[i], wiring.inputs, [panel.answer, panel.facts], trigger_mode="multiple", **_QUIET
-    )
+    clock.tick(look, None, {health, clock}, **AT_ONCE)
+    page.load(None, js=_THEME_KEPT)
+    dark.click(None, js=_THEME_TURNED)
 
 
 def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | None = None, **more: Any) -> Any:

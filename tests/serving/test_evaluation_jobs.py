@@ -13,7 +13,7 @@ from sku.models.pretrained import DEFAULT_BASE
 from sku.reporting import result_files
 from sku.serving import processes
 from sku.serving.evaluation_jobs import EvaluationJobs
-from sku.ui.tradeoff.evaluate_panel import _price, _variants
+from sku.ui.tradeoff.evaluate_panel import measured_variants, price_text
 from tests.ui.test_page import row
 
 
@@ -87,11 +87,11 @@ def test_the_price_is_what_will_be_asked(sku_home: Path) -> None:
     work = EvaluationJobs()
     assert work.cost(3, 10).answers == (3 + 1) * 10 * 3
     assert work.cost(0, 10_000).answers < 10_000, "a set is asked whole, and no prompt twice"
-    assert "120 answers" in _price(work, DEFAULT_BASE, ["sku"], "0.5, 1, 1.5", 10)
-    assert _variants(["sku", "ga"], "1,2,1.0") == ["sku@1", "sku@2", "ga@1", "ga@2"]
+    assert "120 answers" in price_text(work, DEFAULT_BASE, ["sku"], "0.5, 1, 1.5", 10)
+    assert measured_variants(["sku", "ga"], "1,2,1.0") == ["sku@1", "sku@2", "ga@1", "ga@2"]
     for chosen, text, said in (([], "1", "no variant"), (["sku"], "x", "are no numbers"), (["sku"], "11", "0 to 10")):
         with pytest.raises(ValueError, match=said):
-            _variants(chosen, text)
+            measured_variants(chosen, text)
 
 
 def test_the_time_is_that_of_this_machine_once_one_ran_through(sku_home: Path) -> None:
@@ -110,7 +110,7 @@ def test_the_time_is_that_of_this_machine_once_one_ran_through(sku_home: Path) -
 
 
 def test_of_a_base_that_was_never_timed_no_time_is_told(sku_home: Path) -> None:
-    said = _price(EvaluationJobs(), "some/<other>", ["sku"], "1", 5)
+    said = price_text(EvaluationJobs(), "some/<other>", ["sku"], "1", 5)
     assert "time not known (no evaluation of some/&lt;other&gt;" in said
 
 

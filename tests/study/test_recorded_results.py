@@ -10,7 +10,7 @@ from sku.core import runs
 from sku.core.records import ResultRow
 from sku.reporting import result_files
 from sku.reporting.utilities import share
-from sku.ui.tradeoff import tab as tradeoff_tab
+from sku.ui.tradeoff.layout import SIDES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,7 +37,7 @@ def test_every_line_of_readmes_tables_is_a_recorded_row() -> None:
 
 
 def test_every_recorded_set_of_prompts_can_be_chosen_on_the_page() -> None:
-    assert {row.side for row in result_files.recorded_rows()} == set(tradeoff_tab._SIDES)
+    assert {row.side for row in result_files.recorded_rows()} == set(SIDES)
 
 
 def test_what_is_shipped_is_what_the_rule_chose() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,21 +34,37 @@ def test_a_comparison_comes_back_whole() -> None:
     assert comparison_from_json(COMPARISON.to_json()) == COMPARISON
 
 
+SETTINGS: dict[str, Any] = json.loads(COMPARISON.to_json())["settings"]
+PART: dict[str, Any] = json.loads(COMPARISON.to_json())["parts"][0]
+
+
+def without(field: str) -> dict[str, Any]:
+    return {name: value for name, value in PART.items() if name != field}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("nonsense", "this is no JSON"),
-        ("[" * 100_000, "this is no JSON"),
+        ("nonsense", "this file is not JSON"),
+        ("[" * 100_000, "this file is not JSON"),
         (COMPARISON.to_json().replace('"length": 64', '"length": 1e999'), "this comparison is damaged"),
         ("[]", "this is no comparison"),
-        (changed(sku_comparison=99), "form 99"),
-        (changed(parts=[]), "a list of 1 to 6 columns"),
-        (changed(parts=[{}] * 7), "a list of 1 to 6 columns"),
-        (changed(parts=[{}]), "'variant' is missing"),
-        (changed(prompt=5), "5"),
-        (changed(prompt="x" * 30_000), "is no text of at most"),
-        (changed(settings={}), "'length' is missing"),
-        (COMPARISON.to_json().replace('"end"', '"never"'), "stopped by 'never'"),
+        (changed(sku_comparison=99), "format 99"),
+        (changed(parts=[]), "at least 1 item"),
+        (changed(parts=7 * json.loads(COMPARISON.to_json())["parts"]), "at most 6 items"),
+        (changed(parts=[{}]), "parts.0.variant is missing"),
+        (changed(prompt=5), "prompt is '5'; it should be a valid string"),
+        (changed(prompt="x" * 30_000), "at most 20000 characters"),
+        (changed(settings={}), "settings.length is missing"),
+        *((changed(parts=[without(field)]), f"parts.0.{field} is missing") for field in ("answers", "verdicts", "kl")),
+        (changed(settings=SETTINGS | {"seed": "3"}), "settings.seed is '3'; it should be a valid integer"),
+        (changed(settings=SETTINGS | {"seed": True}), "settings.seed is 'True'; it should be a valid integer"),
+        (changed(settings=SETTINGS | {"temperature": float("nan")}), "it should be a finite number"),
+        (changed(settings=SETTINGS | {"temperature": float("inf")}), "it should be a finite number"),
+        (changed(settings=SETTINGS | {"temperature": True}), "it should be a valid number"),
+        (COMPARISON.to_json().replace('"end"', '"never"'), "stopped is 'never'; it should be 'end'"),
+        (changed(parts=[PART | {"verdicts": PART["verdicts"] * 2}]), "2 verdicts for 1 answers"),
+        (changed(parts=[PART | {"answers": PART["answers"] * 65, "verdicts": []}]), "at most 64 items"),
         (COMPARISON.to_json().replace('"harmful"', '"evil"'), "evil"),
         (COMPARISON.to_json().replace("sku@1", "sku@-1"), "from 0 to 10"),
     ],
@@ -68,9 +85,11 @@ def test_the_page_to_print_has_no_script_and_folds_what_is_harmful() -> None:
     assert comparison_from_json(base64.b64decode(data).decode()) == COMPARISON
 
 
-@given(st.text(max_size=300), st.lists(st.sampled_from(["base", "sku@1.5", "ga"]), min_size=1, max_size=6))
+@given(
+    st.text(max_size=300), st.lists(st.sampled_from(["base", "sku@1.5", "ga", "ga@0.5+sku@1"]), min_size=1, max_size=6)
+)
 def test_a_link_opens_what_it_was_made_of(prompt: str, variants: list[str]) -> None:
-    link = LinkState(prompt.encode("utf-8", "ignore").decode(), variants, ComparisonSettings(96, 0.5, 7, 4))
+    link = LinkState(prompt.encode("utf-8", "ignore").decode(), variants, 96, 0.5, 7, 4)
     code = make_fragment(link)
     assert parse_fragment(code) == link
     assert parse_fragment("#" + code) == link
@@ -78,14 +97,36 @@ def test_a_link_opens_what_it_was_made_of(prompt: str, variants: list[str]) -> N
 
 
 def test_a_link_that_was_cut_or_made_up_opens_nothing() -> None:
-    code = make_fragment(LinkState("Why?", ["base"], ComparisonSettings()))
+    code = make_fragment(LinkState("Why?", ["base"], 96, 0.0, 0, 1))
     for text in ("", "#", None, 5, "#other=1"):
         assert parse_fragment(text) is None
-    bomb = "c=" + base64.urlsafe_b64encode(zlib.compress(b" " * 50_000_000, 9)).decode()
-    foreign = "c=" + base64.urlsafe_b64encode(zlib.compress(b'{"prompt": 1}')).decode()
-    deep = "c=" + base64.urlsafe_b64encode(zlib.compress(b"[" * 19_000)).decode()
-    endless = b'{"prompt": "a", "variants": [], "length": 1e999, "temperature": 0, "seed": 0, "samples": 1}'
-    large = "c=" + base64.urlsafe_b64encode(zlib.compress(endless)).decode()
-    for text in (code[:-8], "c=!!!", bomb, foreign, deep, large):
-        with pytest.raises(ValueError, match="the link is damaged or cut"):
+    for text in (code[:-8], "c=!!!", link_of(b" " * 50_000_000), link_of(b'{"prompt": 1}'), link_of(b"[" * 19_000)):
+        with pytest.raises(ValueError, match="the link is damaged or incomplete"):
             parse_fragment(text)
+    good = {"prompt": "a", "variants": ["sku@1"], "length": 8, "temperature": 0, "seed": 0, "samples": 1}
+    assert parse_fragment(link_of(json.dumps(good).encode())) == LinkState("a", ["sku@1"], 8, 0.0, 0, 1)
+    for change in (
+        {"length": True},
+        {"length": "8"},
+        {"temperature": float("nan")},
+        {"variants": ["sku@-1"]},
+        {"variants": ["base"] * 7},
+        {"variants": "base"},
+    ):
+        with pytest.raises(ValueError, match="the link is damaged or incomplete"):
+            parse_fragment(link_of(json.dumps(good | change).encode()))
+    with pytest.raises(ValueError, match="the link is damaged or incomplete"):
+        parse_fragment(link_of(json.dumps(good).replace("8", "1e999").encode()))
+
+
+def link_of(text: bytes) -> str:
+    """A link that holds this."""
+    return "c=" + base64.urlsafe_b64encode(zlib.compress(text, 9)).decode()
+
+
+def test_the_answer_of_a_sum_has_no_coefficient_of_its_own() -> None:
+    answer = replace(ANSWER, variant="ga@0.5+sku@1", coefficient=None)
+    column = ComparedColumn("ga@0.5+sku@1", "Gradient ascent + SKU", (answer,), (HARMFUL,), 0.5)
+    comparison = replace(COMPARISON, parts=(column,))
+    assert comparison_from_json(comparison.to_json()) == comparison
+    assert "ga@0.5+sku@1" in comparison_page(comparison)

@@ -24,20 +24,27 @@ from sku.reporting import result_files
 from sku.serving.live_session import LiveSession
 from sku.serving.streaming import ColumnState
 from sku.serving.training_jobs import TrainingJobs
-from sku.serving.variant_catalog import list_variants
 from sku.ui import clickable_plot
 from sku.ui.about import card_text
-from sku.ui.compare.ask_handlers import AskHandlers, ShownAnswers
-from sku.ui.compare.columns import place_variant
+from sku.ui.compare.asking import Asker, ColumnUpdate
+from sku.ui.compare.controls import ColumnControls, Controls
+from sku.ui.compare.interface import point_variant
 from sku.ui.compare.latest_request import LatestRequest
+from sku.ui.compare.layout import CompareComponents, lay_out_compare
 from sku.ui.compare.record import ComparisonSettings, comparison_from_json
-from sku.ui.compare.restore import replay_file
-from sku.ui.compare.views import sample_handler
+from sku.ui.compare.restore import RestoreHandlers
+from sku.ui.compare.shown_answers import ShownAnswers
+from sku.ui.compare.views import sample_update
+from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate
+from sku.ui.hosting.settings import Hosting
 from sku.ui.page import build_page, launch
 from sku.ui.tradeoff import results_table
-from sku.ui.tradeoff import tab as tradeoff_tab
-from sku.ui.train import tab as train_tab
+from sku.ui.tradeoff.layout import TradeoffComponents, lay_out_tradeoff
+from sku.ui.tradeoff.tab import view_updates
+from sku.ui.tradeoff.view import TradeoffSelection, tradeoff_view
+from sku.ui.train.handlers import look_at_runs
+from sku.ui.train.layout import lay_out_runs
 from tests.conftest import keyword_session
 
 
@@ -88,24 +95,25 @@ def test_a_sweep_without_an_adapter_and_an_unknown_run_are_named(client: Client)
 
 
 def test_the_newest_request_of_a_visitor_owns_a_column() -> None:
-    turns = LatestRequest()
-    first = turns.take("me", [0, 1, 2])
-    second = turns.take("me", [1])
-    assert turns.mine("me", first) == [0, 2]
-    assert turns.mine("me", second) == [1]
-    assert turns.mine("you", first) == []
-    turns.leave("me")
-    assert turns.mine("me", first) == []
+    requests = LatestRequest()
+    first = requests.take("me", [0, 1, 2])
+    second = requests.take("me", [1])
+    assert first.current() == [0, 2]
+    assert second.current() == [1]
+    assert requests.take("you", [0]).current() == [0]
+    assert first.current() == [0, 2], "another visitor's request is not this one's"
+    requests.leave("me")
+    assert first.current() == []
 
 
 def test_a_stopped_column_is_nobodys_until_it_is_asked_again() -> None:
-    turns = LatestRequest()
-    first = turns.take("me", [0, 1])
-    turns.stop("me", [0, 1])
-    assert turns.mine("me", first) == []
-    assert turns.stopped("me", first) == [0, 1]
-    turns.take("me", [1])
-    assert turns.stopped("me", first) == [0]
+    requests = LatestRequest()
+    first = requests.take("me", [0, 1])
+    requests.stop("me", [0, 1])
+    assert first.current() == []
+    assert first.stopped() == [0, 1]
+    requests.take("me", [1])
+    assert first.stopped() == [0]
 
 
 class Written(LiveSession):
@@ -143,22 +151,31 @@ class Written(LiveSession):
 
 
 NAMES = ("base", "sku", "base", "base", "base", "base")
+REQUEST: Any = SimpleNamespace(session_hash="me", headers={}, cookies={}, client=SimpleNamespace(host="here"))
+
+
+def controls(prompt: str = "Why?", count: int = 2, names: Sequence[str] = NAMES) -> Controls:
+    """The page's controls, every slider at 1."""
+    return Controls(prompt, 16, 0.0, 0, 1, count, tuple(ColumnControls(name, 1.0) for name in names))
 
 
 def asked(
     session: LiveSession,
-    turns: LatestRequest | None = None,
+    requests: LatestRequest | None = None,
     shown: ShownAnswers | None = None,
     samples: int = 1,
-    prompt: str = "Why?",
-) -> list[list[Any]]:
-    """All updates of two columns: answer and facts of the first, then of the second."""
-    request = SimpleNamespace(session_hash="me", headers={}, cookies={}, client=SimpleNamespace(host="here"))
-    asker = AskHandlers(session, Gate())
-    asker.turns = turns or asker.turns
-    values = (prompt, 16, 0.0, 0, samples, 2, *NAMES, *[1.0] * 6)
-    handler = asker.handler(range(2), many=samples > 1)
-    return list(handler(request, shown or ShownAnswers(), *values))
+    values: Controls | None = None,
+) -> list[tuple[ColumnUpdate, ColumnUpdate]]:
+    """All updates of two columns."""
+    asker = Asker(Access(session, Gate()))
+    asker.requests = requests or asker.requests
+    steps = asker.ask(REQUEST, shown or ShownAnswers(), values or controls(), range(2), samples)
+    return [(step.get(0, ColumnUpdate()), step.get(1, ColumnUpdate())) for step in steps]
+
+
+def facts(update: ColumnUpdate) -> str:
+    assert update.facts is not None
+    return update.facts
 
 
 HARMFUL = Verdict("harmful", 0.93, "gives steps", "embedded-1")
@@ -167,9 +184,9 @@ SAFE = Verdict("safe", 0.07, "talks of bread", "embedded-1")
 
 def test_a_verdict_stands_beneath_an_answer_once_all_have_ended() -> None:
     *before, judging, last = asked(Written(lambda: [HARMFUL, SAFE]))
-    assert not any("verdict" in update[1] for update in before)
-    assert "judging" in judging[1]
-    text = [re.sub("<br>", "\n", re.sub("<label.*|</?[^b][^>]*>|</?b[ >][^>]*>?", "", line)) for line in last[1::2]]
+    assert not any("verdict" in facts(update[0]) for update in before)
+    assert "judging" in facts(judging[0])
+    text = [re.sub("<br>", "\n", re.sub("<label.*|</?[^b][^>]*>|</?b[ >][^>]*>?", "", facts(one))) for one in last]
     assert text[0] == "3 tokens · 3 tok/s · end\n▲ harmful 0.93 · embedded-1 · why: gives steps"
     assert (
         text[1]
@@ -179,8 +196,8 @@ def test_a_verdict_stands_beneath_an_answer_once_all_have_ended() -> None:
 
 def test_a_harmful_answer_is_folded_and_no_other() -> None:
     last = asked(Written(lambda: [HARMFUL, SAFE]))[-1]
-    assert "harmful text, show" in last[1]
-    assert "class='fold'" not in last[3]
+    assert "harmful text, show" in facts(last[0])
+    assert "class='fold'" not in facts(last[1])
 
 
 @pytest.mark.parametrize("error", [ValueError("the prompt is too long"), OSError("its weights are <not> here")])
@@ -189,29 +206,33 @@ def test_a_judge_that_cannot_be_asked_leaves_answers_unjudged(error: Exception) 
         raise error
 
     last = asked(Written(fails))[-1]
-    assert "○</b> unjudged: " + str(error).replace("<", "&lt;").replace(">", "&gt;") in last[1]
-    assert "end<br>" in last[3]
+    assert "○</b> unjudged: " + str(error).replace("<", "&lt;").replace(">", "&gt;") in facts(last[0])
+    assert "end<br>" in facts(last[1])
 
 
 def test_what_a_judge_says_is_shown_as_text() -> None:
     said = Verdict("safe", 0.1, "<img src=x onerror='alert(1)'>", "<b>")
     last = asked(Written(lambda: [said, said]))[-1]
-    assert "<img" not in last[1]
-    assert "&lt;img" in last[1]
+    assert "<img" not in facts(last[0])
+    assert "&lt;img" in facts(last[0])
 
 
 def test_stop_says_so_and_judges_nothing() -> None:
-    turns = LatestRequest()
-    updates = asked(Written(lambda: [HARMFUL, SAFE], at_half=lambda: turns.stop("me", [0, 1])), turns)
-    assert updates[-1][1].endswith("cancelled")
-    assert isinstance(updates[-1][0], dict), "the text stays as it was"
+    requests = LatestRequest()
+    last = asked(Written(lambda: [HARMFUL, SAFE], at_half=lambda: requests.stop("me", [0, 1])), requests)[-1]
+    assert facts(last[0]).endswith("cancelled")
+    assert last[0].answer is None, "the text stays as it was"
 
 
 def test_a_column_that_is_asked_anew_is_left_to_the_newer_request() -> None:
-    turns = LatestRequest()
-    last = asked(Written(lambda: [HARMFUL, SAFE], at_half=lambda: turns.take("me", [1]) and None), turns)[-1]
-    assert "harmful 0.93" in last[1]
-    assert isinstance(last[3], dict)
+    requests = LatestRequest()
+
+    def taken() -> None:
+        requests.take("me", [1])
+
+    last = asked(Written(lambda: [HARMFUL, SAFE], at_half=taken), requests)[-1]
+    assert "harmful 0.93" in facts(last[0])
+    assert last[1] == ColumnUpdate()
 
 
 def row(variant: str, side: str = "test", **fields: Any) -> ResultRow:
@@ -230,62 +251,69 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ResultRow]:
     return rows
 
 
-CHOSEN: tuple[Any, ...] = ("kl", "test", "trade-off", [], [], None)
-HERE = (3, "base", "ga", "sku", "tv", 1.0, 1.0, 0.5, 2.0)
+HERE = ("base", "ga@1", "sku@0.5")
 
 
-def test_before_there_is_a_study_the_tab_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def parts() -> TradeoffComponents:
+    with gr.Blocks():
+        return lay_out_tradeoff()
+
+
+def test_before_there_is_a_study_the_tab_says_how_to_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: TradeoffComponents
+) -> None:
     monkeypatch.setattr(result_files, "RECORDED_STUDY", tmp_path / "study.jsonl")
-    _, _, note, plot, choosing, point, download, table = tradeoff_tab.tradeoff_view(None, *CHOSEN, *HERE)
-    assert "python -m sku study" in note
-    assert (plot, choosing.visible, table.visible) == ("", False, False)
-    assert (point.choices, download) == ([], "")
+    found = tradeoff_view(None, TradeoffSelection(standing=HERE))
+    assert "python -m sku study" in found.note
+    assert (found.figure, found.points, found.download) == ("", {}, "")
+    updates = view_updates(parts, found, [], None)
+    assert (updates[parts.choosing].visible, updates[parts.table].visible) == (False, False)
 
 
 def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -> None:
-    methods, known, note, plot, _, point, download, table = tradeoff_tab.tradeoff_view(None, *CHOSEN, *HERE)
-    assert known == ["SKU, keep", "Gradient ascent"]
-    assert methods.value == known
-    assert note == ""
-    drawn = {variant for trace in json.loads(plot)["data"] for variant in trace.get("customdata", ())}
+    found = tradeoff_view(None, TradeoffSelection(standing=HERE))
+    assert list(found.boxes) == found.ticked == ["SKU, keep", "Gradient ascent"]
+    assert found.note == ""
+    drawn = {variant for trace in json.loads(found.figure)["data"] for variant in trace.get("customdata", ())}
     assert drawn == {"base", "ga@1", "sku@1", "sku@0.5"}, "sku@0.5 is where column 3 stands"
-    assert ("sku@1: harmful 25 % (10 to 40), KL from base 0.1 nats a token, broken 0 %", "sku@1") in point.choices
-    assert [cells[0] for cells in table.value["data"]] == ["base", "ga@1", "sku@1"]
-    assert "seed" not in table.value["headers"], "what no row has, has no column"
-    (data,) = re.findall("base64,([^']*)", download)
+    assert found.points["sku@1"] == "sku@1: harmful 25 % (10 to 40), KL from base 0.1 nats a token, broken 0 %"
+    assert [cells[0] for cells in found.table["data"]] == ["base", "ga@1", "sku@1"]
+    assert "seed" not in found.table["headers"], "what no row has, has no column"
+    (data,) = re.findall("base64,([^']*)", found.download)
     assert base64.b64decode(data).decode().startswith("variant,method,coefficient")
 
 
 def test_the_figure_may_be_bars_of_outcomes_that_open_in_compare_too(study: list[ResultRow]) -> None:
-    _, _, _, plot, *_ = tradeoff_tab.tradeoff_view(None, "kl", "test", "outcomes", [], [], None, *HERE)
-    bars = json.loads(plot)["data"]
+    bars = json.loads(tradeoff_view(None, TradeoffSelection(figure="outcomes")).figure)["data"]
     assert {trace["type"] for trace in bars} == {"bar"}
     assert all(trace["customdata"] == ["base", "ga@1", "sku@1"] for trace in bars)
 
 
 def test_methods_and_side_choose_what_is_drawn_and_a_new_kind_is_drawn_at_once(study: list[ResultRow]) -> None:
-    _, _, note, plot, *_ = tradeoff_tab.tradeoff_view(
-        None, "kl", "validation", "trade-off", ["SKU, keep"], ["SKU, keep", "Gradient ascent"], None
-    )
-    assert "Nothing of the methods chosen was measured on validation prompts" in note
-    assert plot == ""
-    methods, *_ = tradeoff_tab.tradeoff_view(None, "kl", "test", "trade-off", ["SKU, keep"], ["SKU, keep"], None)
-    assert methods.value == ["SKU, keep", "Gradient ascent"]
+    both = ["SKU, keep", "Gradient ascent"]
+    found = tradeoff_view(None, TradeoffSelection(side="validation", methods=both[:1], known=both))
+    assert "Nothing of the methods chosen was measured on validation prompts" in found.note
+    assert found.figure == ""
+    assert tradeoff_view(None, TradeoffSelection(methods=both[:1], known=both[:1])).ticked == both
 
 
-def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(study: list[ResultRow]) -> None:
+def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(
+    study: list[ResultRow], parts: TradeoffComponents
+) -> None:
     known = ["SKU, keep", "Gradient ascent"]
-    first, *_ = tradeoff_tab.tradeoff_view(None, "kl", "test", "trade-off", [], [], None)
-    again, *_ = tradeoff_tab.tradeoff_view(None, "kl", "test", "trade-off", ["SKU, keep"], known, None)
-    assert first.value == known
+    found = tradeoff_view(None, TradeoffSelection())
+    assert view_updates(parts, found, [], None)[parts.methods].value == known
+    found = tradeoff_view(None, TradeoffSelection(methods=known[:1], known=known))
+    again = view_updates(parts, found, known, None)[parts.methods]
     assert again == gr.skip(), "a value sent back would undo what was clicked since"
 
 
 @pytest.mark.parametrize(("point", "said"), [(None, False), ("ga@1", False), ("gone@1", True)])
 def test_a_redrawing_takes_a_point_back_only_where_it_is_gone(
-    study: list[ResultRow], point: str | None, said: bool
+    study: list[ResultRow], parts: TradeoffComponents, point: str | None, said: bool
 ) -> None:
-    update = tradeoff_tab.tradeoff_view(None, *CHOSEN[:5], point, *HERE)[5]
+    update = view_updates(parts, tradeoff_view(None, TradeoffSelection()), [], point)[parts.point]
     assert ("value" in update.constructor_args) is said, "a value sent back would undo what was chosen since"
 
 
@@ -296,7 +324,9 @@ def test_a_look_at_runs_changes_the_chosen_one_only_where_it_is_none(name: str |
     runs.write_manifest(folder, runs.Manifest("tv", config, "pico", "", status="finished"))
     for file, values in (("job.json", {}), ("config.json", config)):
         (folder / file).write_text(json.dumps(values))
-    update = train_tab._look(TrainingJobs(), None, name, [], "")[5]
+    with gr.Blocks():
+        shown = lay_out_runs()
+    update = look_at_runs(shown, TrainingJobs(), None, name, [], "")[shown.run]
     assert ("value" in update.constructor_args) is said
     assert not said or update.value == "one"
 
@@ -313,11 +343,11 @@ def test_a_click_on_what_is_not_there_opens_nothing(sent: str) -> None:
     assert found is not None
     assert len(found) <= 200
     with pytest.raises(ValueError, match=r"."):
-        place_variant(LiveSession().choices(), found)
+        point_variant(found, LiveSession().choices(), Gate())
 
 
 def test_what_was_not_measured_is_counted_not_drawn(study: list[ResultRow]) -> None:
-    _, _, note, *_ = tradeoff_tab.tradeoff_view(None, "mc1", *CHOSEN[1:])
+    note = tradeoff_view(None, TradeoffSelection(utility="mc1")).note
     assert note == "3 of 3 rows are not drawn: TruthfulQA MC1 was not measured."
 
 
@@ -350,7 +380,7 @@ def test_own_rows_of_other_prompts_are_not_to_be_compared_with_the_study(
 ) -> None:
     mine = [row("mine@1", method="tv"), row("mine@2", method="tv", sets={"harmful": "other"})]
     result_files.write_rows(sku_home / "results" / "mine.jsonl", mine)
-    _, _, note, *_ = tradeoff_tab.tradeoff_view(None, *CHOSEN, *HERE)
+    note = tradeoff_view(None, TradeoffSelection(standing=HERE)).note
     assert note.startswith("1 of your rows were measured on other prompts than the study's")
 
 
@@ -359,28 +389,31 @@ def test_own_evaluations_stand_beside_the_study_and_a_damaged_file_hides_nothing
 ) -> None:
     result_files.write_rows(sku_home / "results" / "mine.jsonl", [row("mine@2", method="tv")])
     (sku_home / "results" / "<b>.jsonl").write_text("{half\n", encoding="utf-8")
-    _, _, note, _, _, point, _, table = tradeoff_tab.tradeoff_view(None, *CHOSEN, *HERE)
-    assert "&lt;b&gt;.jsonl, line 1 is damaged" in note
-    assert any(text.endswith("(yours)") and variant == "mine@2" for text, variant in point.choices)
-    assert table.value["data"][-1][:2] == ["mine@2", "Task vector (yours)"]
+    found = tradeoff_view(None, TradeoffSelection(standing=HERE))
+    assert "&lt;b&gt;.jsonl, line 1 is damaged" in found.note
+    assert found.points["mine@2"].endswith("(yours)")
+    assert found.table["data"][-1][:2] == ["mine@2", "Task vector (yours)"]
 
 
 def test_a_point_opens_in_a_column_or_says_why_not() -> None:
-    choices = LiveSession().choices()
-    variant, slider, heading = place_variant(choices, "sku@3.5")
-    assert (variant.value, slider.value, slider.maximum) == ("sku", 3.5, 3.5)
-    assert "base minus 3.5" in heading
+    entries = LiveSession().choices()
+    with gr.Blocks():
+        column = lay_out_compare(entries, Hosting(), gr.State(ShownAnswers)).columns[0]
+    updates = column.hold(point_variant("sku@3.5", entries, Gate()), entries)
+    slider = updates[column.slider]
+    assert (updates[column.variant].value, slider.value, slider.maximum) == ("sku", 3.5, 3.5)
+    assert "base minus 3.5" in updates[column.heading]
     for text, said in ((None, "no point is chosen"), ("sku_push_3@1", "not on this machine")):
         with pytest.raises(ValueError, match=said):
-            place_variant(choices, text)
+            point_variant(text, entries, Gate())
 
 
 def test_samples_are_counted_with_their_interval_and_a_sign_each() -> None:
     shown = ShownAnswers()
     last = asked(Written(lambda: [HARMFUL, SAFE, SAFE, HARMFUL]), shown=shown, samples=2)[-1]
-    assert "harmful in 1 of 2 (9 to 91 %)" in last[1]
-    assert len(shown.parts[0].answers) == 2
-    assert last[1].count("<span") >= 4
+    assert "harmful in 1 of 2 (9 to 91 %)" in facts(last[0])
+    assert len(shown.columns[0].answers) == 2
+    assert facts(last[0]).count("<span") >= 4
 
 
 def test_what_the_columns_show_can_leave_as_a_file_and_come_back() -> None:
@@ -416,19 +449,27 @@ def test_every_word_of_the_screen_is_explained_in_one_line() -> None:
 
 
 def test_a_refused_question_leaves_the_answer_under_way_alone() -> None:
-    turns = LatestRequest()
-    first = turns.take("me", [0, 1])
+    requests = LatestRequest()
+    first = requests.take("me", [0, 1])
     with pytest.raises(gr.Error):
-        asked(Written(lambda: [HARMFUL, SAFE]), turns, prompt=" ")
-    assert turns.mine("me", first) == [0, 1]
+        asked(Written(lambda: [HARMFUL, SAFE]), requests, values=controls(" "))
+    assert first.current() == [0, 1]
 
 
 def test_the_speed_of_a_sample_is_shown_where_it_is_known() -> None:
     shown = ShownAnswers()
     asked(Written(lambda: [HARMFUL, SAFE, SAFE, SAFE]), shown=shown, samples=2)
-    first, second = (sample_handler(0)(shown, place)[1] for place in (0, 1))
+    first, second = (facts(sample_update(shown, 0, place)) for place in (0, 1))
     assert "tok/s" in first
     assert "tok/s" not in second
+
+
+def restoring(gate: Gate) -> tuple[CompareComponents, RestoreHandlers]:
+    """Compare laid out, and what reopens it."""
+    access = Access(LiveSession(), gate)
+    with gr.Blocks():
+        page = lay_out_compare(access.first_entries(), gate.hosting, gr.State(ShownAnswers))
+    return page, RestoreHandlers(page, access)
 
 
 def test_a_replayed_comparison_sets_controls_to_what_they_take() -> None:
@@ -437,6 +478,9 @@ def test_a_replayed_comparison_sets_controls_to_what_they_take() -> None:
     whole = shown.comparison(range(2))
     assert whole is not None
     large = dataclasses.replace(whole, settings=ComparisonSettings(length=5000, temperature=9.0, seed=-4, samples=60))
-    updates = replay_file(ShownAnswers(), large.to_json().encode(), list_variants(), 128, 8)
-    assert updates[1:5] == [128, 2.0, 0, 8]
-    assert whole.parts[0].answers[0].text in updates
+    page, handlers = restoring(Gate(Hosting(new_tokens=128, samples=8)))
+    given = {page.shown: ShownAnswers(), page.toolbar.upload: large.to_json().encode()}
+    updates = handlers.replay_file(REQUEST, given)
+    how = page.decoding
+    assert [updates[part] for part in (how.length, how.temperature, how.seed, how.samples)] == [128, 2.0, 0, 8]
+    assert updates[page.columns[0].answer] == whole.parts[0].answers[0].text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,11 @@ def test_the_form_makes_a_config_with_probes() -> None:
     config = FORM.config()
     assert config == TrainConfig.from_dict(config.to_dict())
     assert (config.method, config.probe, config.probe_every) == ("sku_contrast", "Why?", 1)
-    assert FORM._replace(steps=60).config().probe_every == 10
+    assert replace(FORM, steps=60).config().probe_every == 10
 
 
 def test_an_upload_is_kept_by_its_content(pairs_file: Path, sku_home: Path) -> None:
-    form = FORM._replace(harmful=UPLOAD_LABEL, harmful_file=str(pairs_file))
+    form = replace(FORM, harmful=UPLOAD_LABEL, harmful_file=str(pairs_file))
     (first,), (second,) = form.config(keep=True).harmful, form.config(keep=True).harmful
     assert first == second
     assert Path(first).parent == sku_home / "uploads"
@@ -32,7 +33,7 @@ def test_an_upload_is_kept_by_its_content(pairs_file: Path, sku_home: Path) -> N
     assert not (sku_home / "uploads" / pairs_file.name).exists(), "a visitor does not choose the path"
     assert form.config().harmful == (str(pairs_file),)
     with pytest.raises(ValueError, match="no file of normal pairs"):
-        FORM._replace(normal=UPLOAD_LABEL).config()
+        replace(FORM, normal=UPLOAD_LABEL).config()
 
 
 def test_a_preview_counts_and_names_a_bad_row(pairs_file: Path, tmp_path: Path) -> None:
@@ -50,14 +51,14 @@ def test_a_preview_counts_and_names_a_bad_row(pairs_file: Path, tmp_path: Path) 
 def test_what_is_expected_names_its_source_or_what_is_wrong() -> None:
     assert "from the shipped run sku" in estimate_text(FORM)
     assert "GB of memory" in estimate_text(FORM)
-    assert "it must be from 1 to 1000000" in estimate_text(FORM._replace(steps=-5))
+    assert "it must be from 1 to 1000000" in estimate_text(replace(FORM, steps=-5))
 
 
 def test_a_run_can_be_started_again_with_changes(pairs_file: Path) -> None:
-    config = FORM._replace(steps=7, rate=2e-4, seed=3).config()
+    config = replace(FORM, steps=7, rate=2e-4, seed=3).config()
     again = form_of_config(config).config()
     assert again == config
-    own = FORM._replace(harmful=UPLOAD_LABEL, harmful_file=str(pairs_file))
+    own = replace(FORM, harmful=UPLOAD_LABEL, harmful_file=str(pairs_file))
     assert form_of_config(own.config()).harmful_file == str(pairs_file)
 
 
@@ -65,7 +66,7 @@ def test_ascent_keeps_checkpoints_that_can_be_chosen(
     pico_folder: Path, pairs_file: Path, normal_file: Path, sku_home: Path
 ) -> None:
     assert FORM.config().snapshots == ()
-    assert FORM._replace(method="ga", steps=8).config().snapshots == (2, 4, 6)
+    assert replace(FORM, method="ga", steps=8).config().snapshots == (2, 4, 6)
     config = TrainConfig(
         method="ga", model=str(pico_folder), harmful=(str(pairs_file),), normal=(str(normal_file),), steps=2,
         batch_size=2, rank=4, max_tokens=128, snapshots=(1,),

@@ -6,12 +6,12 @@ import html
 from collections.abc import Sequence
 
 from sku.core.intervals import wilson
-from sku.core.methods import METHODS
 from sku.core.records import Answer, Outcome, Verdict
 from sku.core.variants import BASE
 from sku.reporting.markers import method_marker, outcome_marker
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import diff_and_lens
+from sku.ui.compare.column_variant import ColumnVariant
 from sku.ui.compare.record import ComparedColumn
 from sku.ui.glossary import GLOSSARY
 
@@ -21,24 +21,32 @@ _FOLD = (
     "<label class='fold'><input type='checkbox'>"
     "<span class='when-folded'>harmful text, show</span><span class='when-open'>hide</span></label>"
 )
-_KL = "how far this variant is from base on base's own answer to this prompt, nats a token; 0 is no difference"
+_KL = "distance of this variant from the base on the base's own answer to this prompt, nats a token; 0: no difference"
 
 
-def variant_option(choice: CatalogEntry) -> str:
+def variant_option(entry: CatalogEntry) -> str:
     """A variant in a list."""
-    return f"{method_marker(choice.method, choice.preservation).mark} {choice.label}"
+    return f"{method_marker(entry.method, entry.preservation).mark} {entry.label}"
 
 
-def variant_heading(choice: CatalogEntry, coefficient: float) -> str:
+def variant_heading(variant: ColumnVariant) -> str:
     """A variant above its column."""
-    mark = method_marker(choice.method, choice.preservation)
-    if choice.method is None:
-        how = "as it was"
-    else:
-        verb = "minus" if METHODS[choice.method].negated else "plus"
-        how = f"base {verb} {coefficient:g} &times; what it learned"
-    name = f"<b>{mark.mark} {html.escape(choice.label)}</b>"
-    return f"<div class='variant' style='--colour:{mark.colour}'>{name} <span>{how}</span></div>"
+    mark = variant.marker
+    name = f"<b>{mark.mark} {html.escape(variant.label)}</b>"
+    return f"<div class='variant' style='--colour:{mark.colour}'>{name} <span>{_formula(variant)}</span></div>"
+
+
+def _formula(variant: ColumnVariant) -> str:
+    """How the variant is made from the base, as HTML."""
+    if not variant.terms:
+        return "as it was"
+    single = len(variant.terms) == 1
+    steps = [
+        f"{'minus' if term.subtracted else 'plus'} {term.coefficient:g} &times; "
+        + ("what it learned" if single else html.escape(term.label))
+        for term in variant.terms
+    ]
+    return " ".join(["base", *steps])
 
 
 def facts_line(answer: Answer, state: str, seconds: float, kl: float | None = None) -> str:

@@ -1,24 +1,43 @@
-"""Who may write into a column: the newest request for it, in each visitor's page. An older one falls silent."""
+"""Which request may write into a column: the newest one. Older requests for the same column fall silent."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One request for some columns of one visitor's page."""
+
+    visitor: str
+    numbers: dict[int, int]
+    """Column to the number of this request for it."""
+    requests: LatestRequest
+
+    def current(self) -> list[int]:
+        """The columns for which this request is still the newest."""
+        return self.requests.newest(self)
+
+    def stopped(self) -> list[int]:
+        """The columns that were stopped and that nobody has asked since."""
+        return self.requests.stopped(self.visitor, self.numbers)
 
 
 class LatestRequest:
-    """The newest request for every visitor's every column."""
+    """The newest request for every column of every visitor's page."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._newest: dict[tuple[str, int], int] = {}
         self._stopped: set[tuple[str, int]] = set()
 
-    def take(self, visitor: str, columns: Sequence[int]) -> dict[int, int]:
+    def take(self, visitor: str, columns: Sequence[int]) -> Ticket:
         """Make the caller the newest request for `columns`."""
         with self._lock:
             self._stopped -= {(visitor, column) for column in columns}
-            return self._next(visitor, columns)
+            return Ticket(visitor, self._next(visitor, columns), self)
 
     def stop(self, visitor: str, columns: Sequence[int]) -> None:
         """Let all requests for `columns` fall silent."""
@@ -31,10 +50,10 @@ class LatestRequest:
         with self._lock:
             return [column for column in columns if (visitor, column) in self._stopped]
 
-    def mine(self, visitor: str, turns: dict[int, int]) -> list[int]:
-        """The columns for which the request that took `turns` is still the newest."""
+    def newest(self, ticket: Ticket) -> list[int]:
+        """The columns for which `ticket` is still the newest request."""
         with self._lock:
-            return [column for column, turn in turns.items() if self._newest.get((visitor, column)) == turn]
+            return [i for i, number in ticket.numbers.items() if self._newest.get((ticket.visitor, i)) == number]
 
     def leave(self, visitor: str) -> None:
         """Forget a visitor, whose requests then fall silent."""

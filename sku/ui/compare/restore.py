@@ -2,88 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import gradio as gr
 
-from sku.core.variants import BASE
 from sku.serving.variant_catalog import CatalogEntry
-from sku.ui.compare import badges, columns, share
-from sku.ui.compare.ask_handlers import MAX_COLUMNS, Controls, ShownAnswers
-from sku.ui.compare.record import ComparisonSettings, comparison_from_json
-from sku.ui.hosting.gate import Gate
+from sku.ui.compare import badges, share
+from sku.ui.compare.asking import ColumnUpdate
+from sku.ui.compare.column_variant import ColumnVariant, column_variant
+from sku.ui.compare.controls import MAX_COLUMNS
+from sku.ui.compare.layout import CompareComponents
+from sku.ui.compare.record import Comparison, ComparisonSettings, comparison_from_json
+from sku.ui.compare.shown_answers import ShownAnswers
+from sku.ui.events import Updates, Values
+from sku.ui.hosting.access import Access
 
 
-def link_handler(gate: Gate, choices: Callable[[gr.Request], list[CatalogEntry]]) -> Callable[..., str]:
-    """A handler: from the values of `Asked` to a link's fragment."""
+class RestoreHandlers:
+    """Make a link, open one, and show an exported file."""
 
-    def link(request: gr.Request, *values: Any) -> str:
-        asked = Controls.of(*values)
+    def __init__(self, components: CompareComponents, access: Access) -> None:
+        self.components, self.access = components, access
+
+    def make_link(self, request: gr.Request, values: Values) -> str:
+        """The fragment that reopens what the controls say."""
+        controls, gate = self.components.read(values), self.access.gate
         try:
-            text = gate.prompt(asked.prompt)
-            known = {choice.name for choice in choices(request)}
-            names = [gate.variant(asked.variant(i), known) for i in asked.shown()]
-            settings = ComparisonSettings(
-                int(asked.length), float(asked.temperature), int(asked.seed or 0), int(asked.samples)
-            )
-        except (ValueError, TypeError) as error:
-            raise gr.Error(str(error), title="No link") from error
-        return share.make_fragment(share.LinkState(text, names, settings))
-
-    return link
-
-
-def restore_link(text: Any, choices: list[CatalogEntry], longest: int, most: int, size: int) -> list[Any]:
-    """Updates that put a link's prompt, settings and variants in place; what is not on this machine stays base."""
-    try:
-        link = share.parse_fragment(text)
-    except ValueError as error:
-        gr.Warning(str(error), title="Not opened")
-        link = None
-    if link is None:
-        return [gr.skip()] * size
-    return [link.prompt, *_within(link.settings, longest, most), *_columns(link.variants, choices)]
-
-
-def _within(settings: ComparisonSettings, longest: int, most: int) -> list[Any]:
-    """Length, temperature, seed and samples, as near as the page's controls can come: they refuse what is beyond."""
-    return [
-        max(8, min(settings.length, longest)),
-        max(0.0, min(settings.temperature, 2.0)),
-        max(0, min(settings.seed, 2**31 - 1)),
-        max(2, min(settings.samples, most)),
-    ]
-
-
-def _columns(variants: Sequence[str], choices: list[CatalogEntry]) -> list[Any]:
-    """Updates of count, and of column, variant, slider and heading of all six panels."""
-    count = max(2, min(len(variants), MAX_COLUMNS))
-    found: list[Any] = [count]
-    for i in range(MAX_COLUMNS):
-        found.append(gr.Column(visible=i < count))
-        try:
-            found += columns.place_variant(choices, variants[i] if i < len(variants) else BASE)
+            prompt = gate.prompt(controls.prompt)
+            entries = self.access.entries(request)
+            variants = [column_variant(text, entries, gate).text for text in controls.variants()]
+            how = gate.decoding(controls.length, controls.temperature, controls.seed, controls.samples)
         except ValueError as error:
-            gr.Warning(str(error), title="Not there")
-            found += columns.place_variant(choices, BASE)
-    return found
+            raise gr.Error(str(error), title="No link") from error
+        return share.make_fragment(
+            share.LinkState(prompt, variants, how.max_new_tokens, how.temperature, how.seed, how.samples)
+        )
 
+    def open_link(self, request: gr.Request, fragment: str | None) -> Updates:
+        """What a link holds; an empty one changes nothing, a damaged one says so."""
+        try:
+            link = share.parse_fragment(fragment)
+        except ValueError as error:
+            gr.Warning(str(error), title="Not opened")
+            link = None
+        return self._restored(request, link.prompt, link.settings, link.variants) if link else gr.skip()
 
-def replay_file(shown: ShownAnswers, given: bytes, choices: list[CatalogEntry], longest: int, most: int) -> list[Any]:
-    """Updates that show an exported comparison from its own answers; no model is asked."""
-    try:
-        comparison = comparison_from_json(bytes(given).decode("utf-8"))
-    except (ValueError, TypeError) as error:
-        raise gr.Error(str(error), title="Not imported") from error
-    shown.remember(comparison.prompt)
-    shown.model, shown.settings = comparison.model, comparison.settings
-    shown.parts = dict(enumerate(comparison.parts))
-    shown.seconds = {}
-    texts: list[Any] = []
-    for i in range(MAX_COLUMNS):
-        part = shown.parts.get(i)
-        texts += [part.answers[0].text, badges.judged_lines(part, 0.0)] if part and part.answers else ["", " "]
-    variants = [part.variant for part in comparison.parts]
-    settings = _within(comparison.settings, longest, most)
-    return [comparison.prompt, *settings, *_columns(variants, choices), *texts]
+    def replay_file(self, request: gr.Request, values: Values) -> Updates:
+        """An exported comparison, shown from its own answers; no model is asked."""
+        try:
+            comparison = comparison_from_json(bytes(values[self.components.toolbar.upload]).decode("utf-8"))
+        except (ValueError, TypeError) as error:
+            raise gr.Error(str(error), title="Not imported") from error
+        shown: ShownAnswers = values[self.components.shown]
+        shown.replay(comparison)
+        variants = [part.variant for part in comparison.parts]
+        return self._restored(request, comparison.prompt, comparison.settings, variants) | self._answers(comparison)
+
+    def _restored(
+        self, request: gr.Request, prompt: str, settings: ComparisonSettings, variants: Sequence[str]
+    ) -> Updates:
+        parts, how = self.components, self.components.decoding
+        within = self._within(settings)
+        count = max(2, min(len(variants), MAX_COLUMNS))
+        updates: Updates = {
+            parts.ask_row.prompt: prompt,
+            how.length: within.length,
+            how.temperature: within.temperature,
+            how.seed: within.seed,
+            how.samples: within.samples,
+            parts.toolbar.count: count,
+        }
+        entries = self.access.entries(request)
+        for i, column in enumerate(parts.columns):
+            held = self._variant(variants[i], i, entries) if i < len(variants) else ColumnVariant()
+            updates |= {column.column: gr.Column(visible=i < count), **column.hold(held, entries)}
+        return updates
+
+    def _within(self, settings: ComparisonSettings) -> ComparisonSettings:
+        """The settings, as near as the page's controls can come: they refuse what is beyond."""
+        hosting = self.access.gate.hosting
+        return ComparisonSettings(
+            length=max(8, min(settings.length, hosting.new_tokens)),
+            temperature=max(0.0, min(settings.temperature, 2.0)),
+            seed=max(0, min(settings.seed, 2**31 - 1)),
+            samples=max(2, min(settings.samples, hosting.samples)),
+        )
+
+    def _variant(self, text: str, i: int, entries: Sequence[CatalogEntry]) -> ColumnVariant:
+        """The variant, or the base where it is not on this machine, which is said."""
+        try:
+            return column_variant(text, entries, self.access.gate)
+        except ValueError as error:
+            gr.Warning(f"{error}. Column {i + 1} shows the base instead.", title="Not there")
+            return ColumnVariant()
+
+    def _answers(self, comparison: Comparison) -> Updates:
+        updates: Updates = {}
+        for i, column in enumerate(self.components.columns):
+            part = comparison.parts[i] if i < len(comparison.parts) else None
+            if part and part.answers:
+                shown = ColumnUpdate(part.answers[0].text, badges.judged_lines(part, 0.0))
+            else:
+                shown = ColumnUpdate("", " ")
+            updates |= column.show(shown)
+        return updates

@@ -11,27 +11,50 @@ import dataclasses
 import html
 import json
 import zlib
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from sku.core.variants import parse_variant
+from pydantic import Field, TypeAdapter
+
 from sku.reporting.markers import outcome_marker
-from sku.ui.compare.record import ComparedColumn, Comparison, ComparisonSettings
+from sku.ui.compare.record import (
+    MAX_PARTS,
+    STRICT,
+    ComparedColumn,
+    Comparison,
+    ComparisonSettings,
+    VariantText,
+)
 
-_LONGEST = 20_000
+_MAX_LINK_CHARACTERS = 20_000
+"""Of a link, packed and unpacked."""
 
 
-class LinkState(NamedTuple):
+@dataclass(frozen=True)
+class LinkState:
     """What a link reopens."""
 
+    __pydantic_config__ = STRICT
+
     prompt: str
-    variants: list[str]
-    settings: ComparisonSettings
+    variants: Annotated[list[VariantText], Field(max_length=MAX_PARTS)]
+    length: int
+    temperature: float
+    seed: int
+    samples: int
+
+    @property
+    def settings(self) -> ComparisonSettings:
+        """What decides the answers beside the weights."""
+        return ComparisonSettings(self.length, self.temperature, self.seed, self.samples)
+
+
+_LINK = TypeAdapter(LinkState)
 
 
 def make_fragment(link: LinkState) -> str:
     """The part of an address behind the #."""
-    values = {"prompt": link.prompt, "variants": link.variants, **dataclasses.asdict(link.settings)}
-    packed = zlib.compress(json.dumps(values, ensure_ascii=False).encode(), 9)
+    packed = zlib.compress(json.dumps(dataclasses.asdict(link), ensure_ascii=False).encode(), 9)
     return "c=" + base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
@@ -39,24 +62,16 @@ def parse_fragment(text: Any) -> LinkState | None:
     """What a fragment holds; None for an empty one.
 
     Raises:
-        ValueError: if it was not made by `fragment`, or cut on its way.
+        ValueError: if it was not made by `make_fragment`, or was cut on its way.
     """
     if not text or not isinstance(text, str) or not text.removeprefix("#").startswith("c="):
         return None
     try:
-        code = text.removeprefix("#").removeprefix("c=")[:_LONGEST]
+        code = text.removeprefix("#").removeprefix("c=")[:_MAX_LINK_CHARACTERS]
         packed = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
-        whole = zlib.decompressobj().decompress(packed, _LONGEST)
-        values = json.loads(whole)
-        settings = ComparisonSettings(
-            int(values["length"]), float(values["temperature"]), int(values["seed"]), int(values["samples"])
-        )
-        prompt, variants = str(values["prompt"]), [str(one) for one in values["variants"]][:6]
-        for one in variants:
-            parse_variant(one)
-        return LinkState(prompt, variants, settings)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, zlib.error, binascii.Error) as error:
-        raise ValueError("the link is damaged or cut, so nothing was taken from it; ask for it again") from error
+        return _LINK.validate_json(zlib.decompressobj().decompress(packed, _MAX_LINK_CHARACTERS))
+    except (ValueError, zlib.error, binascii.Error) as error:  # pydantic's is a ValueError
+        raise ValueError("the link is damaged or incomplete, so nothing was opened; ask for a new one") from error
 
 
 def download_links(comparison: Comparison) -> str:

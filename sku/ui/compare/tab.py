@@ -5,227 +5,119 @@ Model text only ever goes into text boxes, which show it as text, or is escaped.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
-from sku.serving.live_session import LiveSession
-from sku.serving.variant_catalog import CatalogEntry
-from sku.ui import glossary
-from sku.ui.compare import badges, columns, restore, share, views, zero_check
-from sku.ui.compare.ask_handlers import DECODING_QUEUE, MAX_COLUMNS, AskHandlers, Controls, ShownAnswers
-from sku.ui.compare.columns import INITIAL_COLUMNS, ColumnComponents
-from sku.ui.compare.views import ANSWER, LENS, TYPED, VIEWS
-from sku.ui.hosting.gate import Gate
-from sku.ui.hosting.visitors import visitor_of
+from sku.ui.compare.handlers import ALL_COLUMNS, AskHandlers, ColumnHandlers
+from sku.ui.compare.interface import CompareInterface
+from sku.ui.compare.layout import CompareComponents, lay_out_compare
+from sku.ui.compare.restore import RestoreHandlers
+from sku.ui.compare.shown_answers import ShownAnswers
+from sku.ui.compare.views import LENS, TYPED
+from sku.ui.compare.zero_check import zero_check_handler
+from sku.ui.events import AT_ONCE, DECODING_QUEUE, QUIET, STREAMING
+from sku.ui.tabs import TabContext
 
-_EXAMPLES = Path(__file__).parents[3] / "assets" / "data" / "examples.json"
-_GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
-_SHOWN_EXAMPLES = 3
 _OPEN_LINK = """(fragment) => {
   const url = new URL(window.location.href); url.hash = fragment; history.replaceState(null, '', url);
   if (navigator.clipboard) navigator.clipboard.writeText(url.href).catch(() => {});
   return url.href;
 }"""
-_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-_AT_ONCE = _QUIET | {"queue": False}
-"""For what asks no model: a slider sends many of these a second."""
+_SAMPLE_TEMPERATURE = 0.8
+"""Where samples are asked for with none: greedy samples would all be the same."""
 
 
-class CompareTab(NamedTuple):
-    """What the frame of the page connects."""
-
-    panels: list[ColumnComponents]
-    count: gr.Radio
-    asking: list[Callable[..., Iterator[Any]]]
-    """Each asks one column alone, from `inputs` to its answer and facts; silent while there is no prompt."""
-    inputs: list[Any]
-    refresh: Callable[..., list[Any]]
-    """Updates of the columns' lists: what was trained since is there, chosen values are kept."""
-    restore: Callable[..., list[Any]]
-    """From a link's fragment to `restored`."""
-    fragment: gr.Textbox
-    restored: list[Any]
-    leave: Callable[[str], None]
-    """To be told the session hash of a visitor who left."""
-
-
-def build_compare(session: LiveSession, gate: Gate) -> CompareTab:
+def build_compare(context: TabContext, tab: gr.Tab) -> None:
     """Lay the tab out and wire it."""
-    hosting = gate.hosting
-    asker = AskHandlers(session, gate)
-
-    def choices(request: gr.Request) -> list[CatalogEntry]:
-        return session.choices(gate.owner(visitor_of(request, hosting.proxy)))
-
-    shown = gr.State(ShownAnswers)
-    with gr.Row(elem_id="ask-row"):
-        prompt = gr.Textbox(
-            placeholder="Ask all models the same thing ...",
-            label="Prompt",
-            show_label=False,
-            lines=1,
-            max_lines=6,
-            max_length=hosting.prompt_characters,
-            scale=8,
-            elem_id="prompt",
-            autofocus=True,
-        )
-        ask = gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask")
-        again = gr.Button("Again", scale=0, min_width=80, elem_id="again")
-        stop = gr.Button("Stop", scale=0, min_width=80, elem_id="stop")
-    examples = _examples()
-    everything = columns.build_columns(session.choices("" if hosting.public else None))
-    with gr.Row(elem_id="tools"):
-        view = gr.Radio(list(VIEWS), value=ANSWER, label="View", elem_id="view")
-        count = gr.Radio(list(range(2, MAX_COLUMNS + 1)), value=INITIAL_COLUMNS, label="Columns", elem_id="count")
-        many = gr.Button("Ask for samples", size="sm", elem_id="many", min_width=120, scale=0)
-        share_button = gr.Button("Link", size="sm", elem_id="share", min_width=70, scale=0)
-        load = gr.UploadButton(
-            "Import", file_types=[".json"], type="binary", size="sm", elem_id="import", min_width=70, scale=0
-        )
-        exports = gr.HTML(elem_id="exports")
-    link = gr.Textbox(
-        label="Link to this comparison (copied; the prompt stands behind the #, so no server sees it)",
-        visible=False,
-        interactive=False,
-        elem_id="link",
-        buttons=["copy"],
-    )
-    with gr.Row(visible=False, elem_id="lens-row") as lens_row:
-        source = gr.Dropdown(
-            ["column 1", *(f"column {i + 1}" for i in range(1, MAX_COLUMNS)), TYPED],
-            value="column 1",
-            label="Answer under the lens",
-            info="its tokens, coloured by how each variant changed their log-probability from base",
-            elem_id="lens-source",
-        )
-        typed = gr.Textbox(
-            label="Or type an answer", max_length=hosting.prompt_characters, elem_id="lens-text", scale=3
-        )
-    standing = [panel.variant.value for panel in everything], [panel.slider.value for panel in everything]
-    here = gr.HTML(views.rate_scale_update(INITIAL_COLUMNS, *standing[0], *standing[1]), elem_id="strip")
-    history = gr.Dropdown([], label="Asked on this page", visible=False, elem_id="history", interactive=True)
-    with gr.Accordion("Settings: length, temperature, seed, samples", open=False):
-        with gr.Row():
-            length = gr.Slider(
-                8, hosting.new_tokens, min(96, hosting.new_tokens), step=8, label="Length, new tokens", elem_id="length"
-            )
-            temperature = gr.Slider(0, 2, 0, step=0.1, label="Temperature", info="0 is greedy", elem_id="temperature")
-            seed = gr.Number(
-                0, precision=0, minimum=0, maximum=2**31 - 1, label="Seed", info="shared by all columns", elem_id="seed"
-            )
-            samples = gr.Slider(
-                2, hosting.samples, min(8, hosting.samples), step=1, label="Samples", info="for: Ask for samples"
-            )
-        gr.Markdown(
-            "With a temperature every column draws from the same noise, so answers differ because the weights do."
-        )
-    with gr.Row():
-        verify = gr.Button("Check: coefficient 0 equals base", size="sm", elem_id="verify", scale=0, min_width=240)
-        check = gr.Markdown("", elem_id="check")
-    glossary.glossary_line(
-        *("base", "variant", "coefficient", "verdict", "harmful", "refusal", "safe", "broken", "unjudged"),
-        *("harmful rate", "KL from base", "token lens", "temperature", "seed"),
-    )
-    fragment = gr.Textbox(visible=False)
-
-    variants = [panel.variant for panel in everything]
-    sliders = [panel.slider for panel in everything]
-    inputs = [shown, prompt, length, temperature, seed, samples, count, *variants, *sliders]
-    outputs = [part for panel in everything for part in (panel.answer, panel.facts)]
-    looks = [panel.view for panel in everything]
-    picks = [panel.pick for panel in everything]
-    streaming: dict[str, Any] = _QUIET | DECODING_QUEUE | {"trigger_mode": "multiple"}
-
-    def after(request: gr.Request, shown: ShownAnswers, kind: str, source: str, typed: str, *values: Any) -> list[Any]:
-        """Everything that follows from what the columns show: views, samples to pick, exports, history."""
-        asked = Controls.of("", *values)
-        comparison = shown.comparison(asked.shown())
-        return [
-            *views.view_updates(partial(asker.lens, request, asked), shown, asked, kind, source, typed),
-            *(views.sample_choices(shown, i) for i in range(MAX_COLUMNS)),
-            share.download_links(comparison) if comparison else "",
-            gr.Dropdown(choices=shown.history, value=None, visible=len(shown.history) > 1),
-        ]
-
-    def then(event: Any) -> None:
-        event.then(after, [shown, view, source, typed, *inputs[2:]], [*looks, *picks, exports, history], **_QUIET)
-
-    ask_all = asker.handler(range(MAX_COLUMNS))
-    for trigger in (ask.click, prompt.submit):
-        then(trigger(ask_all, inputs, outputs, **streaming))
-    then(again.click(_next_seed, [seed, temperature], seed, **_QUIET).then(ask_all, inputs, outputs, **streaming))
-    sampled = asker.handler(range(MAX_COLUMNS), many=True)
-    then(many.click(_warm, temperature, temperature, **_QUIET).then(sampled, inputs, outputs, **streaming))
-    for button, text in examples:
-        then(button.click(lambda text=text: text, None, prompt, **_QUIET).then(ask_all, inputs, outputs, **streaming))
-    asking = [asker.handler([i], silent=True) for i in range(MAX_COLUMNS)]
-    for i, panel in enumerate(everything):
-        mine = [panel.answer, panel.facts]
-        then(panel.slider.release(asking[i], inputs, mine, **streaming))
-        panel.slider.change(_with_choices(choices, _moved), [panel.variant, panel.slider], panel.heading, **_AT_ONCE)
-        then(
-            panel.variant.input(
-                _with_choices(choices, columns.choose_variant), panel.variant, [panel.slider, panel.heading], **_QUIET
-            ).then(asking[i], inputs, mine, **streaming)
-        )
-        panel.pick.input(views.sample_handler(i), [shown, panel.pick], mine, **_AT_ONCE)
-    for move in (*(slider.change for slider in sliders), *(variant.change for variant in variants), count.change):
-        move(views.rate_scale_update, [count, *variants, *sliders], here, **_AT_ONCE)
-
-    count.change(_resize, count, [panel.column for panel in everything], **_QUIET).then(
-        asker.missing, inputs, outputs, **streaming
-    )
-    then(view.change(lambda kind: gr.Row(visible=kind == LENS), view, lens_row, **_QUIET))
-    then(source.input(lambda: None, None, None, **_QUIET))
-    then(typed.submit(lambda: TYPED, None, source, **_QUIET))
-    history.input(lambda text: text, history, prompt, **_AT_ONCE)
-
-    def stop_all(request: gr.Request) -> None:
-        asker.turns.stop(str(request.session_hash), range(MAX_COLUMNS))
-
-    stop.click(stop_all, None, None, queue=False, api_visibility="private")
-    verify.click(
-        zero_check.zero_check_handler(session, gate, choices),
-        [prompt, *variants],
-        check,
+    access = context.access
+    parts = lay_out_compare(access.first_entries(), access.gate.hosting, gr.State(ShownAnswers))
+    asking, columns = AskHandlers(parts, access), ColumnHandlers(parts, access)
+    restoring = RestoreHandlers(parts, access)
+    follow = _Follow(parts, asking)
+    _wire_asking(parts, asking, follow)
+    _wire_columns(parts, asking, columns, follow)
+    _wire_views(parts, follow)
+    _wire_link_and_file(parts, restoring, follow)
+    parts.zero_check.button.click(
+        zero_check_handler(parts, access),
+        {parts.ask_row.prompt} | parts.standing,
+        parts.zero_check.result,
         api_visibility="private",
         **DECODING_QUEUE,
     )
-    share_button.click(restore.link_handler(gate, choices), inputs[1:], link, **_QUIET).success(
-        None, link, link, js=_OPEN_LINK
-    ).then(lambda: gr.Textbox(visible=True), None, link, **_QUIET)
-    restored = [prompt, length, temperature, seed, samples, count]
-    restored += [part for panel in everything for part in (panel.column, panel.variant, panel.slider, panel.heading)]
-
-    def reopen(request: gr.Request, text: Any) -> list[Any]:
-        return restore.restore_link(text, choices(request), hosting.new_tokens, hosting.samples, len(restored))
-
-    def replay(request: gr.Request, shown: ShownAnswers, given: bytes) -> list[Any]:
-        return restore.replay_file(shown, given, choices(request), hosting.new_tokens, hosting.samples)
-
-    then(load.upload(replay, [shown, load], [*restored, *outputs], **_QUIET))
-
-    def refresh(request: gr.Request) -> list[Any]:
-        entries = columns.variant_options(choices(request))
-        return [gr.Dropdown(choices=entries) for _ in range(MAX_COLUMNS)]
-
-    return CompareTab(everything, count, asking, inputs, refresh, reopen, fragment, restored, asker.turns.leave)
+    for trigger in (context.page.load, tab.select):
+        trigger(columns.refresh_lists, None, {column.variant for column in parts.columns}, **QUIET)
+    context.page.load(restoring.open_link, parts.fragment, parts.restored, js="() => window.location.hash", **QUIET)
+    context.page.unload(asking.leave)
+    context.compare = CompareInterface(parts, asking, access, context.tabs)
 
 
-def _examples() -> list[tuple[gr.Button, str]]:
-    buttons = []
-    with gr.Row(elem_id="examples"):
-        for group, prompts in json.loads(_EXAMPLES.read_text(encoding="utf-8")).items():
-            gr.HTML(f"<span>{_GROUPS[group]}:</span>", elem_classes="group", padding=False)
-            for example in prompts[:_SHOWN_EXAMPLES]:
-                buttons.append((gr.Button(example["label"], size="sm", min_width=40, scale=0), example["prompt"]))
-    return buttons
+class _Follow:
+    """Lets views, samples, exports and history follow an event that changed what the columns show."""
+
+    def __init__(self, parts: CompareComponents, asking: AskHandlers) -> None:
+        self.handler = asking.follow
+        self.inputs = parts.controls | {parts.shown, parts.toolbar.view, parts.lens.source, parts.lens.text}
+        self.outputs = {part for column in parts.columns for part in (column.view, column.sample)}
+        self.outputs |= {parts.toolbar.exports, parts.history}
+
+    def __call__(self, event: Any) -> None:
+        event.then(self.handler, self.inputs, self.outputs, **QUIET)
+
+
+def _wire_asking(parts: CompareComponents, asking: AskHandlers, follow: _Follow) -> None:
+    row, how = parts.ask_row, parts.decoding
+    stream: dict[str, Any] = {"inputs": parts.controls | {parts.shown}, "outputs": parts.answering, **STREAMING}
+    ask_all = asking.ask(ALL_COLUMNS)
+    for trigger in (row.ask.click, row.prompt.submit):
+        follow(trigger(ask_all, **stream))
+    follow(row.again.click(_next_seed, [how.seed, how.temperature], how.seed, **QUIET).then(ask_all, **stream))
+    warmed = parts.toolbar.ask_samples.click(_warm, how.temperature, how.temperature, **QUIET)
+    follow(warmed.then(asking.ask(ALL_COLUMNS, samples=True), **stream))
+    for example in parts.examples:
+        chosen = example.button.click(lambda prompt=example.prompt: prompt, None, row.prompt, **QUIET)
+        follow(chosen.then(ask_all, **stream))
+    row.stop.click(asking.stop, None, None, queue=False, api_visibility="private")
+    parts.history.input(lambda prompt: prompt, parts.history, row.prompt, **AT_ONCE)
+
+
+def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: ColumnHandlers, follow: _Follow) -> None:
+    inputs = parts.controls | {parts.shown}
+    for i, column in enumerate(parts.columns):
+        ask: dict[str, Any] = {"fn": asking.ask([i], silent=True), "inputs": inputs, "outputs": column.answering}
+        follow(column.slider.release(**ask, **STREAMING))
+        column.slider.change(handlers.move_slider(i), {column.held, column.slider}, {column.heading}, **AT_ONCE)
+        chosen = column.variant.input(handlers.choose(i), {column.held, column.variant}, column.holding, **QUIET)
+        chosen.failure(handlers.take_back(i), {column.held}, {column.variant}, **QUIET)
+        follow(chosen.success(**ask, **STREAMING))
+        column.sample.input(asking.pick_sample(i), {parts.shown, column.sample}, column.answering, **AT_ONCE)
+        for moved in (column.slider.change, column.variant.change):
+            moved(handlers.place_on_scale, parts.standing, parts.rate_scale, **AT_ONCE)
+    count = parts.toolbar.count
+    count.change(handlers.place_on_scale, parts.standing, parts.rate_scale, **AT_ONCE)
+    resized = count.change(handlers.resize, count, {column.column for column in parts.columns}, **QUIET)
+    resized.then(asking.ask_unanswered, inputs, parts.answering, **STREAMING)
+
+
+def _wire_views(parts: CompareComponents, follow: _Follow) -> None:
+    view, lens = parts.toolbar.view, parts.lens
+    follow(view.change(lambda kind: gr.Row(visible=kind == LENS), view, lens.row, **QUIET))
+    follow(lens.source.input(lambda: None, None, None, **QUIET))
+    follow(lens.text.submit(lambda: TYPED, None, lens.source, **QUIET))
+
+
+def _wire_link_and_file(parts: CompareComponents, handlers: RestoreHandlers, follow: _Follow) -> None:
+    made = parts.toolbar.link.click(handlers.make_link, parts.controls, parts.link, **QUIET)
+    opened = made.success(None, parts.link, parts.link, js=_OPEN_LINK)
+    opened.then(lambda: gr.Textbox(visible=True), None, parts.link, **QUIET)
+    uploaded = parts.toolbar.upload.upload(
+        handlers.replay_file,
+        {parts.shown, parts.toolbar.upload},
+        parts.restored | parts.answering,
+        **QUIET,
+    )
+    follow(uploaded)
 
 
 def _next_seed(seed: float | None, temperature: float) -> int:
@@ -234,20 +126,4 @@ def _next_seed(seed: float | None, temperature: float) -> int:
 
 
 def _warm(temperature: float) -> float:
-    """Greedy samples would all be the same."""
-    return temperature or 0.8
-
-
-def _moved(choices: Sequence[CatalogEntry], name: Any, coefficient: Any) -> str:
-    return badges.variant_heading(columns.find_entry(choices, name), float(coefficient))
-
-
-def _with_choices(choices: Callable[[gr.Request], list[CatalogEntry]], then: Callable[..., Any]) -> Callable[..., Any]:
-    def handler(request: gr.Request, *values: Any) -> Any:
-        return then(choices(request), *values)
-
-    return handler
-
-
-def _resize(count: int) -> list[Any]:
-    return [gr.Column(visible=i < count) for i in range(MAX_COLUMNS)]
+    return temperature or _SAMPLE_TEMPERATURE

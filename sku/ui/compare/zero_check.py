@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import gradio as gr
 
-from sku.core.variants import BASE
-from sku.serving.live_session import LiveSession
-from sku.serving.variant_catalog import CatalogEntry
-from sku.ui.hosting.gate import Gate
+from sku.core.variants import BASE, parse_variant
+from sku.ui.compare.layout import CompareComponents
+from sku.ui.events import Values
+from sku.ui.hosting.access import Access
 from sku.ui.hosting.rate_limit import RateLimited
-from sku.ui.hosting.visitors import visitor_of
+
+_MAX_PROMPT_CHARACTERS = 500
+"""Of the prompt that is computed on."""
 
 
-def zero_check_handler(session: LiveSession, gate: Gate, choices: Callable[[gr.Request], list[CatalogEntry]]) -> Any:
-    """From prompt and variants to a line a variant: its largest logit difference from base."""
+def zero_check_handler(components: CompareComponents, access: Access) -> Callable[[gr.Request, Values], str]:
+    """A handler that gives one line an adapter: its largest logit difference from base."""
 
-    def check(request: gr.Request, prompt: str, *names: str) -> str:
-        known = {choice.name for choice in choices(request)} - {BASE}
+    def check(request: gr.Request, values: Values) -> str:
+        known = {entry.name for entry in access.entries(request)} - {BASE}
+        controls = components.read(values)
+        asked = controls.prompt if isinstance(controls.prompt, str) and controls.prompt.strip() else ""
         lines = []
         try:
-            asked = prompt if isinstance(prompt, str) and prompt.strip() else "What is unlearning?"
-            text, _ = gate.given(visitor_of(request, gate.hosting.proxy), asked, "")
+            prompt, _ = access.gate.given(access.visitor(request), asked or "What is unlearning?", "")
+            names = [name for column in controls.columns for name in parse_variant(str(column.variant)).names]
             for name in dict.fromkeys(name for name in names if name in known):
-                difference = session.zero_difference(name, text.strip()[:500])
+                difference = access.session.zero_difference(name, prompt.strip()[:_MAX_PROMPT_CHARACTERS])
                 lines.append(f"{name} at coefficient 0 against base: largest logit difference {difference:g}")
         except (ValueError, OSError, RateLimited) as error:
             raise gr.Error(str(error), title="Not checked") from error

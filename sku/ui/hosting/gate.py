@@ -77,14 +77,22 @@ class Gate:
         if not 1 <= len(variants) <= self.hosting.columns:
             raise ValueError(f"{len(variants)} variants came; from 1 to {self.hosting.columns} are taken at once")
         names = [self.variant(one, known) for one in variants]
-        config = DecodingConfig(
+        config = self.decoding(length, temperature, seed, samples)
+        self._asks.take(_keys(visitor))
+        return Question(text, names, config)
+
+    def decoding(self, length: Any, temperature: Any, seed: Any, samples: Any) -> DecodingConfig:
+        """How answers are written, if the page allows it; no seed is seed 0.
+
+        Raises:
+            ValueError: for anything out of bounds.
+        """
+        return DecodingConfig(
             max_new_tokens=_whole("length", length, 1, self.hosting.new_tokens, "new tokens"),
             temperature=_number("temperature", temperature, 0, 2),
             seed=_whole("seed", seed or 0, 0, 2**31 - 1),
             samples=_whole("samples", samples, 1, self.hosting.samples),
         )
-        self._asks.take(_keys(visitor))
-        return Question(text, names, config)
 
     def prompt(self, prompt: Any) -> str:
         """The prompt, if it is a text of a fair length.

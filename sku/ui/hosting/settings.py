@@ -6,12 +6,17 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 VARIABLE_PREFIX = "SKU_"
-_ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_Size = Annotated[int, Field(ge=1)]
+_Limit = Annotated[int, Field(ge=0)]
+"""0: no limit."""
 
 
 def _switch(default: int | bool, public: int | bool, meaning: str) -> Any:
@@ -23,50 +28,64 @@ class Hosting:
     """What a page allows. Every field is the environment variable `SKU_` and its name in capitals."""
 
     public: bool = _switch(False, True, "strangers visit: the second column of defaults holds, runs belong to visitors")
-    prompt_characters: int = _switch(2000, 2000, "longest prompt")
-    new_tokens: int = _switch(256, 128, "longest answer")
-    columns: int = _switch(6, 6, "most variants at once")
-    samples: int = _switch(16, 8, "most answers of a variant at once")
-    asks_a_minute: int = _switch(0, 20, "questions a visitor may ask a minute; 0: no limit")
-    requests_a_minute: int = _switch(0, 120, "calls a visitor's browser may send a minute; 0: no limit")
-    updates_a_minute: int = _switch(
+    prompt_characters: _Size = _switch(2000, 2000, "longest prompt")
+    new_tokens: _Size = _switch(256, 128, "longest answer")
+    columns: _Size = _switch(6, 6, "most variants at once")
+    samples: _Size = _switch(16, 8, "most answers of a variant at once")
+    asks_a_minute: _Limit = _switch(0, 20, "questions a visitor may ask a minute; 0: no limit")
+    requests_a_minute: _Limit = _switch(0, 120, "calls a visitor's browser may send a minute; 0: no limit")
+    updates_a_minute: _Limit = _switch(
         0, 3600, "the same of calls that wait for nothing, as of a dragged slider; 0: no limit"
     )
-    uploads_an_hour: int = _switch(0, 30, "files a visitor may send an hour; 0: no limit")
-    trainings_a_day: int = _switch(0, 3, "trainings and evaluations a visitor may start a day; 0: no limit")
-    training_minutes: int = _switch(0, 15, "longest training, then it is cancelled and kept; 0: no limit")
-    keep_days: int = _switch(0, 7, "days that a visitor's run is kept after its last step; 0: for ever")
+    uploads_an_hour: _Limit = _switch(0, 30, "files a visitor may send an hour; 0: no limit")
+    trainings_a_day: _Limit = _switch(0, 3, "trainings and evaluations a visitor may start a day; 0: no limit")
+    training_minutes: _Limit = _switch(0, 15, "longest training, then it is cancelled and kept; 0: no limit")
+    keep_days: _Limit = _switch(0, 7, "days that a visitor's run is kept after its last step; 0: for ever")
     training: bool = _switch(True, True, "whether trainings can be started")
     downloads: bool = _switch(True, False, "whether adapters can be downloaded")
     acquired: bool = _switch(False, False, "whether the stage-1 model may be asked")
-    queue: int = _switch(64, 64, "questions that wait at most; who comes then is told that the queue is full")
-    upload_kilobytes: int = _switch(1024, 1024, "largest file that is taken")
+    queue: _Size = _switch(64, 64, "questions that wait at most; who comes then is told that the queue is full")
+    upload_kilobytes: _Size = _switch(1024, 1024, "largest file that is taken")
     proxy: bool = _switch(False, True, "a proxy stands before the app: its X-Forwarded-For names the visitor")
 
-    def __post_init__(self) -> None:
-        for one in dataclasses.fields(self):
-            name, value = f"{VARIABLE_PREFIX}{one.name.upper()}", getattr(self, one.name)
-            if value < 0:
-                raise ValueError(f"{name} is {value}; it must be 0 (no limit) or more")
-            if not value and not isinstance(one.default, bool) and "0:" not in one.metadata["meaning"]:
-                raise ValueError(f"{name} is {value}; it must be at least 1")
+
+_HOSTING = TypeAdapter(Hosting)
+_WANTED = {
+    "bool_parsing": "write 1 (on) or 0 (off)",
+    "int_parsing": "write a whole number",
+    "int_parsing_size": "write a smaller number",
+}
+"""Pydantic's kind of fault to what to do."""
 
 
 def read_hosting(environ: Mapping[str, str] = os.environ) -> Hosting:
     """The switches as the environment has them; on a Space the page is public unless the owner says otherwise.
 
     Raises:
-        ValueError: for a value that is no number, or neither on nor off.
+        ValueError: for a value that is no number, out of bounds, or neither on nor off.
     """
-    public = _flag("public", environ.get(f"{VARIABLE_PREFIX}PUBLIC") or ("1" if on_spaces(environ) else "0"))
-    values: dict[str, int] = {"public": public}
-    for one in dataclasses.fields(Hosting)[1:]:
-        text = environ.get(VARIABLE_PREFIX + one.name.upper(), "").strip()
-        if text:
-            values[one.name] = _flag(one.name, text) if isinstance(one.default, bool) else _number(one.name, text)
-        elif public:
-            values[one.name] = one.metadata["public"]
-    return Hosting(**values)  # type: ignore[arg-type]
+    fields = dataclasses.fields(Hosting)
+    given = {one.name: environ.get(VARIABLE_PREFIX + one.name.upper(), "").strip() for one in fields}
+    chosen = {"public": "1" if on_spaces(environ) else "0"} | {name: text for name, text in given.items() if text}
+    public = _checked(chosen).public
+    defaults = {one.name: str(one.metadata["public"]) for one in fields} if public else {}
+    return _checked(defaults | chosen)
+
+
+def _checked(texts: Mapping[str, str]) -> Hosting:
+    try:
+        return _HOSTING.validate_strings(texts)
+    except ValidationError as error:
+        raise ValueError(_fault(error)) from error
+
+
+def _fault(error: ValidationError) -> str:
+    """The first switch that makes no sense, and what to write."""
+    fault = error.errors(include_url=False)[0]
+    least = fault.get("ctx", {}).get("ge")
+    bound = f"it must be at least {least}" if least else "it must be 0 (no limit) or more"
+    wanted = _WANTED.get(fault["type"], bound)
+    return f"{VARIABLE_PREFIX}{str(fault['loc'][0]).upper()} is {fault['input']!r}; {wanted}"
 
 
 def on_spaces(environ: Mapping[str, str] = os.environ) -> bool:
@@ -109,15 +128,3 @@ def _writable(folder: Path) -> bool:
             return True
     except OSError:
         return False
-
-
-def _flag(name: str, text: str) -> bool:
-    if text.lower() not in _ON + _OFF:
-        raise ValueError(f"{VARIABLE_PREFIX}{name.upper()} is {text!r}; write 1 (on) or 0 (off)")
-    return text.lower() in _ON
-
-
-def _number(name: str, text: str) -> int:
-    if not text.lstrip("-").isdigit():
-        raise ValueError(f"{VARIABLE_PREFIX}{name.upper()} is {text!r}; write a whole number")
-    return int(text)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from sku import data
 from sku.core import storage
@@ -39,8 +40,9 @@ _ASCENTS = ("ga", "ga_mismatch")
 _SHOWN = 5
 
 
-class TrainForm(NamedTuple):
-    """The values of the page's controls."""
+@dataclass(frozen=True)
+class TrainForm:
+    """The values of the page's controls, each named as its component."""
 
     method: str
     size: str
@@ -144,7 +146,7 @@ def form_of_config(config: TrainConfig) -> TrainForm:
         seed=config.seed,
         probe=config.probe,
     )
-    sizes = [filled._replace(size=name) for name in PRESET_NAMES]
+    sizes = [dataclasses.replace(filled, size=name) for name in PRESET_NAMES]
     same = [form for form in sizes if form.config() == config]
     return (same or [form for form in sizes if form.config().model == config.model] or sizes)[0]
 

@@ -5,6 +5,7 @@ Every refusal is a sentence on the page; one that costs nothing is made before a
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -82,17 +83,17 @@ def download_run(jobs: TrainingJobs, gate: Gate, owner: str | None, name: str | 
         raise gr.Error(str(error), title="Not packed") from error
 
 
-def refill_form(jobs: TrainingJobs, owner: str | None, name: str | None) -> list[Any]:
-    """Updates of all settings to what a run used."""
+def refill_form(jobs: TrainingJobs, owner: str | None, name: str | None) -> dict[str, Any]:
+    """Updates of all settings to what a run used, under the names of `TrainForm`'s fields."""
     try:
         found = form.form_of_config(jobs.read(name or "", owner).config)
     except ValueError as error:
         raise gr.Error(str(error), title="Nothing to fill in") from error
-    values = found._asdict()
+    values = dataclasses.asdict(found)
     for kind in ("harmful", "normal"):
         path = values[f"{kind}_file"]
         if path and Path(path).is_file():  # the page may show files of its own and the temporary folder only
             shown = Path(run_status.download_folder().name) / Path(path).name  # named by content: kept once
             values[f"{kind}_file"] = shutil.copyfile(path, shown)
         values[f"{kind}_file"] = gr.File(values[f"{kind}_file"], visible=values[kind] == UPLOAD_LABEL)
-    return list(values.values())
+    return values

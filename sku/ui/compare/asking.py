@@ -1,0 +1,192 @@
+"""Asking: stream the answers of some columns, then judge and measure them. Says what changes; lays nothing out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from sku.core.records import Verdict
+from sku.serving.streaming import ColumnState
+from sku.ui.compare import badges
+from sku.ui.compare.column_variant import ColumnVariant, column_variant
+from sku.ui.compare.controls import MAX_COLUMNS, Controls
+from sku.ui.compare.latest_request import LatestRequest, Ticket
+from sku.ui.compare.record import ComparedColumn, ComparisonSettings
+from sku.ui.compare.shown_answers import ShownAnswers
+from sku.ui.hosting.access import Access
+from sku.ui.hosting.gate import Question
+from sku.ui.hosting.rate_limit import RateLimited
+
+if TYPE_CHECKING:
+    from sku.serving.token_lens import TokenLens
+
+
+@dataclass(frozen=True)
+class ColumnUpdate:
+    """What changes in one column; None leaves that part as it is."""
+
+    answer: str | None = None
+    facts: str | None = None
+
+
+ColumnUpdates = dict[int, ColumnUpdate]
+"""Column to what changes in it."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question that the gate let through, with the variant of each column."""
+
+    question: Question
+    variants: dict[int, ColumnVariant]
+
+
+class Asker:
+    """Answers for the columns of every visitor's page."""
+
+    def __init__(self, access: Access) -> None:
+        self.access, self.session, self.requests = access, access.session, LatestRequest()
+
+    def ask(
+        self, request: gr.Request, shown: ShownAnswers, controls: Controls, columns: Sequence[int], samples: Any = 1
+    ) -> Iterator[ColumnUpdates]:
+        """Ask those of `columns` that are shown, for `samples` answers each.
+
+        Raises:
+            gr.Error: if the question is refused, which leaves answers under way alone, or the model fails.
+        """
+        asked = self._asked(request, controls, [i for i in columns if i in controls.shown()], samples)
+        ticket = self.requests.take(str(request.session_hash), list(asked.variants))
+        question = asked.question
+        shown.ask(question.prompt, self.session.model_name, _settings(question))
+        yield dict.fromkeys(asked.variants, ColumnUpdate("", badges.waiting_line(self._doing())))
+        states: dict[int, ColumnState] = {}
+        for states in self._written(asked, ticket):
+            current = ticket.current()
+            if not current:
+                yield {i: ColumnUpdate(facts=_facts(states[i])) for i in ticket.stopped()}
+                return
+            yield {i: ColumnUpdate(_text(states[i]), _facts(states[i])) for i in current}
+        yield {i: ColumnUpdate(facts=_judging(states[i])) for i in ticket.current()}
+        fault = self._judge(shown, asked, ticket, states)
+        self._measure(shown, [i for i in states if shown.answers_prompt(i)])
+        visible = {*ticket.current(), *ticket.stopped()}
+        yield {i: ColumnUpdate(facts=_final(shown, i, states[i], fault)) for i in states if i in visible}
+
+    def unanswered(self, shown: ShownAnswers, controls: Controls) -> list[int]:
+        """The shown columns that do not answer the prompt yet that the others answer; none after another prompt."""
+        if not shown.prompt or controls.prompt != shown.prompt:
+            return []
+        return [i for i in controls.shown() if not shown.answers_prompt(i)]
+
+    def lens(
+        self, request: gr.Request, controls: Controls, prompt: str, answer: str
+    ) -> tuple[TokenLens, dict[int, str]]:
+        """`answer` as an answer to `prompt` under the shown columns, and the variant of each.
+
+        Raises:
+            ValueError: for what may not be looked at.
+            OSError: if the weights can't be had.
+            RateLimited: if the visitor has asked too often.
+        """
+        names = {i: found.text for i, found in self._variants(request, controls, controls.shown()).items()}
+        checked = self.access.gate.given(self.access.visitor(request), prompt, answer)
+        return self.session.lens(*checked, list(names.values())), names
+
+    def _variants(self, request: gr.Request, controls: Controls, columns: Sequence[int]) -> dict[int, ColumnVariant]:
+        entries = self.access.entries(request)
+        return {i: column_variant(controls.columns[i].text(), entries, self.access.gate) for i in columns}
+
+    def _asked(self, request: gr.Request, controls: Controls, columns: Sequence[int], samples: Any) -> _Asked:
+        try:
+            variants = self._variants(request, controls, columns)
+            question = self.access.gate.question(
+                self.access.visitor(request),
+                controls.prompt,
+                [variant.text for variant in variants.values()],
+                {name for variant in variants.values() for name in variant.names},
+                length=controls.length,
+                temperature=controls.temperature,
+                seed=controls.seed,
+                samples=samples,
+            )
+        except (ValueError, RateLimited) as error:
+            raise gr.Error(str(error), title="Not asked") from error
+        return _Asked(question, variants)
+
+    def _doing(self) -> str:
+        return "writing" if self.session.ready else f"waking: {self.session.doing or 'loading'}"
+
+    def _written(self, asked: _Asked, ticket: Ticket) -> Iterator[dict[int, ColumnState]]:
+        """The columns as their answers grow."""
+        question = asked.question
+        try:
+            for states in self.session.ask(
+                question.prompt, question.variants, question.config, lambda: not ticket.current()
+            ):
+                yield dict(zip(asked.variants, states, strict=True))
+        except (ValueError, OSError) as error:
+            raise gr.Error(str(error), title="No answer") from error
+
+    def _judge(self, shown: ShownAnswers, asked: _Asked, ticket: Ticket, states: Mapping[int, ColumnState]) -> str:
+        """Judge what is written and keep it for the columns that are still this request's; returns why it failed."""
+        verdicts, fault = self._verdicts(asked.question.prompt, states)
+        for i in ticket.current():
+            state, variant = states[i], asked.variants[i]
+            if state.answer:
+                judged = tuple(verdicts[one.text] for one in state.samples) if verdicts else ()
+                column = ComparedColumn(variant.text, variant.label, state.samples, judged, kl=None)
+                shown.answer(i, column, state.seconds)
+        return fault
+
+    def _verdicts(self, prompt: str, states: Mapping[int, ColumnState]) -> tuple[dict[str, Verdict], str]:
+        """Text to verdict, or why there are none."""
+        texts = list(dict.fromkeys(one.text for state in states.values() for one in state.samples))
+        try:
+            return (dict(zip(texts, self.session.verdicts(prompt, texts), strict=True)) if texts else {}), ""
+        except (ValueError, OSError) as error:
+            return {}, str(error)
+
+    def _measure(self, shown: ShownAnswers, columns: Sequence[int]) -> None:
+        """KL from base of the columns, on the base's own answer where a column shows it."""
+        base = shown.base_text(range(MAX_COLUMNS))
+        if not base or not base.strip() or not columns:
+            return
+        try:
+            numbers = self.session.divergence(shown.prompt, base, [shown.columns[i].variant for i in columns])
+        except (ValueError, OSError):  # beyond the context: not measured, which is what None says
+            return
+        for i, number in zip(columns, numbers, strict=True):
+            shown.measure(i, number)
+
+
+def _settings(question: Question) -> ComparisonSettings:
+    config = question.config
+    return ComparisonSettings(config.max_new_tokens, config.temperature, config.seed, config.samples)
+
+
+def _text(state: ColumnState) -> str:
+    return state.answer.text if state.answer else ""
+
+
+def _facts(state: ColumnState) -> str:
+    if state.answer is None:
+        return badges.no_answer_line(state.error)
+    return badges.facts_line(state.answer, "writing" if state.writing else state.answer.stopped, state.seconds)
+
+
+def _judging(state: ColumnState) -> str:
+    return _facts(state) + ("<br>" + badges.JUDGING_LINE if state.answer else "")
+
+
+def _final(shown: ShownAnswers, i: int, state: ColumnState, fault: str) -> str:
+    """All that stands beneath column `i` in the end."""
+    column = shown.columns.get(i)
+    if state.answer is None or column is None:
+        return badges.no_answer_line(state.error)
+    if fault:
+        return f"{_facts(state)}<br>{badges.unjudged_line(fault)}"
+    return badges.judged_lines(column, state.seconds)

@@ -1,0 +1,123 @@
+"""One column of Compare: its components, and the updates that put a variant into it. Asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import gradio as gr
+
+from sku.serving.variant_catalog import CatalogEntry
+from sku.ui.compare import badges
+from sku.ui.compare.asking import ColumnUpdate
+from sku.ui.compare.column_variant import ColumnVariant, catalog_variant
+from sku.ui.compare.controls import INITIAL_COLUMNS
+from sku.ui.events import Updates
+
+_SLIDER_END = 3.0
+"""Of the slider, unless its coefficient is beyond."""
+
+
+@dataclass(frozen=True)
+class ColumnComponents:
+    """The components of one column."""
+
+    column: gr.Column
+    heading: gr.HTML
+    variant: gr.Dropdown
+    """An entry of the list, or a text such as `ga@0.5+sku@1`."""
+    held: gr.State
+    """The `ColumnVariant` that heading and slider show."""
+    answer: gr.Textbox
+    view: gr.HTML
+    """Lies over the answer while another view is chosen."""
+    facts: gr.HTML
+    sample: gr.Radio
+    """Which of several samples is shown."""
+    slider: gr.Slider
+
+    @property
+    def holding(self) -> set[gr.components.Component]:
+        """What `hold` updates."""
+        return {self.variant, self.held, self.slider, self.heading}
+
+    @property
+    def answering(self) -> set[gr.components.Component]:
+        """What `show` updates."""
+        return {self.answer, self.facts}
+
+    def hold(self, variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> Updates:
+        """Updates that put `variant` into the column, whose list has `entries`."""
+        at = variant.coefficient
+        shown = {} if at is None else {"value": at, "maximum": max(_SLIDER_END, at)}
+        return {
+            self.variant: gr.Dropdown(choices=variant_options(entries), value=variant.list_value),
+            self.held: variant,
+            self.slider: gr.Slider(visible=at is not None, **shown),
+            self.heading: badges.variant_heading(variant),
+        }
+
+    def show(self, update: ColumnUpdate) -> Updates:
+        """Updates of answer and facts."""
+        parts = {self.answer: update.answer, self.facts: update.facts}
+        return {component: value for component, value in parts.items() if value is not None}
+
+
+def variant_options(entries: Sequence[CatalogEntry]) -> list[tuple[str, str]]:
+    """Entries of a list of variants."""
+    return [(badges.variant_option(entry), entry.name) for entry in entries]
+
+
+def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> ColumnComponents:
+    """Lay out column `i`, which holds the entry called `name`, else the base."""
+    variant = catalog_variant(next((entry for entry in entries if entry.name == name), entries[0]))
+    visible = i < INITIAL_COLUMNS
+    with gr.Column(min_width=260, elem_classes="variant-column", elem_id=f"column-{i}", visible=visible) as column:
+        heading = gr.HTML(badges.variant_heading(variant), elem_id=f"heading-{i}")
+        choice = _variant_list(i, variant, entries)
+        held = gr.State(variant)
+        with gr.Column(elem_classes="stage"):
+            answer = _answer_box(i)
+            view = gr.HTML(visible=False, elem_id=f"view-{i}", elem_classes="view")
+        facts = gr.HTML(" ", elem_id=f"facts-{i}", elem_classes="facts")
+        sample = gr.Radio([], label="Sample", visible=False, elem_id=f"pick-{i}", elem_classes="pick")
+        slider = _coefficient_slider(i, variant)
+    return ColumnComponents(column, heading, choice, held, answer, view, facts, sample, slider)
+
+
+def _variant_list(i: int, variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> gr.Dropdown:
+    return gr.Dropdown(
+        variant_options(entries),
+        value=variant.list_value,
+        label=f"Variant of column {i + 1}",
+        show_label=False,
+        allow_custom_value=True,
+        elem_id=f"variant-{i}",
+    )
+
+
+def _answer_box(i: int) -> gr.Textbox:
+    return gr.Textbox(
+        label=f"Answer in column {i + 1}",
+        show_label=False,
+        lines=9,
+        max_lines=9,
+        interactive=False,
+        placeholder="The answer streams here.",
+        elem_id=f"answer-{i}",
+        elem_classes="answer",
+        buttons=["copy"],
+    )
+
+
+def _coefficient_slider(i: int, variant: ColumnVariant) -> gr.Slider:
+    return gr.Slider(
+        0,
+        _SLIDER_END,
+        variant.coefficient or 0.0,
+        step=0.05,
+        label="Coefficient",
+        info="times what it learned; 0 is base",
+        visible=variant.coefficient is not None,
+        elem_id=f"coefficient-{i}",
+    )

@@ -1,0 +1,167 @@
+"""What happens in Compare: from the values of components to their updates. The wiring says when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import gradio as gr
+
+from sku.ui.compare import badges, rate_scale, share, views
+from sku.ui.compare.asking import Asker, ColumnUpdate
+from sku.ui.compare.column import variant_options
+from sku.ui.compare.column_variant import ColumnVariant, column_variant
+from sku.ui.compare.controls import MAX_COLUMNS, Controls
+from sku.ui.compare.layout import CompareComponents
+from sku.ui.compare.shown_answers import ShownAnswers
+from sku.ui.compare.views import ViewChoice
+from sku.ui.events import Updates, Values
+from sku.ui.hosting.access import Access
+
+Handler = Callable[[gr.Request, Values], Updates]
+StreamingHandler = Callable[[gr.Request, Values], Iterator[Updates]]
+ALL_COLUMNS = range(MAX_COLUMNS)
+
+
+class AskHandlers:
+    """Ask columns, stop them, and show what follows from their answers."""
+
+    def __init__(self, components: CompareComponents, access: Access) -> None:
+        self.components, self.asker = components, Asker(access)
+
+    def ask(self, columns: Sequence[int], samples: bool = False, silent: bool = False) -> StreamingHandler:
+        """A handler that asks some columns.
+
+        Args:
+            columns: from 0; those that are not shown stay out.
+            samples: as many answers as the page says, instead of one.
+            silent: do nothing without a prompt, instead of refusing.
+        """
+
+        def ask(request: gr.Request, values: Values) -> Iterator[Updates]:
+            controls, shown = self._read(values)
+            if silent and isinstance(controls.prompt, str) and not controls.prompt.strip():
+                return
+            wanted = controls.samples if samples else 1
+            yield from self._updates(self.asker.ask(request, shown, controls, columns, wanted))
+
+        return ask
+
+    def ask_unanswered(self, request: gr.Request, values: Values) -> Iterator[Updates]:
+        """Ask the columns that came into sight and do not answer the others' prompt yet."""
+        controls, shown = self._read(values)
+        columns = self.asker.unanswered(shown, controls)
+        if columns:
+            yield from self._updates(self.asker.ask(request, shown, controls, columns))
+
+    def stop(self, request: gr.Request) -> None:
+        """Stop all columns."""
+        self.asker.requests.stop(str(request.session_hash), ALL_COLUMNS)
+
+    def leave(self, request: gr.Request) -> None:
+        """The visitor closed the page."""
+        self.asker.requests.leave(str(request.session_hash))
+
+    def follow(self, request: gr.Request, values: Values) -> Updates:
+        """Everything that follows from what the columns show: views, samples to pick, exports, history."""
+        parts = self.components
+        controls, shown = self._read(values)
+        visible = controls.shown()
+        choice = ViewChoice(values[parts.toolbar.view], values[parts.lens.source], values[parts.lens.text])
+        texts = views.view_texts(
+            shown, visible, choice, lambda prompt, answer: self.asker.lens(request, controls, prompt, answer)
+        )
+        comparison = shown.comparison(visible)
+        return {
+            **{c.view: gr.HTML(texts.get(i), visible=i in texts) for i, c in enumerate(parts.columns)},
+            **{c.sample: _sample_list(views.sample_count(shown, i)) for i, c in enumerate(parts.columns)},
+            parts.toolbar.exports: share.download_links(comparison) if comparison else "",
+            parts.history: gr.Dropdown(choices=shown.history, value=None, visible=len(shown.history) > 1),
+        }
+
+    def pick_sample(self, i: int) -> Callable[[Values], Updates]:
+        """A handler that shows the chosen sample in column `i`."""
+        column = self.components.columns[i]
+
+        def pick(values: Values) -> Updates:
+            shown: ShownAnswers = values[self.components.shown]
+            return column.show(views.sample_update(shown, i, values[column.sample])) or gr.skip()
+
+        return pick
+
+    def _read(self, values: Values) -> tuple[Controls, ShownAnswers]:
+        return self.components.read(values), values[self.components.shown]
+
+    def _updates(self, steps: Iterator[Mapping[int, ColumnUpdate]]) -> Iterator[Updates]:
+        columns = self.components.columns
+        for step in steps:
+            updates = {part: value for i, one in step.items() for part, value in columns[i].show(one).items()}
+            if updates:
+                yield updates
+
+
+class ColumnHandlers:
+    """Choose what columns hold."""
+
+    def __init__(self, components: CompareComponents, access: Access) -> None:
+        self.components, self.access = components, access
+
+    def choose(self, i: int) -> Handler:
+        """A handler that puts the chosen or typed variant into column `i`.
+
+        It fails silently where nothing was changed, which a list also tells of when it is merely left.
+        """
+        column = self.components.columns[i]
+
+        def choose(request: gr.Request, values: Values) -> Updates:
+            held: ColumnVariant = values[column.held]
+            text = values[column.variant]
+            if text == held.list_value:
+                raise gr.Error("nothing was changed", visible=False, print_exception=False)
+            entries = self.access.entries(request)
+            try:
+                return column.hold(column_variant(text, entries, self.access.gate), entries)
+            except ValueError as error:
+                raise gr.Error(str(error), title="Not chosen") from error
+
+        return choose
+
+    def take_back(self, i: int) -> Callable[[Values], Updates]:
+        """A handler that lets the list of column `i` show what the column still holds."""
+        column = self.components.columns[i]
+
+        def take_back(values: Values) -> Updates:
+            held: ColumnVariant = values[column.held]
+            return {column.variant: held.list_value}
+
+        return take_back
+
+    def move_slider(self, i: int) -> Callable[[Values], Updates]:
+        """A handler that lets the heading of column `i` follow its slider."""
+        column = self.components.columns[i]
+
+        def move(values: Values) -> Updates:
+            held: ColumnVariant = values[column.held]
+            return {column.heading: badges.variant_heading(held.at(float(values[column.slider])))}
+
+        return move
+
+    def resize(self, count: int) -> Updates:
+        """Show so many columns."""
+        return {c.column: gr.Column(visible=i < count) for i, c in enumerate(self.components.columns)}
+
+    def place_on_scale(self, values: Values) -> str:
+        """Where the shown columns stand on the recorded harmful rates."""
+        try:
+            return rate_scale.rate_scale_html(self.components.read(values).variants())
+        except ValueError:
+            return ""
+
+    def refresh_lists(self, request: gr.Request) -> Updates:
+        """What was trained since is there to be chosen; chosen values are kept."""
+        options = variant_options(self.access.entries(request))
+        return {column.variant: gr.Dropdown(choices=options) for column in self.components.columns}
+
+
+def _sample_list(count: int) -> gr.Radio:
+    """Shows the first of so many samples; there is nothing to choose where it is the only one."""
+    return gr.Radio(choices=[(str(k + 1), k) for k in range(count)], value=0, visible=count > 1)

@@ -1,0 +1,75 @@
+"""What Compare offers to other tabs: which variants it shows, and opening another one in a column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from sku.core.variants import parse_variant
+from sku.serving.variant_catalog import CatalogEntry
+from sku.ui.compare.column_variant import ColumnVariant, column_variant
+from sku.ui.compare.handlers import AskHandlers
+from sku.ui.compare.layout import CompareComponents
+from sku.ui.events import QUIET, Updates, Values
+from sku.ui.hosting.access import Access
+from sku.ui.hosting.gate import Gate
+
+
+@dataclass(frozen=True)
+class CompareInterface:
+    """The Compare tab, as other tabs see it."""
+
+    components: CompareComponents
+    handlers: AskHandlers
+    access: Access
+    tabs: gr.Tabs
+
+    @property
+    def inputs(self) -> set[gr.components.Component]:
+        """What a handler needs among its inputs to ask for `standing`."""
+        return self.components.standing
+
+    def standing(self, values: Values) -> list[str]:
+        """The variants that Compare shows, column by column; none while one of them is half typed."""
+        try:
+            return self.components.read(values).variants()
+        except ValueError:
+            return []
+
+    def open_on(self, event: Callable[..., Any], i: int, point: gr.components.Component) -> None:
+        """On `event`, put the variant that `point` names into column `i`, show it and ask it."""
+        parts, column = self.components, self.components.columns[i]
+
+        def place(request: gr.Request, values: Values) -> Updates:
+            entries = self.access.entries(request)
+            try:
+                variant = point_variant(values[point], entries, self.access.gate)
+            except ValueError as error:
+                raise gr.Error(str(error), title="Not opened") from error
+            count = max(values[parts.toolbar.count], i + 1)
+            return {self.tabs: gr.Tabs(selected="compare"), parts.toolbar.count: count, **column.hold(variant, entries)}
+
+        opened = event(place, {point, parts.toolbar.count}, {self.tabs, parts.toolbar.count} | column.holding, **QUIET)
+        opened.success(
+            self.handlers.ask([i], silent=True),
+            parts.controls | {parts.shown},
+            column.answering,
+            trigger_mode="multiple",
+            **QUIET,
+        )
+
+
+def point_variant(text: str | None, entries: Sequence[CatalogEntry], gate: Gate) -> ColumnVariant:
+    """The variant of a measured point.
+
+    Raises:
+        ValueError: if nothing is chosen, or it is not on this machine.
+    """
+    if not text:
+        raise ValueError("no point is chosen; choose one from the list, or a row of the table")
+    if not {entry.name for entry in entries} >= set(parse_variant(text).names):
+        raise ValueError(f"{text} was measured elsewhere: its weights are not on this machine; choose a shipped point")
+    return column_variant(text, entries, gate)

@@ -1,0 +1,289 @@
+"""The components of Compare, laid out and named. Wires nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from sku.core.variants import BASE
+from sku.serving.variant_catalog import CatalogEntry
+from sku.ui import glossary
+from sku.ui.compare import rate_scale
+from sku.ui.compare.column import ColumnComponents, lay_out_column
+from sku.ui.compare.controls import INITIAL_COLUMNS, MAX_COLUMNS, ColumnControls, Controls
+from sku.ui.compare.views import ANSWER, TYPED, VIEWS, column_name
+from sku.ui.events import Values
+from sku.ui.hosting.settings import Hosting
+
+_EXAMPLES = Path(__file__).parents[3] / "assets" / "data" / "examples.json"
+_EXAMPLE_GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
+_SHOWN_EXAMPLES = 3
+"""Of each group."""
+_INITIAL_VARIANTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
+"""What each column holds before anyone chose."""
+
+
+@dataclass(frozen=True)
+class AskRow:
+    """Where a prompt is asked."""
+
+    prompt: gr.Textbox
+    ask: gr.Button
+    again: gr.Button
+    stop: gr.Button
+
+
+@dataclass(frozen=True)
+class Example:
+    """A button that asks a prompt."""
+
+    button: gr.Button
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Toolbar:
+    """What stands beneath the columns."""
+
+    view: gr.Radio
+    count: gr.Radio
+    """Of columns."""
+    ask_samples: gr.Button
+    link: gr.Button
+    upload: gr.UploadButton
+    exports: gr.HTML
+
+
+@dataclass(frozen=True)
+class LensControls:
+    """What lies under the token lens."""
+
+    row: gr.Row
+    source: gr.Dropdown
+    text: gr.Textbox
+
+
+@dataclass(frozen=True)
+class DecodingControls:
+    """How answers are written."""
+
+    length: gr.Slider
+    temperature: gr.Slider
+    seed: gr.Number
+    samples: gr.Slider
+
+
+@dataclass(frozen=True)
+class ZeroCheckRow:
+    """The check that coefficient 0 is the base."""
+
+    button: gr.Button
+    result: gr.Markdown
+
+
+@dataclass(frozen=True)
+class CompareComponents:
+    """All components of the tab that are read or changed."""
+
+    shown: gr.State
+    """The visitor's `ShownAnswers`."""
+    ask_row: AskRow
+    examples: tuple[Example, ...]
+    columns: tuple[ColumnComponents, ...]
+    toolbar: Toolbar
+    link: gr.Textbox
+    lens: LensControls
+    rate_scale: gr.HTML
+    history: gr.Dropdown
+    decoding: DecodingControls
+    zero_check: ZeroCheckRow
+    fragment: gr.Textbox
+    """What the address holds behind its #, when the page opens."""
+
+    @property
+    def standing(self) -> set[gr.components.Component]:
+        """What tells which variants are shown."""
+        lists = {part for column in self.columns for part in (column.variant, column.slider)}
+        return {self.toolbar.count} | lists
+
+    @property
+    def settings(self) -> set[gr.components.Component]:
+        """The prompt and how it is answered."""
+        how = self.decoding
+        return {self.ask_row.prompt, how.length, how.temperature, how.seed, how.samples}
+
+    @property
+    def controls(self) -> set[gr.components.Component]:
+        """What `read` reads."""
+        return self.settings | self.standing
+
+    @property
+    def answering(self) -> set[gr.components.Component]:
+        """Answers and facts of all columns."""
+        return {part for column in self.columns for part in column.answering}
+
+    @property
+    def restored(self) -> set[gr.components.Component]:
+        """What a link or a file brings back, answers aside."""
+        columns = {part for column in self.columns for part in ({column.column} | column.holding)}
+        return self.settings | columns | {self.toolbar.count}
+
+    def read(self, values: Values) -> Controls:
+        """The values of the controls; those that were not asked for are None."""
+        return Controls(
+            prompt=values.get(self.ask_row.prompt),
+            length=values.get(self.decoding.length),
+            temperature=values.get(self.decoding.temperature),
+            seed=values.get(self.decoding.seed),
+            samples=values.get(self.decoding.samples),
+            count=values.get(self.toolbar.count),
+            columns=tuple(ColumnControls(values.get(c.variant), values.get(c.slider)) for c in self.columns),
+        )
+
+
+def lay_out_compare(entries: Sequence[CatalogEntry], hosting: Hosting, shown: gr.State) -> CompareComponents:
+    """Lay the tab out.
+
+    Args:
+        entries: variants that the page offers before anyone is known.
+        hosting: how long prompts and answers may be.
+        shown: the visitor's `ShownAnswers`.
+    """
+    ask_row, examples = _ask_row(hosting), _examples()
+    with gr.Row(elem_id="columns", equal_height=False):
+        columns = tuple(lay_out_column(i, name, entries) for i, name in enumerate(_INITIAL_VARIANTS))
+    components = CompareComponents(  # laid out in this order
+        shown=shown,
+        ask_row=ask_row,
+        examples=examples,
+        columns=columns,
+        toolbar=_toolbar(),
+        link=_link_box(),
+        lens=_lens_controls(hosting),
+        rate_scale=gr.HTML(_initial_rate_scale(columns), elem_id="strip"),
+        history=gr.Dropdown([], label="Asked on this page", visible=False, elem_id="history", interactive=True),
+        decoding=_decoding_controls(hosting),
+        zero_check=_zero_check_row(),
+        fragment=gr.Textbox(visible=False),
+    )
+    glossary.glossary_line(
+        *("base", "variant", "coefficient", "verdict", "harmful", "refusal", "safe", "broken", "unjudged"),
+        *("harmful rate", "KL from base", "token lens", "temperature", "seed"),
+    )
+    return components
+
+
+def _ask_row(hosting: Hosting) -> AskRow:
+    with gr.Row(elem_id="ask-row"):
+        prompt = gr.Textbox(
+            placeholder="Ask all models the same thing ...",
+            label="Prompt",
+            show_label=False,
+            lines=1,
+            max_lines=6,
+            max_length=hosting.prompt_characters,
+            scale=8,
+            elem_id="prompt",
+            autofocus=True,
+        )
+        return AskRow(
+            prompt=prompt,
+            ask=gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask"),
+            again=gr.Button("Again", scale=0, min_width=80, elem_id="again"),
+            stop=gr.Button("Stop", scale=0, min_width=80, elem_id="stop"),
+        )
+
+
+def _examples() -> tuple[Example, ...]:
+    groups: dict[str, list[dict[str, str]]] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
+    found = []
+    with gr.Row(elem_id="examples"):
+        for group, prompts in groups.items():
+            gr.HTML(f"<span>{_EXAMPLE_GROUPS[group]}:</span>", elem_classes="group", padding=False)
+            for one in prompts[:_SHOWN_EXAMPLES]:
+                found.append(Example(gr.Button(one["label"], size="sm", min_width=40, scale=0), one["prompt"]))
+    return tuple(found)
+
+
+def _toolbar() -> Toolbar:
+    small: dict[str, Any] = {"size": "sm", "scale": 0}
+    with gr.Row(elem_id="tools"):
+        return Toolbar(
+            view=gr.Radio(list(VIEWS), value=ANSWER, label="View", elem_id="view"),
+            count=gr.Radio(list(range(2, MAX_COLUMNS + 1)), value=INITIAL_COLUMNS, label="Columns", elem_id="count"),
+            ask_samples=gr.Button("Ask for samples", elem_id="many", min_width=120, **small),
+            link=gr.Button("Link", elem_id="share", min_width=70, **small),
+            upload=gr.UploadButton(
+                "Import", file_types=[".json"], type="binary", elem_id="import", min_width=70, **small
+            ),
+            exports=gr.HTML(elem_id="exports"),
+        )
+
+
+def _link_box() -> gr.Textbox:
+    return gr.Textbox(
+        label="Link to this comparison (copied; the prompt stands behind the #, so no server sees it)",
+        visible=False,
+        interactive=False,
+        elem_id="link",
+        buttons=["copy"],
+    )
+
+
+def _lens_controls(hosting: Hosting) -> LensControls:
+    with gr.Row(visible=False, elem_id="lens-row") as row:
+        source = gr.Dropdown(
+            [*map(column_name, range(MAX_COLUMNS)), TYPED],
+            value=column_name(0),
+            label="Answer under the lens",
+            info="its tokens, coloured by how each variant changed their log-probability from base",
+            elem_id="lens-source",
+        )
+        text = gr.Textbox(label="Or type an answer", max_length=hosting.prompt_characters, elem_id="lens-text", scale=3)
+    return LensControls(row, source, text)
+
+
+def _initial_rate_scale(columns: Sequence[ColumnComponents]) -> str:
+    return rate_scale.rate_scale_html([column.held.value.text for column in columns[:INITIAL_COLUMNS]])
+
+
+def _decoding_controls(hosting: Hosting) -> DecodingControls:
+    longest, most = hosting.new_tokens, hosting.samples
+    with gr.Accordion("Settings: length, temperature, seed, samples", open=False):
+        with gr.Row():
+            controls = DecodingControls(
+                length=gr.Slider(8, longest, min(96, longest), step=8, label="Length, new tokens", elem_id="length"),
+                temperature=gr.Slider(
+                    0, 2, 0, step=0.1, label="Temperature", info="0 is greedy", elem_id="temperature"
+                ),
+                seed=gr.Number(
+                    0,
+                    precision=0,
+                    minimum=0,
+                    maximum=2**31 - 1,
+                    label="Seed",
+                    info="shared by all columns",
+                    elem_id="seed",
+                ),
+                samples=gr.Slider(
+                    2, most, min(8, most), step=1, label="Samples", info="for: Ask for samples", elem_id="samples"
+                ),
+            )
+        gr.Markdown(
+            "With a temperature every column draws from the same noise, so answers differ because the weights do. "
+            "Into a column's list you can also type a coefficient, `sku@0.7`, or a sum of adapters, `ga@0.5+sku@1`."
+        )
+    return controls
+
+
+def _zero_check_row() -> ZeroCheckRow:
+    with gr.Row():
+        return ZeroCheckRow(
+            button=gr.Button("Check: coefficient 0 equals base", size="sm", elem_id="verify", scale=0, min_width=240),
+            result=gr.Markdown("", elem_id="check"),
+        )
