@@ -35,6 +35,8 @@ HOSTING = Hosting(
     public=True, downloads=False, new_tokens=32, asks_a_minute=6, requests_a_minute=60, updates_a_minute=100,
     trainings_a_day=1, queue=8, upload_kilobytes=64, uploads_an_hour=20,
 )  # fmt: skip
+BASES = {"prompt": "Why?", "length": 8} | {f"variant_{i}": "base" for i in range(6)}
+"""Compare's controls: a question to the base in every column."""
 MARKUP = "<img src=x onerror='alert(1)'><script>alert(2)</script>${alert(3)}"
 
 
@@ -78,6 +80,22 @@ class Stranger:
     def call(self, place: int, data: list[Any]) -> dict[str, Any]:
         """The end of a call."""
         return self.told(place, data)[-1]
+
+    def filled(self, place: int, **given: Any) -> list[Any]:
+        """What a browser would post to a handler: `given` by the ids of components, - as _; the rest as it first is."""
+        found = {component["id"]: component["props"] for component in self.config["components"]}
+        inputs = next(d["inputs"] for d in self.config["dependencies"] if d["id"] == place)
+        names = {i: str(found[i].get("elem_id")).replace("-", "_") for i in inputs}
+        assert set(given) <= set(names.values()), f"{set(given) - set(names.values())} are no inputs"
+        return [given.get(names[i], found[i].get("value")) for i in inputs]
+
+    def post(self, handler: str, **given: Any) -> dict[str, Any]:
+        """The end of a call of the handler of a button with an id."""
+        return self.call(self.place(handler), self.filled(self.place(handler), **given))
+
+    def look(self, **given: Any) -> dict[str, Any]:
+        """What follows from the answers that are shown."""
+        return self.call(self.after(), self.filled(self.after(), **given))
 
     def after(self) -> int:
         """The handler of everything that follows from the answers that are shown."""
@@ -158,23 +176,20 @@ def test_a_posted_call_meets_the_same_gate(stranger: Stranger, data: tuple[Any, 
 
 
 def test_private_handlers_meet_it_too(stranger: Stranger) -> None:
-    place = stranger.place("ask")
-    names, ones = ["base"] * 6, [1.0] * 6
-    said = error(stranger.call(place, [None, "x" * 100_000, 16, 0, 0, 2, 3, *names, *ones]))
-    assert "at most 2000 are taken" in said
-    for bad in ("/etc", "acquired:sku"):
-        assert not stranger.call(place, [None, "Why?", 16, 0, 0, 2, 3, bad, *names[1:], *ones])["success"]
-    assert not stranger.call(place, [None, "Why?", 10**6, 0, 0, 2, 3, *names, *ones])["success"]
-    assert not stranger.call(place, [None, "Why?", 16, 0, 0, 2, 3, *names, "1; DROP", *ones[1:]])["success"]
+    assert "at most 2000 are taken" in error(stranger.post("ask", **BASES | {"prompt": "x" * 100_000}))
+    for bad in ("/etc", "acquired:sku", "sku+acquired:sku", "sku@-1", "sku+/etc@1", None, 5, ["sku"], {"sku": 1}):
+        assert not stranger.post("ask", **BASES | {"variant_0": bad})["success"], bad
+    assert not stranger.post("ask", **BASES | {"length": 10**6})["success"]
+    bad_slider = {"variant_0": "sku", "coefficient_0": "1; DROP"}
+    assert not stranger.post("ask", **BASES | bad_slider)["success"]
+    assert stranger.post("ask", **BASES)["success"], "and what is allowed is answered"
 
 
 def test_what_a_visitor_asked_is_in_nobody_elses_page(stranger: Stranger, url: str) -> None:
-    place, names, ones = stranger.place("ask"), ["base"] * 6, [1.0] * 6
     other = Stranger(url)
     for one, prompt in ((stranger, "My own secret?"), (other, "Something else?")):
-        assert one.call(place, [None, prompt, 8, 0, 0, 2, 3, *names, *ones])["success"]
-    views = [None, "answer", "column 1", "", 8, 0, 0, 2, 3, *names, *ones]
-    mine, theirs = (json.dumps(one.call(one.after(), views)["output"]) for one in (stranger, other))
+        assert one.post("ask", **BASES | {"prompt": prompt})["success"]
+    mine, theirs = (json.dumps(one.look(**BASES)["output"]) for one in (stranger, other))
     assert "My own secret?" in mine
     assert "My own secret?" not in theirs
     assert "Something else?" in theirs
@@ -206,9 +221,9 @@ def test_what_a_visitor_or_a_model_writes_is_never_markup(pico_folder: Path, vie
     _, url, _ = launch(page, None, None, gate, prevent_thread_lock=True, quiet=True)
     try:
         stranger = Stranger(url)
-        place, settings = stranger.place("ask"), [16, 0, 0, 2, 3, *["base"] * 6, *[1.0] * 6]
-        shown = [*stranger.shown(place, [None, MARKUP, *settings])]
-        shown += stranger.shown(stranger.after(), [None, view, "column 1", "", *settings])
+        place, after = stranger.place("ask"), stranger.after()
+        shown = [*stranger.shown(place, stranger.filled(place, **BASES | {"prompt": MARKUP}))]
+        shown += stranger.shown(after, stranger.filled(after, **BASES, view=view))
         as_text = {"textbox", "dropdown", "radio"}  # these show a value as it is written
         as_html = [(kind, value) for kind, value in shown if kind not in as_text]
         assert any(MARKUP in str(value) for kind, value in shown if kind == "textbox"), "the answer is shown, as text"
@@ -227,13 +242,13 @@ def unpacked(text: str) -> str:
 
 
 def test_an_answer_under_the_lens_is_bounded_too(stranger: Stranger) -> None:
-    settings = [16, 0, 0, 2, 3, *["base"] * 6, *[1.0] * 6]
-    assert stranger.call(stranger.place("ask"), [None, "Why?", *settings])["success"]
+    lens = BASES | {"view": "token lens", "lens_source": "typed below", "lens_text": "Because."}
+    assert stranger.post("ask", **BASES)["success"]
     for typed, said in (("Because.", "nats in all"), ("x" * 5000, "at most 4000 characters")):
-        found = stranger.call(stranger.after(), [None, "token lens", "typed below", typed, *settings])
+        found = stranger.look(**lens | {"lens_text": typed})
         assert said in json.dumps(found["output"]), found
     for _ in range(HOSTING.asks_a_minute):
-        found = stranger.call(stranger.after(), [None, "token lens", "typed below", "Because.", *settings])
+        found = stranger.look(**lens)
     assert "used up" in json.dumps(found["output"]), "a look costs as much as a question"
 
 
@@ -259,7 +274,7 @@ def test_no_handler_reads_a_file_that_was_not_uploaded(stranger: Stranger, sku_h
     for path in (secret, "/etc/passwd", ROOT / "assets" / "data" / "bundled_harmful.jsonl"):
         for place, data in (
             (stranger.place("harmful-file"), [posted(path, meta)]),
-            (stranger.place("import"), [None, posted(path, meta)]),
+            (stranger.place("import"), stranger.filled(stranger.place("import"), **{"import": posted(path, meta)})),
         ):
             said = stranger.call(place, data)
             assert not said["success"], f"{path} was read: {said}"

@@ -49,9 +49,10 @@ class ColumnComponents:
     def hold(self, variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> Updates:
         """Updates that put `variant` into the column, whose list has `entries`."""
         at = variant.coefficient
+        options = variant_options(entries)
         shown = {} if at is None else {"value": at, "maximum": max(_SLIDER_END, at)}
         return {
-            self.variant: gr.Dropdown(choices=variant_options(entries), value=variant.list_value),
+            self.variant: gr.Dropdown(choices=options, value=variant.list_value, allow_custom_value=True),
             self.held: variant,
             self.slider: gr.Slider(visible=at is not None, **shown),
             self.heading: badges.variant_heading(variant),
