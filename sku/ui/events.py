@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import gradio as gr
+
 Values = Mapping[Any, Any]
 """Component to its value: what a handler gets when its inputs are a set."""
 Updates = dict[Any, Any]
 """Component to its new value or update: what a handler gives. Components that are not named stay as they are."""
+
+UNCHANGED: Updates = gr.skip()
+"""Leaves every component as it is; an empty dict is no answer to gradio."""
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 AT_ONCE: dict[str, Any] = QUIET | {"queue": False}

@@ -13,6 +13,7 @@ from tests.e2e.test_stories import BREAD, answer, ask, set_coefficient, wait_unt
 
 pytestmark = pytest.mark.e2e
 
+SUMMED = re.compile("base plus 0[.]5 . Gradient ascent minus 1 . SKU")
 JUDGED = re.compile(r"(harmful|refusal|safe|broken|unjudged)")
 
 
@@ -34,6 +35,12 @@ def short(page: Page) -> None:
     length.fill("8")
     length.press("Enter")
     length.blur()
+
+
+def hold(page: Page, column: int, variant: str) -> None:
+    """Type a variant into a column's list."""
+    page.locator(f"#variant-{column} input").fill(variant)
+    page.keyboard.press("Enter")
 
 
 def give(page: Page, file: Path) -> None:
@@ -104,6 +111,32 @@ def test_a_link_reopens_the_same_state(page: Page, browser: Browser) -> None:
     expect(other.locator("#heading-2")).to_contain_text("base minus 0.7", timeout=60_000)
     other.get_by_text("Settings: length").click()
     expect(other.locator("#length input[type=number]")).to_have_value("8", timeout=60_000)
+    other.close()
+
+
+def test_a_typed_sum_is_answered_and_its_link_reopens_it(page: Page, browser: Browser) -> None:
+    short(page)
+    ask(page)
+    judged(page)
+    before = [answer(page, column) for column in range(3)]
+    hold(page, 1, "ga@0.5 + sku@1")
+    expect(page.locator("#heading-1")).to_contain_text(SUMMED, timeout=30_000)
+    expect(page.locator("#coefficient-1")).to_be_hidden()
+    expect(page.locator("#answer-1 textarea")).not_to_have_value(before[1], timeout=60_000)
+    expect(page.locator("#facts-1")).to_contain_text(re.compile("KL from base 0[.][0-9]*[1-9]"), timeout=120_000)
+    assert answer(page, 1)
+    assert [answer(page, 0), answer(page, 2)] == before[::2], "the other columns must stay"
+    hold(page, 2, "ga@0.5+nothing@1")
+    expect(page.get_by_text("variant 'nothing' is not known here")).to_be_visible(timeout=15_000)
+    expect(page.locator("#variant-2 input")).to_have_value(re.compile("SKU"))
+    assert answer(page, 2) == before[2]
+    page.click("#share")
+    expect(page.locator("#link textarea, #link input").first).to_have_value(re.compile("#c="), timeout=60_000)
+    other = browser.new_page()
+    other.goto(page.locator("#link textarea, #link input").first.input_value())
+    expect(other.locator("#variant-1 input")).to_have_value("ga@0.5+sku@1", timeout=60_000)
+    expect(other.locator("#heading-1")).to_contain_text(SUMMED)
+    expect(other.locator("#coefficient-1")).to_be_hidden()
     other.close()
 
 

@@ -120,7 +120,7 @@ class Page:
         found |= {how.length: 8, how.temperature: 0, how.seed: 0, how.samples: 2}
         found |= {parts.toolbar.view: "answer", parts.lens.source: "column 1", parts.lens.text: ""}
         for column, name in zip(parts.columns, listed, strict=True):
-            found |= {column.variant: name, column.slider: 1.0, column.held: column.held.value}
+            found |= {column.variant: name, column.slider: 1.0, column.held: column.held.value, column.wish: 0}
         return found
 
     def ask(self, *variants: str) -> dict[Any, Any]:
@@ -162,13 +162,18 @@ def test_a_typed_sum_is_held_without_a_slider_and_its_heading_says_how_it_is_mad
 def test_a_bad_text_gives_one_message_and_the_column_goes_back(page: Page) -> None:
     column = page.parts.columns[1]
     values = page.values() | {column.variant: "one@0.5+three@1"}
-    with pytest.raises(gr.Error, match="variant 'three' is not known here; choose one of base, ") as refused:
-        page.columns.choose(1)(REQUEST, values)
-    assert refused.value.visible
-    assert page.columns.take_back(1)(values) == {column.variant: column.held.value.list_value}
-    with pytest.raises(gr.Error) as unchanged:
-        page.columns.choose(1)(REQUEST, values | {column.variant: column.held.value.list_value})
-    assert not unchanged.value.visible, "a list that is merely left says nothing, and asks nobody"
+    with pytest.warns(UserWarning, match="variant 'three' is not known here; choose one of base, ") as warned:
+        updates = page.columns.choose(1)(REQUEST, values)
+    assert len(warned) == 1
+    assert updates == {column.variant: column.held.value.list_value}
+
+
+def test_a_list_that_is_merely_left_changes_nothing_and_asks_nobody(page: Page) -> None:
+    column = page.parts.columns[1]
+    values = page.values() | {column.variant: column.held.value.list_value}
+    assert page.columns.choose(1)(REQUEST, values) == gr.skip()
+    chosen = page.columns.choose(1)(REQUEST, values | {column.variant: SUM})
+    assert chosen[column.wish] == 1
 
 
 def test_a_sum_is_answered_judged_and_measured_beside_others(page: Page) -> None:
@@ -260,7 +265,7 @@ def test_coefficient_zero_is_checked_for_every_part_of_a_sum(page: Page) -> None
 
 
 def test_other_tabs_see_a_sum_and_open_one(page: Page) -> None:
-    interface = CompareInterface(page.parts, page.asking, page.access, gr.Tabs(render=False))
+    interface = CompareInterface(page.parts, page.access, gr.Tabs(render=False))
     assert interface.standing(page.values("base", SUM, "two")) == ["base", SUM, "two@1"]
     assert interface.standing(page.values("base", "one@0.5+", "two")) == [], "half typed"
     entries = page.access.entries(REQUEST)

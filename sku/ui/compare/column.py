@@ -12,7 +12,7 @@ from sku.ui.compare import badges
 from sku.ui.compare.asking import ColumnUpdate
 from sku.ui.compare.column_variant import ColumnVariant, catalog_variant
 from sku.ui.compare.controls import INITIAL_COLUMNS
-from sku.ui.events import Updates
+from sku.ui.events import Updates, Values
 
 _SLIDER_END = 3.0
 """Of the slider, unless its coefficient is beyond."""
@@ -28,6 +28,8 @@ class ColumnComponents:
     """An entry of the list, or a text such as `ga@0.5+sku@1`."""
     held: gr.State
     """The `ColumnVariant` that heading and slider show."""
+    wish: gr.State
+    """Counts the variants that somebody chose for this column: at each new one the column is asked."""
     answer: gr.Textbox
     view: gr.HTML
     """Lies over the answer while another view is chosen."""
@@ -38,8 +40,8 @@ class ColumnComponents:
 
     @property
     def holding(self) -> set[gr.components.Component]:
-        """What `hold` updates."""
-        return {self.variant, self.held, self.slider, self.heading}
+        """What `hold` and `choose` update."""
+        return {self.variant, self.held, self.wish, self.slider, self.heading}
 
     @property
     def answering(self) -> set[gr.components.Component]:
@@ -57,6 +59,10 @@ class ColumnComponents:
             self.slider: gr.Slider(visible=at is not None, **shown),
             self.heading: badges.variant_heading(variant),
         }
+
+    def choose(self, variant: ColumnVariant, entries: Sequence[CatalogEntry], values: Values) -> Updates:
+        """As `hold`; then the column is asked."""
+        return {**self.hold(variant, entries), self.wish: values[self.wish] + 1}
 
     def show(self, update: ColumnUpdate) -> Updates:
         """Updates of answer and facts."""
@@ -76,14 +82,25 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
     with gr.Column(min_width=260, elem_classes="variant-column", elem_id=f"column-{i}", visible=visible) as column:
         heading = gr.HTML(badges.variant_heading(variant), elem_id=f"heading-{i}")
         choice = _variant_list(i, variant, entries)
-        held = gr.State(variant)
+        held, wish = gr.State(variant), gr.State(0)
         with gr.Column(elem_classes="stage"):
             answer = _answer_box(i)
             view = gr.HTML(visible=False, elem_id=f"view-{i}", elem_classes="view")
         facts = gr.HTML(" ", elem_id=f"facts-{i}", elem_classes="facts")
         sample = gr.Radio([], label="Sample", visible=False, elem_id=f"pick-{i}", elem_classes="pick")
         slider = _coefficient_slider(i, variant)
-    return ColumnComponents(column, heading, choice, held, answer, view, facts, sample, slider)
+    return ColumnComponents(
+        column=column,
+        heading=heading,
+        variant=choice,
+        held=held,
+        wish=wish,
+        answer=answer,
+        view=view,
+        facts=facts,
+        sample=sample,
+        slider=slider,
+    )
 
 
 def _variant_list(i: int, variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> gr.Dropdown:

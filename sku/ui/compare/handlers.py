@@ -14,7 +14,7 @@ from sku.ui.compare.controls import MAX_COLUMNS, Controls
 from sku.ui.compare.layout import CompareComponents
 from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.compare.views import ViewChoice
-from sku.ui.events import Updates, Values
+from sku.ui.events import UNCHANGED, Updates, Values
 from sku.ui.hosting.access import Access
 
 Handler = Callable[[gr.Request, Values], Updates]
@@ -84,7 +84,7 @@ class AskHandlers:
 
         def pick(values: Values) -> Updates:
             shown: ShownAnswers = values[self.components.shown]
-            return column.show(views.sample_update(shown, i, values[column.sample])) or gr.skip()
+            return column.show(views.sample_update(shown, i, values[column.sample])) or UNCHANGED
 
         return pick
 
@@ -106,34 +106,22 @@ class ColumnHandlers:
         self.components, self.access = components, access
 
     def choose(self, i: int) -> Handler:
-        """A handler that puts the chosen or typed variant into column `i`.
-
-        It fails silently where nothing was changed, which a list also tells of when it is merely left.
-        """
+        """A handler that puts the chosen or typed variant into column `i`; a bad text is taken back, with a warning."""
         column = self.components.columns[i]
 
         def choose(request: gr.Request, values: Values) -> Updates:
             held: ColumnVariant = values[column.held]
             text = values[column.variant]
-            if text == held.list_value:
-                raise gr.Error("nothing was changed", visible=False, print_exception=False)
+            if text == held.list_value:  # a list tells of a choice when it is merely left, too
+                return UNCHANGED
             entries = self.access.entries(request)
             try:
-                return column.hold(column_variant(text, entries, self.access.gate), entries)
+                return column.choose(column_variant(text, entries, self.access.gate), entries, values)
             except ValueError as error:
-                raise gr.Error(str(error), title="Not chosen") from error
+                gr.Warning(str(error), title="Not chosen")
+                return {column.variant: held.list_value}
 
         return choose
-
-    def take_back(self, i: int) -> Callable[[Values], Updates]:
-        """A handler that lets the list of column `i` show what the column still holds."""
-        column = self.components.columns[i]
-
-        def take_back(values: Values) -> Updates:
-            held: ColumnVariant = values[column.held]
-            return {column.variant: held.list_value}
-
-        return take_back
 
     def move_slider(self, i: int) -> Callable[[Values], Updates]:
         """A handler that lets the heading of column `i` follow its slider."""

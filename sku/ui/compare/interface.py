@@ -11,7 +11,6 @@ import gradio as gr
 from sku.core.variants import parse_variant
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
-from sku.ui.compare.handlers import AskHandlers
 from sku.ui.compare.layout import CompareComponents
 from sku.ui.events import QUIET, Updates, Values
 from sku.ui.hosting.access import Access
@@ -23,7 +22,6 @@ class CompareInterface:
     """The Compare tab, as other tabs see it."""
 
     components: CompareComponents
-    handlers: AskHandlers
     access: Access
     tabs: gr.Tabs
 
@@ -50,16 +48,11 @@ class CompareInterface:
             except ValueError as error:
                 raise gr.Error(str(error), title="Not opened") from error
             count = max(values[parts.toolbar.count], i + 1)
-            return {self.tabs: gr.Tabs(selected="compare"), parts.toolbar.count: count, **column.hold(variant, entries)}
+            shown = {self.tabs: gr.Tabs(selected="compare"), parts.toolbar.count: count}
+            return shown | column.choose(variant, entries, values)
 
-        opened = event(place, {point, parts.toolbar.count}, {self.tabs, parts.toolbar.count} | column.holding, **QUIET)
-        opened.success(
-            self.handlers.ask([i], silent=True),
-            parts.controls | {parts.shown},
-            column.answering,
-            trigger_mode="multiple",
-            **QUIET,
-        )
+        shown = {self.tabs, parts.toolbar.count}
+        event(place, {point, parts.toolbar.count, column.wish}, shown | column.holding, **QUIET)
 
 
 def point_variant(text: str | None, entries: Sequence[CatalogEntry], gate: Gate) -> ColumnVariant:

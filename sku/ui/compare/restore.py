@@ -14,7 +14,7 @@ from sku.ui.compare.controls import MAX_COLUMNS
 from sku.ui.compare.layout import CompareComponents
 from sku.ui.compare.record import Comparison, ComparisonSettings, comparison_from_json
 from sku.ui.compare.shown_answers import ShownAnswers
-from sku.ui.events import Updates, Values
+from sku.ui.events import UNCHANGED, Updates, Values
 from sku.ui.hosting.access import Access
 
 
@@ -45,7 +45,7 @@ class RestoreHandlers:
         except ValueError as error:
             gr.Warning(str(error), title="Not opened")
             link = None
-        return self._restored(request, link.prompt, link.settings, link.variants) if link else gr.skip()
+        return self._restored(request, link.prompt, link.settings, link.variants) if link else UNCHANGED
 
     def replay_file(self, request: gr.Request, values: Values) -> Updates:
         """An exported comparison, shown from its own answers; no model is asked."""

@@ -50,7 +50,7 @@ def build_compare(context: TabContext, tab: gr.Tab) -> None:
         trigger(columns.refresh_lists, None, {column.variant for column in parts.columns}, **QUIET)
     context.page.load(restoring.open_link, parts.fragment, parts.restored, js="() => window.location.hash", **QUIET)
     context.page.unload(asking.leave)
-    context.compare = CompareInterface(parts, asking, access, context.tabs)
+    context.compare = CompareInterface(parts, access, context.tabs)
 
 
 class _Follow:
@@ -88,9 +88,8 @@ def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: Colum
         ask: dict[str, Any] = {"fn": asking.ask([i], silent=True), "inputs": inputs, "outputs": column.answering}
         follow(column.slider.release(**ask, **STREAMING))
         column.slider.change(handlers.move_slider(i), {column.held, column.slider}, {column.heading}, **AT_ONCE)
-        chosen = column.variant.input(handlers.choose(i), {column.held, column.variant}, column.holding, **QUIET)
-        chosen.failure(handlers.take_back(i), {column.held}, {column.variant}, **QUIET)
-        follow(chosen.success(**ask, **STREAMING))
+        column.variant.input(handlers.choose(i), {column.held, column.wish, column.variant}, column.holding, **QUIET)
+        follow(column.wish.change(**ask, **STREAMING))
         column.sample.input(asking.pick_sample(i), {parts.shown, column.sample}, column.answering, **AT_ONCE)
         for moved in (column.slider.change, column.variant.change):
             moved(handlers.place_on_scale, parts.standing, parts.rate_scale, **AT_ONCE)
