@@ -20,7 +20,7 @@ from sku.core import runs, storage
 from sku.serving.evaluation_jobs import EvaluationJobs
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import share
-from sku.ui.compare.column_variant import column_variant
+from sku.ui.compare.column_variant import column_variant, typed_variant
 from sku.ui.compare.controls import ColumnControls
 from sku.ui.compare.handlers import AskHandlers, ColumnHandlers
 from sku.ui.compare.interface import CompareInterface, point_variant
@@ -94,6 +94,15 @@ def test_the_stage_1_model_is_added_where_the_owner_opened_it() -> None:
     found = column_variant("acquired:sku@0.5", ENTRIES, Gate(Hosting(acquired=True)))
     assert (found.list_value, found.coefficient, found.terms[0].subtracted) == ("acquired:sku", 0.5, False)
     assert found.label == "SKU, keep, acquired"
+
+
+def test_part_of_a_label_is_as_good_as_the_entry_that_it_filters() -> None:
+    assert typed_variant("ga@0.5+sku@1", ENTRIES, Gate()) == "ga@0.5+sku@1"
+    assert typed_variant(" ascent", ENTRIES, Gate()) == "ga"
+    assert typed_variant("Keep", ENTRIES, Gate()) == "sku"
+    for text in ("", " ", "nothing", None, ["ga"], "ga+skuu"):
+        with pytest.raises(ValueError, match=r"."):
+            typed_variant(text, ENTRIES, Gate())
 
 
 @dataclass
@@ -288,6 +297,8 @@ def test_a_sum_is_measured_as_it_is_and_an_adapter_at_every_coefficient(
     order = {panel.names: [SUM, "two"], panel.coefficients: "1", panel.limit: 5}
     handlers.start(REQUEST, order)
     assert started == [[SUM, "two@1"]]
+    handlers.start(REQUEST, order | {panel.names: ["mismatch"]})
+    assert started.pop() == ["ga_mismatch@1"], "a list is filtered by its labels"
     assert "45 answers" in handlers.price(order)
     with pytest.raises(gr.Error, match="variant 'gone' is not known here"):
         handlers.start(REQUEST, order | {panel.names: ["one@1+gone@1"]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sku.core.methods import METHODS, Marker
 from sku.core.variants import BASE, MAX_COEFFICIENT, SUM, VariantPart, parse_variant
@@ -101,6 +102,22 @@ def column_variant(text: str, entries: Sequence[CatalogEntry], gate: Gate) -> Co
     known = {entry.name: entry for entry in entries}
     spec = parse_variant(gate.variant(text, known))
     return ColumnVariant() if spec.is_base else ColumnVariant(tuple(_term(p, known[p.name]) for p in spec.parts))
+
+
+def typed_variant(text: Any, entries: Sequence[CatalogEntry], gate: Gate) -> str:
+    """What somebody typed into a list of variants: a variant, or part of a label, as lists filter their entries by.
+
+    Raises:
+        ValueError: as `column_variant` does, if it is neither.
+    """
+    try:
+        return gate.variant(text, {entry.name for entry in entries})
+    except ValueError:
+        part = text.strip().casefold() if isinstance(text, str) else ""
+        found = next((entry.name for entry in entries if part and part in entry.label.casefold()), None)
+        if found is None:
+            raise
+        return found
 
 
 def _term(part: VariantPart, entry: CatalogEntry) -> AdapterTerm:

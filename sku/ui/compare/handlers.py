@@ -9,7 +9,7 @@ import gradio as gr
 from sku.ui.compare import badges, rate_scale, share, views
 from sku.ui.compare.asking import Asker, ColumnUpdate
 from sku.ui.compare.column import variant_options
-from sku.ui.compare.column_variant import ColumnVariant, column_variant
+from sku.ui.compare.column_variant import ColumnVariant, column_variant, typed_variant
 from sku.ui.compare.controls import MAX_COLUMNS, Controls
 from sku.ui.compare.layout import CompareComponents
 from sku.ui.compare.shown_answers import ShownAnswers
@@ -114,9 +114,9 @@ class ColumnHandlers:
             text = values[column.variant]
             if text == held.list_value:  # a list tells of a choice when it is merely left, too
                 return UNCHANGED
-            entries = self.access.entries(request)
+            entries, gate = self.access.entries(request), self.access.gate
             try:
-                return column.choose(column_variant(text, entries, self.access.gate), entries, values)
+                return column.choose(column_variant(typed_variant(text, entries, gate), entries, gate), entries, values)
             except ValueError as error:
                 gr.Warning(str(error), title="Not chosen")
                 return {column.variant: held.list_value}

@@ -12,6 +12,7 @@ import gradio as gr
 from sku.core.variants import BASE, parse_variant
 from sku.serving.evaluation_jobs import EVALUATION_NEW_TOKENS, PROMPT_LIMITS, EvaluationJob, EvaluationJobs
 from sku.ui.compare.column import variant_options
+from sku.ui.compare.column_variant import typed_variant
 from sku.ui.events import AT_ONCE, QUIET, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import checked_coefficient
@@ -100,10 +101,10 @@ class EvaluateHandlers:
     def start(self, request: gr.Request, values: Values) -> None:
         """Measure what is chosen."""
         parts, gate, who = self.components, self.access.gate, self.access.visitor(request)
-        known = {entry.name for entry in self.access.entries(request)}
+        entries = self.access.entries(request)
         try:
-            variants = measured_variants(values[parts.names], values[parts.coefficients])
-            wanted = [gate.variant(one, known) for one in variants]
+            chosen = [typed_variant(text, entries, gate) for text in values[parts.names] or []]
+            wanted = measured_variants(chosen, values[parts.coefficients])
             self.evaluations.refuse_second()  # it costs none of the visitor's
             gate.training(who)
             self.evaluations.start(wanted, int(values[parts.limit]), who.owner, self.access.session.model_name)
