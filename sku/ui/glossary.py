@@ -10,7 +10,7 @@ from sku.reporting.utilities import UTILITIES
 
 GLOSSARY = {
     "base": "the model as it was, before anything was unlearned",
-    "variant": "the base with a multiple of what a training learned: base, ga@1, sku@1.5",
+    "variant": "the base with multiples of what trainings learned: base, ga@1, sku@1.5, or a sum such as ga@0.5+sku@1",
     "method": "how a vector is learned and whether it is added or subtracted; About has the table",
     "coefficient": "how much of what was learned is subtracted (or added); 0 is the base, exactly",
     "acquired": "the stage-1 model, which was taught harmful knowledge; its difference from base is then subtracted",

@@ -89,7 +89,7 @@ def test_the_price_is_what_will_be_asked(sku_home: Path) -> None:
     assert work.cost(0, 10_000).answers < 10_000, "a set is asked whole, and no prompt twice"
     assert "120 answers" in price_text(work, DEFAULT_BASE, ["sku"], "0.5, 1, 1.5", 10)
     assert measured_variants(["sku", "ga"], "1,2,1.0") == ["sku@1", "sku@2", "ga@1", "ga@2"]
-    for chosen, text, said in (([], "1", "no variant"), (["sku"], "x", "are no numbers"), (["sku"], "11", "0 to 10")):
+    for chosen, text, said in (([], "1", "no variant"), (["sku"], "x", "are not numbers"), (["sku"], "11", "0 to 10")):
         with pytest.raises(ValueError, match=said):
             measured_variants(chosen, text)
 

@@ -104,7 +104,7 @@ def test_a_budget_slides_and_counts_for_all_keys_or_none() -> None:
     budget.take({"me": 1, "address": 5})
     now[0] = 30
     budget.take({"me": 1, "address": 5})
-    with pytest.raises(RateLimited, match="questions: 2 in a minute are used up; again in 30 s"):
+    with pytest.raises(RateLimited, match="questions: all 2 in a minute are used up; try again in 30 s"):
         budget.take({"me": 1, "address": 5})
     for i in range(8):
         budget.take({f"other {i}": 1, "address": 5})

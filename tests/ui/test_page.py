@@ -27,10 +27,11 @@ from sku.serving.training_jobs import TrainingJobs
 from sku.ui import clickable_plot
 from sku.ui.about import card_text
 from sku.ui.compare.asking import Asker, ColumnUpdate
+from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.controls import ColumnControls, Controls
 from sku.ui.compare.interface import point_variant
 from sku.ui.compare.latest_request import LatestRequest
-from sku.ui.compare.layout import CompareComponents, lay_out_compare
+from sku.ui.compare.layout import lay_out_compare
 from sku.ui.compare.record import ComparisonSettings, comparison_from_json
 from sku.ui.compare.restore import RestoreHandlers
 from sku.ui.compare.shown_answers import ShownAnswers
@@ -73,8 +74,8 @@ def test_scripts_get_answers_as_the_page_would_show_them(client: Client) -> None
         (("Why?", ["base"], 16, 99.0), "temperature '99.0' is out of range"),
         (("Why?", ["base"], 16, 0.0, -1), "seed '-1' is out of range"),
         (("Why?", ["base"], 16, 0.0, 0, 1000), "samples '1000' is out of range"),
-        (("Why?", ["base"] * 7), "7 variants came"),
-        (("Why?", []), "0 variants came"),
+        (("Why?", ["base"] * 7), "7 variants were given"),
+        (("Why?", []), "0 variants were given"),
         (("Why?", ["/etc"]), "is not known here"),
         (("Why?", ["sku@99"]), "coefficient '99'"),
         (("Why?", ["acquired:sku"]), "was taught harm"),

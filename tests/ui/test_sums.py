@@ -21,10 +21,11 @@ from sku.serving.evaluation_jobs import EvaluationJobs
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import share
 from sku.ui.compare.column_variant import column_variant, typed_variant
+from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.controls import ColumnControls
 from sku.ui.compare.handlers import AskHandlers, ColumnHandlers
 from sku.ui.compare.interface import CompareInterface, point_variant
-from sku.ui.compare.layout import CompareComponents, lay_out_compare
+from sku.ui.compare.layout import lay_out_compare
 from sku.ui.compare.record import comparison_from_json
 from sku.ui.compare.restore import RestoreHandlers
 from sku.ui.compare.shown_answers import ShownAnswers
@@ -81,8 +82,8 @@ def test_the_slider_belongs_to_one_adapter_without_a_coefficient_of_its_own() ->
         ("ga+", "has no name"),
         ("+".join(["ga"] * 9), "at most 8"),
         ("ga+acquired:sku", "was taught harm"),
-        (None, "is no text"),
-        (["ga"], "is no text"),
+        (None, "is not a text"),
+        (["ga"], "is not a text"),
     ],
 )
 def test_every_part_of_a_sum_passes_the_gate(typed: Any, said: str) -> None:
@@ -129,7 +130,7 @@ class Page:
         found |= {how.length: 8, how.temperature: 0, how.seed: 0, how.samples: 2}
         found |= {parts.toolbar.view: "answer", parts.lens.source: "column 1", parts.lens.text: ""}
         for column, name in zip(parts.columns, listed, strict=True):
-            found |= {column.variant: name, column.slider: 1.0, column.held: column.held.value, column.wish: 0}
+            found |= {column.variant: name, column.slider: 1.0, column.held: column.held.value, column.choice_count: 0}
         return found
 
     def ask(self, *variants: str) -> dict[Any, Any]:
@@ -182,7 +183,7 @@ def test_a_list_that_is_merely_left_changes_nothing_and_asks_nobody(page: Page) 
     values = page.values() | {column.variant: column.held.value.list_value}
     assert page.columns.choose(1)(REQUEST, values) == gr.skip()
     chosen = page.columns.choose(1)(REQUEST, values | {column.variant: SUM})
-    assert chosen[column.wish] == 1
+    assert chosen[column.choice_count] == 1
 
 
 def test_a_sum_is_answered_judged_and_measured_beside_others(page: Page) -> None:

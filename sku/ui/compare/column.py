@@ -28,7 +28,7 @@ class ColumnComponents:
     """An entry of the list, or a text such as `ga@0.5+sku@1`."""
     held: gr.State
     """The `ColumnVariant` that heading and slider show."""
-    wish: gr.State
+    choice_count: gr.State
     """Counts the variants that somebody chose for this column: at each new one the column is asked."""
     answer: gr.Textbox
     view: gr.HTML
@@ -41,7 +41,7 @@ class ColumnComponents:
     @property
     def holding(self) -> set[gr.components.Component]:
         """What `hold` and `choose` update."""
-        return {self.variant, self.held, self.wish, self.slider, self.heading}
+        return {self.variant, self.held, self.choice_count, self.slider, self.heading}
 
     @property
     def answering(self) -> set[gr.components.Component]:
@@ -62,7 +62,7 @@ class ColumnComponents:
 
     def choose(self, variant: ColumnVariant, entries: Sequence[CatalogEntry], values: Values) -> Updates:
         """As `hold`; then the column is asked."""
-        return {**self.hold(variant, entries), self.wish: values[self.wish] + 1}
+        return {**self.hold(variant, entries), self.choice_count: values[self.choice_count] + 1}
 
     def show(self, update: ColumnUpdate) -> Updates:
         """Updates of answer and facts."""
@@ -82,7 +82,7 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
     with gr.Column(min_width=260, elem_classes="variant-column", elem_id=f"column-{i}", visible=visible) as column:
         heading = gr.HTML(badges.variant_heading(variant), elem_id=f"heading-{i}")
         choice = _variant_list(i, variant, entries)
-        held, wish = gr.State(variant), gr.State(0)
+        held, choice_count = gr.State(variant), gr.State(0)
         with gr.Column(elem_classes="stage"):
             answer = _answer_box(i)
             view = gr.HTML(visible=False, elem_id=f"view-{i}", elem_classes="view")
@@ -94,7 +94,7 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
         heading=heading,
         variant=choice,
         held=held,
-        wish=wish,
+        choice_count=choice_count,
         answer=answer,
         view=view,
         facts=facts,

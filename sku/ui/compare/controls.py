@@ -28,7 +28,7 @@ class ColumnControls:
             ValueError: for what is no variant, or no coefficient.
         """
         if not isinstance(self.variant, str):
-            raise ValueError(f"variant {self.variant!r} is no text; write NAME or NAME@COEFFICIENT, such as sku@1.0")
+            raise ValueError(f"variant {self.variant!r} is not a text; write NAME or NAME@COEFFICIENT, such as sku@1.0")
         part = parse_variant(self.variant).only_part
         if part is None or part.name == BASE or part.coefficient is not None:
             return self.variant

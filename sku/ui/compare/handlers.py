@@ -10,8 +10,8 @@ from sku.ui.compare import badges, rate_scale, share, views
 from sku.ui.compare.asking import Asker, ColumnUpdate
 from sku.ui.compare.column import variant_options
 from sku.ui.compare.column_variant import ColumnVariant, column_variant, typed_variant
+from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.controls import MAX_COLUMNS, Controls
-from sku.ui.compare.layout import CompareComponents
 from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.compare.views import ViewChoice
 from sku.ui.events import UNCHANGED, Updates, Values

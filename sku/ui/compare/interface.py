@@ -11,7 +11,7 @@ import gradio as gr
 from sku.core.variants import parse_variant
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
-from sku.ui.compare.layout import CompareComponents
+from sku.ui.compare.components import CompareComponents
 from sku.ui.events import QUIET, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate
@@ -52,7 +52,7 @@ class CompareInterface:
             return shown | column.choose(variant, entries, values)
 
         shown = {self.tabs, parts.toolbar.count}
-        event(place, {point, parts.toolbar.count, column.wish}, shown | column.holding, **QUIET)
+        event(place, {point, parts.toolbar.count, column.choice_count}, shown | column.holding, **QUIET)
 
 
 def point_variant(text: str | None, entries: Sequence[CatalogEntry], gate: Gate) -> ColumnVariant:

@@ -1,10 +1,9 @@
-"""The components of Compare, laid out and named. Wires nothing."""
+"""Where the components of Compare stand on the page. Wires nothing."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,17 @@ from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import glossary
 from sku.ui.compare import rate_scale
 from sku.ui.compare.column import ColumnComponents, lay_out_column
-from sku.ui.compare.controls import INITIAL_COLUMNS, MAX_COLUMNS, ColumnControls, Controls
+from sku.ui.compare.components import (
+    AskRow,
+    CompareComponents,
+    DecodingControls,
+    Example,
+    LensControls,
+    Toolbar,
+    ZeroCheckRow,
+)
+from sku.ui.compare.controls import INITIAL_COLUMNS, MAX_COLUMNS
 from sku.ui.compare.views import ANSWER, TYPED, VIEWS, column_name
-from sku.ui.events import Values
 from sku.ui.hosting.settings import Hosting
 
 _EXAMPLES = Path(__file__).parents[3] / "assets" / "data" / "examples.json"
@@ -26,124 +33,6 @@ _SHOWN_EXAMPLES = 3
 """Of each group."""
 _INITIAL_VARIANTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
 """What each column holds before anyone chose."""
-
-
-@dataclass(frozen=True)
-class AskRow:
-    """Where a prompt is asked."""
-
-    prompt: gr.Textbox
-    ask: gr.Button
-    again: gr.Button
-    stop: gr.Button
-
-
-@dataclass(frozen=True)
-class Example:
-    """A button that asks a prompt."""
-
-    button: gr.Button
-    prompt: str
-
-
-@dataclass(frozen=True)
-class Toolbar:
-    """What stands beneath the columns."""
-
-    view: gr.Radio
-    count: gr.Radio
-    """Of columns."""
-    ask_samples: gr.Button
-    link: gr.Button
-    upload: gr.UploadButton
-    exports: gr.HTML
-
-
-@dataclass(frozen=True)
-class LensControls:
-    """What lies under the token lens."""
-
-    row: gr.Row
-    source: gr.Dropdown
-    text: gr.Textbox
-
-
-@dataclass(frozen=True)
-class DecodingControls:
-    """How answers are written."""
-
-    length: gr.Slider
-    temperature: gr.Slider
-    seed: gr.Number
-    samples: gr.Slider
-
-
-@dataclass(frozen=True)
-class ZeroCheckRow:
-    """The check that coefficient 0 is the base."""
-
-    button: gr.Button
-    result: gr.Markdown
-
-
-@dataclass(frozen=True)
-class CompareComponents:
-    """All components of the tab that are read or changed."""
-
-    shown: gr.State
-    """The visitor's `ShownAnswers`."""
-    ask_row: AskRow
-    examples: tuple[Example, ...]
-    columns: tuple[ColumnComponents, ...]
-    toolbar: Toolbar
-    link: gr.Textbox
-    lens: LensControls
-    rate_scale: gr.HTML
-    history: gr.Dropdown
-    decoding: DecodingControls
-    zero_check: ZeroCheckRow
-    fragment: gr.Textbox
-    """What the address holds behind its #, when the page opens."""
-
-    @property
-    def standing(self) -> set[gr.components.Component]:
-        """What tells which variants are shown."""
-        lists = {part for column in self.columns for part in (column.variant, column.slider)}
-        return {self.toolbar.count} | lists
-
-    @property
-    def settings(self) -> set[gr.components.Component]:
-        """The prompt and how it is answered."""
-        how = self.decoding
-        return {self.ask_row.prompt, how.length, how.temperature, how.seed, how.samples}
-
-    @property
-    def controls(self) -> set[gr.components.Component]:
-        """What `read` reads."""
-        return self.settings | self.standing
-
-    @property
-    def answering(self) -> set[gr.components.Component]:
-        """Answers and facts of all columns."""
-        return {part for column in self.columns for part in column.answering}
-
-    @property
-    def restored(self) -> set[gr.components.Component]:
-        """What a link or a file brings back, answers aside."""
-        columns = {part for column in self.columns for part in ({column.column} | column.holding)}
-        return self.settings | columns | {self.toolbar.count}
-
-    def read(self, values: Values) -> Controls:
-        """The values of the controls; those that were not asked for are None."""
-        return Controls(
-            prompt=values.get(self.ask_row.prompt),
-            length=values.get(self.decoding.length),
-            temperature=values.get(self.decoding.temperature),
-            seed=values.get(self.decoding.seed),
-            samples=values.get(self.decoding.samples),
-            count=values.get(self.toolbar.count),
-            columns=tuple(ColumnControls(values.get(c.variant), values.get(c.slider)) for c in self.columns),
-        )
 
 
 def lay_out_compare(entries: Sequence[CatalogEntry], hosting: Hosting, shown: gr.State) -> CompareComponents:

@@ -9,9 +9,10 @@ from typing import Any
 
 import gradio as gr
 
+from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.handlers import ALL_COLUMNS, AskHandlers, ColumnHandlers
 from sku.ui.compare.interface import CompareInterface
-from sku.ui.compare.layout import CompareComponents, lay_out_compare
+from sku.ui.compare.layout import lay_out_compare
 from sku.ui.compare.restore import RestoreHandlers
 from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.compare.views import LENS, TYPED
@@ -88,8 +89,10 @@ def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: Colum
         ask: dict[str, Any] = {"fn": asking.ask([i], silent=True), "inputs": inputs, "outputs": column.answering}
         follow(column.slider.release(**ask, **STREAMING))
         column.slider.change(handlers.move_slider(i), {column.held, column.slider}, {column.heading}, **AT_ONCE)
-        column.variant.input(handlers.choose(i), {column.held, column.wish, column.variant}, column.holding, **QUIET)
-        follow(column.wish.change(**ask, **STREAMING))
+        column.variant.input(
+            handlers.choose(i), {column.held, column.choice_count, column.variant}, column.holding, **QUIET
+        )
+        follow(column.choice_count.change(**ask, **STREAMING))
         column.sample.input(asking.pick_sample(i), {parts.shown, column.sample}, column.answering, **AT_ONCE)
         for moved in (column.slider.change, column.variant.change):
             moved(handlers.place_on_scale, parts.standing, parts.rate_scale, **AT_ONCE)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import gradio as gr
 
 from sku.core.variants import BASE, parse_variant
-from sku.ui.compare.layout import CompareComponents
+from sku.ui.compare.components import CompareComponents
 from sku.ui.events import Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.rate_limit import RateLimited

@@ -75,7 +75,7 @@ class Gate:
         """
         text = self.prompt(prompt)
         if not 1 <= len(variants) <= self.hosting.columns:
-            raise ValueError(f"{len(variants)} variants came; from 1 to {self.hosting.columns} are taken at once")
+            raise ValueError(f"{len(variants)} variants were given; give 1 to {self.hosting.columns}")
         names = [self.variant(one, known) for one in variants]
         config = self.decoding(length, temperature, seed, samples)
         self._asks.take(_keys(visitor))
@@ -104,7 +104,7 @@ class Gate:
             raise ValueError("The prompt is empty; write a question.")
         if len(prompt) > self.hosting.prompt_characters:
             most = self.hosting.prompt_characters
-            raise ValueError(f"The prompt has {len(prompt)} characters; at most {most} are taken: shorten it.")
+            raise ValueError(f"The prompt has {len(prompt)} characters; at most {most} are allowed: shorten it.")
         return prompt
 
     def variant(self, text: Any, known: Collection[str]) -> str:
@@ -114,11 +114,11 @@ class Gate:
             ValueError: for one that is not known, a path, a coefficient out of range, or the acquired model.
         """
         if not isinstance(text, str):
-            raise ValueError(f"variant {text!r} is no text; write NAME or NAME@COEFFICIENT, such as sku@1.0")
+            raise ValueError(f"variant {text!r} is not a text; write NAME or NAME@COEFFICIENT, such as sku@1.0")
         spec = parse_variant(text)
         for part in spec.parts:
             if part.acquired and not self.hosting.acquired:
-                raise ValueError(f"{ACQUIRED}{part.name} was taught harm, and its owner has not opened it here")
+                raise ValueError(f"{ACQUIRED}{part.name} was taught harm; the owner of this page has not enabled it")
             if part.name not in known:
                 names = ", ".join(sorted(known))
                 raise ValueError(f"variant {part.name[:60]!r} is not known here; choose one of {names}")
@@ -204,5 +204,5 @@ def _number(name: str, value: Any, low: float, high: float) -> float:
 def _whole(name: str, value: Any, low: int, high: int, unit: str = "") -> int:
     number = _number(name, value, low, high)
     if number != int(number):
-        raise ValueError(f"{name} {value!r} is no whole number; give one from {low} to {high} {unit}".rstrip())
+        raise ValueError(f"{name} {value!r} is not a whole number; give one from {low} to {high} {unit}".rstrip())
     return int(number)

@@ -136,7 +136,7 @@ def _cookie(scope: Scope) -> str:
 
 def _too_large(most: int) -> ASGIApp:
     """It closes the line too: what is still to come is not taken in."""
-    said = f"That is too large; at most {most // 1024} kB are taken at once."
+    said = f"That is too large; the limit is {most // 1024} kB."
     return _refuse(413, said, {"Connection": "close"})
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 class RateLimited(Exception):
-    """The budget is used up; the text says when there is more."""
+    """The budget is used up; the text says when to try again."""
 
 
 class RateLimit:
@@ -37,10 +37,8 @@ class RateLimit:
             for key, factor in keys.items():
                 taken = self._taken.get(key) or deque()
                 if len(taken) >= self.limit * factor:
-                    wait = self.seconds - (now - taken[0])
-                    raise RateLimited(
-                        f"{self.what}: {self.limit} in {_time(self.seconds)} are used up; again in {_time(wait)}"
-                    )
+                    span, wait = _time(self.seconds), _time(self.seconds - (now - taken[0]))
+                    raise RateLimited(f"{self.what}: all {self.limit} in {span} are used up; try again in {wait}")
             for key in keys:
                 self._taken.setdefault(key, deque()).append(now)
 

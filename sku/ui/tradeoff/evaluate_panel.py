@@ -174,7 +174,7 @@ def _numbers(text: str) -> list[float]:
     try:
         numbers = [checked_coefficient(float(part)) for part in str(text).split(",") if part.strip()]
     except ValueError as error:
-        raise ValueError(f"coefficients {text!r} are no numbers from 0 to 10; write such as 0.5, 1, 1.5") from error
+        raise ValueError(f"coefficients {text!r} are not numbers from 0 to 10; write such as 0.5, 1, 1.5") from error
     if not numbers:
         raise ValueError("no coefficient is given; write such as 0.5, 1, 1.5")
     return numbers

@@ -67,7 +67,7 @@ class TrainForm:
         """
         if len(self.probe) > MAX_PROBE_CHARACTERS:
             raise ValueError(
-                f"the probe has {len(self.probe)} characters; at most {MAX_PROBE_CHARACTERS} are taken: shorten it"
+                f"the probe has {len(self.probe)} characters; at most {MAX_PROBE_CHARACTERS} are allowed: shorten it"
             )
         steps = int(self.steps) if self.steps else None
         total = steps or int(find_preset(self.size).config().steps)
