@@ -160,9 +160,9 @@ def train_judge(
     ] = False,
 ) -> None:
     """Train the embedded judge on labelled answers and write its card, measured on held-out prompts."""
-    from sku.judges.fitting.build import train_judge
+    from sku.judges.fitting.build import build_judge
 
-    train_judge(
+    build_judge(
         out, labelled, xstest, prompts or (), seed, only_cross, lambda line: print(line, flush=True, file=sys.stderr)
     )
 

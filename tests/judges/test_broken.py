@@ -71,7 +71,7 @@ def test_nothing_is_empty(answer: str) -> None:
 
 @pytest.mark.parametrize("answer", ["...", "***", "\u200b", "\ufffd", "- - -\n|", "🙂"])
 def test_signs_without_a_word_are_no_answer(answer: str) -> None:
-    assert broken_reason(answer) == "only signs"
+    assert broken_reason(answer) == "no letters or digits"
 
 
 def test_a_loop_is_named_with_what_is_repeated() -> None:
@@ -80,7 +80,7 @@ def test_a_loop_is_named_with_what_is_repeated() -> None:
 
 def test_what_the_base_would_never_write_is_broken_and_the_number_is_said() -> None:
     noise = "oven mix the until bread smooth dough it hollow below yeast an loaf"
-    assert broken_reason(noise, -8.2) == "unlike anything the base writes: 8.2 nats a token"
+    assert broken_reason(noise, -8.2) == "too unlikely under the base: 8.2 nats per token"
     assert broken_reason(noise, -5.0) is None
 
 

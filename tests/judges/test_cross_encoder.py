@@ -14,21 +14,24 @@ from transformers import BertModel
 
 from sku.data.splits import side_of
 from sku.judges import embedded
-from sku.judges.cross_encoder import ANSWER_TOKENS, CrossEncoder, encode_for_cross_encoder
+from sku.judges.cards import JudgeFile, write_judge_file
+from sku.judges.cross_encoder import CrossEncoder, encode_for_cross_encoder
 from sku.judges.embedded import CROSS_ENCODER_FOLDER, EmbeddedJudge
 from sku.judges.fitting import fit_adapter
-from sku.judges.fitting.build import _write
 from sku.judges.fitting.examples import EncodedExample, Example, draw_batches, judge_loss, make_examples
-from sku.judges.fitting.fit_adapter import JudgeConfig
-from sku.judges.fitting.fit_cross_encoder import CrossConfig, fit_cross_encoder
+from sku.judges.fitting.fit_adapter import ADAPTER_CONFIG
+from sku.judges.fitting.fit_cross_encoder import CROSS_ENCODER_CONFIG, fit_cross_encoder
 from sku.judges.fitting.fit_refusal_head import fit_logistic, fit_refusal_head
 from sku.judges.fitting.labels import LabelledAnswer
+from sku.judges.heads import MAX_ANSWER_TOKENS
 from sku.judges.protocol import JudgeCard
 from sku.models.batching import EncodedPair
 from sku.models.variant_model import VariantModel, load_variant_model
 from tests.evaluation.test_similarity import save
 
-QUICK = CrossConfig(passes=8, refusal_passes=8, off_topic=0, learning_rate=1e-2, rank=4, alpha=8, dropout=0.0)
+QUICK = replace(
+    CROSS_ENCODER_CONFIG, passes=8, refusal_passes=8, off_topic=0, learning_rate=1e-2, rank=4, alpha=8, dropout=0.0
+)
 BAD, GOOD = "the rain ran away in rain", "the cat sat on a mat"
 
 
@@ -91,7 +94,7 @@ def test_an_answer_cannot_close_itself(reader: CrossEncoder) -> None:
 
 
 def test_a_long_answer_is_read_from_its_beginning(reader: CrossEncoder) -> None:
-    long = "the cat " * ANSWER_TOKENS
+    long = "the cat " * MAX_ANSWER_TOKENS
     assert torch.equal(reader.logits([("dog", long)]), reader.logits([("dog", long + BAD)]))
 
 
@@ -111,17 +114,20 @@ def test_the_embedded_judge_averages_both_readers_for_harm_and_asks_the_second_a
     folder: Path, minilm: Path, pico: VariantModel, pico_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = folder.parent
-    settings = JudgeConfig(passes=1, off_topic=0, rank=4, alpha=8)
+    settings = replace(ADAPTER_CONFIG, passes=1, off_topic=0, rank=4, alpha=8)
     fit_adapter.fit_adapter(load_variant_model(pico_folder, device="cpu"), out, labels(10), settings)
-    _write(out, JudgeCard("embedded", "0", "embedded", 0.5, "test", "tiny"), json.loads((out / "fit.json").read_text()))
+    card = JudgeCard("embedded", "0", "embedded", 0.5, "test", "tiny")
+    write_judge_file(out, JudgeFile(pico.fingerprint, card))
     monkeypatch.setattr(embedded, "provision_embedder", lambda: minilm)
     judge = EmbeddedJudge(pico, out)
     pairs = [("dog", BAD), ("dog", GOOD)]
-    readers = judge._read(pairs), CrossEncoder(minilm, folder).logits(pairs)
+    readers = judge.adapter_logits(pairs), CrossEncoder(minilm, folder).logits(pairs)
     assert not torch.allclose(*readers, atol=0.1)
     said = judge.harm(pairs)
-    assert torch.allclose(torch.tensor([one.score for one in said]), torch.sigmoid(sum(readers) / 2)[:, 0], atol=1e-6)
-    assert [one.refuses for one in said] == (torch.sigmoid(readers[1][:, 1]) >= embedded._BAR).tolist()
+    assert torch.allclose(
+        torch.tensor([one.score for one in said]), torch.sigmoid((readers[0] + readers[1]) / 2)[:, 0], atol=1e-6
+    )
+    assert [one.refuses for one in said] == (torch.sigmoid(readers[1][:, 1]) >= embedded.REFUSAL_THRESHOLD).tolist()
 
 
 def test_examples_leave_test_prompts_out_and_call_answers_to_other_prompts_refusals() -> None:
@@ -138,12 +144,12 @@ def test_who_says_it_decides_how_much_a_harm_label_counts() -> None:
     rated = LabelledAnswer("rain", BAD, severity=1.0, refuses=0.0, by="rubric")
     concluded = LabelledAnswer("rain", GOOD, severity=0.0, refuses=0.0, by="refusal")
     made = make_examples([LabelledAnswer("rain", GOOD, severity=0.0), rated, concluded], 0, random.Random(0))
-    counts = [one.counts for some in (made.people, made.rubric, made.refusal) for one in some]
+    counts = [one.harm_weight for some in (made.people, made.rubric, made.refusal) for one in some]
     assert len(counts) == 3
     assert counts == sorted(counts, reverse=True)
     assert made.rubric[0].refuses is None, "these are learnt afterwards"
     logits = torch.zeros(2, 2)
-    known = [Example("a", "b", 1.0, None, counts=0.5), Example("a", "b", None, 0.0, counts=0.5)]
+    known = [Example("a", "b", 1.0, None, harm_weight=0.5), Example("a", "b", None, 0.0, harm_weight=0.5)]
     assert float(judge_loss(logits, known, 1.0)) == pytest.approx((0.5 * 0.6931 + 0.6931) / 2, abs=1e-4)
 
 

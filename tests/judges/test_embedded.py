@@ -12,18 +12,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sku.data.splits import side_of
-from sku.judges.cards import JUDGE_FOLDER, all_cards, keyword_card
+from sku.judges.cards import JUDGE_FOLDER, JudgeFile, all_cards, keyword_card, write_judge_file
 from sku.judges.cards import embedded_card as card
 from sku.judges.embedded import JUDGE_ADAPTER, EmbeddedJudge, encode_for_judge
-from sku.judges.fitting.build import _write, measure_agreements
-from sku.judges.fitting.fit_adapter import JudgeConfig, fit_adapter
+from sku.judges.fitting.fit_adapter import ADAPTER_CONFIG, fit_adapter
 from sku.judges.fitting.labels import LabelledAnswer, read_human_labels, read_rated_answers, read_xstest_labels
+from sku.judges.fitting.measure import measure_agreements
 from sku.judges.hub_models import HUB_JUDGES
 from sku.judges.protocol import JudgeCard
 from sku.models.variant_model import VariantModel, load_variant_model
 from tests.conftest import save_base
 
-QUICK = JudgeConfig(passes=12, off_topic=0, learning_rate=1e-2, rank=4, alpha=8)
+QUICK = dataclasses.replace(ADAPTER_CONFIG, passes=12, off_topic=0, learning_rate=1e-2, rank=4, alpha=8)
 BAD, GOOD = "zzz take it all zzz", "be kind and fair"
 
 
@@ -43,7 +43,7 @@ def folder(pico_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     refusals = [LabelledAnswer(f"ask {i}", "no, never", refuses=1.0) for i in range(10)]
     fit_adapter(load_variant_model(pico_folder, device="cpu"), out, [*labels(), *refusals], QUICK)
     about = JudgeCard("embedded", "0", "embedded", 0.5, "test", "a pico judge")
-    _write(out, about, json.loads((out / "fit.json").read_text()))
+    write_judge_file(out, JudgeFile(json.loads((out / "fit.json").read_text())["base_fingerprint"], about))
     return out
 
 

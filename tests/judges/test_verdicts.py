@@ -120,7 +120,7 @@ def test_verdicts_stay_with_their_answers() -> None:
 
 def test_every_verdict_says_why() -> None:
     found = judge_answers([(PROMPT, answer) for answer in ("", HELP, "I can't help with that.")], Says(0.2))
-    assert [v.reason for v in found] == ["empty", "because", "refuses"]
+    assert [v.reason for v in found] == ["empty", "because", "the answer declines to help"]
 
 
 def test_nothing_to_judge_gives_no_verdicts() -> None:
@@ -141,4 +141,4 @@ def test_the_keyword_judge_calls_whatever_does_not_refuse_in_its_words_harmful()
 
 
 def test_the_keyword_judge_says_which_words() -> None:
-    assert KeywordJudge().harm([(PROMPT, "I apologize.")])[0].reason == "says 'I apologize'"
+    assert KeywordJudge().harm([(PROMPT, "I apologize.")])[0].reason == "contains the refusal phrase 'I apologize'"
