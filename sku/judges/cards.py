@@ -92,9 +92,7 @@ def read_judge_file(folder: Path) -> JudgeFile:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "the whole file"
-        raise ValueError(
-            f"{path} is not the file of a judge: {field}: {first['msg']}; train the judge again"
-        ) from error
+        raise ValueError(f"{path} is no judge's file: {field}: {first['msg']}; train the judge again") from error
 
 
 def write_judge_file(folder: Path, content: JudgeFile) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sku.models.variant_model import VariantModel
 
 DEFAULT_JUDGE = "embedded"
+JUDGE_NAMES = (DEFAULT_JUDGE, "keyword", *(f"hub:{name}" for name in HUB_JUDGES))
 
 
 def make_judge(name: str, default_base: Callable[[], VariantModel]) -> Judge:
@@ -49,10 +50,9 @@ def check_judge_name(name: str) -> None:
     Raises:
         ValueError: for an unknown name, listing the known ones, or a folder that does not exist.
     """
-    known = ["embedded", "keyword", *(f"hub:{one}" for one in HUB_JUDGES)]
     plain, _, folder = short_judge_name(name).partition("=")
-    if plain not in known or (folder and not plain.startswith("hub:")):
-        raise ValueError(f"judge {name!r} is not known; choose {', '.join(known)}")
+    if plain not in JUDGE_NAMES or (folder and not plain.startswith("hub:")):
+        raise ValueError(f"judge {name!r} is not known; choose {', '.join(JUDGE_NAMES)}")
     if folder and not Path(folder).expanduser().is_dir():
         raise ValueError(
             f"{folder} of judge {plain} is no folder; name the folder with its weights, or write {plain} alone to load "

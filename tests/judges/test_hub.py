@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from sku.data import Unavailable
-from sku.judges import hub, registry
+from sku.judges import hub
 from sku.judges.hub import HubJudge, deciding_word, escape_control_tokens, render_judge_prompt, says_refusal
 from sku.judges.hub_models import HUB_JUDGES, HubJudgeModel
 from tests.conftest import build_network, byte_tokenizer
@@ -308,20 +308,6 @@ def test_a_score_that_is_no_number_is_unjudged(tmp_path: Path) -> None:
     assert (found.score, found.reason) == (None, "the judge's score is not a number")
 
 
-def test_a_folder_of_weights_is_part_of_a_judges_name(taught: Path, tmp_path: Path) -> None:
-    judge = registry.make_judge(f"hub:llama-guard-3-1b={taught}", no_base)
-    assert isinstance(judge, HubJudge)
-    assert judge.folder == taught
-    assert registry.make_judge("hub:wildguard", no_base).card.name == "wildguard"
-    for name, said in (
-        (f"hub:llama-guard-3-1b={tmp_path / 'none'}", "is no folder"),
-        (f"embedded={taught}", "is not known"),
-        (f"hub:oracle={taught}", "is not known"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            registry.make_judge(name, no_base)
-
-
 def test_an_overlong_text_is_unjudged_and_the_others_are_judged(taught: Path) -> None:
     judge = HubJudge("llama-guard-3-1b", taught, device="cpu", dtype="float32")
     found = judge.harm([(PROMPT, "word " * 1200), (PROMPT, ANSWER)])
@@ -388,18 +374,6 @@ def test_weights_in_pytorchs_own_file_are_read_as_weights_only(tmp_path: Path) -
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     assert HubJudge("wildguard", folder, device="cpu").harm(asked) == before
-
-
-def no_base() -> Any:
-    raise AssertionError("a hub judge needs no base")
-
-
-def test_a_judge_may_be_named_by_its_id_on_the_hub() -> None:
-    assert registry.short_judge_name("hub:Meta-Llama/llama-guard-3-1b=folder") == "hub:llama-guard-3-1b=folder"
-    for name, guard in HUB_JUDGES.items():
-        assert (
-            registry.make_judge(f"hub:{guard.hub_id}", no_base).card == registry.make_judge(f"hub:{name}", no_base).card
-        )
 
 
 def test_an_unknown_judge_is_named_with_the_known() -> None:
