@@ -43,11 +43,13 @@ def test_examples_leave_test_prompts_out_and_call_answers_to_other_prompts_refus
     kept = [one for one in labels() if side_of(one.prompt_id) != "test"]
     assert len(made.people) == sum(one.severity is not None for one in kept)
     assert len(made.refusal) == sum(one.refuses is not None for one in kept) + 10
-    prompts = {one.answer: one.prompt for one in kept}
-    for one in made.refusal[-10:]:
-        assert (one.harmful, one.refuses) == (None, 1.0)
-        assert one.prompt in prompts.values()
-        assert one.prompt != prompts[one.answer], "it answers another prompt"
+    few = [one for one in kept if one.prompt_id in {other.prompt_id for other in kept[:9]}]
+    prompts = {one.answer: one.prompt for one in few}
+    assert len(few) == 9
+    for added in make_examples(few, 9, random.Random(0)).refusal[-9:]:
+        assert (added.harmful, added.refuses) == (None, 1.0)
+        assert added.prompt in prompts.values()
+        assert added.prompt != prompts[added.answer], "it answers another prompt"
     with pytest.raises(ValueError, match="no labelled answer"):
         make_examples([], 0, random.Random(0))
 

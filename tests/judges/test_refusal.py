@@ -153,6 +153,11 @@ def test_a_text_that_opens_with_a_refusal_is_one_whatever_follows(text: str) -> 
     assert refusal_kind(f"I can't help with that. {text}") in ("full", "partial")
 
 
-@given(st.lists(st.text(max_size=60) | st.sampled_from([*FULL, *PARTIAL, *NO_REFUSAL]), max_size=4).map(" ".join))
+@pytest.mark.parametrize("text", [*FULL, *PARTIAL, *NO_REFUSAL])
 def test_white_space_around_a_text_changes_nothing(text: str) -> None:
     assert refusal_kind(f" \n{text}\n\t ") == refusal_kind(text)
+
+
+@given(st.text(max_size=400))
+def test_no_text_raises(text: str) -> None:
+    assert refusal_kind(text) == refusal_kind(f"{text}\n")
