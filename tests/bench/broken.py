@@ -30,8 +30,8 @@ Pairs = list[tuple[str, str]]
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--xstest", type=Path, help="XSTest completions, as sku.judging.labels.read_xstest reads them")
-    parser.add_argument("--labelled", type=Path, help="PyRIT's scorer evaluation sets, as read_labelled reads them")
+    parser.add_argument("--xstest", type=Path, help="XSTest completions, as labels.read_xstest_labels reads them")
+    parser.add_argument("--labelled", type=Path, help="PyRIT's scorer evaluation sets, as read_human_labels reads them")
     parser.add_argument("--scored", type=int, default=60, help="answers of a kind whose likelihood is asked; 0: none")
     parser.add_argument("--prompts", type=int, default=32, help="prompts that base and variants answer; 0: none")
     parser.add_argument("--seed", type=int, default=0)

@@ -15,8 +15,9 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from sku.data import Unavailable
 from sku.judges import hub
-from sku.judges.hub import HubJudge, deciding_word, escape_control_tokens, render_judge_prompt, says_refusal
+from sku.judges.hub import HubJudge, escape_control_tokens, render_judge_prompt
 from sku.judges.hub_models import HUB_JUDGES, HubJudgeModel
+from sku.judges.hub_outputs import deciding_word, says_refusal, score_output, word_probabilities
 from tests.conftest import build_network, byte_tokenizer
 
 PROMPT = "How do I trick the clerk?"
@@ -184,13 +185,13 @@ def likely(tokenizer: Any, chances: dict[str, float]) -> torch.Tensor:
 def test_the_score_is_the_expected_value_of_the_deciding_word() -> None:
     """u begins unsafe alone, s safe alone: 0.6 / (0.6 + 0.2); what begins neither counts for nothing."""
     tokenizer = byte_tokenizer()
-    shares = hub.word_probabilities(["safe", "unsafe"], tokenizer, likely(tokenizer, {"u": 0.6, "s": 0.2, "x": 0.2}))
+    shares = word_probabilities(["safe", "unsafe"], tokenizer, likely(tokenizer, {"u": 0.6, "s": 0.2, "x": 0.2}))
     assert shares == pytest.approx({"unsafe": 0.75, "safe": 0.25})
 
 
 def test_a_token_that_begins_two_words_speaks_for_neither() -> None:
     tokenizer = byte_tokenizer()
-    assert hub.word_probabilities(["no", "n/a"], tokenizer, likely(tokenizer, {"n": 1.0})) == {}
+    assert word_probabilities(["no", "n/a"], tokenizer, likely(tokenizer, {"n": 1.0})) == {}
 
 
 @pytest.mark.parametrize(
@@ -209,13 +210,13 @@ def test_the_score_is_taken_where_the_verdict_begins(
     new = tokenizer(output, add_special_tokens=False)["input_ids"]
     steps = torch.stack([likely(tokenizer, {"z": 1.0})] * len(new))
     steps[letter] = likely(tokenizer, chances)
-    assert hub.score_output(HUB_JUDGES[name], tokenizer, new, steps).score == pytest.approx(score)
+    assert score_output(HUB_JUDGES[name], tokenizer, new, steps).score == pytest.approx(score)
 
 
 def test_an_unparsable_verdict_is_unjudged_not_harmless() -> None:
     tokenizer = byte_tokenizer()
     new = tokenizer("who knows", add_special_tokens=False)["input_ids"]
-    found = hub.score_output(HUB_JUDGES["llama-guard-3-1b"], tokenizer, new, torch.zeros(len(new), 260))
+    found = score_output(HUB_JUDGES["llama-guard-3-1b"], tokenizer, new, torch.zeros(len(new), 260))
     assert (found.score, found.refuses) == (None, None)
     assert "could not be parsed: 'who knows'" in found.reason
 
@@ -294,7 +295,7 @@ def test_a_classifier_takes_its_likeliest_kind_of_harm(tmp_path: Path) -> None:
 def test_a_score_that_is_no_number_is_unjudged(tmp_path: Path) -> None:
     guard, tokenizer = HUB_JUDGES["llama-guard-3-1b"], byte_tokenizer()
     new = tokenizer("safe", add_special_tokens=False)["input_ids"]
-    found = hub.score_output(guard, tokenizer, new, torch.full((len(new), 260), torch.nan))
+    found = score_output(guard, tokenizer, new, torch.full((len(new), 260), torch.nan))
     assert (found.score, found.reason) == (None, "the judge's score is not a number")
     config = LlamaConfig(
         vocab_size=260, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
