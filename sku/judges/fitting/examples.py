@@ -19,9 +19,8 @@ from sku.models.batching import EncodedPair
 
 _HARM_WEIGHTS: dict[LabelSource, float] = {"people": 1.0, "rubric": 0.5, "refusal": 0.1}
 """Weight of a harm label in the loss, by its source. Those inferred from refusal labels are easy and many."""
-
-
 _SEVERITY_OF_EVEN_ODDS = 0.42
+"""Where the target probability of harm is 0.5."""
 _TARGET_SLOPE = 1.3
 """Of the target probability, per unit of severity."""
 _MIN_TARGET, _MAX_TARGET = 0.03, 0.97
