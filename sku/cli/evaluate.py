@@ -68,7 +68,7 @@ def evaluate(
         variant, sources, side, decoding, judge_name, out.with_suffix(".work"), similarity, report_work
     )
     from sku.evaluation.runner import process_state
-    from sku.reporting import result_files
+    from sku.reporting import result_files, text
 
     if not process_state().is_main_process:
         return
@@ -78,7 +78,7 @@ def evaluate(
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
     else:
-        typer.echo(result_files.rows_as_text(rows))
+        typer.echo(text.rows_as_text(rows))
 
 
 def judge(
@@ -126,7 +126,9 @@ def plot(
 
 
 def study(
-    data: Annotated[Path, typer.Option(help="Folder with the data sets; missing ones are named and left out.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the data sets; missing ones are named and left out.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where results go.")] = Path("assets/results"),
     only: Annotated[str | None, typer.Option(help="Train only those whose name contains this.")] = None,
     ship: Annotated[
@@ -135,8 +137,22 @@ def study(
             "--ship", help="Put the chosen adapters into assets/adapters, and measure them there on more prompts."
         ),
     ] = False,
+    tables: Annotated[
+        bool,
+        typer.Option(
+            "--tables", help="Only rewrite the tables of README.md and assets/docs from the recorded results."
+        ),
+    ] = False,
 ) -> None:
     """Train every method, sweep the coefficients, judge, and write the results that the page shows. Resumable."""
+    if tables:
+        from sku.cli import documents
+
+        changed = documents.write_tables()
+        typer.echo("\n".join(f"wrote {path}" for path in changed) or "the tables are as recorded; nothing was written")
+        return
+    if data is None:
+        raise typer.BadParameter("the study needs a folder of data sets; give one, or --tables", param_hint="--data")
     from sku.cli.progress import report_work
     from sku.study import release
     from sku.study.study import run_study as run_study
