@@ -71,8 +71,7 @@ class TrainConfig:
     """Nats a token beyond which push has nothing more to gain."""
     preserve_at: PreserveAt | None = None
     """Where normal answers (KL from base) and the contrast's safe answers are preserved: in the model in training,
-    base + tau, as published, or in base - tau, which is what will be served (ours). None: negated for a method with
-    contrast, acquired for the others."""
+    base + tau, as published, or in base - tau, which is what will be served (ours). None: as the method does."""
     opening_weight: float = 1.0
     """Preservation only: how much more each of an answer's first tokens counts, in which it is decided whether the
     answer refuses."""
@@ -137,7 +136,7 @@ class TrainConfig:
     @property
     def preserved_negated(self) -> bool:
         """Whether good answers are preserved in base - tau."""
-        return self.preserve_at == "negated" or (self.preserve_at is None and "contrast" in self.terms)
+        return (self.preserve_at or METHODS[self.method].preserve_at) == "negated"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -167,18 +166,23 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Preset:
-    """Named settings on top of the defaults of `TrainConfig`."""
+    """Named settings on top of the defaults of `TrainConfig`; what a method recommends goes on top of them."""
 
     label: str
     note: str
     settings: dict[str, Any]
 
     def config(self, **changes: Any) -> TrainConfig:
-        """The preset with `changes`; a change of None is no change. Its weights count for terms that the method has."""
-        settings = self.settings | {name: value for name, value in changes.items() if value is not None}
-        known = find_method(settings.get("method", TrainConfig.method)).terms
-        preset_weights = {name: w for name, w in self.settings.get("weights", {}).items() if name in known}
-        return TrainConfig(**settings | {"weights": preset_weights | (changes.get("weights") or {})})
+        """The preset, what the method recommends, and `changes`; a change of None is no change.
+
+        Weights of a preset count for terms that the method has.
+        """
+        named = {name: value for name, value in changes.items() if value is not None}
+        method = find_method(named.get("method") or self.settings.get("method") or TrainConfig.method)
+        recommended = self.settings | method.settings
+        weights = self.settings.get("weights", {}) | method.settings.get("weights", {})
+        weights = {name: weight for name, weight in weights.items() if name in method.terms}
+        return TrainConfig(**recommended | named | {"weights": weights | named.get("weights", {})})
 
 
 _PUBLISHED = {

@@ -208,11 +208,11 @@ class Evaluation:
         ]
 
     def _by_adapter(self) -> Iterator[list[MeasuredVariant]]:
-        """Variants of one adapter together: an adapter costs time in every row of its batch, used there or not."""
-        groups: dict[str, dict[str, MeasuredVariant]] = defaultdict(dict)
+        """Variants of the same adapters together: an adapter costs time in every row of its batch, used or not."""
+        groups: dict[tuple[str, ...], dict[str, MeasuredVariant]] = defaultdict(dict)
         for subject in self.plan.subjects:
-            adapter = next(iter(subject.variant.coefficients), "")
-            groups[adapter].setdefault(self.identities[str(subject.variant)], subject)
+            adapters = tuple(sorted(subject.variant.coefficients))
+            groups[adapters].setdefault(self.identities[str(subject.variant)], subject)
         return (list(group.values()) for group in groups.values())
 
     def _each(
