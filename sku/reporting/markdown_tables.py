@@ -156,7 +156,9 @@ def methods_table() -> str:
 
 def terms_table() -> str:
     """Every term of a loss, and what it pushes where."""
-    return markdown_table(["term", "what it does"], ([name.replace("_", " "), what] for name, what in TERMS.items()))
+    return markdown_table(
+        ["term", "what it does"], ([name.replace("_", " "), term.meaning] for name, term in TERMS.items())
+    )
 
 
 def method_cells(method: Method) -> list[str]:
