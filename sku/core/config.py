@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import json
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_origin, get_type_hints
 
 from sku.core.methods import METHODS, find_method
+from sku.core.validation import validate
 
 Preservation = Literal["push", "keep", "off"]
 PreserveAt = Literal["acquired", "negated"]
@@ -149,19 +153,32 @@ class TrainConfig:
         Raises:
             ValueError: if a name is not a setting, or a value of the wrong kind.
         """
-        if not isinstance(values, dict):
-            raise ValueError(f"settings must be names with values, and {str(values)[:40]!r} came")
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"settings {unknown} are not known; known are {', '.join(sorted(known))}")
-        settings: dict[str, Any] = dict(values)
-        try:
-            for name in {"harmful", "normal", "targets", "snapshots"} & set(settings):
-                settings[name] = tuple(settings[name])  # JSON has no tuples
-            return cls(**settings)
-        except TypeError as error:
-            raise ValueError(f"a setting has a value of the wrong kind ({error})") from error
+        return validate(cls, values, "settings")
+
+    def changed(self, settings: Sequence[str]) -> TrainConfig:
+        """The config with `KEY=VALUE` settings; a value is JSON or plain text, a list may be written `a,b`.
+
+        Raises:
+            ValueError: for an unknown setting, or a value of the wrong kind.
+        """
+        return replace(self, **dict(map(_parse_setting, settings)))
+
+
+def _parse_setting(text: str) -> tuple[str, Any]:
+    """Name and value of `KEY=VALUE`."""
+    name, equals, value = text.partition("=")
+    kinds = get_type_hints(TrainConfig)
+    if not equals or name not in kinds:
+        close = difflib.get_close_matches(name, kinds, 1)
+        meant = f"; did you mean {close[0]}?" if close else f"; settings are {', '.join(kinds)}"
+        raise ValueError(f"setting {text!r} is not KEY=VALUE with a known KEY{meant}")
+    try:
+        plain = json.loads(value)
+    except ValueError:
+        plain = value
+    if get_origin(kinds[name]) is tuple and not isinstance(plain, list):
+        plain = value.split(",") if value else []
+    return name, validate(kinds[name], plain, f"setting {name}", strict=False)
 
 
 @dataclass(frozen=True)
