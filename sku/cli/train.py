@@ -14,6 +14,7 @@ import typer
 from sku.cli.options import AsJson, print_json
 from sku.core.config import PRESETS, TrainConfig, find_preset
 from sku.core.methods import METHODS
+from sku.data.listing import training_sources
 
 
 def train(
@@ -25,11 +26,11 @@ def train(
     model: Annotated[str | None, typer.Option(help="Base model: smollm2-135m, a hub id, or a folder.")] = None,
     harmful: Annotated[
         list[str] | None,
-        typer.Option(help="Source of harmful pairs: bundled, saferlhf[:FILE], advbench:FILE, labelled:FILE, a file."),
+        typer.Option(help=f"Source of harmful pairs: {training_sources('harmful')}. Repeatable."),
     ] = None,
     normal: Annotated[
         list[str] | None,
-        typer.Option(help="Source of normal pairs: self[:SOURCE], bundled, truthfulqa[:FILE], a file."),
+        typer.Option(help=f"Source of normal pairs: {training_sources('normal')}. Repeatable."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Prompts a step.")] = None,
