@@ -55,9 +55,9 @@ def test_offline_says_what_is_missing_and_what_to_use(
             errors.GatedRepoError,
             "accept the terms at https://huggingface.co/datasets/PKU-Alignment/PKU-SafeRLHF and log",
         ),
-        (errors.RepositoryNotFoundError, "the hub has it no more: update sku"),
-        (errors.RemoteEntryNotFoundError, "the hub has it no more: update sku"),
-        (errors.RevisionNotFoundError, "the hub has it no more: update sku"),
+        (errors.RepositoryNotFoundError, "the hub no longer has it: update sku"),
+        (errors.RemoteEntryNotFoundError, "the hub no longer has it: update sku"),
+        (errors.RevisionNotFoundError, "the hub no longer has it: update sku"),
     ],
 )
 def test_a_hub_that_refuses_is_explained(hub: MagicMock, error: Callable[..., Exception], message: str) -> None:
