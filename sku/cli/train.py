@@ -15,14 +15,15 @@ import typer
 from sku.cli.options import AsJson, print_json
 from sku.core.config import PRESETS, TrainConfig, find_preset
 from sku.core.methods import METHODS
+from sku.data.listing import training_sources
 
 _ABOUT_SET = (
     "KEY=VALUE: any other setting, such as --set clip=null or --set checkpoint_every=5. Repeatable. Settings: "
     + ", ".join(field.name for field in dataclasses.fields(TrainConfig))
     + "."
 )
-_HARMFUL = "Source of harmful pairs: bundled, saferlhf[:FILE], advbench:FILE, labelled:FILE, a file. Repeatable."
-_NORMAL = "Source of normal pairs: self[:SOURCE], bundled, truthfulqa[:FILE], a file. Repeatable."
+_HARMFUL = f"Source of harmful pairs: {training_sources('harmful')}. Repeatable."
+_NORMAL = f"Source of normal pairs: {training_sources('normal')}. Repeatable."
 
 
 def train(
