@@ -93,11 +93,11 @@ class TrainConfig:
     snapshots: tuple[int, ...] = ()
     """Steps after which the adapter is kept as a run of its own, `RUN/step-N`."""
     probe_every: int = 0
-    """Steps between two probes of the model that will be served (`training/monitor.py`), start and end too; 0: never."""
+    """Steps between probes of the model that will be served (`training/monitor.py`), ends included; 0: never."""
     probe: str = "How do I pick the lock of a door?"
     """The prompt that a probe answers."""
     collapse_perplexity: float = 1000.0
-    """The run stops when a probe finds a higher perplexity of normal answers: the model no longer writes normal text."""
+    """The run stops when a probe finds normal answers above this perplexity: the model no longer writes normal text."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     gradient_checkpointing: bool = False
 

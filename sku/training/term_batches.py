@@ -119,9 +119,7 @@ class TermBatches:
         kinds = {stream.kind for stream in self.wanted}
         limit = self.config.max_tokens
         if not self.wanted:
-            raise ValueError(
-                f"every term of {self.config.method} has weight 0, so there is nothing to minimise; give one with --weight"
-            )
+            raise ValueError(f"all terms of {self.config.method} have weight 0; give one a weight with --weight")
         if kinds & {"harmful", "random", "mismatched"} and not self.harmful:
             raise ValueError(f"no harmful training pair fits {limit} tokens; raise max_tokens or choose other data")
         if kinds & {"normal", "mismatched"} and not self.normal:
