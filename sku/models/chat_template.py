@@ -54,10 +54,10 @@ class ChatTemplate:
         return cls(tokenizer, chat, prefix, end_ids, frozenset(stops))
 
     @cached_property
-    def opening_ids(self) -> tuple[int, ...]:
-        """Tokens that prompts begin with, whatever is asked; a prompt that joins with the last of them is rare."""
-        asked = [self.prompt_ids(prompt) for prompt in ("How", "a", "1")]
-        return tuple(asked[0][: common_tokens(asked)])
+    def prefix_ids(self) -> tuple[int, ...]:
+        """Tokens that start every prompt, except for the rare one whose first letters merge with the last of them."""
+        encoded = [self.prompt_ids(prompt) for prompt in ("How", "a", "1")]
+        return tuple(encoded[0][: shared_prefix_length(encoded)])
 
     def render(self, prompt: str) -> str:
         """The text before the answer."""
@@ -83,8 +83,8 @@ class ChatTemplate:
         return text.removeprefix(self.answer_prefix).rstrip("\ufffd")
 
 
-def common_tokens(rows: Sequence[Sequence[int]]) -> int:
-    """With how many equal tokens all rows begin."""
+def shared_prefix_length(rows: Sequence[Sequence[int]]) -> int:
+    """The number of tokens that all rows share at their start."""
     columns = zip(*rows, strict=False)
     return sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sku.models.batching import Batch, EncodedPair, collate, encode_answer
+from sku.models.coefficients import CoefficientKey, nonzero_coefficients
 from sku.models.divergence import kl_from_base
-from sku.models.hidden_states import CoefficientKey, answer_hidden_states, nonzero_coefficients
+from sku.models.hidden_states import answer_hidden_states
 from sku.models.variant_model import VariantModel
 
 Item = tuple[EncodedPair, Mapping[str, float]]

@@ -18,10 +18,12 @@ from typing import Any
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from sku.models import adapter_check
+from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
 from sku.models.decode_linear import use_decode_linear
 from sku.models.prefix_cache import PrefixCache
@@ -41,8 +43,8 @@ class VariantModel:
         self.tokenizer = tokenizer
         self.template = ChatTemplate.of(tokenizer, _generation_stops(network))
         self.fingerprint = fingerprint(network)
-        self.beginnings = PrefixCache()
-        """What prompts begin with, read by variants that were asked before."""
+        self.prefix_cache = PrefixCache()
+        """Prefills batches; keeps the template's prefix for the variants used last."""
         self._peft: PeftModel | None = None
         self._unit: dict[str, dict[LoraLayer, float]] = {}
         self._active: list[str] = []
@@ -69,14 +71,14 @@ class VariantModel:
     def to(self, device: str) -> VariantModel:
         """Move base and adapters; returns itself."""
         with self._lock:
-            self.beginnings.forget()
+            self.prefix_cache.clear()
             self.network.to(device)
         return self
 
     def hold(self) -> Callable[[], None]:
         """Wait for the forward that is under way, and let none begin until what is returned is called."""
         self._lock.acquire()
-        freed = self.beginnings.hold()
+        freed = self.prefix_cache.hold()
 
         def free() -> None:
             freed()
@@ -104,7 +106,7 @@ class VariantModel:
             self._unit[name] = {layer: float(layer.scaling[name]) for layer in layers}
             for layer in layers:
                 layer.scaling[name] = 0.0
-            self.beginnings.forget()
+            self.prefix_cache.clear()
             self._active = ["?"]  # loading made the new adapter active
             self.network.eval()
             finite = all(
@@ -132,7 +134,7 @@ class VariantModel:
             else:
                 self._peft.delete_adapter(name)
             del self._unit[name]
-            self.beginnings.forget()
+            self.prefix_cache.clear()
             self._active = ["?"]
 
     @contextmanager
@@ -168,6 +170,32 @@ class VariantModel:
                     for layer in self._unit[name]:
                         layer.scaling[name] = 0.0
                 guard.remove()
+
+    @torch.no_grad()
+    def last_hidden_states(
+        self, coefficients: Sequence[Mapping[str, float]], ids: Tensor, mask: Tensor, cache: DynamicCache | None
+    ) -> Tensor:
+        """Run the transformer without its output head.
+
+        Args:
+            coefficients: B rows of signed coefficients.
+            ids: `[B, T]`.
+            mask: `[B, P + T]`, 1 on real tokens of the cache and of `ids`.
+            cache: holds P earlier tokens of each row and gets the new ones; None: there are none, keep none.
+
+        Returns:
+            Hidden states of the last layer, `[B, T, H]`.
+        """
+        with self.rows(coefficients) as network:
+            out = network.base_model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=token_positions(mask, ids.shape[1]),
+                cache=cache,
+                use_cache=cache is not None,
+            )
+        hidden: Tensor = out.last_hidden_state
+        return hidden
 
     def _activate(self, names: list[str]) -> None:
         """Let only `names` be computed: an adapter that no row uses would cost time and add zeros."""
@@ -216,7 +244,7 @@ def _generation_stops(network: Any) -> tuple[int, ...]:
 
 
 def _size_guard(rows: int) -> Any:
-    def check(_module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+    def check(_module: Any, inputs: tuple[Tensor, ...]) -> None:
         if len(inputs[0]) != rows:  # [rows, 1, 1] would broadcast a batch of one in silence
             raise ValueError(f"a batch of {len(inputs[0])} rows came in a block set for {rows}; give one row each")
 
