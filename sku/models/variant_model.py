@@ -26,6 +26,7 @@ from sku.models import adapter_check
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
 from sku.models.decode_linear import use_decode_linear
+from sku.models.matmul_choice import MatmulChoice
 from sku.models.prefix_cache import PrefixCache
 
 _SAMPLED = 64
@@ -37,7 +38,7 @@ class VariantModel:
     Safe for several threads: a forward holds the lock, so rows of one caller never reach another's forward.
     """
 
-    def __init__(self, network: Any, tokenizer: Any) -> None:
+    def __init__(self, network: Any, tokenizer: Any, matmul: MatmulChoice | None = None) -> None:
         self.network = network.eval()
         """The transformers model; adapters are injected into its layers."""
         self.tokenizer = tokenizer
@@ -45,6 +46,8 @@ class VariantModel:
         self.fingerprint = fingerprint(network)
         self.prefix_cache = PrefixCache()
         """Prefills batches; keeps the template's prefix for the variants used last."""
+        self.matmul = matmul
+        """The matrix products for few rows that were chosen for this machine; None: PyTorch's own."""
         self._peft: PeftModel | None = None
         self._unit: dict[str, dict[LoraLayer, float]] = {}
         self._active: list[str] = []
@@ -216,8 +219,7 @@ def load_variant_model(folder: str | Path, dtype: str = "float32", device: str |
     logging.disable_progress_bar()  # two seconds need no bar, and it would break lines of JSON and logs
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
     network = network.to(place)
-    use_decode_linear(network)
-    return VariantModel(network, AutoTokenizer.from_pretrained(folder))
+    return VariantModel(network, AutoTokenizer.from_pretrained(folder), use_decode_linear(network))
 
 
 @torch.no_grad()
