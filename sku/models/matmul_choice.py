@@ -161,9 +161,9 @@ def _write_file(entries: tuple[RememberedMatmuls, ...]) -> None:
 
 @contextmanager
 def _file_lock() -> Iterator[None]:
-    """Keep other processes from the file; a home that cannot be written to needs no lock."""
+    """Keep other processes from the file; where nothing can be written or locked, go on without."""
     lock = FileLock(matmul_file().with_suffix(".lock"))
-    with suppress(OSError):
+    with suppress(OSError, NotImplementedError):
         matmul_file().parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     try:

@@ -38,7 +38,7 @@ class PrefillModel(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where inputs must be."""
+        """The device that inputs must be on."""
 
     def last_hidden_states(
         self, coefficients: Sequence[Mapping[str, float]], ids: Tensor, mask: Tensor, cache: DynamicCache | None
