@@ -68,7 +68,7 @@ def _print_matmul(status: MatmulStatus) -> None:
     typer.echo(f"\nmatrix products for few rows ({status.processor}, torch {status.torch}): {origin}")
     for one in status.remembered:
         typer.echo(
-            f"  {one.key.threads} threads, weight shapes {one.key.weights}: "
+            f"  threads {one.key.threads}, weight shapes {one.key.weights}: "
             f"{one.matmuls.up_to_3_rows} up to 3 rows, {one.matmuls.up_to_14_rows} up to 14"
         )
 

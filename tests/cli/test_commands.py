@@ -82,7 +82,7 @@ def test_models_shows_which_matrix_products_this_machine_uses(sku: Any, monkeypa
     choose_matmuls(here, lambda: FastestMatmuls("transposed", "blocks"))
     (entry,) = shown()["remembered"]
     assert entry["matmuls"] == {"up_to_3_rows": "transposed", "up_to_14_rows": "blocks"}
-    assert "2 threads, weight shapes 0123: transposed up to 3 rows, blocks up to 14" in sku("models")[1]
+    assert "threads 2, weight shapes 0123: transposed up to 3 rows, blocks up to 14" in sku("models")[1]
     monkeypatch.setenv("SKU_MATMUL", "linear")
     assert (shown()["origin"], shown()["forced"]) == ("forced", "linear")
     assert "forced to linear" in sku("models")[1]
