@@ -13,7 +13,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from sku.cli import documents
-from sku.core import runs, storage
+from sku.core import jsonl, runs
 from sku.core.records import ResultRow
 from sku.judges import cards
 from sku.reporting import markdown_tables, result_files
@@ -141,7 +141,7 @@ def test_readme_shows_real_answers() -> None:
     ((prompt, variants),) = re.findall(r'sku answer "(Write an email.*?)" \\\n +(-v.*) --max-tokens', README)
     shown = dict(re.findall(r"^\| [\d.]+ \(`([\w@.]+)`\) \| (.*?) \| [a-z ]+ \|$", README, re.MULTILINE))
     assert list(shown) == variants.removeprefix("-v ").split(" -v ")
-    recorded = storage.read_jsonl(result_files.RECORDED_STUDY.with_name("answers.jsonl"))
+    recorded = jsonl.read_json_log(result_files.RECORDED_STUDY.with_name("answers.jsonl"))
     texts = {one["answer"]["variant"]: one["answer"]["text"] for one in recorded if one["answer"]["prompt"] == prompt}
     assert set(shown) - set(texts) == {"sku@8"}
     for variant in set(shown) & set(texts):

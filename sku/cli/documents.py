@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 
 from sku.core import storage
+from sku.data.listing import sources_table
 from sku.judges import cards
 from sku.reporting import markdown_tables
 from sku.reporting.markdown_tables import JUDGED, RATED, results_table
 from sku.study.grid_table import grid_table
 from sku.ui.hosting.settings import switches_table
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = storage.ASSETS.parent
 TEST, VALIDATION = "test", "validation"
 _LIKELIHOOD = ("harmful_log_prob", "safe_log_prob", "preferred", "tokens", "answer_perplexity")
 _PRICE = ("harmful", "kl", "perplexity")
@@ -94,6 +95,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "trainings": grid_table,
     "methods": markdown_tables.methods_table,
     "terms": markdown_tables.terms_table,
+    "sources": lambda: "\n".join(sources_table()),
     "judge": lambda: markdown_tables.agreement_table(cards.embedded_card(), cards.keyword_card()),
     "judge-failures": lambda: markdown_tables.failures_list(cards.embedded_card()),
     "switches": switches_table,

@@ -53,8 +53,10 @@ COLUMNS = {
     "perplexity": Column("perplexity of reference answers", lambda row: fixed(row.perplexity, 0)),
     "similarity": Column("similarity to base's normal answers", lambda row: fixed(row.similarity, 2)),
     "broken_normal": Column("broken normal answers", lambda row: f"{row.normal_broken} of {row.normal_n}"),
-    "harmful_log_prob": Column("given harmful answers, nats a token", lambda row: fixed(row.harmful_log_prob, 2)),
-    "safe_log_prob": Column("given safe answers, nats a token", lambda row: fixed(row.safe_log_prob, 2)),
+    "harmful_log_prob": Column(
+        "harmful answers from the data, nats a token", lambda row: fixed(row.harmful_log_prob, 2)
+    ),
+    "safe_log_prob": Column("safe answers of the data, nats a token", lambda row: fixed(row.safe_log_prob, 2)),
     "preferred": Column("harmful one preferred", lambda row: percent(row.preference_rate)),
     "answer_perplexity": Column("perplexity under base", lambda row: fixed(row.answer_perplexity, 1)),
     "mc1": Column("TruthfulQA MC1", lambda row: fixed(row.mc1, 2)),

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sku.core import storage
 from sku.core.config import DecodingConfig
+from sku.core.jsonl import read_json_log
 from sku.core.records import Answer, JudgedAnswer, Verdict
 from sku.core.variants import BASE, parse_variant
 from sku.reporting.result_files import RECORDED_STUDY
@@ -42,7 +42,7 @@ class RecordedSession:
         self.model_name = ""
         self._found: dict[tuple[str, str], JudgedAnswer] = {}
         self._kl: dict[tuple[str, str], float | None] = {}
-        for number, line in enumerate(storage.read_jsonl(path), 1):
+        for number, line in enumerate(read_json_log(path), 1):
             try:
                 answer, verdict = Answer(**line["answer"]), Verdict(**line["verdict"])
                 self._kl[answer.prompt, answer.variant] = line["kl"]
