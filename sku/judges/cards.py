@@ -18,7 +18,7 @@ from sku.judges import hub_models
 from sku.judges.keyword import KeywordJudge
 from sku.judges.protocol import Agreement, JudgeCard
 
-JUDGE_FOLDER = Path(__file__).parents[2] / "assets" / "judge"
+JUDGE_FOLDER = storage.ASSETS / "judge"
 """The embedded judge that is shipped."""
 
 
