@@ -17,7 +17,7 @@ Variants = Annotated[
     typer.Option(
         "--variant",
         "-v",
-        help="base, a shipped adapter or a run, as NAME or NAME@COEFFICIENT, or a sum: ga@0.5+sku@1. Repeatable.",
+        help="NAME or NAME@COEFFICIENT: base, a shipped adapter, a run; or a sum: ga@0.5+sku@1. Repeatable.",
     ),
 ]
 Model = Annotated[str, typer.Option(help="Base model: smollm2-135m, a hub id (owner/name), or a folder.")]
