@@ -85,7 +85,7 @@ def add_endpoints(session: LiveSession, gate: Gate, jobs: TrainingJobs) -> None:
             "steps": job.config.steps,
             "seconds_left": job.seconds_left,
             "terms": job.lines[-1]["terms"] if job.lines else {},
-            "said": job.doing,
+            "said": job.message,
         }
 
     gr.api(answer, api_name="answer", **DECODING_QUEUE)
