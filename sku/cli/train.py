@@ -87,15 +87,8 @@ def train(
     from sku.cli.progress import TrainingView
     from sku.training.trainer import run_training as run_training
 
-    try:
-        with TrainingView(settings.steps) as view:
-            run = run_training(out, settings, view.report, cancelled=lambda: bool(stopped), resume=resume)
-    except KeyboardInterrupt:
-        typer.echo("stopped before the first step; nothing is lost", err=True)
-        raise typer.Exit(130) from None
-    if run.manifest.status == "cancelled":
-        typer.echo(f"stopped after step {run.manifest.step}; continue with: train --resume --out {out}", err=True)
-        raise typer.Exit(130)
+    with TrainingView(settings.steps) as view:
+        run = run_training(out, settings, view.report, cancelled=lambda: bool(stopped), resume=resume)
     if as_json:
         print_json([dataclasses.asdict(run.manifest)])
     else:

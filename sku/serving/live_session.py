@@ -185,7 +185,7 @@ class LiveSession(ModelLoader):
 
         Raises:
             ValueError: for an unknown variant, judge, source or side.
-            InterruptedError: if it was cancelled; what is done is kept in `work`.
+            Cancelled: if it was cancelled; what is done is kept in `work`.
         """
         from sku.evaluation.aggregate import result_rows
         from sku.evaluation.plan import EvaluationPlan, load_prompt_sets, measured_variant
@@ -199,8 +199,7 @@ class LiveSession(ModelLoader):
         sets = load_prompt_sets(model, sources, side)
         plan = EvaluationPlan(self.model_name, subjects, sets, side or "test", decoding)
         evaluation = Evaluation(model, plan, work, report)
-        if not evaluation.run(cancelled):
-            raise InterruptedError(f"stopped; what is done is kept in {work}, the same call goes on from there")
+        evaluation.run(cancelled)
         return result_rows(evaluation, judging, alike)
 
     @on_worker_thread
