@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import json
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_origin, get_type_hints
 
 from sku.core.methods import METHODS, find_method
+from sku.core.validation import validate
 
 Preservation = Literal["push", "keep", "off"]
 PreserveAt = Literal["acquired", "negated"]
@@ -71,8 +75,7 @@ class TrainConfig:
     """Nats a token beyond which push has nothing more to gain."""
     preserve_at: PreserveAt | None = None
     """Where normal answers (KL from base) and the contrast's safe answers are preserved: in the model in training,
-    base + tau, as published, or in base - tau, which is what will be served (ours). None: negated for a method with
-    contrast, acquired for the others."""
+    base + tau, as published, or in base - tau, which is what will be served (ours). None: as the method does."""
     opening_weight: float = 1.0
     """Preservation only: how much more each of an answer's first tokens counts, in which it is decided whether the
     answer refuses."""
@@ -137,7 +140,7 @@ class TrainConfig:
     @property
     def preserved_negated(self) -> bool:
         """Whether good answers are preserved in base - tau."""
-        return self.preserve_at == "negated" or (self.preserve_at is None and "contrast" in self.terms)
+        return (self.preserve_at or METHODS[self.method].preserve_at) == "negated"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -150,35 +153,53 @@ class TrainConfig:
         Raises:
             ValueError: if a name is not a setting, or a value of the wrong kind.
         """
-        if not isinstance(values, dict):
-            raise ValueError(f"settings must be names with values, and {str(values)[:40]!r} came")
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"settings {unknown} are not known; known are {', '.join(sorted(known))}")
-        settings: dict[str, Any] = dict(values)
-        try:
-            for name in {"harmful", "normal", "targets", "snapshots"} & set(settings):
-                settings[name] = tuple(settings[name])  # JSON has no tuples
-            return cls(**settings)
-        except TypeError as error:
-            raise ValueError(f"a setting has a value of the wrong kind ({error})") from error
+        return validate(cls, values, "settings")
+
+    def changed(self, settings: Sequence[str]) -> TrainConfig:
+        """The config with `KEY=VALUE` settings; a value is JSON or plain text, a list may be written `a,b`.
+
+        Raises:
+            ValueError: for an unknown setting, or a value of the wrong kind.
+        """
+        return replace(self, **dict(map(_parse_setting, settings)))
+
+
+def _parse_setting(text: str) -> tuple[str, Any]:
+    """Name and value of `KEY=VALUE`."""
+    name, equals, value = text.partition("=")
+    kinds = get_type_hints(TrainConfig)
+    if not equals or name not in kinds:
+        close = difflib.get_close_matches(name, kinds, 1)
+        meant = f"; did you mean {close[0]}?" if close else f"; settings are {', '.join(kinds)}"
+        raise ValueError(f"setting {text!r} is not KEY=VALUE with a known KEY{meant}")
+    try:
+        plain = json.loads(value)
+    except ValueError:
+        plain = value
+    if get_origin(kinds[name]) is tuple and not isinstance(plain, list):
+        plain = value.split(",") if value else []
+    return name, validate(kinds[name], plain, f"setting {name}", strict=False)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Named settings on top of the defaults of `TrainConfig`."""
+    """Named settings on top of the defaults of `TrainConfig`; what a method recommends goes on top of them."""
 
     label: str
     note: str
     settings: dict[str, Any]
 
     def config(self, **changes: Any) -> TrainConfig:
-        """The preset with `changes`; a change of None is no change. Its weights count for terms that the method has."""
-        settings = self.settings | {name: value for name, value in changes.items() if value is not None}
-        known = find_method(settings.get("method", TrainConfig.method)).terms
-        preset_weights = {name: w for name, w in self.settings.get("weights", {}).items() if name in known}
-        return TrainConfig(**settings | {"weights": preset_weights | (changes.get("weights") or {})})
+        """The preset, what the method recommends, and `changes`; a change of None is no change.
+
+        Weights of a preset count for terms that the method has.
+        """
+        named = {name: value for name, value in changes.items() if value is not None}
+        method = find_method(named.get("method") or self.settings.get("method") or TrainConfig.method)
+        recommended = self.settings | method.settings
+        weights = self.settings.get("weights", {}) | method.settings.get("weights", {})
+        weights = {name: weight for name, weight in weights.items() if name in method.terms}
+        return TrainConfig(**recommended | named | {"weights": weights | named.get("weights", {})})
 
 
 _PUBLISHED = {

@@ -7,12 +7,14 @@ nobody may change one.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
+
+from sku.core.jsonl import parse_json, require_object
+from sku.core.text_lines import decode_utf8
 
 _T = TypeVar("_T")
 MAX_CACHED_FILES = 2048
@@ -29,7 +31,7 @@ class FileStamp(NamedTuple):
 
 @dataclass(frozen=True)
 class _Log:
-    """The whole lines of a growing JSONL file."""
+    """The complete lines of a growing JSONL file."""
 
     lines: list[dict[str, Any]]
     end: int
@@ -60,25 +62,25 @@ def read_if_changed(path: Path, parse: Callable[[Path], _T]) -> _T:
     return parsed
 
 
-def read_growing_jsonl(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSONL file that others append to, oldest first; a last line that is not whole is left out.
+def read_growing_json_log(path: Path) -> list[dict[str, Any]]:
+    """The same as `jsonl.read_json_log`, but only what was appended since the last call is read.
 
-    Only what was appended since the last call is read. A file that was replaced or cut is read from its beginning.
+    A file that was replaced or cut is read from its beginning.
 
     Raises:
-        ValueError: for a whole line that is not JSON.
+        ValueError: for a damaged line, unless it is the last one and was never finished; with file and line.
     """
     try:
         stamp = _stamp(path)
     except FileNotFoundError:
         return []
-    found = _recall(path, read_growing_jsonl)
+    found = _recall(path, read_growing_json_log)
     before, log = cast(tuple[FileStamp, _Log], found) if found else (stamp, _Log([], 0))
     if found is None or before != stamp:
         if before.inode != stamp.inode or stamp.size < log.end:
             log = _Log([], 0)
         log = _read_on(path, log)
-        _remember(path, read_growing_jsonl, stamp, log)
+        _remember(path, read_growing_json_log, stamp, log)
     return list(log.lines)
 
 
@@ -86,8 +88,12 @@ def _read_on(path: Path, log: _Log) -> _Log:
     with path.open("rb") as file:
         file.seek(log.end)
         added = file.read()
-    whole = added[: added.rfind(b"\n") + 1]
-    return _Log([*log.lines, *map(json.loads, whole.split(b"\n")[:-1])], log.end + len(whole))
+    complete = added[: added.rfind(b"\n") + 1]
+    lines = list(log.lines)
+    for line in complete.split(b"\n")[:-1]:
+        place = f"{path}, line {len(lines) + 1}"
+        lines.append(require_object(parse_json(decode_utf8(line, place), place), place))
+    return _Log(lines, log.end + len(complete))
 
 
 def _stamp(path: Path) -> FileStamp:

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sku.core.file_cache import read_growing_jsonl, read_if_changed
+from sku.core.file_cache import read_growing_json_log, read_if_changed
 from sku.core.records import digest
-from sku.core.storage import home, write_atomically
+from sku.core.storage import ASSETS, home, write_atomically
 from sku.core.variants import KnownAdapter
 
 Status = Literal["running", "finished", "cancelled", "failed"]
 LOG = "log.jsonl"
 PROBES = "probes.jsonl"
-SHIPPED_ADAPTERS = Path(__file__).parents[2] / "assets" / "adapters"
+SHIPPED_ADAPTERS = ASSETS / "adapters"
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
 
@@ -128,7 +128,7 @@ def _manifest(path: Path) -> Manifest:
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """The lines of `log.jsonl`, oldest first; only lines that were added since the last call are read."""
-    return read_growing_jsonl(folder / LOG)
+    return read_growing_json_log(folder / LOG)
 
 
 def shipped_runs() -> list[Run]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sku.core import runs, storage
 from sku.core.config import TrainConfig
+from sku.core.jsonl import append_json_lines, read_json_log, write_json_lines
 from sku.core.methods import find_method
 from sku.core.runs import Manifest, Run
 
@@ -43,15 +44,14 @@ class RunWriter:
     def add(self, name: str, line: dict[str, Any]) -> None:
         """A line more of `runs.LOG` or `runs.PROBES`."""
         if self.writes:
-            with (self.folder / name).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            append_json_lines(self.folder / name, [line])
 
     def go_on_from(self, step: int, seconds: float) -> None:
         """Leave only lines of steps up to `step`, which the checkpoint holds: those after it are taken again."""
         for path in (self.folder / runs.LOG, self.folder / runs.PROBES):
             if self.writes and path.is_file():
-                kept = [line for line in storage.read_jsonl(path) if step and line["step"] <= step]
-                storage.write_atomically(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
+                kept = [line for line in read_json_log(path) if step and line["step"] <= step]
+                write_json_lines(path, kept)
         self.update(step=step, seconds=seconds)
 
     def snapshot(self, peft_model: Any, step: int, seconds: float) -> None:

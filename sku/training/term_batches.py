@@ -11,23 +11,24 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sku.core.config import TrainConfig
+from sku.core.methods import TERMS, RowKind, RunsAt
 from sku.core.records import PromptPair
 from sku.data import bundled
 from sku.models.batching import MIN_ANSWER_TOKENS, EncodedPair, encode_answer
 from sku.models.chat_template import ChatTemplate
 
-STREAM_OF = {
-    "distortion": "harmful",
-    "ascent": "harmful",
-    "disassociation": "random",
-    "mismatch": "mismatched",
-    "preservation": "normal",
-    "retention": "normal",
-    "fine_tuning": "good",
-    "contrast": "paired",
-    "preference": "paired",
-}
-"""Term to the rows it is computed on."""
+
+@dataclass(frozen=True, order=True)
+class TermStream:
+    """Rows that terms share in a forward: the same answers, run at the same coefficients."""
+
+    kind: RowKind
+    runs_at: tuple[RunsAt, ...] = ("trained",)
+
+    @classmethod
+    def of(cls, term: str) -> TermStream:
+        """The stream that a term is computed on."""
+        return cls(TERMS[term].rows, TERMS[term].runs_at)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class TermBatches:
         with_safe = [pair for pair in self.harmful if pair.safe_answer]
         self.good = self.normal + [_safe(pair) for pair in with_safe]
         self.paired = [_refused(pair) for pair in self.harmful] if config.refusals else with_safe
-        self.wanted = sorted({STREAM_OF[term] for term in config.terms})
+        self.wanted = sorted({TermStream.of(term) for term in config.terms})
         self._own: dict[str, set[str]] = {}
         """Prompt id to the harmful answers of that prompt."""
         for pair in self.harmful:
@@ -61,18 +62,18 @@ class TermBatches:
         self._check()
         self._order = lru_cache(8)(self._shuffled)
 
-    def at(self, step: int, process: int = 0, processes: int = 1) -> dict[str, TermRows]:
+    def at(self, step: int, process: int = 0, processes: int = 1) -> dict[TermStream, TermRows]:
         """The rows of each stream that the method uses, at `step` (from 0), for one of several processes.
 
         The draw is that of the whole step; each process takes its share, so their number does not change it.
         """
         drawn = {}
-        for name in self.wanted:
-            pairs = self._draw(name, step)
+        for stream in self.wanted:
+            pairs = self._draw(stream.kind, step)
             share = len(pairs) // processes
             mine = pairs[process * share : (process + 1) * share]
             rows = [encode_answer(self.template, pair.prompt, pair.answer, self.config.max_tokens) for pair in mine]
-            drawn[name] = TermRows(mine, rows)
+            drawn[stream] = TermRows(mine, rows)
         return drawn
 
     def _draw(self, name: str, step: int) -> list[PromptPair]:
@@ -112,23 +113,23 @@ class TermBatches:
         return len(self.template.prompt_ids(pair.prompt)) + MIN_ANSWER_TOKENS <= self.config.max_tokens
 
     def _check(self) -> None:
-        harmful, normal = set(self.wanted) & {"harmful", "random", "mismatched"}, {"normal", "mismatched"}
+        kinds = {stream.kind for stream in self.wanted}
         limit = self.config.max_tokens
         if not self.wanted:
             raise ValueError(f"no term of {self.config.method} has a weight other than 0; give one with --weight")
-        if harmful and not self.harmful:
+        if kinds & {"harmful", "random", "mismatched"} and not self.harmful:
             raise ValueError(f"no harmful training pair fits {limit} tokens; raise max_tokens or choose other data")
-        if normal & set(self.wanted) and not self.normal:
+        if kinds & {"normal", "mismatched"} and not self.normal:
             raise ValueError(f"no normal training pair fits {limit} tokens; raise max_tokens or choose other data")
-        if "good" in self.wanted and not self.good:
+        if "good" in kinds and not self.good:
             raise ValueError("fine-tuning has no normal or safe answers to learn; choose a source that has them")
-        if "paired" in self.wanted and not self.paired:
+        if "paired" in kinds and not self.paired:
             raise ValueError(
                 f"{self.config.method} needs harmful pairs with a safe answer to the same prompt; choose a source that "
                 "has them, such as bundled, or name the column with #safe_answer=COLUMN"
             )
         every = {pair.answer for pair in self.harmful}
-        if "random" in self.wanted and every in self._own.values():
+        if "random" in kinds and every in self._own.values():
             raise ValueError(
                 "random disassociation needs harmful answers of other prompts, but one prompt has every answer there "
                 "is; add prompts or use method sku_no_disassociation"

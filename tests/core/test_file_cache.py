@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sku.core import file_cache
-from sku.core.file_cache import read_growing_jsonl, read_if_changed
+from sku.core.file_cache import read_growing_json_log, read_if_changed
+from sku.core.jsonl import parse_json
 from tests.opened_files import opened_files
 
 
@@ -99,38 +100,50 @@ def test_the_file_that_was_asked_for_longest_ago_is_forgotten(tmp_path: Path, mo
 
 def test_of_a_growing_file_only_what_was_added_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, parsed = tmp_path / "log.jsonl", []
-    loads = json.loads
 
-    def counted(line: bytes) -> object:
+    def counted(line: str, place: str) -> object:
         parsed.append(line)
-        return loads(line)
+        return parse_json(line, place)
 
-    monkeypatch.setattr(file_cache.json, "loads", counted)
+    monkeypatch.setattr(file_cache, "parse_json", counted)
     path.write_text('{"step": 1}\n{"step": 2}\n{"st', encoding="utf-8")
-    assert read_growing_jsonl(path) == [{"step": 1}, {"step": 2}]
+    assert read_growing_json_log(path) == [{"step": 1}, {"step": 2}]
     with path.open("a", encoding="utf-8") as file:
         file.write('ep": 3, "text": "\u2028"}\n')
-    assert read_growing_jsonl(path) == [{"step": 1}, {"step": 2}, {"step": 3, "text": "\u2028"}]
+    assert read_growing_json_log(path) == [{"step": 1}, {"step": 2}, {"step": 3, "text": "\u2028"}]
     assert len(parsed) == 3
     with opened_files(tmp_path) as opened:
-        read_growing_jsonl(path)
+        read_growing_json_log(path)
     assert opened == []
 
 
 def test_a_log_that_is_cut_or_replaced_is_read_from_its_beginning(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    assert read_growing_jsonl(path) == []
+    assert read_growing_json_log(path) == []
     path.write_text('{"step": 1}\n{"step": 2}\n')
-    assert len(read_growing_jsonl(path)) == 2
+    assert len(read_growing_json_log(path)) == 2
     path.write_text('{"step": 1}\n')
-    assert read_growing_jsonl(path) == [{"step": 1}]
+    assert read_growing_json_log(path) == [{"step": 1}]
     (tmp_path / "other").write_text('{"step": 7}\n{"step": 8}\n{"step": 9}\n')
     os.replace(tmp_path / "other", path)
-    assert [line["step"] for line in read_growing_jsonl(path)] == [7, 8, 9]
+    assert [line["step"] for line in read_growing_json_log(path)] == [7, 8, 9]
 
 
 def test_a_caller_that_changes_its_list_changes_no_other(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"step": 1}\n')
-    read_growing_jsonl(path).clear()
-    assert read_growing_jsonl(path) == [{"step": 1}]
+    read_growing_json_log(path).clear()
+    assert read_growing_json_log(path) == [{"step": 1}]
+
+
+def test_a_damaged_line_is_named_and_is_read_again_once_it_is_mended(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1}\n')
+    read_growing_json_log(path)
+    with path.open("a") as file:
+        file.write("[2]\n")
+    with pytest.raises(ValueError, match=r"log\.jsonl, line 2 is not an object"):
+        read_growing_json_log(path)
+    (tmp_path / "mended").write_text('{"step": 1}\n{"step": 2}\n')
+    os.replace(tmp_path / "mended", path)
+    assert [line["step"] for line in read_growing_json_log(path)] == [1, 2]
