@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, ResultRow, Verdict
-from sku.core.variants import Variant
+from sku.core.variants import Variant, parse_variant
 from sku.judges.protocol import Judge
 from sku.models.pretrained import DEFAULT_BASE, provision_base
 from sku.serving.model_loader import ModelLoader, on_worker_thread
@@ -170,17 +170,17 @@ class LiveSession(ModelLoader):
     def zero_difference(self, text: str, prompt: str) -> float:
         """The largest logit difference between the base and variant `text` at coefficient 0, computed now.
 
-        A second row runs the adapter at coefficient 1, so that the adapter takes part in the forward.
+        A second row runs the adapters at coefficient 1, so that they take part in the forward.
         """
         import torch
 
         model = self.load()
-        known = self._known(text)
+        adapters = [self._known(name).adapter for name in parse_variant(text).names]
         ids = torch.tensor([model.template.prompt_ids(prompt)] * 2, device=model.device)
         with torch.no_grad():
             with model.rows([{}, {}]) as network:
                 base = network(input_ids=ids).logits[0]
-            with model.rows([{known.adapter: 0.0}, {known.adapter: 1.0}]) as network:
+            with model.rows([dict.fromkeys(adapters, 0.0), dict.fromkeys(adapters, 1.0)]) as network:
                 zero = network(input_ids=ids).logits[0]
         return float((zero - base).abs().max())
 

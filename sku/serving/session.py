@@ -101,7 +101,7 @@ class Session(Protocol):
         """
 
     def zero_difference(self, text: str, prompt: str) -> float:
-        """The largest logit difference between the base and variant `text` at coefficient 0, computed now."""
+        """The largest logit difference between the base and variant `text`, all its coefficients at 0, computed now."""
 
 
 class ModelSession(Session, Protocol):

@@ -32,7 +32,7 @@ class WorkerThread:
         self._jobs.put(lambda: _settle(done, job))
         return done.result()
 
-    def stream(self, source: Callable[[], Iterator[_T]]) -> Iterator[_T]:
+    def stream(self, source: Callable[[], Iterator[_T]]) -> Generator[_T, None, None]:
         """What `source()` yields. If the consumer is slow, intermediate values are dropped; the last is delivered.
 
         The source runs on while the consumer is busy, and is closed when the consumer stops.

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
-import shutil
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from sku.core import runs, storage
 from sku.core.config import DecodingConfig
 from sku.serving import zerogpu_session
 from sku.serving.live_session import LiveSession
 from sku.serving.zerogpu_session import ZeroGpuSession
-from tests.conftest import keyword_session
 
 CONFIG = DecodingConfig(max_new_tokens=12)
 
@@ -83,18 +79,6 @@ def lender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lender]:
     if made.worker:  # it holds every pipe that this process had open: whoever waits for their end waits for it
         made.worker.kill()
         made.worker.join()
-
-
-@pytest.fixture
-def live(pico_folder: Path, adapters: dict[str, Path]) -> LiveSession:
-    """A pico session; two runs are at hand, none of their adapters is loaded."""
-    session = keyword_session(pico_folder)
-    base = session.load().fingerprint
-    for name, folder in adapters.items():
-        run = storage.home() / "runs" / name
-        shutil.copytree(folder, run / "adapter")
-        runs.write_manifest(run, runs.Manifest("sku", {}, "pico", base, status="finished"))
-    return session
 
 
 def texts(session: Any, *variants: str, **more: Any) -> list[str | None]:
