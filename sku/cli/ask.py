@@ -6,13 +6,16 @@ import dataclasses
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sku.cli.options import AsJson, Model, Variants, as_file, print_json
 from sku.core.config import PRESETS, DecodingConfig
 from sku.core.methods import METHODS
+
+if TYPE_CHECKING:
+    from sku.models.matmul_choice import MatmulStatus
 
 
 class Form(StrEnum):
@@ -23,8 +26,11 @@ class Form(StrEnum):
 
 
 def models(as_json: AsJson = False) -> None:
-    """List base models and presets: size, memory, licence, and what is already here."""
+    """List base models, presets and this machine's matrix products: size, memory, licence, what is already here."""
+    from sku.models.matmul_choice import matmul_status
     from sku.models.pretrained import KNOWN_BASES, is_present
+
+    matmul = matmul_status()
 
     rows: list[dict[str, Any]] = [
         {
@@ -41,7 +47,7 @@ def models(as_json: AsJson = False) -> None:
         for base in KNOWN_BASES.values()
     ]
     if as_json:
-        print_json(rows)
+        print_json([*rows, {"matmul": dataclasses.asdict(matmul)}])
         return
     typer.echo("base model                    parameters  serve   train   here  licence, source")
     for row in rows:
@@ -54,6 +60,17 @@ def models(as_json: AsJson = False) -> None:
     for name, found in PRESETS.items():
         typer.echo(f"{name:<12}  {found.config().model}: {found.note}")
     typer.echo("\nmethods: " + ", ".join(METHODS))
+    _print_matmul(matmul)
+
+
+def _print_matmul(status: MatmulStatus) -> None:
+    origin = f"forced to {status.forced}" if status.forced else status.origin
+    typer.echo(f"\nmatrix products for few rows ({status.processor}, torch {status.torch}): {origin}")
+    for one in status.remembered:
+        typer.echo(
+            f"  threads {one.key.threads}, weight shapes {one.key.weights}: "
+            f"{one.matmuls.up_to_3_rows} up to 3 rows, {one.matmuls.up_to_14_rows} up to 14"
+        )
 
 
 def answer(

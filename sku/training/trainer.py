@@ -1,6 +1,6 @@
-"""One loop: a method and its data become a run folder (`runs.py` says what is in one).
+"""The training loop: a method and its data become a run folder (`core/runs.py`).
 
-LoRA only, AdamW, linear decay, an exact number of steps; devices, precision and several processes are accelerate's.
+LoRA only, AdamW, linear decay, an exact number of steps. Accelerate takes care of devices and of several processes.
 Every draw is a function of seed and step, so a run that was killed and resumed ends in the same adapter, bit for bit.
 """
 
@@ -148,7 +148,7 @@ class _Training:
         optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
         first, spent = checkpoint.load_checkpoint(self.out / "checkpoint", parameters, optimizer)
         wrapped, prepared = accelerator.prepare(objective, optimizer)
-        self.record.go_on_from(first, spent)
+        self.record.continue_from(first, spent)
         probe = Monitor(peft_model, model.template, streams.normal, config)
         if not first:
             self._look(probe, 0)

@@ -69,6 +69,29 @@ def test_models_lists_bases_and_presets(sku: Any) -> None:
     assert {"model", "parameters", "serve_gb", "train_gb", "licence", "here", "presets"} <= set(rows[0])
 
 
+def test_models_shows_which_matrix_products_this_machine_uses(sku: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sku.models.matmul_choice import FastestMatmuls, MatmulKey, choose_matmuls, processor_name, torch_version
+
+    def shown() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(sku("models", "--json")[1].splitlines()[-1])["matmul"]
+        return found
+
+    monkeypatch.delenv("SKU_MATMUL", raising=False)
+    assert shown()["origin"] == "not measured yet"
+    assert "not measured yet" in sku("models")[1]
+    here = MatmulKey(processor_name(), torch_version(), 2, "0123")
+    choose_matmuls(here, lambda: FastestMatmuls("transposed", "blocks"))
+    (entry,) = shown()["remembered"]
+    assert entry["matmuls"] == {"up_to_3_rows": "transposed", "up_to_14_rows": "blocks"}
+    assert "threads 2, weight shapes 0123: transposed up to 3 rows, blocks up to 14" in sku("models")[1]
+    monkeypatch.setenv("SKU_MATMUL", "linear")
+    assert (shown()["origin"], shown()["forced"]) == ("forced", "linear")
+    assert "forced to linear" in sku("models")[1]
+    monkeypatch.setenv("SKU_MATMUL", "quick")
+    code, _, err = sku("models")
+    assert (code, err.strip()) == (1, "error: SKU_MATMUL is 'quick'; set it to linear, transposed, blocks, or unset it")
+
+
 def test_answer_prints_an_object_a_variant_and_sample(sku: Any, run: Path, pico_folder: Path) -> None:
     words = ["-v", "base", "-v", f"{run}@0", "-v", f"{run}@1", "--model", pico_folder, "--max-tokens", 8, "--json"]
     code, out, _ = sku("answer", "Why?", *words, "--samples", 2, "--temperature", 1, "--seed", 7)

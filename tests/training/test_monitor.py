@@ -83,7 +83,7 @@ def test_a_run_that_collapses_stops_and_says_why(config: TrainConfig, tmp_path: 
         run_training(tmp_path / "run", dataclasses.replace(calm, collapse_perplexity=bound))
     manifest = runs.read_run(tmp_path / "run").manifest
     assert manifest.status == "failed"
-    assert "no longer knows normal text" in str(manifest.reason)
+    assert "would no longer write normal text" in str(manifest.reason)
     assert manifest.step < 60
     assert not (tmp_path / "run" / "adapter").exists()
 
