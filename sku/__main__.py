@@ -12,6 +12,7 @@ import typer
 
 from sku import __version__
 from sku.cli import answer, evaluate, export, judge, models, plot, record, score, study, train, train_judge
+from sku.core.errors import Cancelled
 
 app = typer.Typer(
     help="Make a language model forget harmful knowledge (SKU, arXiv:2402.10058), and see what it costs.",
@@ -62,6 +63,9 @@ def main() -> None:
     warnings.simplefilter("ignore", FutureWarning)  # of libraries, about themselves
     try:
         app(prog_name="python -m sku")
+    except Cancelled as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(130)
     except (ValueError, OSError, ArithmeticError, RuntimeError, ImportError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         print(f"error: {said}", file=sys.stderr)

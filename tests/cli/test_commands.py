@@ -14,6 +14,7 @@ import pytest
 
 from sku import __main__ as command_line
 from sku.core.config import TrainConfig
+from sku.core.errors import Cancelled
 from sku.judges import cards
 from sku.reporting import result_files
 from sku.training.trainer import run_training
@@ -216,6 +217,19 @@ def test_two_processes_share_an_evaluation_and_the_first_one_writes(
         assert value == (pytest.approx(wanted, rel=1e-4) if isinstance(wanted, float) else wanted), name
     keys = [json.loads(line)["key"] for line in (tmp_path / "both.work" / "answers.jsonl").open()]
     assert len(keys) == len(set(keys)) == one.n + one.normal_n, "nothing is done twice"
+
+
+def test_work_that_was_cancelled_says_how_to_continue_and_exits_with_130(
+    sku: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise Cancelled("stopped; the same call continues")
+
+    monkeypatch.setattr("sku.serving.live_session.LiveSession.evaluate", stopped)
+    monkeypatch.setattr("sku.training.trainer.run_training", stopped)
+    for command, out in (("evaluate", tmp_path / "rows.jsonl"), ("train", tmp_path / "run")):
+        code, said, error = sku(command, "--out", out)
+        assert (code, said, error.strip()) == (130, "", "stopped; the same call continues")
 
 
 def test_judge_adds_its_verdict_to_every_line_and_keeps_the_rest(
