@@ -113,6 +113,8 @@ class ResultRow:
     model: str
     side: str
     """validation or test; in the study also `more test`, a larger set of test prompts."""
+    attack: str | None = None
+    """Name of the attack that the variant was measured under; None: not attacked."""
     seed: int | None = None
     """Of the training."""
     preservation: str | None = None

@@ -23,7 +23,7 @@ def base_row(row: ResultRow, rows: Iterable[ResultRow]) -> ResultRow | None:
 
 def measurement_key(row: ResultRow) -> tuple[Any, ...]:
     """What must be the same for two rows to be compared."""
-    return row.model, row.side, row.decoding, row.sets, row.judge
+    return row.model, row.side, row.attack, row.decoding, row.sets, row.judge
 
 
 def is_broken_model(row: ResultRow, base: ResultRow | None) -> bool:

@@ -185,23 +185,24 @@ class LiveSession(ModelLoader):
 
         Raises:
             ValueError: for an unknown variant, judge, source or side.
-            InterruptedError: if it was cancelled; what is done is kept in `work`.
+            Cancelled: if it was cancelled; what is done is kept in `work`.
         """
-        from sku.evaluation.aggregate import result_rows
-        from sku.evaluation.plan import EvaluationPlan, load_prompt_sets, measured_variant
-        from sku.evaluation.runner import Evaluation
+        from sku.evaluation.evaluate import evaluate_variants
         from sku.evaluation.similarity import similarity_metric
 
-        model = self.load()
-        judging = self.judge(judge)
-        alike = None if similarity == "none" else similarity_metric(similarity)
-        subjects = tuple(measured_variant(self.variant(text)) for text in dict.fromkeys(variants))
-        sets = load_prompt_sets(model, sources, side)
-        plan = EvaluationPlan(self.model_name, subjects, sets, side or "test", decoding)
-        evaluation = Evaluation(model, plan, work, report)
-        if not evaluation.run(cancelled):
-            raise InterruptedError(f"stopped; what is done is kept in {work}, the same call goes on from there")
-        return result_rows(evaluation, judging, alike)
+        return evaluate_variants(
+            model=self.load(),
+            model_name=self.model_name,
+            judge=self.judge(judge),
+            similarity=None if similarity == "none" else similarity_metric(similarity),
+            variants=[self.variant(text) for text in dict.fromkeys(variants)],
+            sources=sources,
+            side=side,
+            decoding=decoding,
+            work=work,
+            report=report,
+            cancelled=cancelled,
+        )
 
     @on_worker_thread
     def zero_difference(self, text: str, prompt: str) -> float:

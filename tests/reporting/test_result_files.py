@@ -31,6 +31,12 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     assert read_rows(tmp_path / "new" / "rows.jsonl") == rows
 
 
+def test_a_file_from_before_attacks_is_read(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps(GOOD) + "\n", encoding="utf-8")
+    (found,) = read_rows(tmp_path / "rows.jsonl")
+    assert (found.variant, found.attack) == ("sku@1", None)
+
+
 def test_writing_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl", [BASE] * 5)
     write_rows(tmp_path / "rows.jsonl", [])
