@@ -10,13 +10,10 @@ from typing import NamedTuple
 from sku.core.records import ResultRow
 from sku.core.variants import BASE, VariantSpec, parse_variant
 from sku.reporting.pareto import base_row
-from sku.reporting.utilities import utility_value
+from sku.reporting.utilities import find_utility, utility_value
 
-KL_FLOOR = 0.001
-"""Where a KL of 0, which has no logarithm, is drawn."""
-_LOGARITHMIC = {"kl": KL_FLOOR, "perplexity": 0.0, "own_perplexity": 0.0, "answer_perplexity": 0.0}
-_SPAN = 30.0
-"""Greatest over smallest value from which on an axis is logarithmic."""
+MIN_RATIO_FOR_LOG_AXIS = 30.0
+"""The largest over the smallest value; an axis with a larger ratio becomes logarithmic."""
 
 
 class CostAxis(NamedTuple):
@@ -44,13 +41,17 @@ class CostAxis(NamedTuple):
 
 
 def cost_axis(rows: Iterable[ResultRow], utility: str) -> CostAxis:
-    """A logarithmic axis for a KL or a perplexity that spans decades, else a linear one."""
+    """A logarithmic axis for a utility that has a `log_floor` and spans decades, else a linear one.
+
+    Raises:
+        ValueError: for an unknown utility.
+    """
     numbers = [number for row in rows if (number := utility_value(row, utility)) is not None]
-    floor = _LOGARITHMIC.get(utility)
+    floor = find_utility(utility).log_floor
     if floor is None or not numbers:
         return CostAxis(utility, False, 0.0)
     placed = [max(number, floor) for number in numbers]
-    return CostAxis(utility, min(placed) > 0 and max(placed) / min(placed) > _SPAN, floor)
+    return CostAxis(utility, min(placed) > 0 and max(placed) / min(placed) > MIN_RATIO_FOR_LOG_AXIS, floor)
 
 
 def coefficient_lines(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
