@@ -1,4 +1,4 @@
-"""Which result rows belong on one line of the trade-off, and where on it a slider stands. Knows no plotly."""
+"""Which result rows form one line of the trade-off plot, and where a slider's coefficient is on it. Knows no plotly."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MIN_RATIO_FOR_LOG_AXIS = 30.0
 
 
 class CostAxis(NamedTuple):
-    """How the values of one utility are placed."""
+    """The axis of one utility."""
 
     utility: str
     logarithmic: bool
     floor: float
-    """Smaller values are drawn here, if the axis is logarithmic."""
+    """On a logarithmic axis smaller values are drawn here."""
 
     def place(self, number: float) -> float:
         """Where a value is drawn."""
@@ -34,7 +34,7 @@ class CostAxis(NamedTuple):
         return None if number is None else self.place(number)
 
     def between(self, one: float, other: float, part: float) -> float:
-        """A place on the straight line that is drawn from one to the other."""
+        """The point at `part` (0 to 1) of the line that is drawn from one value to the other."""
         if self.logarithmic:
             return math.exp((1 - part) * math.log(one) + part * math.log(other))
         return (1 - part) * one + part * other

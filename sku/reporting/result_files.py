@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 RECORDED_STUDY = storage.ASSETS / "results" / "study.jsonl"
 """Test prompts."""
 _BESIDE = ("shipped.jsonl", "shipped_rated.jsonl", "validation.jsonl")
-"""What is shipped, on more test prompts, by the judge and by ratings (`study/ratings.py`); and validation prompts, by
-which a form and a coefficient were chosen."""
+"""Files beside it: the shipped variants on more test prompts, by the judge and by ratings (`study/ratings.py`); and the
+validation prompts that decided which form and coefficient are shipped."""
 _COLUMNS = {field.name: field for field in dataclasses.fields(ResultRow)}
 _REQUIRED_COLUMNS = [
     name
@@ -39,8 +39,8 @@ def read_rows(path: Path) -> list[ResultRow]:
     """The rows of a JSONL file.
 
     Raises:
-        FileNotFoundError: if there is none.
-        ValueError: for a damaged line, an unknown or missing column, or a value of the wrong kind; with file and line.
+        FileNotFoundError: if there is no such file.
+        ValueError: for a damaged line, an unknown or missing column, or a value of the wrong type; with file and line.
     """
     lines = read_json_lines(path, advice="; delete the line, or evaluate again")
     return [_row(line.values, line.place) for line in lines]
