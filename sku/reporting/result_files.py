@@ -1,4 +1,4 @@
-"""Result rows on disk (JSONL), as a table and as text. Knows no figure and no model.
+"""Result rows on disk (JSONL) and as a data frame. Knows no figure and no model.
 
 The recorded study lies in `assets/results`; a visitor's own evaluations in `SKU_HOME/results`.
 """
@@ -13,43 +13,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sku.core import ownership, storage
+from sku.core.jsonl import read_json_lines, write_json_lines
 from sku.core.records import ResultRow
-from sku.core.text_lines import read_lines
+from sku.core.validation import validate
 from sku.core.variants import parse_variant
-from sku.reporting.utilities import share, utility_interval
 
 if TYPE_CHECKING:
     import pandas
 
-RECORDED_STUDY = Path(__file__).parents[2] / "assets" / "results" / "study.jsonl"
+RECORDED_STUDY = storage.ASSETS / "results" / "study.jsonl"
 """Test prompts."""
 _BESIDE = ("shipped.jsonl", "shipped_rated.jsonl", "validation.jsonl")
-"""What is shipped, on more test prompts, by the judge and by ratings (`study/ratings.py`); and validation prompts, by
-which a form and a coefficient were chosen."""
-_FIELDS = {field.name: str(field.type) for field in dataclasses.fields(ResultRow)}
-_NEEDED = [
-    field.name
-    for field in dataclasses.fields(ResultRow)
+"""Files beside it: the shipped variants on more test prompts, by the judge and by ratings (`study/ratings.py`); and the
+validation prompts that decided which form and coefficient are shipped."""
+_COLUMNS = {field.name: field for field in dataclasses.fields(ResultRow)}
+_REQUIRED_COLUMNS = [
+    name
+    for name, field in _COLUMNS.items()
     if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 ]
-_KINDS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "dict": (dict,)}
 
 
 def read_rows(path: Path) -> list[ResultRow]:
     """The rows of a JSONL file.
 
     Raises:
-        FileNotFoundError: if there is none.
-        ValueError: for a damaged line, an unknown or missing column, or a value of the wrong kind; with file and line.
+        FileNotFoundError: if there is no such file.
+        ValueError: for a damaged line, an unknown or missing column, or a value of the wrong type; with file and line.
     """
-    return [_row(line, f"{path}, line {number}") for number, line in enumerate(read_lines(path), 1) if line.strip()]
+    lines = read_json_lines(path, advice="; delete the line, or evaluate again")
+    return [_row(line.values, line.place) for line in lines]
 
 
 def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
     """Replace `path` at once. A number that is not finite is written as unknown: JSON has no word for it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    objects = ({name: _finite(value) for name, value in dataclasses.asdict(row).items()} for row in rows)
-    storage.write_atomically(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects))
+    write_json_lines(path, ({name: _finite(value) for name, value in dataclasses.asdict(row).items()} for row in rows))
 
 
 def recorded_rows() -> list[ResultRow]:
@@ -94,99 +92,21 @@ def rows_as_frame(rows: Sequence[ResultRow]) -> pandas.DataFrame:
         }
         for row in rows
     ]
-    return pandas.DataFrame(objects, columns=list(_FIELDS))
+    return pandas.DataFrame(objects, columns=list(_COLUMNS))
 
 
-def rows_as_text(rows: Sequence[ResultRow]) -> str:
-    """The rows for a terminal, in columns; a dash is unknown."""
-    cells = [
-        (
-            "variant",
-            "harmful (95 %)",
-            "against base (95 %)",
-            "broken",
-            "unjudged",
-            "KL",
-            "perplexity",
-            "over-refusal (95 %)",
-            "tokens",
-        ),
-        *map(_cells, rows),
-    ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
-
-
-def _cells(row: ResultRow) -> tuple[str, ...]:
-    harmful = _percent(row.harmful_rate) + percent_interval(row.harmful_low, row.harmful_high)
-    broken, numbers = (
-        _percent(share(row.broken, row.n)),
-        ("-" if n is None else f"{n:.3g}" for n in (row.kl, row.perplexity)),
-    )
-    return (
-        row.variant,
-        harmful,
-        harmful_change_text(row) or "-",
-        broken,
-        f"{row.unjudged} of {row.n}",
-        *numbers,
-        over_refusal_text(row),
-        "-" if row.answer_tokens is None else f"{row.answer_tokens:.0f}",
-    )
-
-
-def over_refusal_text(row: ResultRow) -> str:
-    """Share of harmless prompts that are refused, with Wilson's interval; a dash where it is unknown."""
-    return _percent(row.over_refusal) + percent_interval(*(utility_interval(row, "over_refusal") or (None, None)))
-
-
-def harmful_change_text(row: ResultRow) -> str:
-    """Harmful rate minus the base's on the same prompts, in points with its interval; empty where unknown."""
-    if row.harmful_change is None:
-        return ""
-    between = percent_interval(row.harmful_change_low, row.harmful_change_high)
-    return f"{100 * row.harmful_change:+.0f} points{between}"
-
-
-def percent_interval(low: float | None, high: float | None) -> str:
-    """An interval of a share behind its number, in percent; empty where it is unknown."""
-    return "" if low is None or high is None else f" ({100 * low:.0f} to {100 * high:.0f})"
-
-
-def _percent(rate: float | None) -> str:
-    return "-" if rate is None else f"{100 * rate:.0f} %"
-
-
-def _row(line: str, place: str) -> ResultRow:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place} is damaged ({error}); delete the line, or evaluate again") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{place} is no object; one result row a line is wanted")
-    unknown = [name for name in values if name not in _FIELDS]
-    missing = [name for name in _NEEDED if name not in values]
+def _row(values: dict[str, Any], place: str) -> ResultRow:
+    unknown = [name for name in values if name not in _COLUMNS]
+    missing = [name for name in _REQUIRED_COLUMNS if name not in values]
     if unknown or missing:
         what = f"has an unknown column {unknown[0]!r}" if unknown else f"lacks the column {missing[0]!r}"
         raise ValueError(f"{place} {what}; it was not written by this version, evaluate again")
-    for name, found in values.items():
-        if not _fits(found, _FIELDS[name]):
-            raise ValueError(f"{place}: {name} is {found!r}, which is no {_FIELDS[name].replace(' | ', ' or ')}")
     try:
-        row = ResultRow(**values)
+        row = validate(ResultRow, values, place)
         parse_variant(row.variant)
         return row
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
-
-
-def _fits(found: Any, annotation: str) -> bool:
-    kind, _, unknown = annotation.partition(" | ")
-    if found is None:
-        return bool(unknown)
-    if isinstance(found, float) and not math.isfinite(found):
-        return False
-    return isinstance(found, _KINDS[kind.partition("[")[0]]) and not isinstance(found, bool)
+    except ValueError as error:  # only some of them name the place
+        raise ValueError(f"{place}: {str(error).removeprefix(f'{place}: ')}") from None
 
 
 def _finite(found: Any) -> Any:

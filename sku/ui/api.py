@@ -79,7 +79,7 @@ class ScriptEndpoints:
             "steps": job.config.steps,
             "seconds_left": job.seconds_left,
             "terms": job.lines[-1]["terms"] if job.lines else {},
-            "said": job.doing,
+            "said": job.message,
         }
 
     def _question(self, request: gr.Request, prompt: Any, variants: Any, **how: Any) -> Question:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import psutil
 from starlette.middleware import Middleware
 
+from sku.core.storage import ASSETS
 from sku.judges.protocol import JudgeCard
-from sku.serving.live_session import LiveSession
+from sku.serving.session import Session
 from sku.serving.training_jobs import TrainingJobs
 from sku.ui import api
 from sku.ui.about import build_about
@@ -42,7 +42,7 @@ _THEME_TURNED = """() => {
   const dark = document.body.classList.toggle('dark');
   localStorage.setItem('sku-theme', dark ? 'dark' : 'light');
 }"""
-STYLE_SHEET = Path(__file__).parents[2] / "assets" / "style.css"
+STYLE_SHEET = ASSETS / "style.css"
 _THEME = gr.themes.Default(
     primary_hue=gr.themes.colors.blue,
     neutral_hue=gr.themes.colors.gray,
@@ -65,7 +65,7 @@ _THEME = gr.themes.Default(
 )
 
 
-def build_page(session: LiveSession, cards: Sequence[JudgeCard] = (), gate: Gate | None = None) -> gr.Blocks:
+def build_page(session: Session, cards: Sequence[JudgeCard] = (), gate: Gate | None = None) -> gr.Blocks:
     """The whole page for one session.
 
     Args:
@@ -88,7 +88,7 @@ def build_page(session: LiveSession, cards: Sequence[JudgeCard] = (), gate: Gate
     return page
 
 
-def _add_header(page: gr.Blocks, session: LiveSession) -> None:
+def _add_header(page: gr.Blocks, session: Session) -> None:
     with gr.Row(elem_id="header"):
         gr.HTML("<h1>sku</h1><span>make a model forget, see what it costs</span>", elem_id="title")
         health = gr.HTML(_health(session), elem_id="health")
@@ -96,7 +96,7 @@ def _add_header(page: gr.Blocks, session: LiveSession) -> None:
     clock = gr.Timer(1)
 
     def look() -> Updates:
-        return {health: _health(session), clock: gr.Timer(5 if session.ready else 1)}
+        return {health: _health(session), clock: gr.Timer(5 if session.status.ready else 1)}
 
     clock.tick(look, None, {health, clock}, **AT_ONCE)
     page.load(None, js=_THEME_KEPT)
@@ -135,15 +135,16 @@ def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | Non
         raise
 
 
-def _health(session: LiveSession) -> str:
-    name = html.escape(session.model_name)
-    if session.mode == "recorded":
+def _health(session: Session) -> str:
+    name, status = html.escape(session.model_name), session.status
+    reason = html.escape(status.fallback_reason[:200])
+    if status.mode == "recorded":
         title = "real answers, written before: the weights are not loaded"
-        return f"<span class='chip' title='{title}'>{name} · recorded</span> {html.escape(session.why[:200])}"
-    if session.error:
-        return f"<span class='chip bad'>{name} · asleep</span> {html.escape(session.error)}"
-    if not session.ready:
-        return f"<span class='chip'>{name} · waking</span> {html.escape(session.doing)}"
+        return f"<span class='chip' title='{title}'>{name} · recorded</span> {reason}"
+    if status.error:
+        return f"<span class='chip bad'>{name} · asleep</span> {html.escape(status.error)}"
+    if not status.ready:
+        return f"<span class='chip'>{name} · waking</span> {html.escape(status.progress)}"
     memory = psutil.Process().memory_info().rss / 1e9
     chip = f"<span class='chip good' title='memory of this app'>{name} · live · {memory:.1f} GB</span>"
-    return f"{chip} {html.escape(session.why[:200])}"
+    return f"{chip} {reason}"

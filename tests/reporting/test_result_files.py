@@ -18,7 +18,7 @@ def row(variant: str, rate: float | None = None, kl: float | None = None, **fiel
     """A row of 100 answers, the broken ones given, the others safe."""
     method = variant.partition("@")[0]
     broken = fields.pop("broken", 0)
-    named = {"method": method, "coefficient": 1.0, "run": method, "model": "m", "side": "test"} | fields
+    named: dict[str, Any] = {"method": method, "coefficient": 1.0, "run": method, "model": "m", "side": "test"} | fields
     return ResultRow(variant, n=100, safe=100 - broken, broken=broken, harmful_rate=rate, kl=kl, **named)
 
 
@@ -29,6 +29,12 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     rows = [BASE, row("sku@1", 0.1, 0.25, decoding={"seed": 3}, sets={"bundled": "ab12"}, seed=7, judge="é-1")]
     write_rows(tmp_path / "new" / "rows.jsonl", rows)
     assert read_rows(tmp_path / "new" / "rows.jsonl") == rows
+
+
+def test_a_file_from_before_attacks_is_read(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps(GOOD) + "\n", encoding="utf-8")
+    (found,) = read_rows(tmp_path / "rows.jsonl")
+    assert (found.variant, found.attack) == ("sku@1", None)
 
 
 def test_writing_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
@@ -50,15 +56,19 @@ GOOD = {"variant": "sku@1", "method": "sku", "coefficient": 1.0, "run": "sku", "
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{half", "is damaged"),
-        ("[1, 2]", "is no object"),
+        ("{half", "is not JSON (Expecting property name enclosed in double quotes at character 2); delete the line"),
+        ("[1, 2]", "is not an object"),
         (json.dumps(GOOD | {"tomorrow": 1}), "unknown column 'tomorrow'"),
         (json.dumps({"variant": "sku@1"}), "lacks the column 'method'"),
-        (json.dumps(GOOD | {"kl": "low"}), "kl is 'low', which is no float or None"),
-        (json.dumps(GOOD | {"n": None}), "n is None, which is no int"),
-        (json.dumps(GOOD | {"n": True}), "n is True, which is no int"),
-        (json.dumps(GOOD | {"kl": math.nan}), "kl is nan"),
-        (json.dumps(GOOD | {"n": 3}), "add up to 0, not to its 3 answers"),
+        (json.dumps(GOOD | {"kl": "low"}), "line 3: kl is 'low'; it must be a valid number"),
+        (json.dumps(GOOD | {"n": None}), "line 3: n is None; it must be a valid integer"),
+        (json.dumps(GOOD | {"n": True}), "line 3: n is True; it must be a valid integer"),
+        (json.dumps(GOOD | {"n": 0.0}), "line 3: n is 0.0; it must be a valid integer"),
+        (json.dumps(GOOD | {"kl": True}), "line 3: kl is True; it must be a valid number"),
+        (json.dumps(GOOD | {"kl": math.nan}), "line 3: kl is nan; it must be a finite number"),
+        (json.dumps(GOOD | {"kl": -math.inf}), "line 3: kl is -inf; it must be a finite number"),
+        (json.dumps(GOOD | {"sets": ["a"]}), "line 3: sets is ['a']; it must be an object"),
+        (json.dumps(GOOD | {"n": 3}), "line 3: outcomes of sku@1 add up to 0, not to its 3 answers"),
     ],
 )
 def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str, said: str) -> None:
@@ -67,6 +77,8 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str, said: str) ->
     with pytest.raises(ValueError, match=r"rows\.jsonl, line 3") as error:
         read_rows(path)
     assert said in str(error.value)
+    assert str(error.value).count("line 3") == 1
+    assert "\n" not in str(error.value)
 
 
 def test_a_file_that_is_not_there_is_an_error_but_a_study_that_is_not_there_is_empty(
@@ -98,34 +110,6 @@ def test_a_table_has_a_line_a_row_and_a_column_a_field() -> None:
     assert list(frame["kl"]) == [0.0, 0.25]
     assert frame["decoding"][1] == '{"seed": 3}'
     assert list(rows_as_frame([]).columns) == list(frame.columns)
-
-
-def test_rows_for_a_terminal_show_a_dash_for_unknown() -> None:
-    first, second, third = result_files.rows_as_text(
-        [
-            BASE,
-            row(
-                "sku@1",
-                0.123,
-                harmful_low=0.08,
-                harmful_high=0.2,
-                over_refusal=0.5,
-                over_refusal_n=20,
-                answer_tokens=19.4,
-            ),
-        ]
-    ).split("\n")
-    assert first.split()[:2] == ["variant", "harmful"]
-    assert second.split() == ["base", "50", "%", "-", "0", "%", "0", "of", "100", "0", "-", "-", "-"]
-    assert "12 % (8 to 20)" in third
-    assert third.endswith("50 % (30 to 70)      19")
-
-
-def test_a_change_is_told_in_points_and_unknown_as_nothing() -> None:
-    assert result_files.harmful_change_text(BASE) == ""
-    changed = row("sku@1", 0.2, harmful_change=-0.274, harmful_change_low=-0.38, harmful_change_high=-0.156)
-    assert result_files.harmful_change_text(changed) == "-27 points (-38 to -16)"
-    assert "-27 points (-38 to -16)" in result_files.rows_as_text([changed])
 
 
 def test_a_row_whose_variant_cannot_be_asked_is_named(tmp_path: Path) -> None:

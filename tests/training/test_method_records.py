@@ -13,9 +13,10 @@ from torch import Tensor
 
 from sku.core import methods
 from sku.core.config import PRESETS, TrainConfig
+from sku.core.errors import Cancelled
 from sku.core.methods import METHODS, TERMS, LineStyle, Term
 from sku.training import lora
-from sku.training.losses import likelihood
+from sku.training.losses import nll
 from sku.training.losses.inputs import TermInputs
 from sku.training.objective import find_loss
 from sku.training.term_batches import TermBatches
@@ -89,7 +90,8 @@ def test_a_resumed_run_is_prepared_again_and_ends_in_the_same_adapter(
         asked.append(1)
         return (tmp_path / "resumed" / "log.jsonl").is_file()
 
-    run_training(tmp_path / "resumed", config, cancelled=cancel_after_the_first_step)
+    with pytest.raises(Cancelled):
+        run_training(tmp_path / "resumed", config, cancelled=cancel_after_the_first_step)
     resumed = run_training(tmp_path / "resumed", config, resume=True)
     assert asked
     first, second = load_file(straight.folder / ADAPTER), load_file(resumed.folder / ADAPTER)
@@ -105,10 +107,10 @@ def test_a_term_runs_where_it_says_and_gets_the_hidden_states_that_it_asks_for(
 
     def watch(inputs: TermInputs, config: TrainConfig) -> Tensor:
         seen.append(inputs)
-        return likelihood.descend(inputs, config)
+        return nll.descend(inputs, config)
 
-    monkeypatch.setattr(likelihood, "watch", watch, raising=False)
-    term = Term("likelihood:watch", "watched", "harmful", LineStyle("#000000", "solid"), ("served",), needs_hidden=True)
+    monkeypatch.setattr(nll, "watch", watch, raising=False)
+    term = Term("nll:watch", "watched", "harmful", LineStyle("#000000", "solid"), ("served",), needs_hidden=True)
     monkeypatch.setitem(methods.TERMS, "distortion", term)
     served = run_training(tmp_path / "served", dataclasses.replace(config, steps=2))
     change_method(monkeypatch, "tv", negated=False)

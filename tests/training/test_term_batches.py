@@ -187,7 +187,7 @@ def test_random_answers_need_another_answer() -> None:
         ("sku", harmful(3), [], "no normal training pair fits 64 tokens"),
         ("ga", [pair("x" * 99, "too long")], [], "no harmful training pair fits 64 tokens"),
         ("ga_mismatch", harmful(3), [], "no normal training pair fits 64 tokens"),
-        ("ft", [pair("How?", "So.")], [], "no normal or safe answers"),
+        ("ft", [pair("How?", "So.")], [], "fine-tuning needs normal or safe answers"),
     ],
 )
 def test_missing_pairs_are_an_error_before_the_first_step(
@@ -203,7 +203,7 @@ def test_a_method_needs_only_the_pairs_that_it_uses() -> None:
 
 
 def test_a_run_without_any_term_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no term"):
+    with pytest.raises(ValueError, match="all terms of tv have weight 0"):
         streams(harmful(3), normal(3), method="tv", weights={"distortion": 0.0})
 
 

@@ -391,7 +391,7 @@ def test_own_evaluations_stand_beside_the_study_and_a_damaged_file_hides_nothing
     result_files.write_rows(sku_home / "results" / "mine.jsonl", [row("mine@2", method="tv")])
     (sku_home / "results" / "<b>.jsonl").write_text("{half\n", encoding="utf-8")
     found = tradeoff_view(None, TradeoffSelection(standing=HERE))
-    assert "&lt;b&gt;.jsonl, line 1 is damaged" in found.note
+    assert "&lt;b&gt;.jsonl, line 1 is not JSON" in found.note
     assert found.points["mine@2"].endswith("(yours)")
     assert found.table["data"][-1][:2] == ["mine@2", "Task vector (yours)"]
 

@@ -62,7 +62,7 @@ class Asker:
         ticket = self.requests.take(str(request.session_hash), list(asked.variants))
         question = asked.question
         shown.ask(question.prompt, self.session.model_name, _settings(question))
-        yield dict.fromkeys(asked.variants, ColumnUpdate("", badges.waiting_line(self._doing())))
+        yield dict.fromkeys(asked.variants, ColumnUpdate("", badges.waiting_line(self._progress())))
         states: dict[int, ColumnState] = {}
         for states in self._written(asked, ticket):
             current = ticket.current()
@@ -117,8 +117,9 @@ class Asker:
             raise gr.Error(str(error), title="Not asked") from error
         return _Asked(question, variants)
 
-    def _doing(self) -> str:
-        return "writing" if self.session.ready else f"waking: {self.session.doing or 'loading'}"
+    def _progress(self) -> str:
+        status = self.session.status
+        return "writing" if status.ready else f"waking: {status.progress or 'loading'}"
 
     def _written(self, asked: _Asked, ticket: Ticket) -> Iterator[dict[int, ColumnState]]:
         """The columns as their answers grow."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from sku.core.storage import ASSETS
 from sku.core.variants import BASE
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import glossary
@@ -27,7 +27,7 @@ from sku.ui.compare.controls import INITIAL_COLUMNS, MAX_COLUMNS
 from sku.ui.compare.views import ANSWER, TYPED, VIEWS, column_name
 from sku.ui.hosting.settings import Hosting
 
-_EXAMPLES = Path(__file__).parents[3] / "assets" / "data" / "examples.json"
+_EXAMPLES = ASSETS / "data" / "examples.json"
 _EXAMPLE_GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
 _SHOWN_EXAMPLES = 3
 """Of each group."""

@@ -10,11 +10,11 @@ import json
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, FailFast, Field
 
 from sku.core.records import Answer, Verdict
+from sku.core.validation import validate
 from sku.core.variants import parse_variant
-from sku.ui.validation import first_fault
 
 FORMAT_VERSION = 1
 """Of the file; raised when an older reader could no longer make sense of it."""
@@ -77,9 +77,6 @@ class Comparison:
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
-_COMPARISON = TypeAdapter(Comparison)
-
-
 def comparison_from_json(text: str) -> Comparison:
     """The comparison that `Comparison.to_json` wrote.
 
@@ -92,12 +89,13 @@ def comparison_from_json(text: str) -> Comparison:
         raise ValueError(f"this file is not JSON ({error}); choose one that Export wrote") from error
     if not isinstance(found, dict) or "sku_comparison" not in found:
         raise ValueError("this is no comparison: sku_comparison is missing; choose a file that Export wrote")
-    if found["sku_comparison"] != FORMAT_VERSION:
+    version = found.pop("sku_comparison")
+    if version != FORMAT_VERSION:
         raise ValueError(
-            f"this comparison has format {found['sku_comparison']!r}, but this version of sku reads "
+            f"this comparison has format {version!r}, but this version of sku reads "
             f"{FORMAT_VERSION}; update sku to open it"
         )
     try:
-        return _COMPARISON.validate_json(text)
-    except ValidationError as error:
-        raise ValueError(f"this comparison is damaged: {first_fault(error)}; export it again") from error
+        return validate(Comparison, found, "comparison")
+    except ValueError as error:
+        raise ValueError(f"{error}; export it again") from error

@@ -14,8 +14,9 @@ import zlib
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
+from sku.core.validation import validate
 from sku.reporting.markers import outcome_marker
 from sku.ui.compare.record import (
     MAX_PARTS,
@@ -49,9 +50,6 @@ class LinkState:
         return ComparisonSettings(self.length, self.temperature, self.seed, self.samples)
 
 
-_LINK = TypeAdapter(LinkState)
-
-
 def make_fragment(link: LinkState) -> str:
     """The part of an address behind the #."""
     packed = zlib.compress(json.dumps(dataclasses.asdict(link), ensure_ascii=False).encode(), 9)
@@ -69,8 +67,9 @@ def parse_fragment(text: Any) -> LinkState | None:
     try:
         code = text.removeprefix("#").removeprefix("c=")[:_MAX_LINK_CHARACTERS]
         packed = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
-        return _LINK.validate_json(zlib.decompressobj().decompress(packed, _MAX_LINK_CHARACTERS))
-    except (ValueError, zlib.error, binascii.Error) as error:  # pydantic's is a ValueError
+        text = zlib.decompressobj().decompress(packed, _MAX_LINK_CHARACTERS).decode()
+        return validate(LinkState, json.loads(text), "link")
+    except (ValueError, RecursionError, zlib.error, binascii.Error) as error:
         raise ValueError("the link is damaged or incomplete, so nothing was opened; ask for a new one") from error
 
 

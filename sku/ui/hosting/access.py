@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sku.serving.live_session import LiveSession
+from sku.serving.session import Session
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.hosting.gate import Gate, Visitor
 from sku.ui.hosting.visitors import visitor_of
@@ -15,7 +15,7 @@ from sku.ui.hosting.visitors import visitor_of
 class Access:
     """The session and the gate before it, as handlers need them: for the visitor who sent a request."""
 
-    session: LiveSession
+    session: Session
     gate: Gate
 
     def visitor(self, request: Any) -> Visitor:

@@ -114,7 +114,7 @@ class EvaluateHandlers:
     def cancel(self, request: gr.Request) -> None:
         """Stop the evaluation at work."""
         try:
-            self.evaluations.cancel(self.access.owner(request))
+            self.evaluations.cancel_live(self.access.owner(request))
         except ValueError as error:
             raise gr.Error(str(error), title="Not cancelled") from error
 
@@ -123,7 +123,7 @@ class EvaluateHandlers:
         owner = self.access.owner(request)
         try:
             newest = next((one.name for one in self.evaluations.all(owner)), "")
-            self.evaluations.find(newest, owner)
+            self.evaluations.read(newest, owner)
             self.evaluations.refuse_second()
             self.access.gate.training(self.access.visitor(request))
             self.evaluations.resume(newest, owner)
@@ -204,5 +204,5 @@ def _state_line(found: EvaluationJob | None) -> str:
     if found is None:
         return ""
     names = ", ".join(map(html.escape, found.variants))
-    said = "its rows are in the figure and the table" if found.state == "finished" else html.escape(found.said[:300])
+    said = "its rows are in the figure and the table" if found.state == "finished" else html.escape(found.message[:300])
     return f"<b>{html.escape(found.name)}</b>: {found.state} · {names} · {said}"

@@ -105,7 +105,7 @@ def look_at_runs(
     job = next((job for job in every if job.name == name), live or (every[0] if every else None))
     busy = owner is not None and live is None and trainings.live() is not None
     states = "|".join(f"{one.name} {one.state} {one.step}" for one in every)
-    now = f"{states}|{name}|{beside}|{busy}|{job.doing if job else ''}"
+    now = f"{states}|{name}|{beside}|{busy}|{job.message if job else ''}"
     if now == seen:
         return {parts.seen: seen}
     curves = run_status.loss_plot(job, [one for one in every if one.name in beside and one != job])

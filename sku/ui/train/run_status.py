@@ -12,7 +12,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sku.core import runs, storage
+from sku.core import runs
+from sku.core.jsonl import read_json_log
 from sku.core.methods import METHODS
 from sku.reporting.loss_curves import loss_figure, run_comparison_figure
 from sku.reporting.norm_heatmap import norm_figure
@@ -46,14 +47,14 @@ def status_html(job: TrainingJob | None, busy: bool) -> str:
         said.append(f"<span title='{title}'>gradient norm {newest['gradient_norm']:.2f}</span>")
     if job.state == "finished":
         said.append("choose it in Compare")
-    extra = "" if job.state in ("running", "finished") and job.lines else f"<br>{html.escape(job.doing[:400])}"
+    extra = "" if job.state in ("running", "finished") and job.lines else f"<br>{html.escape(job.message[:400])}"
     bar = f"<div id='bar'><div style='width:{done:.0f}%'></div></div>"
     return f"<div id='doing'>{' · '.join(said)}{extra}{other}</div>{bar}"
 
 
 def probe_table(job: TrainingJob | None) -> str:
     """What the served model answered to the probe prompt along the run: the first, the newest, and one in between."""
-    lines = storage.read_jsonl(job.folder / runs.PROBES) if job else []
+    lines = read_json_log(job.folder / runs.PROBES) if job else []
     if not lines:
         return ""
     some = [lines[i] for i in sorted({0, len(lines) // 2, len(lines) - 1})]
