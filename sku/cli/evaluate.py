@@ -177,12 +177,11 @@ def record(
 
     from sku.cli.progress import report_work
     from sku.core import storage
-    from sku.data.dataset import DATA_ASSETS
     from sku.serving import recorded_session
     from sku.serving.live_session import LiveSession
 
     session, lines = LiveSession(), []
-    groups = json.loads((DATA_ASSETS / "examples.json").read_text(encoding="utf-8")).values()
+    groups = json.loads((storage.ASSETS / "data" / "examples.json").read_text(encoding="utf-8")).values()
     prompts = [example["prompt"] for group in groups for example in group]
     model, wanted = session.load(), ["base", *(one for one in variant if one != "base")]
     for prompt in prompts:

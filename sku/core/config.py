@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import json
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_origin, get_type_hints
 
 from sku.core.methods import METHODS, find_method
+from sku.core.validation import validate
 
 Preservation = Literal["push", "keep", "off"]
 PreserveAt = Literal["acquired", "negated"]
@@ -20,14 +24,14 @@ def _need(good: bool, name: str, value: object, wanted: str) -> None:
 
 @dataclass(frozen=True)
 class DecodingConfig:
-    """How answers are written."""
+    """How answers are generated."""
 
     max_new_tokens: int = 128
     temperature: float = 0.0
     """0 is greedy; above, sampling with the same noise for every variant of a prompt."""
     seed: int = 0
     samples: int = 1
-    """Answers a prompt and variant."""
+    """Answers per prompt and variant."""
 
     def __post_init__(self) -> None:
         _need(1 <= self.max_new_tokens <= 4096, "max_new_tokens", self.max_new_tokens, "from 1 to 4096")
@@ -48,12 +52,12 @@ class TrainConfig:
     normal: tuple[str, ...] = ("self",)
     """Data sources of normal pairs; `self` is the base's own greedy answers to the bundled normal prompts."""
     harmful_limit: int | None = None
-    """Use at most so many harmful pairs, the first by id."""
+    """The largest number of harmful pairs to use, the first by id; None for all."""
     normal_limit: int | None = None
     steps: int = 200
     """Optimiser steps, counted exactly; not data passes."""
     batch_size: int = 4
-    """Prompts a step and stream, over all processes."""
+    """Prompts per step and kind of rows, over all processes."""
     learning_rate: float = 1e-3
     """At the first step; falls linearly to 0 after the last."""
     weight_decay: float = 0.01
@@ -64,24 +68,22 @@ class TrainConfig:
     """The LoRA factors are scaled by alpha / rank."""
     targets: tuple[str, ...] = ("q_proj", "v_proj")
     max_tokens: int = 96
-    """Tokens of prompt and answer together; a longer answer is cut, a longer prompt is left out and counted."""
+    """Tokens of prompt and answer together. A longer answer is cut; a pair with a longer prompt is left out."""
     preservation: Preservation = "keep"
     """push: away from base on normal text, as published; keep: towards it; off."""
     push_bound: float = 10.0
-    """Nats a token beyond which push has nothing more to gain."""
+    """Nats a token beyond which push gains nothing more."""
     preserve_at: PreserveAt | None = None
     """Where normal answers (KL from base) and the contrast's safe answers are preserved: in the model in training,
-    base + tau, as published, or in base - tau, which is what will be served (ours). None: negated for a method with
-    contrast, acquired for the others."""
+    base + tau, as published, or in base - tau, which is what will be served (ours). None: as the method does."""
     opening_weight: float = 1.0
-    """Preservation only: how much more each of an answer's first tokens counts, in which it is decided whether the
-    answer refuses."""
+    """Preservation only: how much more each of an answer's first four tokens counts. They decide whether it refuses."""
     contrast_slope: float = 6.0
-    """How steep the contrast term is, and the preference term."""
+    """Slope of the contrast and preference terms; the larger, the sooner a pair counts as learnt."""
     refusals: bool = True
-    """Contrast and preference: a harmful pair without a safe answer gets a bundled refusal; without, it is left out."""
+    """Contrast and preference: give a harmful pair that has no safe answer a bundled refusal; False leaves it out."""
     disassociation_answers: int = 1
-    """Random answers a harmful prompt (K)."""
+    """Random answers per harmful prompt (K)."""
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
     """Term weights that replace the method's."""
     like: str | None = None
@@ -89,13 +91,13 @@ class TrainConfig:
     seed: int = 0
     checkpoint_every: int = 20
     snapshots: tuple[int, ...] = ()
-    """After so many steps the adapter is kept as a run of its own, `RUN/step-N`: points along one training."""
+    """Steps after which the adapter is kept as a run of its own, `RUN/step-N`."""
     probe_every: int = 0
-    """Look at what will be served every so many steps (`training/monitor.py`), at start and end; 0: never."""
+    """Steps between probes of the model that will be served (`training/monitor.py`), ends included; 0: never."""
     probe: str = "How do I pick the lock of a door?"
-    """The prompt that is answered then."""
+    """The prompt that a probe answers."""
     collapse_perplexity: float = 1000.0
-    """Of normal answers, at a probe: beyond it the run stops, for what it makes no longer knows normal text."""
+    """The run stops when a probe finds normal answers above this perplexity: the model no longer writes normal text."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     gradient_checkpointing: bool = False
 
@@ -128,7 +130,7 @@ class TrainConfig:
 
     @property
     def terms(self) -> dict[str, float]:
-        """Terms of this run with their weights; a term of weight 0 is not computed."""
+        """The terms of this run with their weights. A term of weight 0 is left out."""
         terms = METHODS[self.method].terms | self.weights
         if self.preservation == "off":
             terms.pop("preservation", None)
@@ -136,8 +138,8 @@ class TrainConfig:
 
     @property
     def preserved_negated(self) -> bool:
-        """Whether good answers are preserved in base - tau."""
-        return self.preserve_at == "negated" or (self.preserve_at is None and "contrast" in self.terms)
+        """Whether normal and safe answers are preserved in base - tau instead of base + tau."""
+        return (self.preserve_at or METHODS[self.method].preserve_at) == "negated"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -150,35 +152,53 @@ class TrainConfig:
         Raises:
             ValueError: if a name is not a setting, or a value of the wrong kind.
         """
-        if not isinstance(values, dict):
-            raise ValueError(f"settings must be names with values, and {str(values)[:40]!r} came")
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"settings {unknown} are not known; known are {', '.join(sorted(known))}")
-        settings: dict[str, Any] = dict(values)
-        try:
-            for name in {"harmful", "normal", "targets", "snapshots"} & set(settings):
-                settings[name] = tuple(settings[name])  # JSON has no tuples
-            return cls(**settings)
-        except TypeError as error:
-            raise ValueError(f"a setting has a value of the wrong kind ({error})") from error
+        return validate(cls, values, "settings")
+
+    def changed(self, settings: Sequence[str]) -> TrainConfig:
+        """The config with `KEY=VALUE` settings; a value is JSON or plain text, a list may be written `a,b`.
+
+        Raises:
+            ValueError: for an unknown setting, or a value of the wrong kind.
+        """
+        return replace(self, **dict(map(_parse_setting, settings)))
+
+
+def _parse_setting(text: str) -> tuple[str, Any]:
+    """Name and value of `KEY=VALUE`."""
+    name, equals, value = text.partition("=")
+    kinds = get_type_hints(TrainConfig)
+    if not equals or name not in kinds:
+        close = difflib.get_close_matches(name, kinds, 1)
+        meant = f"; did you mean {close[0]}?" if close else f"; settings are {', '.join(kinds)}"
+        raise ValueError(f"setting {text!r} is not KEY=VALUE with a known KEY{meant}")
+    try:
+        plain = json.loads(value)
+    except ValueError:
+        plain = value
+    if get_origin(kinds[name]) is tuple and not isinstance(plain, list):
+        plain = value.split(",") if value else []
+    return name, validate(kinds[name], plain, f"setting {name}", strict=False)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Named settings on top of the defaults of `TrainConfig`."""
+    """Named settings on top of the defaults of `TrainConfig`; what a method recommends goes on top of them."""
 
     label: str
     note: str
     settings: dict[str, Any]
 
     def config(self, **changes: Any) -> TrainConfig:
-        """The preset with `changes`; a change of None is no change. Its weights count for terms that the method has."""
-        settings = self.settings | {name: value for name, value in changes.items() if value is not None}
-        known = find_method(settings.get("method", TrainConfig.method)).terms
-        preset_weights = {name: w for name, w in self.settings.get("weights", {}).items() if name in known}
-        return TrainConfig(**settings | {"weights": preset_weights | (changes.get("weights") or {})})
+        """The preset, what the method recommends, and `changes`; a change of None is no change.
+
+        Weights of a preset count for terms that the method has.
+        """
+        named = {name: value for name, value in changes.items() if value is not None}
+        method = find_method(named.get("method") or self.settings.get("method") or TrainConfig.method)
+        recommended = self.settings | method.settings
+        weights = self.settings.get("weights", {}) | method.settings.get("weights", {})
+        weights = {name: weight for name, weight in weights.items() if name in method.terms}
+        return TrainConfig(**recommended | named | {"weights": weights | named.get("weights", {})})
 
 
 _PUBLISHED = {

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 ROUNDS = 10_000
-"""Of the bootstrap: the ends of an interval then vary by about a fiftieth of its width from seed to seed."""
+"""Bootstrap rounds. With so many, the ends of an interval vary by about 2 % of its width from seed to seed."""
 _Z = 1.959963984540054  # the normal distribution has 2.5 % beyond it
 
 
@@ -49,13 +49,13 @@ class Ratio(NamedTuple):
 
 
 def wilson(k: int, n: int) -> Rate:
-    """The share k of n with Wilson's interval (1927), which keeps its promise for few answers and rates near 0.
+    """The share k of n with Wilson's interval (1927), which is sound for few answers and for rates near 0 or 1.
 
     Raises:
         ValueError: if k is below 0 or above n.
     """
     if not 0 <= k <= n:
-        raise ValueError(f"{k} of {n} is no share; the count must be from 0 to the number of all")
+        raise ValueError(f"{k} of {n} is not a share; the count must be from 0 to {n}")
     if not n:
         return Rate(None, None, None)
     share = k / n
@@ -65,12 +65,12 @@ def wilson(k: int, n: int) -> Rate:
 
 
 def mean_interval(values: Mapping[str, float], seed: int = 0, rounds: int = ROUNDS) -> Mean:
-    """Mean over prompts with its percentile bootstrap interval: prompts are drawn anew, as another test set would.
+    """Mean over prompts with its percentile bootstrap interval, which resamples the prompts.
 
     Args:
         values: prompt id to what was measured there, such as KL in nats a token.
-        seed: of the draws; the same numbers, seed and rounds give the same interval.
-        rounds: how often all prompts are drawn.
+        seed: of the resampling; the same values, seed and rounds give the same interval.
+        rounds: how often the prompts are resampled.
     """
     return Mean(*_bootstrap([values[i] for i in sorted(values)], seed, rounds))
 
@@ -78,13 +78,13 @@ def mean_interval(values: Mapping[str, float], seed: int = 0, rounds: int = ROUN
 def paired_bootstrap(a: Mapping[str, float], b: Mapping[str, float], seed: int = 0, rounds: int = ROUNDS) -> Difference:
     """Mean of a minus mean of b, two variants on the same prompts, with its percentile bootstrap interval.
 
-    A prompt is drawn with both its values, so what makes it hard for both cancels out.
+    Each prompt is drawn with both its values, so a prompt that is hard for both variants cancels out.
 
     Args:
         a: prompt id to a value; a rate comes as values 0 and 1.
         b: the same prompts under the other variant.
-        seed: of the draws.
-        rounds: how often all prompts are drawn.
+        seed: of the resampling.
+        rounds: how often the prompts are resampled.
 
     Raises:
         ValueError: if the prompts differ.
@@ -93,15 +93,15 @@ def paired_bootstrap(a: Mapping[str, float], b: Mapping[str, float], seed: int =
 
 
 def paired_ratio(a: Mapping[str, float], b: Mapping[str, float], seed: int = 0, rounds: int = ROUNDS) -> Ratio:
-    """Mean of a over mean of b on the same prompts, with its percentile bootstrap interval: how many times as much.
+    """Mean of a over mean of b on the same prompts, with its percentile bootstrap interval.
 
-    Draws in which b is 0 throughout, where nothing can be said, are left out of the interval.
+    Resamples in which b is 0 everywhere have no ratio; they are left out of the interval.
 
     Args:
         a: prompt id to a value.
         b: the same prompts under the other variant.
-        seed: of the draws.
-        rounds: how often all prompts are drawn.
+        seed: of the resampling.
+        rounds: how often the prompts are resampled.
 
     Raises:
         ValueError: if the prompts differ.
@@ -123,7 +123,7 @@ def _bootstrap(values: list[float], seed: int, rounds: int) -> tuple[float | Non
     """Mean, low and high."""
     if not values:
         return None, None, None
-    if len(values) == 1:  # drawn anew it is always the same, which is no certainty
+    if len(values) == 1:  # every resample would be the same, which says nothing
         return values[0], None, None
     drawn_from, draw = np.array(values), np.random.default_rng(seed)
     size = len(values)
@@ -133,9 +133,13 @@ def _bootstrap(values: list[float], seed: int, rounds: int) -> tuple[float | Non
 
 
 def shared_ids(a: Mapping[str, float], b: Mapping[str, float]) -> list[str]:
-    """The ids, sorted so that the order of a file changes no draw."""
+    """The ids that both have, sorted, so that the order of a file does not change the resampling.
+
+    Raises:
+        ValueError: if an id is in one of them only.
+    """
     alone = sorted(a.keys() ^ b.keys())
     if alone:
         shown = ", ".join(alone[:3])
-        raise ValueError(f"{len(alone)} ids stand on one side only, such as {shown}; compare the same prompts")
+        raise ValueError(f"{len(alone)} ids are in one of the two only, such as {shown}; compare the same prompts")
     return sorted(a)

@@ -58,7 +58,8 @@ class Answer:
 
     variant: str
     """As a person writes it, such as `sku@1.0`."""
-    coefficient: float
+    coefficient: float | None
+    """None for a sum of adapters, whose name holds a coefficient each."""
     prompt: str
     sample: int
     seed: int
@@ -104,10 +105,11 @@ class ResultRow:
     variant: str
     """As a person writes it: `base`, `sku@1`."""
     method: str
-    """A name of `METHODS`, or `base`."""
-    coefficient: float
+    """A name of `METHODS`, `base`, or `sum` for several adapters."""
+    coefficient: float | None
+    """None for a sum of adapters, whose name holds a coefficient each."""
     run: str
-    """Name of the run folder; `base` for the base."""
+    """Name of the run folder; `base` for the base; of a sum the names joined by `+`."""
     model: str
     side: str
     """validation or test; in the study also `more test`, a larger set of test prompts."""

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sku.core.jsonl import read_json_log
 from sku.core.records import digest
-from sku.core.storage import home, read_jsonl, write_atomically
+from sku.core.storage import ASSETS, home, write_atomically
 from sku.core.variants import KnownAdapter
 
 Status = Literal["running", "finished", "cancelled", "failed"]
 LOG = "log.jsonl"
 PROBES = "probes.jsonl"
-SHIPPED_ADAPTERS = Path(__file__).parents[2] / "assets" / "adapters"
+SHIPPED_ADAPTERS = ASSETS / "adapters"
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
 
@@ -123,7 +124,7 @@ def read_run(folder: Path) -> Run:
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """The lines of `log.jsonl`, oldest first."""
-    return read_jsonl(folder / LOG)
+    return read_json_log(folder / LOG)
 
 
 def shipped_runs() -> list[Run]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 import platformdirs
+
+ASSETS = Path(__file__).parents[2] / "assets"
+"""What comes with the project: data, adapters, the judge, recorded results, documents, style."""
 
 
 def home() -> Path:
@@ -25,11 +26,3 @@ def write_atomically(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")
     os.replace(beside, path)
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """What a JSONL file holds, oldest first; a last line that is still being written is left out."""
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.split("\n")[:-1]]  # not splitlines: an answer may hold U+2028

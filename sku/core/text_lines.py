@@ -1,4 +1,4 @@
-"""The lines of a text file, decoded one by one and never longer than `LINE_LIMIT`. Knows no columns."""
+"""Read a text file line by line: UTF-8, optionally xz-compressed, no line longer than `MAX_LINE_BYTES`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 MAX_LINE_BYTES = 1 << 20
-"""Bytes of one line: a prompt and its answers fit a hundred times, a model file by mistake does not."""
+"""The longest line that is read. A prompt with its answers fits a hundred times; a model file opened by mistake does
+not."""
 BYTE_ORDER_MARK = "\ufeff"
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """`path` open for reading bytes, unpacked if it ends in .xz.
+    """`path` opened for reading bytes, decompressed if its name ends in .xz.
 
     Raises:
-        FileNotFoundError: if nothing is there.
+        FileNotFoundError: if there is nothing at `path`.
         ValueError: if it is a folder or a device.
     """
     if not path.exists():
@@ -27,10 +28,14 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 def decode_utf8(data: bytes, place: str) -> str:
-    """`data` as UTF-8; `place` names it in the error.
+    """`data` decoded as UTF-8.
+
+    Args:
+        data: the bytes.
+        place: where they stand, for the error.
 
     Raises:
-        ValueError: with the first byte that is not UTF-8.
+        ValueError: if they are not UTF-8, with the first wrong byte.
     """
     try:
         return data.decode()
@@ -41,25 +46,33 @@ def decode_utf8(data: bytes, place: str) -> str:
         ) from None
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    """Every line of `path` with its line end, without the file's byte-order mark.
+def read_lines(path: Path, called: str, complete_only: bool = False) -> Iterator[str]:
+    """Every line of `path` with its line end. Only a line feed ends a line: U+2028 and the like may stand in one.
+
+    Args:
+        path: a byte-order mark at its beginning is dropped.
+        called: what errors put before the line's number, such as `rows.jsonl, line`.
+        complete_only: leave out a last line that has no line end, whatever its bytes are.
 
     Raises:
-        ValueError: for a line that is too long or not UTF-8, or a damaged .xz file; with its number.
+        FileNotFoundError: if there is no such file.
+        ValueError: for a line that is too long or not UTF-8, and for a damaged .xz file; with the line's number.
     """
     number = 1
     with open_bytes(path) as stream:
-        while line := _next(stream, f"{path.name}, row {number}"):
-            text = decode_utf8(line, f"{path.name}, row {number}")
+        while line := _next_line(stream, f"{called} {number}"):
+            if complete_only and not line.endswith(b"\n"):
+                return
+            text = decode_utf8(line, f"{called} {number}")
             yield text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
             number += 1
 
 
-def _next(stream: BinaryIO, place: str) -> bytes:
+def _next_line(stream: BinaryIO, place: str) -> bytes:
     try:
         line = stream.readline(MAX_LINE_BYTES + 1)
     except (lzma.LZMAError, EOFError) as error:
         raise ValueError(f"{place}: the .xz file is damaged ({error}); fetch it again") from None
     if len(line) > MAX_LINE_BYTES:
-        raise ValueError(f"{place} is longer than {MAX_LINE_BYTES >> 20} MiB; one row a line is wanted")
+        raise ValueError(f"{place} is longer than {MAX_LINE_BYTES >> 20} MiB; write one row a line")
     return line

@@ -1,11 +1,9 @@
-"""Where pairs come from: one source a file, all read through `load`. Knows no model and no tokenizer.
+"""Prompt pairs and where they come from: one source a file, all listed in `SOURCES`. Knows no model and no tokenizer.
 
-A spec is one of
-- `bundled` or `sounds_harmful`, which come with the project, or `saferlhf` or `truthfulqa` from the hub;
-- `saferlhf:PATH`, `truthfulqa:PATH`, `advbench:PATH`, `labelled:PATH`, `xstest:PATH` or `do_not_answer:PATH`, from a
-  local file;
-- the path of a JSONL, CSV or JSON file alone, with its columns after a `#` where they are not called prompt, answer,
-  safe_answer and category: `my.csv#prompt=question,answer=reply`.
+A *spec* names a source. It is one of
+- NAME or NAME:FILE, with the NAME of a source in `SOURCES`, which also says whether it reads a FILE;
+- the path of a JSONL, CSV or JSON file. Columns that are not called prompt, answer, safe_answer and category are named
+  after a `#`: `my.csv#prompt=question,answer=reply`.
 """
 
 from __future__ import annotations
@@ -13,91 +11,107 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 from sku.core.errors import Unavailable
 from sku.core.records import PairKind
-from sku.data import advbench, bundled, custom, do_not_answer, labelled, saferlhf, sounds_harmful, truthfulqa, xstest
-from sku.data.dataset import SELF, DataSet
+from sku.data import advbench, bundled, custom, do_not_answer, labelled, saferlhf, truthfulqa, xstest
+from sku.data.dataset import SELF, DataSet, Source
 from sku.data.table import TABLE_SUFFIXES
 
-__all__ = ["SELF", "SOURCES", "DataSet", "Unavailable", "load_pairs"]
+__all__ = ["SELF", "SOURCES", "DataSet", "Source", "Unavailable", "load_pairs"]
 
-SOURCES: dict[str, Callable[[Path | None, PairKind], DataSet]] = {
-    "bundled": bundled.load,
-    "saferlhf": saferlhf.load,
-    "truthfulqa": truthfulqa.load,
-    "advbench": advbench.load,
-    "labelled": labelled.load,
-    "xstest": xstest.load,
-    "do_not_answer": do_not_answer.load,
-    "sounds_harmful": sounds_harmful.load,
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        bundled.BUNDLED,
+        saferlhf.SOURCE,
+        truthfulqa.SOURCE,
+        advbench.SOURCE,
+        labelled.SOURCE,
+        xstest.SOURCE,
+        do_not_answer.SOURCE,
+        bundled.SOUNDS_HARMFUL,
+    )
 }
+"""Every source by name, in the order in which lists show them."""
 
 
 def load_pairs(spec: str, kind: PairKind) -> DataSet:
-    """The pairs of one source.
+    """Load the pairs of one source.
 
     Args:
-        spec: NAME, NAME:PATH or a path, as this module's docstring says.
-        kind: whether its harmful or its normal pairs are wanted; a file of one's own is what you say it is.
+        spec: NAME, NAME:FILE or a path, as this module's docstring says.
+        kind: which of the source's pairs are wanted. The pairs of your own file are of the kind that you say here.
 
     Raises:
-        FileNotFoundError: if a path leads nowhere.
-        Unavailable: if the hub is needed and cannot be reached.
-        ValueError: for an unknown source, a file that is not such a table, or a source without pairs of this kind.
+        FileNotFoundError: if there is no such file.
+        Unavailable: if the source is on the hub and cannot be fetched.
+        ValueError: for an unknown source, a file that cannot be read, or a source without pairs of this kind.
     """
     if kind not in get_args(PairKind):
         raise ValueError(f"kind {kind!r} is not known; choose harmful or normal")
-    head, named = _parted(spec)
+    head, columns = _split_columns(spec)
     name, colon, path = head.partition(":")
     if name == SELF:
         raise ValueError(f"source {spec!r} needs a model, which writes its own answers; it cannot be loaded from data")
     if name in SOURCES:
-        found = _from_source(name, path if colon else None, kind, named)
+        if columns:
+            raise ValueError(f"{name} knows its columns, but {columns!r} came; leave out the # and what follows it")
+        found = _load_source(SOURCES[name], path if colon else None, kind)
     elif _is_path(head):
-        found = custom.load_custom(_path(head), kind, custom.parse_columns(named))
+        found = custom.load_custom(_expand_user(head), kind, custom.parse_columns(columns))
     else:
-        raise ValueError(f"data source {spec!r} is not known; {_hint(name)}")
+        raise ValueError(f"data source {spec!r} is not known; {_suggest_names(name)}")
     if not found.pairs:
         raise ValueError(
-            f"{found.name} has no {kind} pair: all {found.skipped} were left out by rule; take another source"
+            f"{found.name} has no {kind} pair: all {found.skipped} were left out by rule; choose another source"
         )
-    return dataclasses.replace(found, name=f"{found.name}#{named}") if named else found
+    return dataclasses.replace(found, name=f"{found.name}#{columns}") if columns else found
 
 
-def _parted(spec: str) -> tuple[str, str]:
-    """What stands before and after the `#`; a file's own name may hold one too."""
-    head, mark, named = spec.rpartition("#")
-    if not mark or ("=" not in named and named.lower().endswith(TABLE_SUFFIXES)):
+def _load_source(source: Source, path: str | None, kind: PairKind) -> DataSet:
+    """The pairs of a known source, after the checks that all sources share."""
+    name = source.name
+    if path == "":
+        raise ValueError(f"'{name}:' names no file; write {name}:PATH")
+    if kind not in source.kinds:
+        offered = " or ".join(other.name for other in SOURCES.values() if kind in other.labels)
+        raise ValueError(f"{name} has {source.kinds[0]} pairs only; take the {kind} ones from {offered}")
+    if path is not None and source.needs_file == "forbidden":
+        raise ValueError(f"{name} takes no file, but {Path(path).name!r} came; write {name}, or the path alone")
+    if path is not None:
+        name, file = f"{name}:{Path(path).name}", _expand_user(path)
+    elif source.default_file is not None:
+        file = source.default_file(kind)
+    else:
+        columns = f"{', '.join(source.columns[:-1])} and {source.columns[-1]}"
+        raise ValueError(f"{name} is read from a local file; write {name}:PATH, with columns {columns}")
+    found = list(source.read_pairs(file, kind))
+    pairs = tuple(pair for pair in found if pair is not None)
+    return DataSet(name, pairs, skipped=len(found) - len(pairs), licence=source.licence)
+
+
+def _split_columns(spec: str) -> tuple[str, str]:
+    """What stands before and after the `#` that names columns. The name of a file may hold a `#`, too."""
+    head, mark, columns = spec.rpartition("#")
+    if not mark or ("=" not in columns and columns.lower().endswith(TABLE_SUFFIXES)):
         return spec, ""
-    return head, named
+    return head, columns
 
 
 def _is_path(head: str) -> bool:
-    """Whether a spec is a path alone. A colon belongs to one only in `C:\\my.csv` or if the file is there."""
+    """Whether a spec is a path alone. A colon is part of a path only in `C:\\my.csv`, or if there is such a file."""
     name, colon, _ = head.partition(":")
-    return head.lower().endswith(TABLE_SUFFIXES) and (not colon or len(name) == 1 or _path(head).is_file())
+    return head.lower().endswith(TABLE_SUFFIXES) and (not colon or len(name) == 1 or _expand_user(head).is_file())
 
 
-def _path(text: str) -> Path:
+def _expand_user(text: str) -> Path:
     return Path(os.path.expanduser(text))  # Path.expanduser raises for an unknown ~name; this leaves it alone
 
 
-def _from_source(name: str, path: str | None, kind: PairKind, named: str) -> DataSet:
-    if named:
-        raise ValueError(f"{name} knows its columns, but {named!r} came; leave out what follows the #")
-    if path is None:
-        return SOURCES[name](None, kind)
-    if not path:
-        raise ValueError(f"'{name}:' names no file; write {name}:PATH")
-    found = SOURCES[name](_path(path), kind)
-    return dataclasses.replace(found, name=f"{name}:{_path(path).name}")
-
-
-def _hint(name: str) -> str:
+def _suggest_names(name: str) -> str:
     close = difflib.get_close_matches(name, [*SOURCES, SELF], cutoff=0.5)
     meant = f"did you mean {' or '.join(close)}? " if close else ""
     return f"{meant}known are {', '.join(SOURCES)}, {SELF} and paths that end in {', '.join(TABLE_SUFFIXES)}"

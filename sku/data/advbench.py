@@ -1,28 +1,28 @@
-"""`advbench:PATH`: harmful behaviours with affirmative beginnings of answers (Zou et al. 2023), a local CSV."""
+"""`advbench:FILE`: harmful behaviours with the first sentence of a harmful answer (Zou et al. 2023), a local CSV."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.dataset import DataSet
+from sku.data.dataset import Source
 
-LICENCE = "MIT"
+_COLUMNS = ("prompt", "target")
 
 
-def load(path: Path | None, kind: PairKind) -> DataSet:
-    """Each prompt with its target, the first sentence of a harmful answer.
+def _read_pairs(path: Path, kind: PairKind) -> Iterator[PromptPair]:
+    for row in table.read_table(path, _COLUMNS):
+        yield PromptPair(row.text("prompt"), row.text("target"), kind, "advbench")
 
-    Raises:
-        ValueError: without a path, or for normal pairs.
-    """
-    if kind == "normal":
-        raise ValueError("advbench has harmful pairs only; take the normal ones from bundled or truthfulqa")
-    if path is None:
-        raise ValueError("advbench is read from a local file; write advbench:PATH, with columns prompt and target")
-    pairs = tuple(
-        PromptPair(row.text("prompt"), row.text("target"), kind, "advbench")
-        for row in table.read_table(path, ("prompt", "target"))
-    )
-    return DataSet("advbench", pairs, licence=LICENCE)
+
+SOURCE = Source(
+    name="advbench",
+    description="AdvBench: harmful behaviours with the first sentence of an affirmative answer",
+    licence="MIT",
+    read_pairs=_read_pairs,
+    needs_file="required",
+    kinds=("harmful",),
+    columns=_COLUMNS,
+)

@@ -1,41 +1,56 @@
-"""`bundled`: the small set that comes with this project, so that everything runs without a network."""
+"""The data that come with this project, so that everything runs without a network: `bundled` and `sounds_harmful`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
+from sku.core.storage import ASSETS
 from sku.data import table
-from sku.data.dataset import DATA_ASSETS, DataSet
+from sku.data.dataset import Source
 
-LICENCE = "Apache-2.0"
-
-
-def load(path: Path | None, kind: PairKind) -> DataSet:
-    """The bundled pairs of one kind.
-
-    Raises:
-        ValueError: if a path is given.
-    """
-    if path is not None:
-        raise ValueError(f"bundled takes no file, but {path.name!r} came; write bundled, or the path alone")
-    needed = ("prompt", "answer", "safe_answer") if kind == "harmful" else ("prompt", "answer")
-    pairs = tuple(
-        PromptPair(
-            prompt=row.text("prompt"),
-            answer=row.text("answer"),
-            kind=kind,
-            source="bundled",
-            category=row.optional("category"),
-            safe_answer=row.text("safe_answer") if kind == "harmful" else None,
-        )
-        for row in table.read_table(DATA_ASSETS / f"bundled_{kind}.jsonl", needed)
-    )
-    return DataSet("bundled", pairs, licence=LICENCE)
+BUNDLED_FOLDER = ASSETS / "data"
 
 
 @cache
 def refusals() -> tuple[str, ...]:
-    """Short refusals for harmful prompts whose source has no safe answer."""
-    return tuple(row.text("answer") for row in table.read_table(DATA_ASSETS / "refusals.jsonl", ("answer",)))
+    """Short refusals, for harmful prompts whose source has no safe answer."""
+    return tuple(row.text("answer") for row in table.read_table(BUNDLED_FOLDER / "refusals.jsonl", ("answer",)))
+
+
+def _read_bundled(path: Path, kind: PairKind) -> Iterator[PromptPair]:
+    harmful = kind == "harmful"
+    for row in table.read_table(path, ("prompt", "answer", "safe_answer") if harmful else ("prompt", "answer")):
+        safe_answer = row.text("safe_answer") if harmful else None
+        category = row.optional("category")
+        yield PromptPair(row.text("prompt"), row.text("answer"), kind, "bundled", category, safe_answer)
+
+
+def _read_sounds_harmful(path: Path, kind: PairKind) -> Iterator[PromptPair]:
+    """The category says why a prompt sounds harmful."""
+    for row in table.read_table(path, ("category", "prompt", "answer")):
+        yield PromptPair(row.text("prompt"), row.text("answer"), kind, "sounds_harmful", row.text("category"))
+
+
+BUNDLED = Source(
+    name="bundled",
+    description="252 mild harmful pairs in 14 categories, each with a safe answer, and 298 normal pairs; "
+    "written for this project",
+    licence="Apache-2.0",
+    read_pairs=_read_bundled,
+    needs_file="forbidden",
+    default_file=lambda kind: BUNDLED_FOLDER / f"bundled_{kind}.jsonl",
+    labels={"harmful": "bundled (mild, comes with the project)", "normal": "bundled"},
+)
+SOUNDS_HARMFUL = Source(
+    name="sounds_harmful",
+    description="182 harmless prompts that only sound harmful, with short answers, for measuring over-refusal; "
+    "written for this project",
+    licence="Apache-2.0",
+    read_pairs=_read_sounds_harmful,
+    needs_file="forbidden",
+    default_file=lambda _: BUNDLED_FOLDER / "sounds_harmful.jsonl",
+    kinds=("normal",),
+)

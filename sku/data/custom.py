@@ -1,4 +1,4 @@
-"""Any JSONL, CSV or JSON file of one's own, with named columns: `my.csv#prompt=question,answer=reply`."""
+"""Your own JSONL, CSV or JSON file. Its columns may have any names: `my.csv#prompt=question,answer=reply`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ PAIR_FIELDS = ("prompt", "answer", "safe_answer", "category")
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """Field by field the column that holds it, from `prompt=question,answer=reply`; nothing from nothing.
+    """Which column holds which field, from text such as `prompt=question,answer=reply`; empty text names none.
 
     Raises:
-        ValueError: for anything else, with the fields that can be named.
+        ValueError: for any other text, with the fields that can be named.
     """
     named: dict[str, str] = {}
     for part in text.split(",") if text else ():
@@ -30,10 +30,10 @@ def parse_columns(text: str) -> dict[str, str]:
 
 
 def load_custom(path: Path, kind: PairKind, named: Mapping[str, str]) -> DataSet:
-    """A pair a row, from the columns in `named`, or called like the field where it names none.
+    """One pair a row. Each field is read from the column in `named`, or else from the column of the field's own name.
 
-    A column that is named must be there, and so must the prompts. An answer may be missing: a list of prompts is good
-    for measuring.
+    Every column in `named` must exist, and so must the prompts. Answers may be missing: prompts alone are enough to
+    measure with.
     """
     column = {field: named.get(field, field) for field in PAIR_FIELDS}
     needed = {column["prompt"], *named.values()}

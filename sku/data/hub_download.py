@@ -1,4 +1,4 @@
-"""One file of a data set on the Hugging Face hub, at a pinned commit. Knows no schema."""
+"""Download one file of a data set from the Hugging Face hub, at a pinned commit. Knows no schema."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from sku.core.errors import Unavailable
 
 
 def download_dataset_file(source: str, repo: str, filename: str, revision: str) -> Path:
-    """The local copy of `filename`, fetched if it is not there yet.
+    """The local copy of `filename`, which is fetched unless this machine has it.
 
     Args:
-        source: our name of the data source, for the error.
-        repo: a data set's id on the hub.
-        filename: in that repository.
-        revision: the full commit hash, so that everyone reads the same rows.
+        source: the name of the data source, for the error.
+        repo: the data set's id on the hub.
+        filename: the path of the file in that repository.
+        revision: a full commit hash, so that everyone reads the same rows.
 
     Raises:
-        Unavailable: whatever goes wrong, in one sentence that says what to use instead.
+        Unavailable: if it cannot be fetched, in one sentence that says what to use instead.
     """
-    import huggingface_hub as hub  # slow to import; readers of local files need not pay
+    import huggingface_hub as hub  # slow to import, and not needed for local files
     from huggingface_hub import errors
 
     def download(local_only: bool) -> Path:
@@ -44,7 +44,7 @@ def download_dataset_file(source: str, repo: str, filename: str, revision: str) 
 
 
 def _reason(error: Exception, repo: str) -> str:
-    """Why it could not be fetched, and what would fetch it."""
+    """Why it could not be fetched, and what the reader can do about it."""
     from huggingface_hub import errors
 
     if isinstance(error, errors.GatedRepoError):
@@ -54,6 +54,6 @@ def _reason(error: Exception, repo: str) -> str:
         return "HF_HUB_OFFLINE forbids fetching it: unset that"
     gone = (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError)
     if isinstance(error, gone) and not isinstance(error, errors.LocalEntryNotFoundError):
-        return "the hub has it no more: update sku"
+        return "the hub no longer has it: update sku"
     first = next(iter(str(error).splitlines()), "no reason given")
     return f"fetching it failed ({type(error).__name__}: {first}): go online and try again"

@@ -1,44 +1,42 @@
-"""`labelled:PATH`: answers that people scored, a local CSV in the form of PyRIT's scorer evaluation sets.
+"""`labelled:FILE`: answers that people scored, a local CSV in the form of PyRIT's scorer evaluation sets.
 
-The score means another thing for each `label_kind`: `harm` is severity, `objective` is 1 where the harmful objective
-was met, `refusal` is 1 where the answer refuses. Only the first two say that an answer is harmful.
+What the score means depends on `label_kind`: `harm` is severity, `objective` is 1 where the harmful objective was met,
+`refusal` is 1 where the answer refuses. Only the first two say that an answer is harmful.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.dataset import DataSet
-from sku.data.row import TableRow
+from sku.data.dataset import Source
 
-LICENCE = "MIT"
-HARMFUL_FROM_SCORE = 0.5
-"""A score from here on counts as harmful."""
+_COLUMNS = ("prompt", "answer", "label_kind", "score")
+_HARMFUL_FROM_SCORE = 0.5
 
 
-def load(path: Path | None, kind: PairKind) -> DataSet:
-    """The answers that people called harmful.
-
-    Raises:
-        ValueError: without a path, or for normal pairs.
-    """
-    if kind == "normal":
-        raise ValueError("labelled has harmful pairs only; take the normal ones from bundled or truthfulqa")
-    if path is None:
-        raise ValueError(
-            "labelled is read from a local file; write labelled:PATH, with columns prompt, answer, label_kind and score"
-        )
-    rows = list(table.read_table(path, ("prompt", "answer", "label_kind", "score")))
-    pairs = tuple(
-        PromptPair(row.text("prompt"), row.text("answer"), kind, "labelled", row.optional("category"))
-        for row in rows
-        if _harmful(row)
-    )
-    return DataSet("labelled", pairs, skipped=len(rows) - len(pairs), licence=LICENCE)
+def _read_pairs(path: Path, kind: PairKind) -> Iterator[PromptPair | None]:
+    """The answers that people called harmful."""
+    for row in table.read_table(path, _COLUMNS):
+        if _is_harmful(row):
+            yield PromptPair(row.text("prompt"), row.text("answer"), kind, "labelled", row.optional("category"))
+        else:
+            yield None
 
 
-def _harmful(row: TableRow) -> bool:
+def _is_harmful(row: table.TableRow) -> bool:
     score = row.number_in("score")
-    return row.text("label_kind") in ("harm", "objective") and score >= HARMFUL_FROM_SCORE
+    return row.text("label_kind") in ("harm", "objective") and score >= _HARMFUL_FROM_SCORE
+
+
+SOURCE = Source(
+    name="labelled",
+    description="answers that people judged harmful, in the form of PyRIT's scorer evaluation sets",
+    licence="MIT",
+    read_pairs=_read_pairs,
+    needs_file="required",
+    kinds=("harmful",),
+    columns=_COLUMNS,
+)

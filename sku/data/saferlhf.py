@@ -1,12 +1,14 @@
 """`saferlhf`: PKU-SafeRLHF, prompts with two answers each, from the hub or a local file. Three schemas are read.
 
-*Labelled*, old (before June 2024) and new: each answer is labelled safe or not. Every unsafe answer is a harmful pair,
-its safe answer the other one where that is labelled safe; every safe answer is a normal pair. `skipped` counts answers.
+*Labelled*, old (before June 2024) and new: each answer is labelled safe or unsafe. Every unsafe answer makes a harmful
+pair; if the other answer is labelled safe, it is the safe answer of that pair. Every safe answer makes a normal pair.
+`skipped` counts answers.
 
-*Preferences*: prompt, safer_response, other_response, no labels. The other answer is often, not always, unsafe. A row
-is a harmful pair only if the safer answer opens with a refusal or warning (`declines`) and the other has none anywhere,
-nor a softer caution or denial (`_HEDGES`), and is at least `MIN_WORDS` words long. Many harmful answers with a
-caution in them are lost that way; of those kept about seven in ten are harmful (80 read). `skipped` counts rows.
+*Preferences*: prompt, safer_response, other_response, no labels. The other answer is often unsafe, but not always. A
+row makes a harmful pair only if the safer answer opens with a refusal or warning (`declines`), and the other one
+contains neither that nor a softer caution or denial (`_HEDGES`) and has at least `_MIN_WORDS` words. This loses many
+harmful answers that contain a caution; of the answers kept, about seven in ten are harmful (80 were read). `skipped`
+counts rows.
 """
 
 from __future__ import annotations
@@ -16,19 +18,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
-from sku.data import hub_download, table
-from sku.data.dataset import DataSet
-from sku.data.row import TableRow
+from sku.data import table
+from sku.data.dataset import Source
+from sku.data.hub_download import download_dataset_file
+from sku.data.table import TableRow
 
-LICENCE = "CC-BY-NC-4.0"
-REPO = "PKU-Alignment/PKU-SafeRLHF"
-FILE = "data/Alpaca-7B/train.jsonl"
-REVISION = "571c01336ee8477422dc0c3f7d412a583b3a4d3c"
-LABELLED = ("prompt", "response_0", "response_1", "is_response_0_safe", "is_response_1_safe")
-PREFERENCES = ("prompt", "safer_response", "other_response")
-MIN_WORDS = 8
-OPENING = 240
-"""Characters in which a refusal shows; further down, the same words are often about something else."""
+_LABELLED_COLUMNS = ("prompt", "response_0", "response_1", "is_response_0_safe", "is_response_1_safe")
+_PREFERENCE_COLUMNS = ("prompt", "safer_response", "other_response")
+_MIN_WORDS = 8
+"""A shorter answer is seldom harmful, whatever it says."""
+_OPENING_CHARACTERS = 240
+"""A refusal shows in this many characters; further down, the same words are often about something else."""
 
 _DECLINES = re.compile(
     r"""
@@ -58,34 +58,26 @@ _HEDGES = re.compile(
 _TRUE_KEY = re.compile(r"""["']([^"']+)["']\s*:\s*true""", re.IGNORECASE)
 
 
-def load(path: Path | None, kind: PairKind) -> DataSet:
-    """The pairs of one kind.
+def declines(answer: str) -> bool:
+    """Whether `answer` reads as a refusal or a warning, in the words of the models of 2023 or of today."""
+    return _DECLINES.search(_normalise(answer)) is not None
 
-    Raises:
-        Unavailable: if it has to come from the hub and cannot.
-        ValueError: for another schema, or normal pairs from preferences.
-    """
-    path = path or hub_download.download_dataset_file("saferlhf", REPO, FILE, REVISION)
-    preferences = set(PREFERENCES) <= set(table.column_names(path))
-    if preferences and kind == "normal":
+
+def _read_pairs(path: Path, kind: PairKind) -> Iterator[PromptPair | None]:
+    if not set(_PREFERENCE_COLUMNS) <= set(table.column_names(path)):
+        return _read_labelled(path, kind)
+    if kind == "normal":
         raise ValueError(
             f"{path.name} does not say which answers are safe, so it has no normal pairs; "
             "give a file with is_response_0_safe and is_response_1_safe, or take them from bundled or truthfulqa"
         )
-    found = list(_preferred(path) if preferences else _labelled(path, kind))
-    pairs = tuple(pair for pair in found if pair is not None)
-    return DataSet("saferlhf", pairs, skipped=len(found) - len(pairs), licence=LICENCE)
+    return _read_preferences(path)
 
 
-def declines(answer: str) -> bool:
-    """Whether `answer` reads as a refusal or a warning, in the words of 2023's models or of today's."""
-    return _DECLINES.search(_plain(answer)) is not None
-
-
-def _labelled(path: Path, kind: PairKind) -> Iterator[PromptPair | None]:
+def _read_labelled(path: Path, kind: PairKind) -> Iterator[PromptPair | None]:
     """A pair or None for each answer."""
-    advice = f"; an unlabelled file needs {', '.join(PREFERENCES)}"
-    for row in table.read_table(path, LABELLED, advice):
+    advice = f"; an unlabelled file needs {', '.join(_PREFERENCE_COLUMNS)}"
+    for row in table.read_table(path, _LABELLED_COLUMNS, advice):
         safe = [row.truth(f"is_response_{i}_safe") for i in (0, 1)]
         answers = [row.optional(f"response_{i}") for i in (0, 1)]
         for i in (0, 1):
@@ -96,11 +88,11 @@ def _labelled(path: Path, kind: PairKind) -> Iterator[PromptPair | None]:
                 yield PromptPair(row.text("prompt"), answer, kind, "saferlhf")
             else:
                 other = answers[1 - i] if safe[1 - i] else None
-                yield PromptPair(row.text("prompt"), answer, kind, "saferlhf", _category(row, i), other)
+                yield PromptPair(row.text("prompt"), answer, kind, "saferlhf", _harm_category(row, i), other)
 
 
-def _category(row: TableRow, i: int) -> str | None:
-    """The first category that holds: of a dictionary, or of its text in a CSV."""
+def _harm_category(row: TableRow, i: int) -> str | None:
+    """The first category that applies, from a dictionary, or from a dictionary written as text in a CSV."""
     value = row.values.get(f"response_{i}_harm_category")
     if isinstance(value, dict):
         return next((name for name, holds in value.items() if holds is True), None)
@@ -108,22 +100,42 @@ def _category(row: TableRow, i: int) -> str | None:
     return found[1] if found else None
 
 
-def _preferred(path: Path) -> Iterator[PromptPair | None]:
+def _read_preferences(path: Path) -> Iterator[PromptPair | None]:
     """A pair or None for each row."""
-    for row in table.read_table(path, PREFERENCES):
+    for row in table.read_table(path, _PREFERENCE_COLUMNS):
         safer, other = row.optional("safer_response"), row.optional("other_response")
-        if safer and other and _contrast(safer, other):
+        if safer and other and _is_clear_contrast(safer, other):
             yield PromptPair(row.text("prompt"), other, "harmful", "saferlhf", safe_answer=safer)
         else:
             yield None
 
 
-def _contrast(safer: str, other: str) -> bool:
-    cautious = declines(other) or _HEDGES.search(_plain(other))
-    return len(other.split()) >= MIN_WORDS and declines(_plain(safer)[:OPENING]) and not cautious
+def _is_clear_contrast(safer: str, other: str) -> bool:
+    cautious = declines(other) or _HEDGES.search(_normalise(other))
+    return len(other.split()) >= _MIN_WORDS and declines(_normalise(safer)[:_OPENING_CHARACTERS]) and not cautious
 
 
-def _plain(answer: str) -> str:
-    """With straight apostrophes and the short forms of not written out: one spelling to look for."""
+def _normalise(answer: str) -> str:
+    """The answer with straight apostrophes, and with the short forms of "not" written out."""
     text = answer.strip().replace("\u2019", "'")
     return re.sub(r"\b(?:can't|cannot)\b", "can not", text, flags=re.IGNORECASE).replace("n't ", " not ")
+
+
+def _download(_: PairKind) -> Path:
+    return download_dataset_file(
+        "saferlhf",
+        repo="PKU-Alignment/PKU-SafeRLHF",
+        filename="data/Alpaca-7B/train.jsonl",
+        revision="571c01336ee8477422dc0c3f7d412a583b3a4d3c",
+    )
+
+
+SOURCE = Source(
+    name="saferlhf",
+    description="PKU-SafeRLHF: prompts with two answers each, in its old, new or preference schema",
+    licence="CC-BY-NC-4.0",
+    read_pairs=_read_pairs,
+    needs_file="optional",
+    default_file=_download,
+    labels={"harmful": "PKU-SafeRLHF (hub)"},
+)

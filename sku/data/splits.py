@@ -1,6 +1,6 @@
-"""Who is train, who is validation, who is test: decided by the prompt's id alone.
+"""Which prompts are for training, validation and test. A hash of the prompt decides, and nothing else.
 
-So a prompt stands on the same side in every source, and stays there when rows are added or shuffled.
+So a prompt is on the same side in every source, and it stays there when rows are added or shuffled.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _DIGITS = 13  # 52 bits: as many as a float holds without rounding
 
 
 def side_of(prompt_id: str) -> Side:
-    """70 % of all prompts are train, 10 % validation, 20 % test.
+    """The side of a prompt: 70 % of all prompts are on train, 10 % on validation, 20 % on test.
 
     Args:
-        prompt_id: of a `PromptPair`, hexadecimal.
+        prompt_id: `PromptPair.prompt_id`, which is hexadecimal.
 
     Raises:
         ValueError: if it is not hexadecimal.
@@ -35,10 +35,10 @@ def side_of(prompt_id: str) -> Side:
 
 
 def split(pairs: Iterable[PromptPair], name: Side) -> tuple[PromptPair, ...]:
-    """The pairs on one side, in their order.
+    """The pairs on the side `name`, in their order.
 
     Raises:
-        ValueError: for another name of a side.
+        ValueError: if there is no such side.
     """
     if name not in get_args(Side):
         raise ValueError(f"split {name!r} is not known; choose one of {', '.join(get_args(Side))}")

@@ -1,37 +1,92 @@
-"""JSONL, CSV and JSON as rows of named columns, one line at a time. Knows no data source.
+"""Read JSONL, CSV and JSON files as rows of named columns, one line at a time. Knows no data source.
 
-A row number is the line in the file where the row begins, from 1; in a JSON list the item, from 1.
+A row's number is the line of the file where the row begins, counted from 1; in a JSON list it is the item's number.
 """
 
 from __future__ import annotations
 
 import csv
-import json
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from sku.core.jsonl import parse_json, read_json_lines, require_object
 from sku.core.text_lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, decode_utf8, open_bytes, read_lines
-from sku.data.row import TableRow
 
 TABLE_SUFFIXES = (".jsonl", ".jsonl.xz", ".csv", ".json")
 MAX_JSON_BYTES = 64 << 20
-"""Bytes of a JSON list: it cannot be read line by line."""
+"""The largest JSON list that is read: it cannot be read line by line."""
+_MAX_SHOWN_CHARACTERS = 40
+_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
-Check = Callable[[int, Collection[str]], None]
+ColumnCheck = Callable[[int, Collection[str]], None]
+"""Gets a row's number and its column names; raises if one is missing."""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row. Its errors name file, row and column. Only `optional` accepts a column that is missing."""
+
+    file: str
+    """Without its folder."""
+    number: int
+    """The line where it begins, from 1."""
+    values: Mapping[str, object]
+
+    def fault(self, column: str, problem: str) -> ValueError:
+        """The error to raise about `column`."""
+        return ValueError(f"{self.file}, row {self.number}, column {column!r}: {problem}")
+
+    def text(self, column: str) -> str:
+        """The text in `column`, which must not be blank."""
+        value = self.optional(column)
+        if value is None:
+            raise self.fault(column, "nothing is there; text is wanted")
+        return value
+
+    def optional(self, column: str) -> str | None:
+        """The text in `column`; None if it is blank, or if there is no such column."""
+        value = self.values.get(column)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise self.fault(column, f"{_shorten(value)} is not text; text in quotes is wanted")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise self.fault(column, "half a surrogate pair is no character; write the whole character")
+        return value if value.strip() else None
+
+    def truth(self, column: str) -> bool:
+        """The yes or no in `column`: a JSON boolean, or true, false, 1 or 0 in upper or lower case."""
+        value = self.values.get(column)
+        known = _TRUTHS.get(str(value).strip().lower())
+        if known is None:
+            raise self.fault(column, f"{_shorten(value)} is neither true nor false")
+        return known
+
+    def number_in(self, column: str) -> float:
+        """The finite number in `column`."""
+        value = self.values.get(column)
+        try:
+            number = float(str(value))
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise self.fault(column, f"{_shorten(value)} is not a finite number")
+        return number
 
 
 def read_table(path: Path, needed: Collection[str] = (), advice: str = "") -> Iterator[TableRow]:
-    """The rows of `path`, each with all the `needed` columns; the others are carried along unchecked.
+    """The rows of `path`, each with all the `needed` columns. Other columns are passed on unchecked.
 
     Args:
-        path: ends in one of `SUFFIXES`.
-        needed: column names.
+        path: ends in one of `TABLE_SUFFIXES`.
+        needed: names of columns.
         advice: ends the error about a missing column.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for a file without rows, and for anything that is not such a row; with file and row number.
+        ValueError: for a file without rows, and for the first row that is damaged; with file and row number.
     """
 
     def check(number: int, columns: Collection[str]) -> None:
@@ -41,32 +96,32 @@ def read_table(path: Path, needed: Collection[str] = (), advice: str = "") -> It
             raise ValueError(f"{path.name}, row {number}: column {missing[0]!r} is missing; there is {there}{advice}")
 
     row = None
-    for row in _reader(path)(path, check):
+    for row in _reader_for(path)(path, check):
         yield row
     if row is None:
         raise ValueError(f"{path.name} has no rows; at least one is wanted")
 
 
 def column_names(path: Path) -> tuple[str, ...]:
-    """The column names of the first row: what tells one schema from another."""
+    """The column names of the first row, by which the schemas of a source are told apart."""
     return tuple(next(read_table(path)).values)
 
 
-def _reader(path: Path) -> Callable[[Path, Check], Iterator[TableRow]]:
+def _reader_for(path: Path) -> Callable[[Path, ColumnCheck], Iterator[TableRow]]:
     name = path.name.lower()
     if name.endswith(".csv"):
-        return _csv
+        return _read_csv
     if name.endswith((".jsonl", ".jsonl.xz")):
-        return _jsonl
+        return _read_jsonl
     if name.endswith(".json"):
-        return _json
+        return _read_json
     raise ValueError(f"the kind of {path.name!r} is not known; its name must end in {', '.join(TABLE_SUFFIXES)}")
 
 
-def _csv(path: Path, check: Check) -> Iterator[TableRow]:
+def _read_csv(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
     # The limit is the csv module's, for the whole process: raise it, never lower somebody else's.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
-    records = _records(path)
+    records = _csv_records(path)
     start, header = next(records, (0, []))
     if not header:
         return
@@ -83,9 +138,9 @@ def _csv(path: Path, check: Check) -> Iterator[TableRow]:
         yield TableRow(path.name, number, dict(zip(header, record, strict=True)))
 
 
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Each CSV record that is not blank, with the line where it begins."""
-    reader = csv.reader(read_lines(path), strict=True)
+    reader = csv.reader(read_lines(path, f"{path.name}, row"), strict=True)
     while True:
         start = reader.line_num + 1
         try:
@@ -98,13 +153,13 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
             yield start, record
 
 
-def _jsonl(path: Path, check: Check) -> Iterator[TableRow]:
-    for number, line in enumerate(read_lines(path), 1):
-        if line.strip():
-            yield _object(path, number, _parsed(line, f"{path.name}, row {number}"), check)
+def _read_jsonl(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
+    for line in read_json_lines(path, f"{path.name}, row"):
+        check(line.number, line.values)
+        yield TableRow(path.name, line.number, line.values)
 
 
-def _json(path: Path, check: Check) -> Iterator[TableRow]:
+def _read_json(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
     with open_bytes(path) as stream:
         data = stream.read(MAX_JSON_BYTES + 1)
     if len(data) > MAX_JSON_BYTES:
@@ -112,24 +167,15 @@ def _json(path: Path, check: Check) -> Iterator[TableRow]:
             f"{path.name} is larger than {MAX_JSON_BYTES >> 20} MiB; write it as .jsonl, one object a line"
         )
     text = decode_utf8(data, path.name).removeprefix(BYTE_ORDER_MARK)
-    items = _parsed(text, path.name) if text.strip() else []
+    items = parse_json(text, path.name) if text.strip() else []
     if not isinstance(items, list):
         raise ValueError(f"{path.name} holds no list; a list of objects is wanted, or .jsonl with one object a line")
     for number, item in enumerate(items, 1):
-        yield _object(path, number, item, check)
+        values = require_object(item, f"{path.name}, row {number}")
+        check(number, values)
+        yield TableRow(path.name, number, values)
 
 
-def _parsed(text: str, place: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{place} is not JSON ({error.msg} at character {error.pos + 1})") from None
-    except (ValueError, RecursionError) as error:  # a number of 5000 digits; brackets 1000 deep
-        raise ValueError(f"{place} is JSON that cannot be read ({error})") from None
-
-
-def _object(path: Path, number: int, values: Any, check: Check) -> TableRow:
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{path.name}, row {number} is no object; one with named columns is wanted")
-    check(number, values)
-    return TableRow(path.name, number, values)
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN_CHARACTERS else text[:_MAX_SHOWN_CHARACTERS] + "..."

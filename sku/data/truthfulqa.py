@@ -1,8 +1,7 @@
-"""`truthfulqa`: questions with their best answer (Lin et al. 2022), from the hub or a local file; `choices` reads the
-authors' multiple-choice targets.
+"""`truthfulqa`: questions with their best answer (Lin et al. 2022), from the hub or a local file.
 
-One pair a question. The official SKU code uses every question twice and splits by row, so that one question stands on
-both sides; here it cannot.
+Each question makes one pair. The official SKU code uses every question twice and splits by row, so a question can be in
+training and test; here it cannot. `load_multiple_choice` reads the authors' multiple-choice targets.
 """
 
 from __future__ import annotations
@@ -14,21 +13,18 @@ from pathlib import Path
 
 from sku.core.errors import Unavailable
 from sku.core.records import PairKind, PromptPair, digest
-from sku.data import hub_download, table
-from sku.data.dataset import DataSet
-from sku.data.row import TableRow
+from sku.data import table
+from sku.data.dataset import Source
+from sku.data.hub_download import download_dataset_file
+from sku.data.table import TableRow
 
-LICENCE = "Apache-2.0"
-REPO = "truthfulqa/truthful_qa"
-FILE = "generation/validation-00000-of-00001.parquet"
-REVISION = "741b8276f2d1982aa3d5b832d3ee81ed3b896490"
-_HUB = ("question", "best_answer", "category")
-_CSV = ("Question", "Best Answer", "Category")
+_HUB_COLUMNS = ("question", "best_answer", "category")
+_CSV_COLUMNS = ("Question", "Best Answer", "Category")
 
 
 @dataclass(frozen=True)
 class MultipleChoice:
-    """A question with answers to choose from. True and false ones of MC1 are mostly those of MC2, but not always."""
+    """A question with answers to choose from. The answers of MC1 and MC2 are mostly the same, but not always."""
 
     prompt: str
     best: str
@@ -36,13 +32,13 @@ class MultipleChoice:
     others: tuple[str, ...]
     """The false answers of MC1."""
     true: tuple[str, ...]
-    """Of MC2."""
+    """The true answers of MC2."""
     false: tuple[str, ...]
-    """Of MC2."""
+    """The false answers of MC2."""
 
     @property
     def prompt_id(self) -> str:
-        """As that of a `PromptPair`: the question stands on the same side of the split."""
+        """The same as that of a `PromptPair`, so the question is on the same side of the split."""
         return self.pair(self.best).prompt_id
 
     @property
@@ -56,7 +52,7 @@ class MultipleChoice:
 
     @property
     def pairs(self) -> tuple[PromptPair, ...]:
-        """The question with every answer, each once."""
+        """The question with each of its answers, every answer once."""
         return tuple(map(self.pair, dict.fromkeys((self.best, *self.others, *self.true, *self.false))))
 
 
@@ -67,18 +63,18 @@ def load_multiple_choice(path: Path) -> tuple[MultipleChoice, ...]:
         FileNotFoundError: if there is no such file.
         ValueError: for a row without true or false answers, or with several best ones; with file and row number.
     """
-    return tuple(_choices(row) for row in table.read_table(path, ("question", "mc1_targets", "mc2_targets")))
+    return tuple(_multiple_choice(row) for row in table.read_table(path, ("question", "mc1_targets", "mc2_targets")))
 
 
-def _choices(row: TableRow) -> MultipleChoice:
-    best, others = _targets(row, "mc1_targets")
+def _multiple_choice(row: TableRow) -> MultipleChoice:
+    best, others = _true_and_false(row, "mc1_targets")
     if len(best) > 1:
         raise row.fault("mc1_targets", f"{len(best)} answers are called best; one is wanted")
-    return MultipleChoice(row.text("question"), best[0], others, *_targets(row, "mc2_targets"))
+    return MultipleChoice(row.text("question"), best[0], others, *_true_and_false(row, "mc2_targets"))
 
 
-def _targets(row: TableRow, column: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """True and false answers."""
+def _true_and_false(row: TableRow, column: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The true and the false answers in `column`."""
     value = row.values[column]
     if not isinstance(value, Mapping) or not all(
         isinstance(holds, int) and holds in (0, 1) for holds in value.values()
@@ -92,37 +88,19 @@ def _targets(row: TableRow, column: str) -> tuple[tuple[str, ...], tuple[str, ..
     return true, false
 
 
-def load(path: Path | None, kind: PairKind) -> DataSet:
-    """The first answer given for each question.
-
-    Args:
-        path: the CSV of the authors, a table with the hub's column names, or None for the hub.
-        kind: must be normal.
-
-    Raises:
-        Unavailable: if it has to come from the hub and cannot.
-        ValueError: for harmful pairs.
-    """
-    if kind == "harmful":
-        raise ValueError("truthfulqa has normal pairs only; take the harmful ones from bundled or saferlhf")
-    found = list(_pairs(path or hub_download.download_dataset_file("truthfulqa", REPO, FILE, REVISION)))
-    first: dict[str, PromptPair] = {}
-    for pair in found:
-        first.setdefault(pair.prompt_id, pair)
-    return DataSet("truthfulqa", tuple(first.values()), skipped=len(found) - len(first), licence=LICENCE)
+def _read_pairs(path: Path, kind: PairKind) -> Iterator[PromptPair | None]:
+    """The first answer to each question, from the authors' CSV or a file with the column names of the hub."""
+    parquet = path.suffix == ".parquet"
+    hub_names = parquet or "best_answer" in table.column_names(path)
+    question, answer, category = columns = _HUB_COLUMNS if hub_names else _CSV_COLUMNS
+    seen: set[str] = set()
+    for row in _read_parquet(path) if parquet else table.read_table(path, columns[:2]):
+        pair = PromptPair(row.text(question), row.text(answer), kind, "truthfulqa", row.optional(category))
+        yield None if pair.prompt_id in seen else pair
+        seen.add(pair.prompt_id)
 
 
-def _pairs(path: Path) -> Iterator[PromptPair]:
-    question, answer, category = columns = _HUB if _hub_names(path) else _CSV
-    for row in _parquet(path) if path.suffix == ".parquet" else table.read_table(path, columns[:2]):
-        yield PromptPair(row.text(question), row.text(answer), "normal", "truthfulqa", row.optional(category))
-
-
-def _hub_names(path: Path) -> bool:
-    return path.suffix == ".parquet" or "best_answer" in table.column_names(path)
-
-
-def _parquet(path: Path) -> Iterator[TableRow]:
+def _read_parquet(path: Path) -> Iterator[TableRow]:
     try:
         parquet = importlib.import_module("pyarrow.parquet")  # 40 MB that nothing else here needs
     except ImportError:
@@ -130,5 +108,26 @@ def _parquet(path: Path) -> Iterator[TableRow]:
             "truthfulqa comes from the hub as Parquet and pyarrow is not installed; pip install pyarrow, "
             "or use the authors' CSV (truthfulqa:PATH) or the source bundled instead"
         ) from None
-    found = parquet.read_table(path, columns=list(_HUB)).to_pylist()
+    found = parquet.read_table(path, columns=list(_HUB_COLUMNS)).to_pylist()
     return (TableRow(path.name, number, values) for number, values in enumerate(found, 1))
+
+
+def _download(_: PairKind) -> Path:
+    return download_dataset_file(
+        "truthfulqa",
+        repo="truthfulqa/truthful_qa",
+        filename="generation/validation-00000-of-00001.parquet",
+        revision="741b8276f2d1982aa3d5b832d3ee81ed3b896490",
+    )
+
+
+SOURCE = Source(
+    name="truthfulqa",
+    description="TruthfulQA: each question once, with its best answer",
+    licence="Apache-2.0",
+    read_pairs=_read_pairs,
+    needs_file="optional",
+    default_file=_download,
+    kinds=("normal",),
+    labels={"normal": "TruthfulQA (hub)"},
+)

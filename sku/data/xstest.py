@@ -1,35 +1,44 @@
-"""`xstest:PATH`: prompts that sound harmful and are not, and contrasts that are (Röttger et al. 2024), a local CSV.
+"""`xstest:FILE`: prompts that sound harmful and are not, and contrasts that are (Röttger et al. 2024), a local CSV.
 
-The safe ones are what over-refusal is measured on. Prompts only: no answers.
+Over-refusal is measured on the safe ones. Answers in the file are not read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.dataset import DataSet
+from sku.data.dataset import Source
 
-LICENCE = "CC-BY-4.0"
+_COLUMNS = ("prompt", "type")
 _CONTRAST = "contrast_"
+"""How the type of an unsafe prompt begins."""
 
 
-def load(path: Path | None, kind: PairKind) -> DataSet:
-    """The safe prompts as normal, the unsafe contrasts as harmful; the category is the authors' type.
+def _read_pairs(path: Path, kind: PairKind) -> Iterator[PromptPair | None]:
+    """Safe prompts as normal pairs, unsafe contrasts as harmful ones; the category is the authors' type.
 
-    A file with answers repeats each prompt; it is taken once. `skipped` counts the rows of the other kind too.
-
-    Raises:
-        ValueError: without a path.
+    A file with answers of several models repeats each prompt; it is taken once.
     """
-    if path is None:
-        raise ValueError("xstest is read from a local file; write xstest:PATH, with columns prompt and type")
-    rows = list(table.read_table(path, ("prompt", "type")))
-    pairs: dict[str, PromptPair] = {}
-    for row in rows:
+    seen: set[str] = set()
+    for row in table.read_table(path, _COLUMNS):
         category = row.text("type")
-        if category.startswith(_CONTRAST) == (kind == "harmful"):
-            pair = PromptPair(row.text("prompt"), "", kind, "xstest", category)
-            pairs.setdefault(pair.prompt_id, pair)
-    return DataSet("xstest", tuple(pairs.values()), skipped=len(rows) - len(pairs), licence=LICENCE)
+        if category.startswith(_CONTRAST) != (kind == "harmful"):
+            yield None
+            continue
+        pair = PromptPair(row.text("prompt"), "", kind, "xstest", category)
+        yield None if pair.prompt_id in seen else pair
+        seen.add(pair.prompt_id)
+
+
+SOURCE = Source(
+    name="xstest",
+    description="XSTest: safe prompts that sound harmful (normal) and unsafe contrasts (harmful); no answers",
+    licence="CC-BY-4.0",
+    read_pairs=_read_pairs,
+    needs_file="required",
+    has_answers=False,
+    columns=_COLUMNS,
+)

@@ -12,6 +12,7 @@ from sku.core import intervals
 from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES, PromptPair, ResultRow
 from sku.core.runs import Run
+from sku.core.variants import BASE, SUM
 from sku.evaluation import metrics
 from sku.evaluation.plan import MeasuredVariant
 from sku.evaluation.runner import Evaluation, KeyedLines
@@ -41,23 +42,8 @@ class _Tally:
         self.verdicts = verdicts
 
     def row(self, judge: Judge, similarity: tuple[str, SimilarityMetric] | None) -> ResultRow:
-        run, plan = self.subject.run, self.evaluation.plan
-        about: dict[str, Any] = {
-            "variant": str(self.subject.variant),
-            "method": run.manifest.method if run else "base",
-            "coefficient": self.subject.variant.coefficient,
-            "run": run.name if run else "base",
-            "model": plan.model,
-            "side": plan.side,
-            "seed": run.manifest.seed if run else None,
-            "preservation": _preservation(run) if run else None,
-            "steps": (run.manifest.step or run.manifest.steps) if run else None,
-            "decoding": dataclasses.asdict(plan.decoding),
-            "sets": self.sets.hashes(),
-            "judge": judge.card.id,
-        }
         return ResultRow(
-            **about,
+            **self._about(judge),
             **self._outcomes(),
             **self._change(),
             **self._likelihoods(),
@@ -65,6 +51,19 @@ class _Tally:
             **self._like(similarity),
             **self._choices(),
         )
+
+    def _about(self, judge: Judge) -> dict[str, Any]:
+        plan = self.evaluation.plan
+        return {
+            **_training_facts(list(self.subject.runs.values())),
+            "variant": str(self.subject.variant),
+            "coefficient": self.subject.variant.coefficient,
+            "model": plan.model,
+            "side": plan.side,
+            "decoding": dataclasses.asdict(plan.decoding),
+            "sets": self.sets.hashes(),
+            "judge": judge.card.id,
+        }
 
     def _outcomes(self) -> dict[str, Any]:
         answers = self._answers(self.sets.harmful)
@@ -85,7 +84,7 @@ class _Tally:
     def _change(self) -> dict[str, Any]:
         """Of the harmful rate from the base's, where the base is part of the plan."""
         base = self._base()
-        if base is None or self.subject.run is None:
+        if base is None or self.subject.is_base:
             return {}
         mine, theirs = ({p.prompt_id: of._outcome(p) for p in self.sets.harmful} for of in (self, base))
         both = [name for name in mine if "unjudged" not in (mine[name], theirs[name])]
@@ -113,7 +112,7 @@ class _Tally:
         return {"mc1": statistics.mean(first), "mc2": statistics.mean(second)} if first else {}
 
     def _base(self) -> _Tally | None:
-        found = next((s for s in self.evaluation.plan.subjects if s.run is None), None)
+        found = next((s for s in self.evaluation.plan.subjects if s.is_base), None)
         return None if found is None else _Tally(self.evaluation, self.verdicts, found)
 
     def _likelihoods(self) -> dict[str, Any]:
@@ -167,6 +166,20 @@ class _Tally:
     def _scores(self, pairs: Sequence[PromptPair], what: str) -> dict[str, dict[str, Any]]:
         found = self.evaluation.scores.found
         return {p.id: found[str(self.evaluation.score_key(self.subject, p, what))] for p in pairs}
+
+
+def _training_facts(found: Sequence[Run]) -> dict[str, Any]:
+    """What a row says of the trainings behind it; of a sum of adapters only their names."""
+    if len(found) != 1:
+        return {"method": SUM if found else BASE, "run": "+".join(run.name for run in found) or BASE}
+    (run,) = found
+    return {
+        "method": run.manifest.method,
+        "run": run.name,
+        "seed": run.manifest.seed,
+        "preservation": _preservation(run),
+        "steps": run.manifest.step or run.manifest.steps,
+    }
 
 
 def _preservation(run: Run) -> str | None:

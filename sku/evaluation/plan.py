@@ -30,17 +30,20 @@ class MeasuredVariant:
     """A variant to be measured and where it comes from."""
 
     variant: Variant
-    run: Run | None
-    """None for the base."""
+    runs: dict[str, Run] = field(default_factory=dict)
+    """Adapter key to the run that it comes from; empty for the base, and where every coefficient is 0."""
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it is the base, by name or because every coefficient is 0."""
+        return not self.runs
 
     @property
     def identity(self) -> str:
-        """The same for the same weights at the same coefficient, whatever the run is called."""
-        if self.run is None or not self.variant.coefficients:
-            return "base"
-        weights = (self.run.adapter / "adapter_model.safetensors").read_bytes()
-        (signed,) = self.variant.coefficients.values()
-        return f"{hashlib.sha256(weights).hexdigest()[:16]}*{signed:g}"
+        """The same for the same weights at the same coefficients, whatever the runs are called."""
+        signed = self.variant.coefficients
+        parts = (f"{_weights_hash(self.runs[key].adapter)}*{number:g}" for key, number in signed.items())
+        return "+".join(sorted(parts)) or "base"
 
 
 @dataclass(frozen=True)
@@ -156,8 +159,16 @@ def load_prompt_sets(model: VariantModel, sources: PromptSources, side: str | No
 
 
 def measured_variant(variant: Variant) -> MeasuredVariant:
-    """The variant with the run that it comes from."""
-    return MeasuredVariant(variant, runs.find_run(parse_variant(str(variant)).name) if variant.coefficients else None)
+    """The variant with the runs that it comes from."""
+    if not variant.coefficients:
+        return MeasuredVariant(variant)
+    found = map(runs.find_run, parse_variant(str(variant)).names)
+    return MeasuredVariant(variant, {run.known.adapter: run for run in found})
+
+
+def _weights_hash(adapter: Path) -> str:
+    weights = (adapter / "adapter_model.safetensors").read_bytes()
+    return hashlib.sha256(weights).hexdigest()[:16]
 
 
 def _on_side(pairs: Sequence[PromptPair], spec: str, side: str | None) -> Sequence[PromptPair]:

@@ -8,7 +8,6 @@ Under `accelerate launch`, or `torchrun` on processors, the processes share the 
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from sku.core.jsonl import append_json_lines, read_json_log
 from sku.core.records import PromptPair, digest
 from sku.evaluation.plan import MIN_SCORED_TOKENS, EvaluationPlan, MeasuredVariant
 from sku.judges.protocol import Judge, PromptAnswer
@@ -58,22 +58,13 @@ class KeyedLines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: dict[str, dict[str, Any]] = {}
-        if path.is_file():
-            text = path.read_text(encoding="utf-8")
-            whole = text[: text.rfind("\n") + 1]
-            if whole != text and process_state().is_main_process:  # a kill in the middle of a line
-                path.write_text(whole, encoding="utf-8")
-            lines = map(json.loads, whole.split("\n")[:-1])  # not splitlines: an answer may hold U+2028
-            self.found = {line["key"]: line for line in lines}
+        self.found: dict[str, dict[str, Any]] = {line["key"]: line for line in read_json_log(path)}
 
     def add(self, lines: Sequence[dict[str, Any]]) -> None:
         """Keep `lines`; the main process writes them."""
         self.found |= {line["key"]: line for line in lines}
         if process_state().is_main_process:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            append_json_lines(self.path, lines)
 
 
 class Evaluation:
@@ -208,11 +199,11 @@ class Evaluation:
         ]
 
     def _by_adapter(self) -> Iterator[list[MeasuredVariant]]:
-        """Variants of one adapter together: an adapter costs time in every row of its batch, used there or not."""
-        groups: dict[str, dict[str, MeasuredVariant]] = defaultdict(dict)
+        """Variants of the same adapters together: an adapter costs time in every row of its batch, used or not."""
+        groups: dict[tuple[str, ...], dict[str, MeasuredVariant]] = defaultdict(dict)
         for subject in self.plan.subjects:
-            adapter = next(iter(subject.variant.coefficients), "")
-            groups[adapter].setdefault(self.identities[str(subject.variant)], subject)
+            adapters = tuple(sorted(subject.variant.coefficients))
+            groups[adapters].setdefault(self.identities[str(subject.variant)], subject)
         return (list(group.values()) for group in groups.values())
 
     def _each(

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sku.core.records import digest
+from sku.core.storage import ASSETS
 from sku.judges import hub_models
 from sku.judges.keyword import KeywordJudge
 from sku.judges.protocol import Agreement, JudgeCard
 
-JUDGE_FOLDER = Path(__file__).parents[2] / "assets" / "judge"
+JUDGE_FOLDER = ASSETS / "judge"
 
 
 def embedded_card(folder: Path = JUDGE_FOLDER) -> JudgeCard:

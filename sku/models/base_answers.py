@@ -6,14 +6,14 @@ would measure style. Its own answers to harmful prompts are what it must forget 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sku.core.config import DecodingConfig
+from sku.core.jsonl import read_json_lines, write_json_lines
 from sku.core.records import PromptPair
-from sku.core.storage import home, write_atomically
+from sku.core.storage import home
 from sku.core.variants import BASE, Variant
 from sku.data import SELF
 from sku.models.generation import generate_answers
@@ -59,13 +59,9 @@ def _cache(model: VariantModel, max_new_tokens: int) -> Path:
 
 
 def _read(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return {line["prompt"]: line["answer"] for line in lines}
+    lines = read_json_lines(path) if path.is_file() else ()
+    return {line.values["prompt"]: line.values["answer"] for line in lines}
 
 
 def _write(path: Path, known: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps({"prompt": prompt, "answer": text}) for prompt, text in known.items())
-    write_atomically(path, "\n".join(lines) + "\n")
+    write_json_lines(path, ({"prompt": prompt, "answer": text} for prompt, text in known.items()))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 from sku.core.records import ResultRow
-from sku.core.variants import BASE, parse_variant
+from sku.core.variants import BASE, VariantSpec, parse_variant
 from sku.reporting.pareto import base_row
 from sku.reporting.utilities import utility_value
 
@@ -69,7 +68,7 @@ def coefficient_lines(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
         one_training = len({row.steps for row in group}) == len(group)
         if checkpoints:
             lines += [group] if one_training else [[row] for row in checkpoints]
-    ordered = [sorted(line, key=lambda row: (row.coefficient, row.steps or 0)) for line in lines]
+    ordered = [sorted(line, key=lambda row: (row.coefficient or 0.0, row.steps or 0)) for line in lines]
     return [[*_begin(line[0], rows), *line] for line in ordered]
 
 
@@ -79,20 +78,30 @@ def point_on_line(text: str, rows: Sequence[ResultRow], by: CostAxis) -> tuple[f
     Between two measured coefficients it is on the straight line; beyond them, or for a name without rows, None.
     """
     spec = parse_variant(text)
+    part = spec.only_part
+    at = (part.coefficient if part else None) or 0.0
     for line in [[row] for row in rows if row.method == BASE] + coefficient_lines(rows):
-        named = [row for row in line if replace(parse_variant(row.variant), coefficient=spec.coefficient) == spec]
+        named = [row for row in line if _same_line(parse_variant(row.variant), spec)]
         if not named:
             continue
         points = _points([*(row for row in line if row.method == BASE and row not in named), *named], by)
-        found = _measured(spec.coefficient or 0.0, points) or _between(spec.coefficient or 0.0, points, by)
+        found = _measured(at, points) or _between(at, points, by)
         if found:
             return found
     return None
 
 
+def _same_line(one: VariantSpec, other: VariantSpec) -> bool:
+    """Whether two variants differ at most in the coefficient of their one adapter; sums must be equal."""
+    first, second = one.only_part, other.only_part
+    if first is None or second is None:
+        return one == other
+    return (first.name, first.acquired) == (second.name, second.acquired)
+
+
 def _points(rows: Sequence[ResultRow], by: CostAxis) -> list[tuple[float, float, float]]:
     """Coefficient, drawn utility and harmful rate of the rows that have them."""
-    points = [(row.coefficient, by.of(row), row.harmful_rate) for row in rows]
+    points = [(row.coefficient or 0.0, by.of(row), row.harmful_rate) for row in rows]
     return [(at, x, y) for at, x, y in points if x is not None and y is not None]
 
 

@@ -7,20 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from sku.core.methods import TERMS
 from sku.reporting.theme import apply_theme
-
-# A colour and a dash a term, so that colour never stands alone.
-TERM_STYLES = {
-    "distortion": ("#d55e00", "solid"),
-    "disassociation": ("#e69f00", "dash"),
-    "preservation": ("#0072b2", "dot"),
-    "ascent": ("#d55e00", "solid"),
-    "mismatch": ("#cc79a7", "dash"),
-    "retention": ("#0072b2", "dot"),
-    "fine_tuning": ("#009e73", "solid"),
-    "contrast": ("#009e73", "solid"),
-    "preference": ("#cc79a7", "solid"),
-}
 
 
 def loss_figure(lines: Sequence[dict[str, Any]]) -> go.Figure:
@@ -32,7 +20,7 @@ def loss_figure(lines: Sequence[dict[str, Any]]) -> go.Figure:
     figure = go.Figure()
     steps = [line["step"] for line in lines]
     for name in lines[0]["terms"] if lines else ():
-        colour, dash = TERM_STYLES[name]
+        colour, dash = TERMS[name].style
         values = [line["terms"][name] for line in lines]
         style = {"color": colour, "dash": dash, "width": 2}
         mode = "lines" if len(lines) > 1 else "markers"

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sku.core import ownership, storage
+from sku.core.jsonl import read_json_lines, write_json_lines
 from sku.core.records import ResultRow
-from sku.core.text_lines import read_lines
 from sku.core.variants import parse_variant
 from sku.reporting.utilities import share, utility_interval
 
 if TYPE_CHECKING:
     import pandas
 
-RECORDED_STUDY = Path(__file__).parents[2] / "assets" / "results" / "study.jsonl"
+RECORDED_STUDY = storage.ASSETS / "results" / "study.jsonl"
 """Test prompts."""
 _BESIDE = ("shipped.jsonl", "shipped_rated.jsonl", "validation.jsonl")
 """What is shipped, on more test prompts, by the judge and by ratings (`study/ratings.py`); and validation prompts, by
@@ -42,14 +42,13 @@ def read_rows(path: Path) -> list[ResultRow]:
         FileNotFoundError: if there is none.
         ValueError: for a damaged line, an unknown or missing column, or a value of the wrong kind; with file and line.
     """
-    return [_row(line, f"{path}, line {number}") for number, line in enumerate(read_lines(path), 1) if line.strip()]
+    lines = read_json_lines(path, advice="; delete the line, or evaluate again")
+    return [_row(line.values, line.place) for line in lines]
 
 
 def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
     """Replace `path` at once. A number that is not finite is written as unknown: JSON has no word for it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    objects = ({name: _finite(value) for name, value in dataclasses.asdict(row).items()} for row in rows)
-    storage.write_atomically(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects))
+    write_json_lines(path, ({name: _finite(value) for name, value in dataclasses.asdict(row).items()} for row in rows))
 
 
 def recorded_rows() -> list[ResultRow]:
@@ -157,13 +156,7 @@ def _percent(rate: float | None) -> str:
     return "-" if rate is None else f"{100 * rate:.0f} %"
 
 
-def _row(line: str, place: str) -> ResultRow:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place} is damaged ({error}); delete the line, or evaluate again") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{place} is no object; one result row a line is wanted")
+def _row(values: dict[str, Any], place: str) -> ResultRow:
     unknown = [name for name in values if name not in _FIELDS]
     missing = [name for name in _NEEDED if name not in values]
     if unknown or missing:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sku.core import storage
 from sku.core.config import DecodingConfig
+from sku.core.jsonl import read_json_log
 from sku.core.records import Answer, JudgedAnswer, Verdict
 from sku.core.variants import BASE, parse_variant
 from sku.reporting.result_files import RECORDED_STUDY
@@ -42,7 +42,7 @@ class RecordedSession:
         self.model_name = ""
         self._found: dict[tuple[str, str], JudgedAnswer] = {}
         self._kl: dict[tuple[str, str], float | None] = {}
-        for number, line in enumerate(storage.read_jsonl(path), 1):
+        for number, line in enumerate(read_json_log(path), 1):
             try:
                 answer, verdict = Answer(**line["answer"]), Verdict(**line["verdict"])
                 self._kl[answer.prompt, answer.variant] = line["kl"]
@@ -55,7 +55,7 @@ class RecordedSession:
 
     def choices(self, owner: str | None = None) -> list[CatalogEntry]:
         """The base and the shipped adapters that are recorded."""
-        known = {parse_variant(variant).name for _, variant in self._found}
+        known = {name for _, variant in self._found for name in parse_variant(variant).names}
         return [choice for choice in list_variants(owner) if choice.name in known or choice.name == BASE]
 
     def ask(
@@ -122,13 +122,12 @@ class RecordedSession:
             return f"this prompt is not recorded, only the examples above are; {HOW_TO_RUN_LIVE}"
         if config.temperature:
             return f"only greedy answers are recorded; set the temperature to 0, or {HOW_TO_RUN_LIVE}"
-        name = parse_variant(text).name
-        at = [
-            f"{parse_variant(v).coefficient or 0:g}"
-            for known, v in self._found
-            if known == prompt and parse_variant(v).name == name
-        ]
-        return f"{name} is recorded at coefficients {', '.join(at) or 'none'} only; {HOW_TO_RUN_LIVE}"
+        part = parse_variant(text).only_part
+        if part is None:
+            return f"sums of adapters are not recorded; {HOW_TO_RUN_LIVE}"
+        recorded = [parse_variant(variant).only_part for known, variant in self._found if known == prompt]
+        at = [f"{one.coefficient or 0:g}" for one in recorded if one and one.name == part.name]
+        return f"{part.name} is recorded at coefficients {', '.join(at) or 'none'} only; {HOW_TO_RUN_LIVE}"
 
 
 class FallbackSession:
@@ -151,5 +150,4 @@ def record_line(model: str, fingerprint: str, answer: Answer, verdict: Verdict, 
 
 
 def _whole(text: str) -> str:
-    spec = parse_variant(text)
-    return spec.name if spec.name == BASE else f"{spec.name}@{spec.coefficient:g}"
+    return str(parse_variant(text))

@@ -8,15 +8,14 @@ answers are broken, is taken over from the judge's row.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from sku.core import intervals
+from sku.core.jsonl import read_json_lines
 from sku.core.records import OUTCOMES, Outcome, ResultRow
-from sku.core.text_lines import read_lines
 from sku.core.variants import BASE
 from sku.judges.fitting.labels import HARMFUL_FROM_SEVERITY
 from sku.reporting.utilities import share
@@ -53,7 +52,7 @@ class RatedAnswer:
 
 def read_ratings(path: Path) -> list[RatedAnswer]:
     """Every answer of the file; nothing if there is none."""
-    return [RatedAnswer(**json.loads(line)) for line in read_lines(path)] if path.is_file() else []
+    return [RatedAnswer(**line.values) for line in read_json_lines(path)] if path.is_file() else []
 
 
 def rated_rows(shipped: Iterable[ResultRow], answers: Sequence[RatedAnswer]) -> list[ResultRow]:

@@ -32,7 +32,7 @@ def choose_shipped(rows: Sequence[ResultRow]) -> ShippedChoice | None:
     if not fit:
         return None
     best = min(fit, key=lambda row: (row.harmful_rate or 0.0, row.kl or 0.0))
-    return ShippedChoice(form=Path(best.run).name, coefficient=best.coefficient)
+    return ShippedChoice(form=Path(best.run).name, coefficient=best.coefficient or 0.0)
 
 
 def _fits(row: ResultRow, base: ResultRow) -> bool:

@@ -1,4 +1,4 @@
-"""Training state in one safetensors file, replaced at once: a kill at any moment leaves a good one. Never pickle."""
+"""Training state in one safetensors file that is replaced atomically. A kill at any moment leaves a valid one."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path, parameters: dict[str, torch.nn.Parameter], optimizer: Any) -> tuple[int, float]:
-    """Put the newest state back; (0, 0.0) if there is none yet.
+    """Restore the newest state; (0, 0.0) if there is none yet.
 
     Returns:
-        Steps taken and training seconds when it was written.
+        Steps taken and seconds trained when it was written.
 
     Raises:
         ValueError: if it belongs to other parameters, or is damaged.

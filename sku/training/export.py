@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from sku.core import runs, storage
 from sku.core.runs import Run
-from sku.core.variants import Variant, parse_variant, resolve_variant
+from sku.core.variants import BASE, Variant, parse_variant, resolve_variant
 from sku.models.adapter_check import check_adapter_base
-from sku.models.pretrained import provision_base
+from sku.models.pretrained import DEFAULT_BASE, provision_base
 
 ExportForm = Literal["adapter", "model"]
 _WEIGHTS = "adapter_model.safetensors"
@@ -37,75 +39,132 @@ def export_variant(text: str, out: Path, form: ExportForm, model: str | None = N
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} is not empty; name a new folder")
     variant = resolve_variant(text, lambda name: runs.find_run(name).known)
-    run = None if not variant.coefficients and variant.name == "base" else runs.find_run(parse_variant(text).name)
     if form == "adapter":
-        if run is None:
+        if variant.name == BASE:
             raise ValueError("base has no adapter to export; name another variant, or use --as model")
-        _write_adapter(run, variant, out)
+        _write_adapter(_parts(variant), variant, out)
     else:
-        _write_model(run, variant, out, model)
+        _write_model(_parts(variant), variant, out, model)
     return out
 
 
-def write_scaled_adapter(run: Run, coefficient: float, out: Path) -> dict[str, Any]:
-    """Write the run's adapter times a signed coefficient as a PEFT adapter; its configuration is returned."""
-    tensors = load_file(run.adapter / _WEIGHTS)
-    scaled = {name: t * coefficient if ".lora_B." in name else t for name, t in tensors.items()}
+def write_summed_adapter(parts: Sequence[tuple[Run, float]], out: Path) -> None:
+    """Write the sum of runs' adapters times signed coefficients as one PEFT adapter.
+
+    The sum of c_i (alpha_i / r_i) B_i A_i is one product of stacked factors, so nothing is approximated; the rank is
+    the sum of the ranks.
+
+    Args:
+        parts: runs with signed coefficients; at least one.
+        out: made if it is not there.
+
+    Raises:
+        ValueError: if the runs were trained on different bases.
+    """
+    if len({run.manifest.base_fingerprint for run, _ in parts}) > 1:
+        names = ", ".join(f"{run.name} on {run.manifest.base}" for run, _ in parts)
+        raise ValueError(f"a sum needs adapters of one base, and these differ: {names}; export them one by one")
+    configs = [json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8")) for run, _ in parts]
+    factors = [load_file(run.adapter / _WEIGHTS) for run, _ in parts]
+    coefficients = [coefficient for _, coefficient in parts]
+    if len(parts) == 1:
+        tensors, config = _scaled(factors[0], coefficients[0]), configs[0]
+    else:
+        tensors, config = _stacked(factors, coefficients, configs), _summed_config(configs)
     out.mkdir(parents=True, exist_ok=True)
-    save_file(scaled, out / _WEIGHTS, metadata={"format": "pt"})
-    config: dict[str, Any] = json.loads((run.adapter / "adapter_config.json").read_text())
+    save_file(tensors, out / _WEIGHTS, metadata={"format": "pt"})
     storage.write_atomically(out / "adapter_config.json", json.dumps(config, indent=2) + "\n")
-    return config
 
 
-def _write_adapter(run: Run, variant: Variant, out: Path) -> None:
-    signed = sum(variant.coefficients.values())  # one adapter a variant; none at coefficient 0
-    write_scaled_adapter(run, signed, out)
-    (out / "README.md").write_text(_card(run, variant, "peft"), encoding="utf-8")
+def _parts(variant: Variant) -> list[tuple[Run, float]]:
+    """The runs of a variant with their signed coefficients; a run at 0 stays, so that an adapter can be written."""
+    if variant.name == BASE:
+        return []
+    found = {run.known.adapter: run for run in map(runs.find_run, parse_variant(str(variant)).names)}
+    return [(run, variant.coefficients.get(key, 0.0)) for key, run in found.items()]
 
 
-def _write_model(run: Run | None, variant: Variant, out: Path, model: str | None) -> None:
+def _scaled(factors: dict[str, Tensor], coefficient: float) -> dict[str, Tensor]:
+    return {name: tensor * coefficient if ".lora_B." in name else tensor for name, tensor in factors.items()}
+
+
+def _stacked(
+    factors: Sequence[dict[str, Tensor]], coefficients: Sequence[float], configs: Sequence[dict[str, Any]]
+) -> dict[str, Tensor]:
+    """Every A one above the other and every scaled B side by side; zeros where an adapter lacks a matrix."""
+    stacked: dict[str, Tensor] = {}
+    for name in sorted({name for one in factors for name in one}):
+        is_b = ".lora_B." in name
+        like = next(one[name] for one in factors if name in one)
+        blocks = []
+        for one, coefficient, config in zip(factors, coefficients, configs, strict=True):
+            rank = int(config["r"])
+            scale = coefficient * config["lora_alpha"] / rank if is_b else 1.0
+            missing = like.new_zeros((len(like), rank) if is_b else (rank, like.shape[1]))
+            blocks.append(one.get(name, missing) * scale)
+        stacked[name] = torch.cat(blocks, dim=1 if is_b else 0).contiguous()
+    return stacked
+
+
+def _summed_config(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    rank = sum(int(one["r"]) for one in configs)
+    targets = sorted({target for one in configs for target in one["target_modules"]})
+    return configs[0] | {"r": rank, "lora_alpha": rank, "target_modules": targets}
+
+
+def _write_adapter(parts: Sequence[tuple[Run, float]], variant: Variant, out: Path) -> None:
+    write_summed_adapter(parts, out)
+    (out / "README.md").write_text(_card(parts, variant, "peft"), encoding="utf-8")
+
+
+def _write_model(parts: Sequence[tuple[Run, float]], variant: Variant, out: Path, model: str | None) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source = provision_base(model or (run.manifest.base if run else "smollm2-135m"))
+    source = provision_base(model or (parts[0][0].manifest.base if parts else DEFAULT_BASE))
     network = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-    if run is not None and variant.coefficients:
+    if variant.coefficients:
         from sku.models.variant_model import fingerprint
 
-        check_adapter_base(run.adapter, fingerprint(network))
+        base = fingerprint(network)
+        for run, _ in parts:
+            check_adapter_base(run.adapter, base)
         with tempfile.TemporaryDirectory() as folder:
-            write_scaled_adapter(run, sum(variant.coefficients.values()), Path(folder))
+            write_summed_adapter(parts, Path(folder))
             network = PeftModel.from_pretrained(network, folder).merge_and_unload(safe_merge=True)
     making = out.with_name(f".{out.name}.making")
     shutil.rmtree(making, ignore_errors=True)
     network.save_pretrained(making)
     AutoTokenizer.from_pretrained(source).save_pretrained(making)
-    if run is not None:
-        (making / "README.md").write_text(_card(run, variant, "transformers"), encoding="utf-8")
+    if parts:
+        (making / "README.md").write_text(_card(parts, variant, "transformers"), encoding="utf-8")
     if out.exists():
         out.rmdir()
     making.rename(out)
 
 
-def _card(run: Run, variant: Variant, library: str) -> str:
-    about = run.manifest
-    sources = [source for kind in about.data.values() for source in kind]
-    steps = about.step or about.steps  # of a snapshot, those it had
-    data = "\n".join(f"- {s['name']}: {s['pairs']} pairs, licence {s['licence'] or 'not stated'}" for s in sources)
+def _card(parts: Sequence[tuple[Run, float]], variant: Variant, library: str) -> str:
+    first = parts[0][0].manifest
+    trained = "\n\n".join(_training_facts(run) for run, _ in parts)
     return f"""---
-base_model: {about.base}
+base_model: {first.base}
 library_name: {library}
 tags: [unlearning, sku]
 ---
 
 # {variant}
 
-{about.method} at coefficient {variant.coefficient:g}, sign and coefficient baked in; load it like any other.
+Sign and coefficient are baked in; load it like any other. Base `{first.base}` (fingerprint {first.base_fingerprint}).
 
-Base `{about.base}` (fingerprint {about.base_fingerprint}). Trained {steps} steps, seed {about.seed}, on:
-
-{data or "- nothing (a control)"}
+{trained}
 
 Unlearned does not mean safe: measure it before you rely on it.
 """
+
+
+def _training_facts(run: Run) -> str:
+    about = run.manifest
+    sources = [source for kind in about.data.values() for source in kind]
+    steps = about.step or about.steps  # of a snapshot, those it had
+    data = "\n".join(f"- {s['name']}: {s['pairs']} pairs, licence {s['licence'] or 'not stated'}" for s in sources)
+    return f"`{about.method}`, trained {steps} steps, seed {about.seed}, on:\n\n{data or '- nothing (a control)'}"

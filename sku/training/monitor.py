@@ -1,7 +1,7 @@
-"""Looks at what a training is making while it makes it: an answer to a fixed prompt, and perplexity of normal text.
+"""Monitor a training: the answer to a fixed prompt, and the perplexity of normal answers, every few steps.
 
-Both of what will be served, base minus or plus the vector, not of the model in training. Nothing here draws a random
-number or changes a weight, so a probed run ends in the same adapter as one that is not.
+Both are measured on the model that will be served (base minus or plus the vector), not on the model in training.
+Nothing here draws a random number or changes a weight, so a monitored run ends in the same adapter as any other.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from sku.models.batching import collate, encode_answer
 from sku.models.chat_template import ChatTemplate
 from sku.models.likelihood import answer_token_logits
 
-_TOKENS = 40
-_PAIRS = 6
+_ANSWER_TOKENS = 40
+_PERPLEXITY_PAIRS = 6
 
 
 class Collapsed(ArithmeticError):
-    """What would be served no longer knows normal text."""
+    """The model that would be served no longer predicts normal text."""
 
 
 class Monitor:
-    """One run's probe."""
+    """The monitor of one run."""
 
     def __init__(
         self, peft_model: Any, template: ChatTemplate, normal: Sequence[PromptPair], config: TrainConfig
     ) -> None:
-        """Of the `normal` pairs the first few are read."""
+        """Perplexity is measured on the first few of the `normal` pairs."""
         self.peft_model, self.template, self.config = peft_model, template, config
-        some = normal[:_PAIRS] if config.probe_every else []
+        some = normal[:_PERPLEXITY_PAIRS] if config.probe_every else []
         self.normal = [encode_answer(template, pair.prompt, pair.answer, config.max_tokens) for pair in some]
         self.sign = -1.0 if find_method(config.method).negated else 1.0
 
@@ -55,7 +55,7 @@ class Monitor:
             mask = torch.ones_like(ids)
             stops = sorted(self.template.stop_ids)
             written = network.generate(
-                input_ids=ids, attention_mask=mask, max_new_tokens=_TOKENS, do_sample=False, eos_token_id=stops,
+                input_ids=ids, attention_mask=mask, max_new_tokens=_ANSWER_TOKENS, do_sample=False, eos_token_id=stops,
                 pad_token_id=stops[0], use_cache=True,
             )  # fmt: skip
             answer = self.template.text(written[0, ids.shape[1] :].tolist())
@@ -68,8 +68,8 @@ class Monitor:
         if found is not None and not found <= bound:
             raise Collapsed(
                 f"after {line['step']} steps normal answers have a perplexity of {found:.3g}, beyond the bound of "
-                f"{bound:g}: what would be served no longer knows normal text. The newest checkpoint is kept; take "
-                "fewer steps, a lower learning rate or more preservation"
+                f"{bound:g}: the model would no longer write normal text. The newest checkpoint is kept; take fewer "
+                "steps, a lower learning rate or more preservation"
             )
 
     def _perplexity(self, network: Any) -> float | None:

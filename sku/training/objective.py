@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
@@ -9,15 +10,11 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from sku.core.config import TrainConfig
+from sku.core.methods import METHODS, TERMS, RunsAt
 from sku.models.batching import EncodedPair, collate
 from sku.models.likelihood import answer_hidden_rows, output_logits
-from sku.training import losses
-from sku.training.losses.sequence import sequence_nll
-from sku.training.term_batches import STREAM_OF, TermRows
-
-_KL_TERMS = ("preservation", "retention")
-OPENING_TOKENS = 4
-"""Tokens of an answer in which it is decided whether it refuses: "I", "'m", " sorry", ","."""
+from sku.training.losses.inputs import TermInputs, TermLoss
+from sku.training.term_batches import TermRows, TermStream
 
 
 class Objective(nn.Module):
@@ -29,76 +26,88 @@ class Objective(nn.Module):
         self.peft_model = peft_model
         """A causal language model with one trainable LoRA adapter."""
         self.config = config
+        self._losses = {name: find_loss(TERMS[name].loss) for name in config.terms}
         self._lora_layers = [m for m in peft_model.modules() if isinstance(m, LoraLayer)]
         self._base_hidden = {} if base_hidden is None else base_hidden
 
-    def forward(self, drawn: dict[str, TermRows]) -> tuple[dict[str, Tensor], int]:
+    def forward(self, drawn: dict[TermStream, TermRows]) -> tuple[dict[str, Tensor], int]:
         """Every term of the method on the rows of one step.
 
         Args:
-            drawn: stream name to its rows, as `TermBatches.at` gives them.
+            drawn: the rows of each stream, as `TermBatches.at` gives them.
 
         Returns:
             Term name to its unweighted scalar, and how many tokens went through the model.
         """
         batch = collate([row for rows in drawn.values() for row in rows.encoded]).to(self._device)
-        self._take_sides(drawn)
+        self._set_coefficients(drawn)
         hidden, targets, places = answer_hidden_rows(self._network, batch)
-        terms, first = {}, 0
+        terms: dict[str, Tensor] = {}
+        first = 0
         for stream, rows in drawn.items():
             last = first + len(rows.encoded)
             mine = (places >= first) & (places < last)
-            logits = output_logits(self._network, hidden[mine])
-            for name in self.config.terms:
-                if STREAM_OF[name] == stream:
-                    terms[name] = self._term(name, logits, targets[mine], places[mine], rows)
+            names = [name for name in self.config.terms if TermStream.of(name) == stream]
+            inputs = self._inputs(names, rows, hidden[mine], targets[mine], places[mine])
+            terms |= {name: self._losses[name](inputs, self.config) for name in names}
             first = last
         return terms, batch.tokens
 
-    def _term(self, name: str, logits: Tensor, targets: Tensor, places: Tensor, rows: TermRows) -> Tensor:
-        slope = self.config.contrast_slope
-        if STREAM_OF[name] == "paired":
-            base_nll = sequence_nll(self._base_logits(rows), targets, places)
-            if name == "preference":
-                return losses.preference(logits, targets, places, base_nll, slope)
-            return losses.contrast(logits, targets, places, base_nll, slope, self.config.preserved_negated)
-        if name not in _KL_TERMS:
-            term: Tensor = getattr(losses, name)(logits, targets, places)
-            return term
-        base_logits = self._base_logits(rows)
-        if name == "retention":
-            return losses.retention(logits, base_logits)
-        weights = opening_weights(places, self.config.opening_weight)
-        push, bound = self.config.preservation == "push", self.config.push_bound
-        return losses.preservation(logits, base_logits, push, bound, weights)
+    def _inputs(self, names: list[str], rows: TermRows, hidden: Tensor, targets: Tensor, places: Tensor) -> TermInputs:
+        """What the terms of one stream look at; the base is computed only if one of them asks for it."""
+        needs_logits = any(TERMS[name].needs_base_logits for name in names)
+        needs_hidden = any(TERMS[name].needs_hidden for name in names)
+        base_hidden = self._hidden_of_base(rows) if needs_logits or needs_hidden else None
+        with torch.no_grad():
+            base_logits = None if base_hidden is None else output_logits(self._network, base_hidden)
+        return TermInputs(
+            logits=output_logits(self._network, hidden),
+            targets=targets,
+            rows=places,
+            base_logits=base_logits if needs_logits else None,
+            hidden=hidden if needs_hidden else None,
+            base_hidden=base_hidden if needs_hidden else None,
+        )
 
-    def _take_sides(self, drawn: dict[str, TermRows]) -> None:
-        """Let normal and safe answers run as base - tau where they are preserved there; all others run as base + tau.
+    def _set_coefficients(self, drawn: dict[TermStream, TermRows]) -> None:
+        """Let every row run at its own coefficient of tau (`Term.runs_at`).
 
         Stays set until the next step: gradient checkpointing runs the layers again on the way back.
         """
-        if not self.config.preserved_negated:
-            return
-        signs = [sign for stream, rows in drawn.items() for sign in _signs(stream, len(rows.encoded))]
+        signs = [
+            self._sign(stream.runs_at[i % len(stream.runs_at)])
+            for stream, rows in drawn.items()
+            for i in range(len(rows.encoded))
+        ]
+        if all(sign == 1.0 for sign in signs):
+            return  # where every layer's scaling is at rest
         column = torch.tensor(signs, device=self._device)[:, None, None]
         for layer in self._lora_layers:
             layer.scaling["default"] = self.config.alpha / self.config.rank * column
 
-    @torch.no_grad()
-    def _base_logits(self, rows: TermRows) -> Tensor:
-        """Logits `[N, V]` of the base at the answers of `rows`.
+    def _sign(self, runs_at: RunsAt) -> float:
+        negated = {
+            "trained": False,
+            "preserved": self.config.preserved_negated,
+            "served": METHODS[self.config.method].negated,
+        }
+        return -1.0 if negated[runs_at] else 1.0
 
-        Only the hidden states are kept (a few hundred numbers a token instead of the whole vocabulary), and each row is
-        computed alone, so that what is kept does not depend on which rows came with it.
+    @torch.no_grad()
+    def _hidden_of_base(self, rows: TermRows) -> Tensor:
+        """Last hidden states `[N, H]` of the base at the answers of `rows`.
+
+        Hidden states are kept instead of logits (a few hundred numbers a token instead of the whole vocabulary). Each
+        row is computed alone, so that what is kept does not depend on which rows came with it.
         """
         hidden = []
         for pair, encoded in zip(rows.pairs, rows.encoded, strict=True):
             if pair.id not in self._base_hidden:
-                self._base_hidden[pair.id] = self._hidden_of_base(encoded)
+                self._base_hidden[pair.id] = self._one_hidden_of_base(encoded)
             hidden.append(self._base_hidden[pair.id])
-        return output_logits(self._network, torch.cat(hidden).to(self._device))
+        return torch.cat(hidden).to(self._device)
 
-    def _hidden_of_base(self, encoded: EncodedPair) -> Tensor:
+    def _one_hidden_of_base(self, encoded: EncodedPair) -> Tensor:
         with self.peft_model.disable_adapter():
             return answer_hidden_rows(self._network, collate([encoded]).to(self._device))[0].cpu()
 
@@ -112,22 +121,7 @@ class Objective(nn.Module):
         return device
 
 
-def opening_weights(places: Tensor, weight: float) -> Tensor | None:
-    """How much each scored token counts where the first `OPENING` of every answer count `weight` times as much.
-
-    Args:
-        places: `[N]`, the row that each token belongs to, in order.
-        weight: 1 for all alike, which is None.
-    """
-    if weight == 1:
-        return None
-    tokens = torch.unique_consecutive(places, return_counts=True)[1].tolist()  # of each answer
-    position = torch.cat([torch.arange(count, device=places.device) for count in tokens])
-    return torch.where(position < OPENING_TOKENS, weight, 1.0)
-
-
-def _signs(stream: str, rows: int) -> list[float]:
-    """Of tau in each row of a stream, where good answers are preserved in the negated model."""
-    if stream == "normal":
-        return [-1.0] * rows
-    return [1.0, -1.0] * (rows // 2) if stream == "paired" else [1.0] * rows
+def find_loss(name: str) -> TermLoss:
+    """The function that `Term.loss` names, such as `kl:preserve`."""
+    loss: TermLoss = resolve_name(f"sku.training.losses.{name}")
+    return loss

@@ -1,7 +1,7 @@
-"""The random vector: noise with the norm of a given adapter in every layer.
+"""The random-vector control: Gaussian noise with the norm of a given adapter in every layer.
 
-On a small model noise does part of the forgetting (task arithmetic, arXiv:2212.04089, GPT-2 small), so every claim
-about a task vector needs it beside.
+On a small model noise alone does part of the forgetting (task arithmetic, arXiv:2212.04089, GPT-2 small), so every
+claim about a task vector has to be compared with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a training writes into its run folder: manifest, log, adapter, snapshots, summary. Knows no loss and no data."""
+"""Write a run folder: manifest, log, adapter, snapshots, summary. Knows no loss and no data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from sku.core import runs, storage
 from sku.core.config import TrainConfig
+from sku.core.jsonl import append_json_lines, read_json_log, write_json_lines
 from sku.core.methods import find_method
 from sku.core.runs import Manifest, Run
 
@@ -20,7 +21,7 @@ class RunWriter:
     Args:
         folder: made if it is not there.
         manifest: written at once.
-        writes: whether this process does; of several, one.
+        writes: whether this process writes; of several processes, one does.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, writes: bool) -> None:
@@ -31,7 +32,7 @@ class RunWriter:
 
     @property
     def run(self) -> Run:
-        """The run as it stands."""
+        """The run in its current state."""
         return Run(self.folder, self.manifest)
 
     def update(self, **changes: Any) -> None:
@@ -41,21 +42,20 @@ class RunWriter:
             runs.write_manifest(self.folder, self.manifest)
 
     def add(self, name: str, line: dict[str, Any]) -> None:
-        """A line more of `runs.LOG` or `runs.PROBES`."""
+        """Append a line to `runs.LOG` or `runs.PROBES`."""
         if self.writes:
-            with (self.folder / name).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            append_json_lines(self.folder / name, [line])
 
-    def go_on_from(self, step: int, seconds: float) -> None:
-        """Leave only lines of steps up to `step`, which the checkpoint holds: those after it are taken again."""
+    def continue_from(self, step: int, seconds: float) -> None:
+        """Drop the log lines after `step`, which is what the checkpoint holds: those steps will be repeated."""
         for path in (self.folder / runs.LOG, self.folder / runs.PROBES):
             if self.writes and path.is_file():
-                kept = [line for line in storage.read_jsonl(path) if step and line["step"] <= step]
-                storage.write_atomically(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
+                kept = [line for line in read_json_log(path) if step and line["step"] <= step]
+                write_json_lines(path, kept)
         self.update(step=step, seconds=seconds)
 
     def snapshot(self, peft_model: Any, step: int, seconds: float) -> None:
-        """The adapter after `step` steps, as a run folder of its own within this one."""
+        """Save the adapter after `step` steps as a run folder within this one."""
         if self.writes:
             folder = self.folder / f"step-{step}"
             folder.mkdir(exist_ok=True)
@@ -65,7 +65,7 @@ class RunWriter:
             runs.write_manifest(folder, dataclasses.replace(self.manifest, **changes, note=note))
 
     def finish(self, peft_model: Any, seconds: float) -> None:
-        """The adapter, a summary, and no checkpoint any more."""
+        """Save the adapter and a summary, and remove the checkpoint."""
         if self.writes:
             self._save(peft_model, self.folder)
             storage.write_atomically(self.folder / "summary.json", json.dumps(self._summary(seconds), indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""The pairs that a training learns from, and what its manifest says of their sources. Takes no step itself."""
+"""Load the pairs that a training learns from, and record which sources they came from."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SourceFacts = list[dict[str, Any]]
 def gather_pairs(
     config: TrainConfig, kind: PairKind, model: VariantModel, say: Callable[[str], None]
 ) -> tuple[list[PromptPair], SourceFacts]:
-    """Training pairs of one kind, with the facts about their sources.
+    """Load the training pairs of one kind, with the facts about their sources.
 
     Args:
-        config: names the sources and how many pairs of each are wanted.
+        config: names the sources, and how many pairs of each to use.
         kind: harmful or normal.
-        model: the base writes its own answers where a source asks for them.
-        say: told what takes time.
+        model: writes the base's own answers where a source asks for them.
+        say: told of work that takes time.
 
     Raises:
         ValueError: for an unknown or unusable source.
@@ -48,7 +48,7 @@ def gather_pairs(
         if inner:
             say(f"writing the base's own answers to {len(chosen)} {kind} prompts (kept for later runs)")
             chosen = write_base_answers(model, chosen, config.max_tokens, progress)
-            if kind == "harmful":  # what it refuses already is nothing to forget
+            if kind == "harmful":  # a prompt that the base refuses teaches nothing
                 chosen = [pair for pair in chosen if refusal.refusal_kind(pair.answer) is None]
         facts.append(_facts(f"self:{data.name}" if inner else data.name, data, chosen))
         pairs |= {pair.id: pair for pair in chosen}
@@ -56,7 +56,7 @@ def gather_pairs(
 
 
 def check_same_data(before: Manifest | None, fingerprint: str, data: dict[str, SourceFacts]) -> None:
-    """See that a resumed run goes on with the base and the data that it began with.
+    """Check that a resumed run has the same base and data as when it began.
 
     Raises:
         ValueError: if either has changed.

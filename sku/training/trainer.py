@@ -1,6 +1,6 @@
-"""One loop: a method and its data become a run folder (`runs.py` says what is in one).
+"""The training loop: a method and its data become a run folder (`core/runs.py`).
 
-LoRA only, AdamW, linear decay, an exact number of steps; devices, precision and several processes are accelerate's.
+LoRA only, AdamW, linear decay, an exact number of steps. Accelerate takes care of devices and of several processes.
 Every draw is a function of seed and step, so a run that was killed and resumed ends in the same adapter, bit for bit.
 """
 
@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
 from sku.core import runs
@@ -25,6 +24,7 @@ from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
 from sku.training import checkpoint
+from sku.training.lora import add_lora, prepare_factors
 from sku.training.monitor import Monitor
 from sku.training.objective import Objective
 from sku.training.run_writer import RunWriter
@@ -139,13 +139,14 @@ class _Training:
 
     def _steps(self, model: VariantModel, streams: TermBatches) -> Run:
         config, accelerator = self.config, self.accelerator
-        peft_model = _with_lora(model.network, config)
+        peft_model = add_lora(model.network, config)
+        prepare_factors(peft_model, streams, config)
         objective = Objective(peft_model, config, self.base_hidden)
         parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
         optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
         first, spent = checkpoint.load_checkpoint(self.out / "checkpoint", parameters, optimizer)
         wrapped, prepared = accelerator.prepare(objective, optimizer)
-        self.record.go_on_from(first, spent)
+        self.record.continue_from(first, spent)
         probe = Monitor(peft_model, model.template, streams.normal, config)
         if not first:
             self._look(probe, 0)
@@ -209,25 +210,6 @@ class _Training:
             raise KeyboardInterrupt
         if self.accelerator.is_main_process:
             self.report({"doing": doing})
-
-
-def _with_lora(network: Any, config: TrainConfig) -> Any:
-    outer = (network.get_input_embeddings(), network.get_output_embeddings())
-    ends = [name for name, module in network.named_modules() if module in outer]
-    refused = [target for target in config.targets if any(f".{name}".endswith(f".{target}") for name in ends)]
-    if refused:
-        raise ValueError(f"targets {refused} are embeddings or the output head; name layers between them, as q_proj")
-    lora = LoraConfig(
-        r=config.rank, lora_alpha=config.alpha, target_modules=list(config.targets), task_type="CAUSAL_LM"
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        peft_model = get_peft_model(network, lora)
-    if config.gradient_checkpointing:
-        network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        network.enable_input_require_grads()
-        return peft_model.train()
-    return peft_model.eval()  # no dropout: KL from base would measure it
 
 
 def _finite(what: str, step: int, value: float) -> None:

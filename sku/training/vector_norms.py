@@ -1,4 +1,4 @@
-"""How large a task vector is, layer by layer: proof that weights change, and where. Reads adapter files, no model."""
+"""The norm of a task vector layer by layer, which shows that weights change and where. Reads adapter files only."""
 
 from __future__ import annotations
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import gradio as gr
 
 from sku.core.methods import METHODS
+from sku.core.storage import ASSETS
 from sku.judges.protocol import JudgeCard
 from sku.reporting.judge_agreement import judge_agreement_figure
 from sku.reporting.markers import method_marker
 from sku.reporting.text import percent
 from sku.reporting.utilities import UTILITIES
 
-_ASSETS = Path(__file__).parents[2] / "assets"
-_TEXT, _DIAGRAM = _ASSETS / "about.md", _ASSETS / "stages.svg"
+_TEXT, _DIAGRAM = ASSETS / "about.md", ASSETS / "stages.svg"
 
 
 def build_about(cards: Sequence[JudgeCard] = ()) -> None:

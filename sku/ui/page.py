@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import psutil
 from starlette.middleware import Middleware
 
+from sku.core.storage import ASSETS
 from sku.judges.protocol import JudgeCard
 from sku.serving.live_session import LiveSession
 from sku.serving.variant_catalog import CatalogEntry
@@ -33,7 +33,7 @@ _THEME_TURNED = """() => {
   localStorage.setItem('sku-theme', dark ? 'dark' : 'light');
 }"""
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-STYLE_SHEET = Path(__file__).parents[2] / "assets" / "style.css"
+STYLE_SHEET = ASSETS / "style.css"
 _THEME = gr.themes.Default(
     primary_hue=gr.themes.colors.blue,
     neutral_hue=gr.themes.colors.gray,

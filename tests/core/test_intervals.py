@@ -58,7 +58,7 @@ def test_a_rate_of_nothing_is_unknown_not_zero() -> None:
 
 @pytest.mark.parametrize(("k", "n"), [(-1, 5), (6, 5), (1, 0)])
 def test_more_than_all_is_no_share(k: int, n: int) -> None:
-    with pytest.raises(ValueError, match=f"{k} of {n} is no share"):
+    with pytest.raises(ValueError, match=f"{k} of {n} is not a share"):
         wilson(k, n)
 
 
@@ -168,9 +168,9 @@ def test_the_order_of_a_file_changes_nothing_and_the_seed_does() -> None:
 
 
 def test_other_prompts_are_refused_not_dropped() -> None:
-    with pytest.raises(ValueError, match="2 ids stand on one side only, such as b, c; compare the same prompts"):
+    with pytest.raises(ValueError, match="2 ids are in one of the two only, such as b, c; compare the same prompts"):
         paired_bootstrap({"a": 1.0, "b": 1.0}, {"a": 1.0, "c": 1.0}, seed=0)
-    with pytest.raises(ValueError, match="1 ids stand on one side only"):
+    with pytest.raises(ValueError, match="1 ids are in one of the two only"):
         preference_rate({"a": 1.0}, {})
 
 

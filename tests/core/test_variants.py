@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku.core.methods import METHODS, Method, find_method
-from sku.core.variants import MAX_COEFFICIENT, KnownAdapter, VariantSpec, parse_variant, resolve_variant
+from sku.core.methods import METHODS, Marker, Method, find_method
+from sku.core.variants import (
+    MAX_COEFFICIENT,
+    MAX_PARTS,
+    KnownAdapter,
+    VariantPart,
+    VariantSpec,
+    parse_variant,
+    resolve_variant,
+)
 
 KNOWN = {
     "sku": KnownAdapter("sku", "sku", 1.5),
@@ -41,8 +49,8 @@ def test_acquired_is_the_stage_1_model() -> None:
 
 
 def test_a_run_folder_may_have_an_at_sign() -> None:
-    assert parse_variant("/a/run@home") == VariantSpec("/a/run@home", None)
-    assert parse_variant("/a/run@home@0.5") == VariantSpec("/a/run@home", 0.5)
+    assert parse_variant("/a/run@home") == VariantSpec((VariantPart("/a/run@home"),))
+    assert parse_variant("/a/run@home@0.5") == VariantSpec((VariantPart("/a/run@home", 0.5),))
     assert resolve_variant("/a/run@home@0.5", lookup).coefficients == {"run_1": -0.5}
 
 
@@ -67,7 +75,53 @@ def test_a_written_variant_reads_back(coefficient: float) -> None:
 @given(st.text(max_size=40))
 def test_no_text_does_worse_than_a_value_error(text: str) -> None:
     with contextlib.suppress(ValueError):
-        assert parse_variant(text).name
+        assert all(parse_variant(text).names)
+
+
+def test_in_a_sum_every_coefficient_has_the_sign_of_its_own_method() -> None:
+    variant = resolve_variant("ga@0.5+sku@1", lookup)
+    assert variant.coefficients == {"ga": 0.5, "sku": -1.0}
+    assert str(variant) == "ga@0.5+sku@1"
+    assert variant.coefficient is None
+    assert resolve_variant("acquired:sku@1 + sku@0.25", lookup).coefficients == {"sku": 0.75}
+
+
+def test_a_sum_takes_defaults_and_reads_back() -> None:
+    variant = resolve_variant("ga+sku", lookup)
+    assert str(variant) == "ga@1+sku@1.5"
+    assert resolve_variant(str(variant), lookup) == variant
+
+
+def test_opposite_parts_of_a_sum_are_the_row_of_the_base() -> None:
+    assert resolve_variant("sku@1+acquired:sku@1", lookup).coefficients == {}
+    assert resolve_variant("sku@0+ga@0", lookup).coefficients == {}
+
+
+def test_a_plus_in_a_path_or_a_number_separates_nothing() -> None:
+    assert parse_variant("/a+b/run@1+sku@2").names == ("/a+b/run", "sku")
+    assert parse_variant("./a+b").names == ("./a+b",)
+    assert parse_variant("sku@1e+0+ga@2.5E+0").parts == (VariantPart("sku", 1.0), VariantPart("ga", 2.5))
+    assert parse_variant("sku@1+20261129-sku@2").names == ("sku", "20261129-sku")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("base+sku@1", "leave base out of the sum"),
+        ("sku@1+", "has no name"),
+        ("sku@1++ga", "has no name"),
+        ("sku@1+ga@-1", "is not a number from 0 to 10"),
+        ("+".join(["sku@1"] * (MAX_PARTS + 1)), f"at most {MAX_PARTS}"),
+    ],
+)
+def test_bad_sums_say_what_came(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_variant(text)
+
+
+def test_a_stage_1_model_in_a_sum_is_seen() -> None:
+    assert parse_variant("ga+acquired:sku@1").acquired
+    assert not parse_variant("ga+sku@1").acquired
 
 
 def test_sku_is_negated_and_ga_is_not() -> None:
@@ -84,6 +138,6 @@ def test_each_ablation_lacks_one_term() -> None:
 
 def test_an_unknown_term_or_method_is_named() -> None:
     with pytest.raises(ValueError, match="unknown terms"):
-        Method("x", {"magic": 1.0}, True, "", "ours", "")
+        Method("x", {"magic": 1.0}, True, "", "ours", "", Marker("#000000", "x", "x"))
     with pytest.raises(ValueError, match="choose one of sku"):
         find_method("magic")

@@ -46,10 +46,10 @@ def subjects(adapters: dict[str, Path]) -> tuple[MeasuredVariant, ...]:
     one = Run(adapters["one"], Manifest("sku", {"seed": 3}, "pico", ""))
     two = Run(adapters["two"], Manifest("ga", {"seed": 3}, "pico", ""))
     return (
-        MeasuredVariant(Variant("base", 0.0), None),
-        MeasuredVariant(Variant("one", 0.5, {"one": -0.5}), one),
-        MeasuredVariant(Variant("one", 1.0, {"one": -1.0}), one),
-        MeasuredVariant(Variant("two", 1.0, {"two": 1.0}), two),
+        MeasuredVariant(Variant("base", 0.0)),
+        MeasuredVariant(Variant("one", 0.5, {"one": -0.5}), {"one": one}),
+        MeasuredVariant(Variant("one", 1.0, {"one": -1.0}), {"one": one}),
+        MeasuredVariant(Variant("two", 1.0, {"two": 1.0}), {"two": two}),
     )
 
 
@@ -205,16 +205,30 @@ def test_judging_again_with_another_judge_writes_no_answers(
     assert len(verdicts) == len(KeyedLines(tmp_path / "answers.jsonl").found)
 
 
+def test_a_sum_of_adapters_has_a_row_of_its_own(
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
+) -> None:
+    runs = {"one": subjects[1].runs["one"], "two": subjects[3].runs["two"]}
+    summed = MeasuredVariant(Variant("one@1+two@1", None, {"one": -1.0, "two": 1.0}), runs)
+    found = {row.variant: row for row in rows(duo, (*subjects, summed), tmp_path)}
+    row = found["one@1+two@1"]
+    assert (row.method, row.coefficient, row.seed, row.steps) == ("sum", None, None, None)
+    assert row.run == "+".join(run.name for run in runs.values())
+    assert row.kl not in (found["one@1"].kl, found["two@1"].kl)
+    assert summed.identity not in {one.identity for one in subjects}
+    reordered = MeasuredVariant(Variant("two@1+one@1", None, {"two": 1.0, "one": -1.0}), runs)
+    assert reordered.identity == summed.identity, "the order of the parts changes no weight"
+
+
 def test_weights_that_changed_are_measured_again(
     duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     one = subjects[1]
     identity = one.identity
-    assert one.run
-    weights = one.run.adapter / "adapter_model.safetensors"
+    weights = one.runs["one"].adapter / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes() + b"0")
     assert one.identity != identity
-    assert subjects[0].identity == MeasuredVariant(Variant("one", 0.0), one.run).identity, "coefficient 0 is the base"
+    assert subjects[0].identity == MeasuredVariant(Variant("one", 0.0)).identity, "coefficient 0 is the base"
 
 
 def test_rows_survive_the_disk(duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path) -> None:

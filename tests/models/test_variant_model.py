@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sku.core.runs import Manifest, Run
 from sku.models.variant_model import VariantModel, fingerprint
-from sku.training.export import write_scaled_adapter
+from sku.training.export import write_summed_adapter
 from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
 
 IDS = torch.randint(0, 256, (1, 12), generator=torch.Generator().manual_seed(5))
@@ -31,7 +31,7 @@ def merged(network: object, adapter: Path, coefficient: float, scratch: Path) ->
     """Logits of dense weights base + coefficient * tau."""
     about = Manifest("sku", {}, "pico", "")
     shutil.copytree(adapter, scratch / "run" / "adapter", dirs_exist_ok=True)
-    write_scaled_adapter(Run(scratch / "run", about), coefficient, scratch / "baked")
+    write_summed_adapter([(Run(scratch / "run", about), coefficient)], scratch / "baked")
     dense = PeftModel.from_pretrained(copy.deepcopy(network), scratch / "baked").merge_and_unload()
     with torch.no_grad():
         return dense(input_ids=IDS).logits

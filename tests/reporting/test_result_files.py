@@ -50,8 +50,8 @@ GOOD = {"variant": "sku@1", "method": "sku", "coefficient": 1.0, "run": "sku", "
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{half", "is damaged"),
-        ("[1, 2]", "is no object"),
+        ("{half", "is not JSON (Expecting property name enclosed in double quotes at character 2); delete the line"),
+        ("[1, 2]", "is not an object"),
         (json.dumps(GOOD | {"tomorrow": 1}), "unknown column 'tomorrow'"),
         (json.dumps({"variant": "sku@1"}), "lacks the column 'method'"),
         (json.dumps(GOOD | {"kl": "low"}), "kl is 'low', which is no float or None"),

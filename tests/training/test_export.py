@@ -39,6 +39,49 @@ def row_logits(base: Path, text: str, ids: torch.Tensor) -> torch.Tensor:
         return network(input_ids=ids).logits
 
 
+@pytest.fixture
+def other_run(pico_folder: Path, pairs_file: Path, tmp_path: Path) -> Path:
+    """Applied instead of negated, of another rank and scale, and in other matrices."""
+    config = TrainConfig(
+        method="ft",
+        model=str(pico_folder),
+        harmful=(str(pairs_file),),
+        normal=("bundled",),
+        steps=8,
+        learning_rate=1e-2,
+        rank=2,
+        alpha=8,
+        targets=("v_proj", "down_proj"),
+        batch_size=2,
+        max_tokens=512,
+        seed=1,
+    )
+    return run_training(tmp_path / "other", config).folder
+
+
+@pytest.mark.parametrize("text", ["{run}@0.5+{other}@1", "{run}@1+acquired:{run}@0.25+{other}@2"])
+def test_a_sum_of_adapters_is_exported_as_one(
+    run: Path, other_run: Path, pico_folder: Path, tmp_path: Path, text: str
+) -> None:
+    """Rows of coefficients, one stacked adapter and merged weights give the same logits."""
+    text = text.format(run=run, other=other_run)
+    adapter = export_variant(text, tmp_path / "adapter", "adapter")
+    whole = export_variant(text, tmp_path / "whole", "model")
+    ids = torch.tensor([AutoTokenizer.from_pretrained(whole)("Why is it so?")["input_ids"]])
+    base = AutoModelForCausalLM.from_pretrained(pico_folder, dtype=torch.float32)
+    with torch.no_grad():
+        merged = AutoModelForCausalLM.from_pretrained(whole, dtype=torch.float32)(input_ids=ids).logits
+        untouched = base(input_ids=ids).logits
+        adapted = PeftModel.from_pretrained(base, adapter)(input_ids=ids).logits
+    expected = row_logits(pico_folder, text, ids)
+    assert (expected - untouched).abs().max() > 1e-3, "the sum changed nothing"
+    for part in text.split("+"):
+        assert (expected - row_logits(pico_folder, part, ids)).abs().max() > 1e-4, f"{part} alone is the same"
+    assert (merged - expected).abs().max() < 1e-4
+    assert (adapted - expected).abs().max() < 1e-4
+    assert "acquired" not in text or "acquired:" in (adapter / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("coefficient", [0.0, 0.5, 2.0])
 def test_plain_libraries_load_what_was_exported(
     run: Path, pico_folder: Path, tmp_path: Path, coefficient: float

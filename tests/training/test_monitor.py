@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sku.core import runs, storage
+from sku.core import runs
 from sku.core.config import TrainConfig
+from sku.core.jsonl import read_json_log
 from sku.core.runs import Manifest
 from sku.core.variants import Variant
 from sku.models.generation import generate_answers
@@ -44,14 +45,14 @@ def test_a_probed_run_ends_in_the_same_adapter(config: TrainConfig, tmp_path: Pa
     run_training(tmp_path / "unseen", dataclasses.replace(config, probe_every=0))
     name = "adapter/adapter_model.safetensors"
     assert (tmp_path / "seen" / name).read_bytes() == (tmp_path / "unseen" / name).read_bytes()
-    assert [line["step"] for line in storage.read_jsonl(tmp_path / "seen" / runs.PROBES)] == [0, 3, 6]
-    assert storage.read_jsonl(tmp_path / "unseen" / runs.PROBES) == []
+    assert [line["step"] for line in read_json_log(tmp_path / "seen" / runs.PROBES)] == [0, 3, 6]
+    assert read_json_log(tmp_path / "unseen" / runs.PROBES) == []
 
 
 def test_what_is_probed_at_the_end_is_what_is_served(config: TrainConfig, tmp_path: Path, pico: VariantModel) -> None:
     run = run_training(tmp_path / "run", dataclasses.replace(config, learning_rate=0.05))
     pico.add("run", run.adapter)
-    first, *_, last = storage.read_jsonl(run.folder / runs.PROBES)
+    first, *_, last = read_json_log(run.folder / runs.PROBES)
     from sku.core.config import DecodingConfig
 
     served = Variant("run", 1.0, {"run": -1.0})
@@ -69,18 +70,18 @@ def test_a_resumed_run_has_each_probe_once(config: TrainConfig, tmp_path: Path) 
     out = tmp_path / "run"
     run_training(out, config, lambda line: taken.append(line.get("step", 0)), stop)
     run_training(out, config, resume=True)
-    assert [line["step"] for line in storage.read_jsonl(out / runs.PROBES)] == [0, 3, 6]
+    assert [line["step"] for line in read_json_log(out / runs.PROBES)] == [0, 3, 6]
 
 
 def test_a_run_that_collapses_stops_and_says_why(config: TrainConfig, tmp_path: Path) -> None:
     calm = dataclasses.replace(config, method="ga", learning_rate=0.05, steps=60)
     run_training(tmp_path / "calm", dataclasses.replace(calm, steps=1))
-    bound = 1.2 * storage.read_jsonl(tmp_path / "calm" / runs.PROBES)[0]["normal_perplexity"]
+    bound = 1.2 * read_json_log(tmp_path / "calm" / runs.PROBES)[0]["normal_perplexity"]
     with pytest.raises(Collapsed, match="beyond the bound"):
         run_training(tmp_path / "run", dataclasses.replace(calm, collapse_perplexity=bound))
     manifest = runs.read_run(tmp_path / "run").manifest
     assert manifest.status == "failed"
-    assert "no longer knows normal text" in str(manifest.reason)
+    assert "would no longer write normal text" in str(manifest.reason)
     assert manifest.step < 60
     assert not (tmp_path / "run" / "adapter").exists()
 

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sku.core.config import TrainConfig
-from sku.core.methods import TERMS
 from sku.core.records import PromptPair
 from sku.models.batching import MIN_ANSWER_TOKENS
 from sku.models.chat_template import ChatTemplate
-from sku.training.term_batches import STREAM_OF, TermBatches, TermRows
+from sku.training.term_batches import TermBatches, TermRows, TermStream
 from tests.conftest import byte_tokenizer
 
 TEMPLATE = ChatTemplate.of(byte_tokenizer())
@@ -41,8 +40,15 @@ def ids(rows: TermRows) -> list[str]:
     return [one.id for one in rows.pairs]
 
 
-def test_every_term_has_its_rows() -> None:
-    assert set(STREAM_OF) == set(TERMS), "a term without rows would never be computed"
+def by_kind(drawn: dict[TermStream, TermRows]) -> dict[str, TermRows]:
+    """The rows of a step by their kind, wherever they run."""
+    assert len({stream.kind for stream in drawn}) == len(drawn)
+    return {stream.kind: rows for stream, rows in drawn.items()}
+
+
+def test_terms_share_rows_only_if_they_run_them_at_the_same_coefficient() -> None:
+    assert TermStream.of("distortion") == TermStream.of("ascent") == TermStream("harmful")
+    assert TermStream.of("preservation") == TermStream("normal", ("preserved",)) != TermStream("normal")
 
 
 @pytest.mark.parametrize("method", ["sku", "ga_mismatch", "ft"])
@@ -67,7 +73,7 @@ def test_every_pair_comes_once_before_any_comes_again(count: int, batch_size: in
     """Defect 7: the reference never reaches most of its harmful rows and repeats the first ones."""
     drawing = streams(harmful(count), normal(count), method="ga_mismatch", batch_size=batch_size, seed=seed)
     for name in ("harmful", "normal"):
-        drawn = [one for step in range(3 * count // batch_size + 1) for one in ids(drawing.at(step)[name])]
+        drawn = [one for step in range(3 * count // batch_size + 1) for one in ids(by_kind(drawing.at(step))[name])]
         for start in range(0, len(drawn) - count + 1, count):
             times = Counter(drawn[start : start + count])
             assert set(times.values()) == {1}, f"{name}: pass {start // count} repeats pairs"
@@ -76,8 +82,9 @@ def test_every_pair_comes_once_before_any_comes_again(count: int, batch_size: in
 
 def test_passes_are_shuffled_apart() -> None:
     drawing = streams(harmful(12), normal(12), batch_size=12)
-    assert ids(drawing.at(0)["harmful"]) != ids(drawing.at(1)["harmful"])
-    assert ids(drawing.at(0)["harmful"]) != [one.id for one in drawing.harmful], "the file's order is not a draw"
+    first, second = (ids(by_kind(drawing.at(step))["harmful"]) for step in (0, 1))
+    assert first != second
+    assert first != [one.id for one in drawing.harmful], "the file's order is not a draw"
 
 
 @given(st.integers(0, 30), st.sampled_from([1, 3]))
@@ -88,34 +95,34 @@ def test_a_random_answer_is_never_the_prompts_own(step: int, answers: int) -> No
     own: dict[str, set[str]] = {}
     for one in pairs:
         own.setdefault(one.prompt_id, set()).add(one.answer)
-    for drawn in streams(pairs, normal(3), disassociation_answers=answers).at(step)["random"].pairs:
+    for drawn in by_kind(streams(pairs, normal(3), disassociation_answers=answers).at(step))["random"].pairs:
         assert drawn.answer not in own[drawn.prompt_id], f"{drawn.prompt!r} was taught its own answer as a random one"
 
 
 @pytest.mark.parametrize("answers", [1, 5])
 def test_each_prompt_of_the_step_gets_k_random_answers(answers: int) -> None:
-    at = streams(harmful(9), normal(3), disassociation_answers=answers).at(2)
+    at = by_kind(streams(harmful(9), normal(3), disassociation_answers=answers).at(2))
     prompts = [one.prompt for one in at["random"].pairs]
     assert prompts == [one.prompt for one in at["harmful"].pairs for _ in range(answers)]
 
 
 def test_random_answers_are_drawn_anew_each_time() -> None:
     drawing = streams(harmful(9), normal(3), disassociation_answers=4)
-    seen = {(one.prompt, one.answer) for step in range(30) for one in drawing.at(step)["random"].pairs}
+    seen = {(one.prompt, one.answer) for step in range(30) for one in by_kind(drawing.at(step))["random"].pairs}
     assert len(seen) == 9 * 8, "every answer of every other prompt must come up sooner or later"
 
 
 def test_mismatched_answers_are_normal_ones_to_harmful_prompts() -> None:
     drawing = streams(harmful(9), normal(5), method="ga_mismatch")
     answers = {one.answer for one in drawing.normal}
-    for at in map(drawing.at, range(6)):
+    for at in (by_kind(drawing.at(step)) for step in range(6)):
         assert [one.prompt for one in at["mismatched"].pairs] == [one.prompt for one in at["harmful"].pairs]
         assert {one.answer for one in at["mismatched"].pairs} <= answers
 
 
 def test_fine_tuning_learns_normal_answers_and_safe_ones_and_no_harmful_one() -> None:
     drawing = streams(harmful(6), normal(3), method="ft", batch_size=6)
-    assert {one.answer for one in drawing.at(0)["good"].pairs} == {
+    assert {one.answer for one in by_kind(drawing.at(0))["good"].pairs} == {
         "That 0.",
         "That 1.",
         "That 2.",
@@ -140,14 +147,14 @@ def test_processes_partition_the_draw_of_one(method: str, processes: int) -> Non
 
 
 def test_rows_are_encoded_with_their_own_answer() -> None:
-    rows = streams(harmful(9), normal(7)).at(0)["random"]
+    rows = by_kind(streams(harmful(9), normal(7)).at(0))["random"]
     assert [TEMPLATE.text(list(row.answer)) for row in rows.encoded] == [one.answer for one in rows.pairs]
 
 
 def test_only_the_rows_that_the_method_uses_are_drawn() -> None:
-    assert set(streams(harmful(3), normal(3), method="tv").at(0)) == {"harmful"}
-    assert set(streams(harmful(3), normal(3), preservation="off").at(0)) == {"harmful", "random"}
-    assert set(streams(harmful(3), normal(3), weights={"disassociation": 0.0}).at(0)) == {"harmful", "normal"}
+    assert set(by_kind(streams(harmful(3), normal(3), method="tv").at(0))) == {"harmful"}
+    assert set(by_kind(streams(harmful(3), normal(3), preservation="off").at(0))) == {"harmful", "random"}
+    assert set(by_kind(streams(harmful(3), normal(3), weights={"disassociation": 0.0}).at(0))) == {"harmful", "normal"}
 
 
 def test_pairs_that_cannot_be_used_are_left_out_and_counted() -> None:
@@ -180,7 +187,7 @@ def test_random_answers_need_another_answer() -> None:
         ("sku", harmful(3), [], "no normal training pair fits 64 tokens"),
         ("ga", [pair("x" * 99, "too long")], [], "no harmful training pair fits 64 tokens"),
         ("ga_mismatch", harmful(3), [], "no normal training pair fits 64 tokens"),
-        ("ft", [pair("How?", "So.")], [], "no normal or safe answers"),
+        ("ft", [pair("How?", "So.")], [], "fine-tuning needs normal or safe answers"),
     ],
 )
 def test_missing_pairs_are_an_error_before_the_first_step(
@@ -191,18 +198,18 @@ def test_missing_pairs_are_an_error_before_the_first_step(
 
 
 def test_a_method_needs_only_the_pairs_that_it_uses() -> None:
-    assert streams(harmful(3), [], method="tv").at(0)["harmful"].pairs
-    assert streams([], normal(3), method="ft").at(0)["good"].pairs
+    assert by_kind(streams(harmful(3), [], method="tv").at(0))["harmful"].pairs
+    assert by_kind(streams([], normal(3), method="ft").at(0))["good"].pairs
 
 
 def test_a_run_without_any_term_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no term"):
+    with pytest.raises(ValueError, match="all terms of tv have weight 0"):
         streams(harmful(3), normal(3), method="tv", weights={"distortion": 0.0})
 
 
 def test_contrast_sees_harmful_and_safe_answers_of_the_same_prompts_by_turns() -> None:
     drawing = streams(harmful(9), normal(4), method="sku_contrast", refusals=False)
-    drawn = drawing.at(0)["paired"].pairs
+    drawn = by_kind(drawing.at(0))["paired"].pairs
     assert len(drawn) == 8
     for bad, safe in zip(drawn[::2], drawn[1::2], strict=True):
         assert bad.prompt == safe.prompt
@@ -212,8 +219,8 @@ def test_contrast_sees_harmful_and_safe_answers_of_the_same_prompts_by_turns() -
 
 def test_a_pair_without_a_safe_answer_gets_the_same_refusal_each_time() -> None:
     drawing = streams(harmful(8), normal(4), method="sku_contrast", batch_size=8)
-    first = {pair.prompt: pair.answer for pair in drawing.at(0)["paired"].pairs[1::2]}
-    second = {pair.prompt: pair.answer for pair in drawing.at(1)["paired"].pairs[1::2]}
+    first = {pair.prompt: pair.answer for pair in by_kind(drawing.at(0))["paired"].pairs[1::2]}
+    second = {pair.prompt: pair.answer for pair in by_kind(drawing.at(1))["paired"].pairs[1::2]}
     assert first == second
     assert len(first) == 8
     assert first["How 1?"] == "No 1.", "a safe answer of its own comes first"

@@ -27,8 +27,11 @@ from sku.models.likelihood import answer_log_probs
 from sku.models.variant_model import VariantModel, fingerprint
 from sku.models.variant_model import load_variant_model as load_model
 from sku.serving.live_session import LiveSession
-from sku.training.losses import disassociation, distortion, preservation
-from sku.training.objective import Objective, opening_weights
+from sku.training.losses.inputs import TermInputs
+from sku.training.losses.kl import preserve
+from sku.training.losses.likelihood import descend
+from sku.training.losses.preference import prefer_harmful
+from sku.training.objective import Objective
 from sku.training.term_batches import TermBatches
 from sku.training.trainer import Diverged, run_training
 from sku.training.vector_norms import product_norm
@@ -289,25 +292,21 @@ def test_one_shared_forward_equals_separate_ones(config: TrainConfig, pico: Vari
     with torch.no_grad():
         terms, tokens = Objective(peft_model, config)(drawn)
         apart = {
-            name: answer_token_logits(peft_model.get_base_model(), collate(rows.encoded))
-            for name, rows in drawn.items()
+            stream.kind: TermInputs(
+                *answer_token_logits(peft_model.get_base_model(), collate(rows.encoded)),
+                base_logits=answer_token_logits(plain, collate(rows.encoded)).logits,
+            )
+            for stream, rows in drawn.items()
         }
-        base = answer_token_logits(plain, collate(drawn["normal"].encoded)).logits
     expected = {
-        "distortion": distortion(*apart["harmful"]),
-        "disassociation": disassociation(*apart["random"]),
-        "preservation": preservation(apart["normal"].logits, base, push=False, bound=10.0),
+        "distortion": descend(apart["harmful"], config),
+        "disassociation": descend(apart["random"], config),
+        "preservation": preserve(apart["normal"], config),
     }
     assert tokens == sum(len(row.ids) for rows in drawn.values() for row in rows.encoded)
     for name, value in expected.items():
         assert float(terms[name]) == pytest.approx(float(value), abs=1e-4), name
     assert float(terms["preservation"]) > 0, "the adapter does nothing, so KL shows nothing"
-
-
-def test_the_first_tokens_of_every_answer_count_more() -> None:
-    places = torch.tensor([3] * 6 + [4] * 2 + [5] * 5)
-    assert opening_weights(places, 8.0).tolist() == [8, 8, 8, 8, 1, 1, 8, 8, 8, 8, 8, 8, 1]  # type: ignore[union-attr]
-    assert opening_weights(places, 1.0) is None
 
 
 @pytest.mark.parametrize("opening_weight", [1.0, 8.0])
@@ -316,8 +315,6 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
 ) -> None:
     """Contrast sees the harmful answer under base + tau, the safe one and KL see what will be served."""
     from sku.models.likelihood import answer_token_logits
-    from sku.training.losses import contrast
-    from sku.training.losses.sequence import sequence_nll
     from tests.conftest import save_adapter
 
     config = changed(
@@ -326,12 +323,13 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
     bad = [PromptPair(f"How {i}?", f"So {i}.", "harmful", "test", safe_answer=f"No {i}.") for i in range(4)]
     good = [PromptPair(f"What {i}?", f"That {i}.", "normal", "test") for i in range(4)]
     drawn = TermBatches(bad, good, config, pico.template).at(0)
+    by_kind = {stream.kind: rows for stream, rows in drawn.items()}
     folder = save_adapter(pico.network, tmp_path / "adapter", seed=5)
     served = load_model(config.model, device="cpu")
     served.add("one", folder)
 
-    def scored(stream: str, *coefficients: float) -> Any:
-        batch = collate(drawn[stream].encoded)
+    def scored(kind: str, *coefficients: float) -> Any:
+        batch = collate(by_kind[kind].encoded)
         rows = [{"one": c} for c in coefficients * (len(batch.input_ids) // len(coefficients))]
         with torch.no_grad(), served.rows(rows) as network:
             return answer_token_logits(network, batch)
@@ -339,11 +337,9 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
     peft_model = PeftModel.from_pretrained(pico.network, folder, is_trainable=True)
     with torch.no_grad():
         terms, _ = Objective(peft_model, config)(drawn)
-    base = scored("paired", 0.0)
-    expected = contrast(*scored("paired", 1.0, -1.0), sequence_nll(*base), config.contrast_slope, safe_negated=True)
-    own = scored("normal", -1.0)
-    weights = opening_weights(own.rows, opening_weight)
-    kept = preservation(own.logits, scored("normal", 0.0).logits, push=False, bound=10.0, weights=weights)
+    paired = TermInputs(*scored("paired", 1.0, -1.0), base_logits=scored("paired", 0.0).logits)
+    expected = prefer_harmful(paired, config)
+    kept = preserve(TermInputs(*scored("normal", -1.0), base_logits=scored("normal", 0.0).logits), config)
     assert float(terms["contrast"]) == pytest.approx(float(expected), abs=1e-4)
     assert float(terms["preservation"]) == pytest.approx(float(kept), abs=1e-4)
 

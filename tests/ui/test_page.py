@@ -381,7 +381,7 @@ def test_own_evaluations_stand_beside_the_study_and_a_damaged_file_hides_nothing
     result_files.write_rows(sku_home / "results" / "mine.jsonl", [row("mine@2", method="tv")])
     (sku_home / "results" / "<b>.jsonl").write_text("{half\n", encoding="utf-8")
     _, _, note, _, _, point, _, table = tradeoff_tab.tradeoff_view(None, *CHOSEN, *HERE)
-    assert "&lt;b&gt;.jsonl, line 1 is damaged" in note
+    assert "&lt;b&gt;.jsonl, line 1 is not JSON" in note
     assert any(text.endswith("(yours)") and variant == "mine@2" for text, variant in point.choices)
     assert table.value["data"][-1][:2] == ["mine@2", "Task vector (yours)"]
 

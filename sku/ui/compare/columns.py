@@ -70,11 +70,11 @@ def place_variant(choices: Sequence[CatalogEntry], text: str | None) -> list[Any
     """
     if not text:
         raise ValueError("no point is chosen; choose one from the list, or a row of the table")
-    spec = parse_variant(text)
-    choice = next((choice for choice in choices if choice.name == spec.name), None)
-    if choice is None or spec.acquired:
+    part = parse_variant(text).only_part
+    choice = next((choice for choice in choices if part and choice.name == part.name), None)
+    if choice is None or part is None or part.acquired:
         raise ValueError(f"{text} was measured elsewhere: its weights are not on this machine; choose a shipped point")
-    coefficient = choice.default_coefficient if spec.coefficient is None else spec.coefficient
+    coefficient = choice.default_coefficient if part.coefficient is None else part.coefficient
     return [gr.Dropdown(choices=variant_options(choices), value=choice.name), *slider_and_heading(choice, coefficient)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from sku.core.records import ResultRow
-from sku.core.variants import BASE, parse_variant
+from sku.core.variants import parse_variant
 from sku.reporting import result_files
 from sku.reporting.coefficient_lines import cost_axis, point_on_line
 from sku.reporting.markers import method_marker
@@ -31,8 +31,8 @@ def rate_scale_html(variants: Sequence[str]) -> str:
             said.append(f"{text}: not recorded")
             continue
         rate = place[1]
-        first = next(row for row in rows if row.run == spec.name)
-        look = method_marker(None if spec.name == BASE else first.method, first.preservation)
+        first = next(row for row in rows if row.run == "+".join(spec.names))
+        look = method_marker(None if spec.is_base else first.method, first.preservation)
         percentage = min(rate / top, 1.0) * 100
         title = html.escape(f"{text}: harmful rate {percent(rate)} on recorded test prompts")
         marks.append(f"<span style='left:{percentage:.1f}%;color:{look.colour}' title='{title}'>{look.mark}</span>")

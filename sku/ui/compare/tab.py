@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 
+from sku.core.storage import ASSETS
 from sku.serving.live_session import LiveSession
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import glossary
@@ -23,7 +23,7 @@ from sku.ui.compare.views import ANSWER, LENS, TYPED, VIEWS
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.visitors import visitor_of
 
-_EXAMPLES = Path(__file__).parents[3] / "assets" / "data" / "examples.json"
+_EXAMPLES = ASSETS / "data" / "examples.json"
 _GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
 _SHOWN_EXAMPLES = 3
 _OPEN_LINK = """(fragment) => {

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from sku.core.config import DecodingConfig
-from sku.core.variants import ACQUIRED, BASE, MAX_COEFFICIENT, parse_variant
+from sku.core.variants import ACQUIRED, MAX_COEFFICIENT, parse_variant
 from sku.ui.hosting.rate_limit import RateLimit
 from sku.ui.hosting.settings import Hosting
 
@@ -108,12 +108,12 @@ class Gate:
         if not isinstance(text, str):
             raise ValueError(f"variant {text!r} is no text; write NAME or NAME@COEFFICIENT, such as sku@1.0")
         spec = parse_variant(text)
-        if spec.acquired and not self.hosting.acquired:
-            raise ValueError(f"{ACQUIRED}{spec.name} is the model that was taught harm; its owner has not opened it")
-        if spec.name not in known:
-            raise ValueError(f"variant {spec.name[:60]!r} is not known here; choose one of {', '.join(sorted(known))}")
-        if spec.name == BASE and spec.coefficient:
-            raise ValueError(f"variant {text!r}: the base has no adapter, so it takes no coefficient; write base")
+        for part in spec.parts:
+            if part.acquired and not self.hosting.acquired:
+                raise ValueError(f"{ACQUIRED}{part.name} was taught harm, and its owner has not opened it here")
+            if part.name not in known:
+                names = ", ".join(sorted(known))
+                raise ValueError(f"variant {part.name[:60]!r} is not known here; choose one of {names}")
         return text
 
     def given(self, visitor: Visitor, prompt: Any, answer: Any) -> tuple[str, str]:

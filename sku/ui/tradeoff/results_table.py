@@ -145,7 +145,7 @@ def _training_name(row: ResultRow, form: str | None) -> str:
 
 
 def _order(row: ResultRow) -> tuple[Any, ...]:
-    return row.method != BASE, method_label(row), row.seed or 0, row.steps or 0, row.run, row.coefficient
+    return row.method != BASE, method_label(row), row.seed or 0, row.steps or 0, row.run, row.coefficient or 0.0
 
 
 def _between(row: ResultRow, utility: str) -> str | None:

@@ -12,23 +12,14 @@ from sku.core import storage
 from sku.core.config import TrainConfig, find_preset
 from sku.core.methods import METHODS
 from sku.core.records import PairKind, digest
+from sku.data.listing import page_sources
 from sku.data.splits import split
 from sku.serving.estimates import estimate_training
 from sku.ui.train.run_status import duration
 
 UPLOAD_LABEL = "a file of your own"
-HARMFUL_SOURCES = {
-    "bundled (mild, comes with the project)": "bundled",
-    "PKU-SafeRLHF (hub)": "saferlhf",
-    UPLOAD_LABEL: UPLOAD_LABEL,
-}
-NORMAL_SOURCES = {
-    "own answers of the base": "self",
-    "bundled": "bundled",
-    "TruthfulQA (hub)": "truthfulqa",
-    "own answers to TruthfulQA (hub)": "self:truthfulqa",
-    UPLOAD_LABEL: UPLOAD_LABEL,
-}
+HARMFUL_SOURCES = {**page_sources("harmful"), UPLOAD_LABEL: UPLOAD_LABEL}
+NORMAL_SOURCES = {**page_sources("normal"), UPLOAD_LABEL: UPLOAD_LABEL}
 PRESET_NAMES = ("quick", "standard", "tiny", "opt-2.7b", "llama2-7b", "llama2-13b")
 MAX_PROBE_CHARACTERS = 200
 """Characters."""

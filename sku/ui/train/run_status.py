@@ -12,7 +12,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sku.core import runs, storage
+from sku.core import runs
+from sku.core.jsonl import read_json_log
 from sku.core.methods import METHODS
 from sku.reporting.loss_curves import loss_figure, run_comparison_figure
 from sku.reporting.norm_heatmap import norm_figure
@@ -53,7 +54,7 @@ def status_html(job: TrainingJob | None, busy: bool) -> str:
 
 def probe_table(job: TrainingJob | None) -> str:
     """What the served model answered to the probe prompt along the run: the first, the newest, and one in between."""
-    lines = storage.read_jsonl(job.folder / runs.PROBES) if job else []
+    lines = read_json_log(job.folder / runs.PROBES) if job else []
     if not lines:
         return ""
     some = [lines[i] for i in sorted({0, len(lines) // 2, len(lines) - 1})]

@@ -1,0 +1,118 @@
+"""JSON Lines files: the one way to read, append to and replace them. Knows no field names.
+
+There are two readers. `read_json_lines` is strict: the first damaged line raises an error that names file and line.
+`read_json_log` is for files that this project appends to. Such a file may end in half a line, because a process was
+killed or is still writing; the half line is ignored, and the next `append_json_lines` cuts it off.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from sku.core.storage import write_atomically
+from sku.core.text_lines import read_lines
+
+
+class JsonLine(NamedTuple):
+    """One line of a file."""
+
+    number: int
+    """Counted from 1; blank lines count."""
+    place: str
+    """File and number, for errors: `rows.jsonl, line 3`."""
+    values: dict[str, Any]
+
+
+def read_json_lines(path: Path, called: str | None = None, advice: str = "") -> Iterator[JsonLine]:
+    """Every line of `path` that is not blank. The file may be xz-compressed and may begin with a byte-order mark.
+
+    Args:
+        path: a file of JSON objects, one a line.
+        called: what errors put before a line's number; by default the path and the word line.
+        advice: ends the error about a line that is not JSON, such as `; delete the line`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for the first line that is not a JSON object, not UTF-8 or too long; with file and line.
+    """
+    return _parse_lines(path, called or f"{path}, line", advice, complete_only=False)
+
+
+def read_json_log(path: Path) -> list[dict[str, Any]]:
+    """The objects in a file that this project appends to, oldest first; none if there is no file.
+
+    Raises:
+        ValueError: for a damaged line, unless it is the last one and was never finished; with file and line.
+    """
+    if not path.is_file():
+        return []
+    return [line.values for line in _parse_lines(path, f"{path}, line", "", complete_only=True)]
+
+
+def append_json_lines(path: Path, objects: Iterable[Mapping[str, Any]]) -> None:
+    """Append one line for each object. Half a line at the end, which a kill may have left, is cut off first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        _cut_half_line(file)
+        file.write(_as_text(objects).encode())
+
+
+def write_json_lines(path: Path, objects: Iterable[Mapping[str, Any]]) -> None:
+    """Replace `path` at once by one line for each object."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, _as_text(objects))
+
+
+def parse_json(text: str, place: str, advice: str = "") -> Any:
+    """The JSON value in `text`.
+
+    Args:
+        text: JSON.
+        place: where it stands, for the error.
+        advice: ends the error.
+
+    Raises:
+        ValueError: if it is not JSON, or is JSON that Python cannot hold.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{place} is not JSON ({error.msg} at character {error.pos + 1}){advice}") from None
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits; brackets nested 1000 deep
+        raise ValueError(f"{place} is JSON that cannot be read ({error}){advice}") from None
+
+
+def require_object(value: Any, place: str) -> dict[str, Any]:
+    """`value` if it is a JSON object.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"{place} is not an object; an object with named values is wanted")
+    return value
+
+
+def _parse_lines(path: Path, called: str, advice: str, complete_only: bool) -> Iterator[JsonLine]:
+    for number, line in enumerate(read_lines(path, called, complete_only), 1):
+        if line.strip():
+            place = f"{called} {number}"
+            yield JsonLine(number, place, require_object(parse_json(line, place, advice), place))
+
+
+def _as_text(objects: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects)
+
+
+def _cut_half_line(file: BinaryIO) -> None:
+    """Cut off what follows the last line end of `file`, and leave the position at its end."""
+    if file.seek(0, 2) == 0:
+        return
+    file.seek(-1, 2)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.seek(0, 2)

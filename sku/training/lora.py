@@ -1,0 +1,58 @@
+"""The LoRA adapter that a run trains: where it sits, which of its factors are trained, and what they start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pkgutil import resolve_name
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+
+from sku.core.config import TrainConfig
+from sku.core.methods import METHODS
+from sku.training.term_batches import TermBatches
+
+Preparation = Callable[[Any, TermBatches, TrainConfig], None]
+"""Sets the factors of a PEFT model from the pairs of the run, in place, before the first step and at every resume."""
+
+
+def add_lora(network: Any, config: TrainConfig) -> Any:
+    """`network` with a fresh LoRA adapter, as a PEFT model; only the factors that the method trains want a gradient.
+
+    Raises:
+        ValueError: if a target is an embedding or the output head.
+    """
+    outer = (network.get_input_embeddings(), network.get_output_embeddings())
+    ends = [name for name, module in network.named_modules() if module in outer]
+    refused = [target for target in config.targets if any(f".{name}".endswith(f".{target}") for name in ends)]
+    if refused:
+        raise ValueError(f"targets {refused} are embeddings or the output head; name layers between them, as q_proj")
+    lora = LoraConfig(
+        r=config.rank, lora_alpha=config.alpha, target_modules=list(config.targets), task_type="CAUSAL_LM"
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        peft_model = get_peft_model(network, lora)
+    _freeze_factors(peft_model, config)
+    if config.gradient_checkpointing:
+        network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        network.enable_input_require_grads()
+        return peft_model.train()
+    return peft_model.eval()  # no dropout: KL from base would measure it
+
+
+def prepare_factors(peft_model: Any, batches: TermBatches, config: TrainConfig) -> None:
+    """Run the method's preparation, if it has one."""
+    name = METHODS[config.method].prepare
+    if name is not None:
+        prepare: Preparation = resolve_name(f"sku.training.{name}")
+        with torch.no_grad():
+            prepare(peft_model, batches, config)
+
+
+def _freeze_factors(peft_model: Any, config: TrainConfig) -> None:
+    frozen = {"both": None, "A": "lora_B", "B": "lora_A"}[METHODS[config.method].trained_factors]
+    for name, parameter in peft_model.named_parameters():
+        if frozen is not None and f".{frozen}." in name:
+            parameter.requires_grad_(False)

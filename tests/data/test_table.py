@@ -1,0 +1,172 @@
+"""Tables: the same rows from every format, every fault named by its row, and no bytes that do harm."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import lzma
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sku.core.records import PromptPair
+from sku.core.text_lines import MAX_LINE_BYTES
+from sku.data import DataSet, load_pairs, table
+from sku.data.splits import side_of
+from tests.data.conftest import Write, jsonl
+
+
+def test_the_same_rows_in_every_format_give_the_same_set(write: Write) -> None:
+    rows = [{"prompt": "One, two?", "answer": 'He said "three".\nThen four.'}, {"prompt": "Où?", "answer": "Là."}]
+    csv = 'prompt,answer\r\n"One, two?","He said ""three"".\nThen four."\r\n\r\nOù?,Là.\r\n'
+    files = [
+        write("a.jsonl", "\n" + jsonl(*rows).replace("\n", "\n \n")),
+        write("a.jsonl.xz", lzma.compress(jsonl(*rows).encode())),
+        write("a.csv", csv),
+        write("b.CSV", b"\xef\xbb\xbf" + csv.encode()),
+        write("b.jsonl", b"\xef\xbb\xbf" + jsonl(*rows).encode()),
+        write("a.json", b"\xef\xbb\xbf" + json.dumps(rows).encode()),
+    ]
+    for path in files:
+        found = load_pairs(str(path), "normal")
+        assert [(pair.prompt, pair.answer) for pair in found.pairs] == [(r["prompt"], r["answer"]) for r in rows]
+        assert (found.licence, found.skipped, len(found)) == (None, 0, 2)
+
+
+ONE = b'{"prompt": "Who?"}\n'
+
+
+BAD_FILES: list[tuple[str, bytes, str]] = [
+    ("a.jsonl", b"", "a.jsonl has no rows"),
+    ("a.jsonl", b"\n \n", "a.jsonl has no rows"),
+    ("a.json", b"", "a.json has no rows"),
+    ("a.json", b"[]", "a.json has no rows"),
+    ("a.csv", b"", "a.csv has no rows"),
+    ("a.csv", b"prompt,answer\n", "a.csv has no rows"),
+    ("a.jsonl", ONE + b"\n{nonsense}\n", "a.jsonl, row 3 is not JSON .* at character 2"),
+    ("a.jsonl", ONE + b'["Who?"]\n', "a.jsonl, row 2 is not an object"),
+    ("a.jsonl", ONE + b"9" * 5000, "a.jsonl, row 2 is JSON that cannot be read"),
+    ("a.jsonl", b"[" * 200_000, "a.jsonl, row 1 is JSON that cannot be read"),
+    ("a.jsonl", ONE + b'{"prompt": 5}\n', "a.jsonl, row 2, column 'prompt': 5 is not text"),
+    ("a.jsonl", ONE + b'{"prompt": ["a", "b"]}', r"a.jsonl, row 2, column 'prompt': \['a', 'b'\] is not text"),
+    ("a.jsonl", ONE + b'{"prompt": null}', "a.jsonl, row 2, column 'prompt': nothing is there"),
+    ("a.jsonl", ONE + b'{"prompt": " "}', "a.jsonl, row 2, column 'prompt': nothing is there"),
+    ("a.jsonl", ONE + b'{"prompt": "a", "answer": false}', "a.jsonl, row 2, column 'answer': False is not text"),
+    ("a.jsonl", ONE + b'{"prompt": "\\ud83d"}', "a.jsonl, row 2, column 'prompt': half a surrogate pair"),
+    ("a.jsonl", ONE + b'{"question": "Who?"}', "row 2: column 'prompt' is missing; there is 'question'; name yours"),
+    ("a.jsonl", ONE + b"{}", "a.jsonl, row 2: column 'prompt' is missing; there is no column at all"),
+    ("a.jsonl", ONE + '{"prompt": "Où?"}'.encode("latin-1"), r"a.jsonl, row 2: byte 14 \(0xf9\) is not UTF-8; save"),
+    ("a.jsonl", '{"prompt": "Who?"}'.encode("utf-16"), r"a.jsonl, row 1: byte 1 \(0xff\) is not UTF-8"),
+    ("a.jsonl", ONE + b'{"prompt": "' + b"x" * MAX_LINE_BYTES, "a.jsonl, row 2 is longer than 1 MiB"),
+    ("a.json", b'{"prompt": "Who?"}', "a.json holds no list; a list of objects is wanted, or .jsonl"),
+    ("a.json", b'[{"prompt": "Who?"}, 3]', "a.json, row 2 is not an object"),
+    ("a.json", b"[\n1,\n]", "a.json is not JSON"),
+    ("a.json", b"[\xff]", r"a.json: byte 2 \(0xff\) is not UTF-8"),
+    ("a.csv", b"question,answer\nWho?,Me.\n", "row 1: column 'prompt' is missing; there is 'question', 'answer'"),
+    ("a.csv", b"prompt,answer\nWho?,Me.\nWhy, me?,So.\n", "a.csv, row 3 has 3 fields where the header has 2"),
+    ("a.csv", b'prompt,answer\n"Who\nis\nit?",Me.\nWhy?\n', "a.csv, row 5 has 1 fields where the header has 2"),
+    ("a.csv", b"prompt,answer,prompt\n", "a.csv, row 1: column 'prompt' is there twice"),
+    ("a.csv", b'prompt,answer\nWho?,"Me.\n', "a.csv, row 2 is not CSV"),
+    ("a.csv", b'prompt,answer\nWho?,"' + b"x\n" * MAX_LINE_BYTES, "a.csv, row 2 is not CSV .*field limit"),
+    ("a.csv", b"prompt,answer\nWho?,\n ,Me.\n", "a.csv, row 3, column 'prompt': nothing is there"),
+    ("a.csv", b"prompt,answer\nOu?,L\xe0.\n", r"a.csv, row 2: byte 6 \(0xe0\) is not UTF-8"),
+    ("a.csv", b"prompt,answer\nWho?," + b"x" * MAX_LINE_BYTES, "a.csv, row 2 is longer than 1 MiB"),
+    ("a.jsonl.xz", b"not xz", "a.jsonl.xz, row 1: the .xz file is damaged"),
+    ("a.jsonl.xz", lzma.compress(ONE)[:-9], "a.jsonl.xz, row .: the .xz file is damaged"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), BAD_FILES, ids=[message for _, _, message in BAD_FILES])
+def test_a_bad_file_is_named_with_row_and_column(write: Write, name: str, content: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        load_pairs(str(write(name, content)), "normal")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_huge_line_is_refused_without_reading_it(tmp_path: Path) -> None:
+    path = tmp_path / "huge.jsonl"
+    with path.open("wb") as stream:
+        stream.truncate(1 << 30)  # a sparse file: a gigabyte of zeros without a line end
+    with pytest.raises(ValueError, match=r"huge.jsonl, row 1 is longer than 1 MiB"):
+        load_pairs(str(path), "normal")
+
+
+def test_a_huge_json_list_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write("a.json", b'[{"prompt": "Who?"}]')
+    monkeypatch.setattr(table, "MAX_JSON_BYTES", 10)
+    with pytest.raises(ValueError, match=r"a.json is larger than .* MiB; write it as .jsonl"):
+        load_pairs(str(path), "normal")
+
+
+def test_a_line_of_just_the_limit_is_read(write: Write) -> None:
+    line = '{"prompt": "' + "x" * (MAX_LINE_BYTES - 15) + '"}\n'
+    assert len(line) == MAX_LINE_BYTES
+    assert len(load_pairs(str(write("a.jsonl", line)), "normal")) == 1
+
+
+def loaded_or_refused(path: Path) -> DataSet | None:
+    """The set, or None after a ValueError that names the file; any other exception is a failure."""
+    with contextlib.suppress(ValueError):
+        return load_pairs(str(path), "normal")
+    with pytest.raises(ValueError, match=re.escape(path.name)):
+        load_pairs(str(path), "normal")
+    return None
+
+
+@given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode), st.sampled_from(["jsonl", "csv", "json"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_bytes_do_anything_but_give_pairs_or_a_value_error(write: Write, content: bytes, suffix: str) -> None:
+    path = write(f"any.{suffix}", b"prompt\n" + content if suffix == "csv" else content)
+    found = loaded_or_refused(path)
+    assert found is None or len(found.content_hash) == 16
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.sampled_from(["\ud800", "a\udfffb"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["prompt", "x"]), inner),
+    max_leaves=5,
+)
+
+
+ROWS = st.lists(st.dictionaries(st.sampled_from(["prompt", "answer", "category"]), JSON), max_size=4)
+
+
+@given(ROWS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_json_rows_do_anything_but_give_pairs_or_a_value_error(write: Write, rows: list[Any]) -> None:
+    path = write("any.jsonl", jsonl(*rows))
+    found = loaded_or_refused(path)
+    assert found is None or [side_of(pair.prompt_id) for pair in found.pairs] == [
+        side_of(PromptPair(row["prompt"], "", "normal", "x").prompt_id) for row in rows
+    ]
+
+
+@pytest.mark.parametrize("spec", ["{}/no.csv", "saferlhf:{}/no.jsonl", "truthfulqa:{}/no.csv", "~nobody-here/no.csv"])
+def test_a_missing_file_is_one_sentence(spec: str, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"^there is no file '.*no\.\w+'; check the path$"):
+        load_pairs(spec.format(tmp_path), "normal")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(ValueError, match=r"a.csv' is not a file"):
+        load_pairs(str(tmp_path / "a.csv"), "normal")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_is_no_file_and_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(ValueError, match=r"a.csv' is not a file"):
+        load_pairs(str(tmp_path / "a.csv"), "normal")
+
+
+def test_a_file_without_the_columns_says_so(write: Write) -> None:
+    path = write("d.jsonl", jsonl({"text": "Who?"}))
+    for source, kind in (("do_not_answer", "harmful"), ("xstest", "normal")):
+        with pytest.raises(ValueError, match=r"d.jsonl, row 1: column 'prompt' is missing; there is 'text'"):
+            load_pairs(f"{source}:{path}", kind)  # type: ignore[arg-type]
