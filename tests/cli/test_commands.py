@@ -100,8 +100,13 @@ def test_train_and_export_and_ask_again(sku: Any, pico_folder: Path, pairs_file:
     assert code == 0, err
     code, _, err = sku("export", "-v", f"{out}@1", "--out", tmp_path / "exported", "--as", "model")
     assert code == 0, err
-    code, _, err = sku("answer", "Why?", "-v", "base", "--model", tmp_path / "exported", "--max-tokens", 2)
+    asked = ("answer", "Why?", "--max-tokens", 12, "--json")
+    code, exported, err = sku(*asked, "-v", "base", "--model", tmp_path / "exported")
     assert code == 0, err
+    code, served, err = sku(*asked, "-v", f"{out}@1", "-v", "base", "--model", pico_folder)
+    assert code == 0, err
+    texts = [json.loads(line)["text"] for line in (exported + served).splitlines()]
+    assert texts[0] == texts[1] != texts[2], "what is exported is what was served, and not the base"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +148,7 @@ def test_mistakes_are_one_clear_line(
 def test_every_command_has_help(sku: Any, command: str) -> None:
     code, out, _ = sku(command, "--help")
     assert code == 0
-    assert "Usage: python -m sku" in out
+    assert f"Usage: python -m sku {command} " in out
 
 
 def test_evaluate_measures_stops_at_nothing_twice_and_plot_draws_it(

@@ -135,8 +135,7 @@ def test_the_change_from_base_pairs_the_prompts(
     base, _, one, _ = result_rows(evaluation, KeywordJudge())
     assert base.harmful_change is None
     assert one.harmful_change == pytest.approx(-2 / 4), "1 of 4 against 3 of 4"
-    assert one.harmful_change_low is not None
-    assert one.harmful_change_low <= -0.5 <= (one.harmful_change_high or 0.0)
+    assert (one.harmful_change_low, one.harmful_change_high) == (-1.0, 0.0), "-1 or 0 on each of four prompts"
 
 
 def test_small_batches_give_the_same_rows(

@@ -132,8 +132,11 @@ def test_more_pairs_than_a_batch_keep_their_places(bleurt_folder: Path) -> None:
 
 
 def test_bleurt_cuts_what_its_model_cannot_hold(tmp_path: Path) -> None:
+    """16 places, 3 of them for [CLS] and [SEP] twice: the longer text is cut first, so 6 and 7 words are left."""
     folder = save(tmp_path / "short", BertForSequenceClassification, num_labels=1, max_position_embeddings=16)
-    assert len(Bleurt(str(folder)).similarity(["cat " * 40], ["dog " * 40])) == 1
+    found = Bleurt(str(folder)).similarity(["cat " * 40, "cat " * 7, "cat " * 6], ["dog " * 40, "dog " * 6, "dog " * 6])
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+    assert found[0] != pytest.approx(found[2], abs=1e-6)
 
 
 def test_the_class_of_bleurt_pytorch_is_named_with_what_to_use_instead(bleurt_folder: Path, tmp_path: Path) -> None:
