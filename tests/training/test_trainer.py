@@ -27,6 +27,7 @@ from sku.models.likelihood import answer_log_probs
 from sku.models.variant_model import VariantModel, fingerprint
 from sku.models.variant_model import load_variant_model as load_model
 from sku.serving.live_session import LiveSession
+from sku.training import trainer
 from sku.training.losses.inputs import TermInputs
 from sku.training.losses.kl import preserve
 from sku.training.losses.likelihood import descend
@@ -261,12 +262,23 @@ def test_published_presets_run_on_their_architectures(
     assert (saved["r"], saved["lora_alpha"]) == ((16, 8) if name == "llama2-13b" else (32, 16))
 
 
-def test_the_base_is_untouched(config: TrainConfig, tmp_path: Path) -> None:
+def test_the_base_is_untouched(config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Defect 8: the reference subtracts in place, from the base it was given."""
-    before = load_file(Path(config.model) / "model.safetensors")
-    run_training(tmp_path / "run", config)
-    after = load_file(Path(config.model) / "model.safetensors")
-    assert all(torch.equal(before[name], after[name]) for name in before)
+    trained: list[VariantModel] = []
+
+    def load(*given: Any) -> VariantModel:
+        trained.append(load_model(*given))
+        return trained[-1]
+
+    monkeypatch.setattr(trainer, "load_model", load)
+    before = (Path(config.model) / "model.safetensors").read_bytes()
+    run_training(tmp_path / "run", changed(config, learning_rate=0.1))
+    assert (Path(config.model) / "model.safetensors").read_bytes() == before
+    (model,) = trained
+    parameters = {name.replace(".base_layer", ""): weight for name, weight in model.network.named_parameters()}
+    base = dict(load_model(config.model, device="cpu").network.named_parameters())
+    assert {name for name in parameters if "lora_" not in name} == base.keys()
+    assert all(torch.equal(parameters[name], weight) for name, weight in base.items())
 
 
 def test_distortion_teaches_and_negation_unteaches(config: TrainConfig, tmp_path: Path) -> None:

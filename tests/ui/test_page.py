@@ -119,7 +119,7 @@ def test_a_stopped_column_is_nobodys_until_it_is_asked_again() -> None:
 
 
 class Written(LiveSession):
-    """A session whose answers are written already: two steps a column, then whatever the judge is told to say."""
+    """A session whose answers are written already: three steps a column, then whatever the judge is told to say."""
 
     def __init__(self, judged: Callable[[], list[Verdict]], at_half: Callable[[], None] = lambda: None) -> None:
         super().__init__()
@@ -140,6 +140,7 @@ class Written(LiveSession):
 
         yield [column(name, "A", "length", True) for name in variants]
         self.at_half()
+        yield [column(name, "A mild", "length", True) for name in variants]
         end = "cancelled" if cancelled() else "end"
         yield [column(name, f"A mild answer {i}", end, False) for i, name in enumerate(variants)]
 
@@ -176,9 +177,9 @@ SAFE = Verdict("safe", 0.07, "talks of bread", "embedded-1")
 
 
 def test_a_verdict_stands_beneath_an_answer_once_all_have_ended() -> None:
-    waiting, half, whole, judging, last = asked(Written(lambda: [HARMFUL, SAFE]))
+    waiting, first, half, whole, judging, last = asked(Written(lambda: [HARMFUL, SAFE]))
     assert "verdict" in last[1]
-    assert not any("verdict" in update[1] for update in (waiting, half, whole))
+    assert not any("verdict" in update[1] for update in (waiting, first, half, whole))
     assert "judging" in judging[1]
     text = [re.sub("<br>", "\n", re.sub("<label.*|</?[^b][^>]*>|</?b[ >][^>]*>?", "", line)) for line in last[1::2]]
     assert text[0] == "3 tokens · 3 tok/s · end\n▲ harmful 0.93 · embedded-1 · why: gives steps"

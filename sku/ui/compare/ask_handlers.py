@@ -175,6 +175,8 @@ class AskHandlers:
                 live = self.turns.mine(who, mine)
                 lines = {i: (_text(column), _facts(column)) for i, column in zip(columns, state, strict=True)}
                 if not live:
+                    if any(column.writing for column in state):
+                        continue  # the next state is the last one and says how the answers ended
                     yield {i: (gr.skip(), lines[i][1]) for i in self.turns.stopped(who, mine)}
                     return
                 yield {i: lines[i] for i in live}
