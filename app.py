@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # read when torch is: see sku/__main__.py
@@ -13,13 +12,15 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # read when torch is: see sku/
 from sku.serving import zerogpu_session
 
 if zerogpu_session.zerogpu_offered():
-    import spaces  # noqa: F401 (before torch: it takes the place of CUDA until a GPU is lent)
+    import spaces  # noqa: F401 (before torch: it stands in for CUDA until a GPU is assigned)
 
 from sku.core import storage
 from sku.judges import cards
 from sku.models.pretrained import DEFAULT_BASE
+from sku.serving.fallback_session import FallbackSession
 from sku.serving.live_session import LiveSession
-from sku.serving.recorded_session import FallbackSession, RecordedSession
+from sku.serving.recorded_session import RecordedSession
+from sku.serving.session import Session
 from sku.ui.hosting import settings
 from sku.ui.hosting.gate import Gate
 from sku.ui.page import build_page, launch
@@ -35,22 +36,22 @@ def main() -> None:
     flags = parser.parse_args()
     try:
         gate = Gate(settings.read_hosting())
-        folder, said = settings.state_folder(storage.home())
+        folder, warning = settings.state_folder(storage.home())
         os.environ["SKU_HOME"] = str(folder)
-        if said:
-            print(said, file=sys.stderr)
-        session: Any = RecordedSession() if flags.recorded else _live(flags.model)
+        if warning:
+            print(warning, file=sys.stderr)
+        session: Session = RecordedSession() if flags.recorded else _live_session(flags.model)
         launch(build_page(session, cards.all_cards(), gate), flags.host, flags.port, gate)
-    except (OSError, ValueError) as error:  # a switch that makes no sense, a port that is taken
+    except (OSError, ValueError) as error:  # such as a wrong environment variable, or a port that is taken
         sys.exit(f"error: {error}")
 
 
-def _live(model: str) -> Any:
-    live: Any = LiveSession(model)
-    if zerogpu_session.zerogpu_offered():
-        live = zerogpu_session.ZeroGpuSession(live)
+def _live_session(model: str) -> Session:
+    """A session that loads `model` in the background; the default model's has recorded answers to fall back to."""
+    live = LiveSession(model)
+    session: Session = zerogpu_session.ZeroGpuSession(live) if zerogpu_session.zerogpu_offered() else live
     live.start()
-    return FallbackSession(live) if model == DEFAULT_BASE else live
+    return FallbackSession(session, RecordedSession()) if model == DEFAULT_BASE else session
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Entry of the command line: `python -m sku`. The commands are in `commands/`."""
+"""Entry of the command line: `python -m sku`. The commands are in `cli/`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from sku import __version__
-from sku.cli import ask, evaluate, train
+from sku.cli import answer, evaluate, export, judge, models, plot, record, score, study, train, train_judge
+from sku.core.errors import Cancelled
 
 app = typer.Typer(
     help="Make a language model forget harmful knowledge (SKU, arXiv:2402.10058), and see what it costs.",
@@ -22,17 +23,17 @@ app = typer.Typer(
 )
 
 for command in (
-    ask.models,
+    models.models,
     train.train,
-    ask.answer,
-    ask.score,
+    answer.answer,
+    score.score,
     evaluate.evaluate,
-    evaluate.judge,
-    evaluate.plot,
-    evaluate.study,
-    evaluate.record,
-    evaluate.train_judge,
-    ask.export,
+    judge.judge,
+    plot.plot,
+    study.study,
+    record.record,
+    train_judge.train_judge,
+    export.export,
 ):
     app.command()(command)
 
@@ -62,6 +63,9 @@ def main() -> None:
     warnings.simplefilter("ignore", FutureWarning)  # of libraries, about themselves
     try:
         app(prog_name="python -m sku")
+    except Cancelled as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(130)
     except (ValueError, OSError, ArithmeticError, RuntimeError, ImportError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         print(f"error: {said}", file=sys.stderr)

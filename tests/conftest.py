@@ -189,6 +189,17 @@ def normal_file(tmp_path: Path) -> Path:
     return path
 
 
+def forward_shapes(model: VariantModel) -> list[tuple[int, ...]]:
+    """Rows and tokens of every forward of `model` from now on."""
+    found: list[tuple[int, ...]] = []
+
+    def note(_module: Any, _inputs: Any, named: dict[str, Any]) -> None:
+        found.append(tuple(named["input_ids"].shape))
+
+    model.network.base_model.register_forward_pre_hook(note, with_kwargs=True)
+    return found
+
+
 def keyword_session(model: Path) -> LiveSession:
     """A session on a pico base; the embedded judge needs the real one, so keywords judge."""
     session = LiveSession(str(model))

@@ -14,7 +14,11 @@ import typer
 
 Variants = Annotated[
     list[str],
-    typer.Option("--variant", "-v", help="NAME or NAME@COEFFICIENT: base, a shipped adapter, a run. Repeatable."),
+    typer.Option(
+        "--variant",
+        "-v",
+        help="NAME or NAME@COEFFICIENT: base, a shipped adapter, a run; or a sum: ga@0.5+sku@1. Repeatable.",
+    ),
 ]
 Model = Annotated[str, typer.Option(help="Base model: smollm2-135m, a hub id (owner/name), or a folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
@@ -36,3 +40,8 @@ def print_json(rows: list[dict[str, Any]]) -> None:
     """One JSON object a line."""
     for row in rows:
         print(json.dumps(row, ensure_ascii=False), flush=True)
+
+
+JudgeName = Annotated[
+    str, typer.Option("--judge", help="embedded, keyword, hub:NAME (or its id), or hub:NAME=FOLDER with its weights.")
+]

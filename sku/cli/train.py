@@ -116,15 +116,8 @@ def _run(out: Path, config: TrainConfig, resume: bool, as_json: bool) -> None:
     from sku.cli.progress import TrainingView
     from sku.training.trainer import run_training
 
-    try:
-        with TrainingView(config.steps) as view:
-            run = run_training(out, config, view.report, cancelled=cancelled, resume=resume)
-    except KeyboardInterrupt:
-        typer.echo("stopped before the first step; nothing is lost", err=True)
-        raise typer.Exit(130) from None
-    if run.manifest.status == "cancelled":
-        typer.echo(f"stopped after step {run.manifest.step}; continue with: train --resume --out {out}", err=True)
-        raise typer.Exit(130)
+    with TrainingView(config.steps) as view:
+        run = run_training(out, config, view.report, cancelled=cancelled, resume=resume)
     if as_json:
         print_json([dataclasses.asdict(run.manifest)])
     else:

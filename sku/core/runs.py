@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sku.core.jsonl import read_json_log
+from sku.core.file_cache import read_growing_json_log, read_if_changed
 from sku.core.records import digest
 from sku.core.storage import ASSETS, home, write_atomically
 from sku.core.variants import KnownAdapter
@@ -117,14 +117,18 @@ def read_run(folder: Path) -> Run:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is no run folder (it has no run.json); name one that `train --out` wrote")
     try:
-        return Run(folder, Manifest(**json.loads(path.read_text(encoding="utf-8"))))
+        return Run(folder, read_if_changed(path, _manifest))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} cannot be read ({error}); the run must be trained again") from error
 
 
+def _manifest(path: Path) -> Manifest:
+    return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+
+
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of `log.jsonl`, oldest first."""
-    return read_json_log(folder / LOG)
+    """The lines of `log.jsonl`, oldest first; only lines that were added since the last call are read."""
+    return read_growing_json_log(folder / LOG)
 
 
 def shipped_runs() -> list[Run]:

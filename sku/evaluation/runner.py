@@ -18,6 +18,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from sku.core.errors import Cancelled
 from sku.core.jsonl import append_json_lines, read_json_log
 from sku.core.records import PromptPair, digest
 from sku.evaluation.plan import MIN_SCORED_TOKENS, EvaluationPlan, MeasuredVariant
@@ -78,9 +79,14 @@ class Evaluation:
         self.work = work
         self.identities = {str(subject.variant): subject.identity for subject in plan.subjects}
 
-    def run(self, cancelled: Callable[[], bool] = lambda: False) -> bool:
-        """Answers and likelihoods that are not there yet; False if it was cancelled between two batches."""
-        return self._answer(cancelled) and self._score(cancelled)
+    def run(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Make the answers and likelihoods that are not there yet.
+
+        Raises:
+            Cancelled: if `cancelled`, which is asked before every batch, said so.
+        """
+        self._answer(cancelled)
+        self._score(cancelled)
 
     def judged(self, judge: Judge) -> KeyedLines:
         """Verdicts of `judge` on all answers of the plan, asked only about answers that it has not seen."""
@@ -118,7 +124,7 @@ class Evaluation:
         item = digest(pair.prompt, _given(pair, what))
         return LineKey(self.model.fingerprint, identity, f"{what}-{self.plan.max_tokens}", item)
 
-    def _answer(self, cancelled: Callable[[], bool]) -> bool:
+    def _answer(self, cancelled: Callable[[], bool]) -> None:
         sets = self.plan.sets
         prompts = {pair.prompt_id: pair for pair in (*sets.harmful, *sets.normal, *sets.sounds_harmful)}
         chunks = []
@@ -138,7 +144,7 @@ class Evaluation:
             ((subjects, pairs),) = chunk
             return self._written(subjects, pairs)
 
-        return self._each("writing answers", chunks, work, self.answers, cancelled)
+        self._each("writing answers", chunks, work, self.answers, cancelled)
 
     def _written(self, subjects: Sequence[MeasuredVariant], pairs: Sequence[PromptPair]) -> list[dict[str, Any]]:
         written = generate_answers(
@@ -158,7 +164,7 @@ class Evaluation:
             for (pair, subject), one in zip(places, written, strict=True)
         ]
 
-    def _score(self, cancelled: Callable[[], bool]) -> bool:
+    def _score(self, cancelled: Callable[[], bool]) -> None:
         sets = self.plan.sets
         wanted = {"harmful": sets.pairs, "safe": sets.pairs, "own": sets.own, "reference": sets.references}
         wanted["choice"] = tuple(pair for one in sets.choices for pair in one.pairs)
@@ -178,7 +184,7 @@ class Evaluation:
             ]
             rows = [(row, subject.variant.coefficients) for subject, _, _, row in items]
             chunks += [[items[i] for i in places] for places in by_length(rows, self.plan.batch_tokens)]
-        return self._each("scoring given answers", chunks, self._scored, self.scores, cancelled)
+        self._each("scoring given answers", chunks, self._scored, self.scores, cancelled)
 
     def _encoded(self, prompt: str, given: str) -> EncodedPair:
         template = self.model.template
@@ -213,12 +219,12 @@ class Evaluation:
         work: BatchWork,
         lines: KeyedLines,
         cancelled: Callable[[], bool],
-    ) -> bool:
+    ) -> None:
         """Work the chunks off, shared by the processes; every round's lines are kept before the next begins."""
         state, began = process_state(), time.perf_counter()
         for start in range(0, len(chunks), state.num_processes):
             if cancelled():
-                return False
+                raise Cancelled(f"stopped; what is done is kept in {self.work}, and the same call continues from there")
             mine = start + state.process_index
             made = work(chunks[mine]) if mine < len(chunks) else []
             lines.add(gather_object(made) if state.num_processes > 1 else made)
@@ -226,7 +232,6 @@ class Evaluation:
             if state.is_main_process:
                 seconds = time.perf_counter() - began
                 self.report({"doing": doing, "done": done, "todo": len(chunks), "seconds": seconds})
-        return True
 
 
 def _by_prompt(asked: PromptAnswer) -> tuple[int, str, int]:

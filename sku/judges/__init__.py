@@ -1,1 +1,1 @@
-"""Did it forget: parts that say what became of an answer, each testable alone. `verdicts.py` puts them together."""
+"""Is an answer broken, a refusal, harmful or safe? One judge per file; `verdicts.py` runs the tests in order."""

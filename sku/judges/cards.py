@@ -1,45 +1,100 @@
-"""Cards of all judges, for a page to show before any of them is loaded. Knows no torch."""
+"""Cards of all judges, for a page or a document to show before any judge is loaded. Knows no torch."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+from pydantic import TypeAdapter, ValidationError
+
+from sku.core import storage
 from sku.core.records import digest
-from sku.core.storage import ASSETS
 from sku.judges import hub_models
 from sku.judges.keyword import KeywordJudge
 from sku.judges.protocol import Agreement, JudgeCard
 
-JUDGE_FOLDER = ASSETS / "judge"
+JUDGE_FOLDER = storage.ASSETS / "judge"
+"""The embedded judge that is shipped."""
+
+
+@dataclass(frozen=True)
+class JudgeFile:
+    """What `judge.json` in an embedded judge's folder holds."""
+
+    base_fingerprint: str
+    """Of the base that the judge was trained on and runs on."""
+    card: JudgeCard
+    keyword: tuple[Agreement, ...] = ()
+    """Agreement of the keyword judge on the same answers, for comparison."""
+
+
+_JUDGE_FILE = TypeAdapter(JudgeFile)
+
+
+class AgreementRow(NamedTuple):
+    """One line of a table of judges: a judge's agreement with one set of labels."""
+
+    judge: str
+    """Name and version."""
+    labels: str
+    """Which labels, such as `harm, all labels`."""
+    n: int
+    """Labelled answers."""
+    agreement: float
+    """Share on which judge and label agree, 0 to 1."""
+    low: float
+    """Lower end of its Wilson 95 % interval."""
+    high: float
+    """Upper end."""
+    auc: float | None
+    """Area under the ROC curve; None where there is no score to rank by."""
+
+
+def agreement_rows(cards: Iterable[JudgeCard]) -> list[AgreementRow]:
+    """The measured agreement of each judge, one row per set of labels; judges that were not measured have none."""
+    return [
+        AgreementRow(card.id, one.what, one.n, one.accuracy, one.low, one.high, one.auc)
+        for card in cards
+        for one in card.agreement
+    ]
 
 
 def embedded_card(folder: Path = JUDGE_FOLDER) -> JudgeCard:
-    """The card of the embedded judge in `folder`."""
-    values = _written(folder)["card"]
-    agreement = _agreement(values["agreement"])
+    """The card of the embedded judge in `folder`, with the digest of its weights."""
     weights = digest(*(sha256(file.read_bytes()).hexdigest() for file in sorted(folder.rglob("*.safetensors"))))
-    return JudgeCard(**values | {"agreement": agreement, "failures": tuple(values["failures"]), "weights": weights})
+    return dataclasses.replace(read_judge_file(folder).card, weights=weights)
 
 
 def keyword_card(folder: Path = JUDGE_FOLDER) -> JudgeCard:
-    """The card of the keyword judge, with its agreement on the answers that the embedded judge was measured on."""
-    return dataclasses.replace(KeywordJudge.card, agreement=_agreement(_written(folder).get("keyword", [])))
+    """The card of the keyword judge, measured on the same answers as the embedded judge in `folder`."""
+    return dataclasses.replace(KeywordJudge.card, agreement=read_judge_file(folder).keyword)
 
 
 def all_cards() -> list[JudgeCard]:
-    """All of them, the default one first."""
+    """The cards of all judges that can be chosen; the default judge comes first."""
     return [embedded_card(), keyword_card(), *map(hub_models.hub_card, hub_models.HUB_JUDGES)]
 
 
-def _written(folder: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
-    return values
+def read_judge_file(folder: Path) -> JudgeFile:
+    """Read `judge.json`.
+
+    Raises:
+        ValueError: if it is not a judge's file; the message names the file and the field.
+    """
+    path = folder / "judge.json"
+    try:
+        return _JUDGE_FILE.validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the whole file"
+        raise ValueError(f"{path} is no judge's file: {field}: {first['msg']}; train the judge again") from error
 
 
-def _agreement(values: Sequence[dict[str, Any]]) -> tuple[Agreement, ...]:
-    return tuple(Agreement(**one) for one in values)
+def write_judge_file(folder: Path, content: JudgeFile) -> None:
+    """Write `judge.json`."""
+    storage.write_atomically(folder / "judge.json", json.dumps(dataclasses.asdict(content), indent=2) + "\n")

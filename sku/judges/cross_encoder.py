@@ -1,7 +1,8 @@
-"""The second reader of the embedded judge: a cross-encoder, all-MiniLM-L6-v2 reading prompt and answer together.
+"""The cross-encoder of the embedded judge: all-MiniLM-L6-v2 reads prompt and answer together.
 
-A LoRA adapter and a head of its own on the sentence embedder that similarity provisions anyway; a tenth of the base's
-cost. Chat formats mean nothing to it. `fit_cross_encoder.py` trains it.
+It is a LoRA adapter and a head on the sentence embedder, which is on the machine anyway for similarity. One forward
+pass costs a tenth of one of the base. It knows no chat format, so chat tokens in an answer mean nothing to it.
+`fitting/fit_cross_encoder.py` trains it.
 """
 
 from __future__ import annotations
@@ -12,71 +13,64 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
+from sku.judges.heads import MAX_ANSWER_TOKENS, MAX_PROMPT_TOKENS, load_head
 from sku.judges.protocol import PromptAnswer
 from sku.models.batching import EncodedPair, collate
 
-PROMPT_TOKENS, ANSWER_TOKENS = 96, 224
-_BATCH = 16
+CROSS_POOLED_STATES = 3
+"""How many hidden states the head sees side by side (`pool_hidden`)."""
+_BATCH_ROWS = 16
 
 
 class CrossEncoder:
-    """The adapter and head in `folder` on the embedder in `minilm`, on the CPU: it is small."""
+    """The trained adapter and head in `folder`, on the sentence embedder in `minilm`; small enough for the CPU."""
 
     def __init__(self, minilm: Path, folder: Path) -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(minilm)
         self.body: Any = PeftModel.from_pretrained(AutoModel.from_pretrained(minilm), folder).eval()
-        self.head = CrossHead(self.body.config.hidden_size)
-        self.head.load_state_dict({name: t.float() for name, t in load_file(folder / "head.safetensors").items()})
+        self.head = load_head(folder, CROSS_POOLED_STATES * self.body.config.hidden_size)
 
     @torch.no_grad()
     def logits(self, pairs: Sequence[PromptAnswer]) -> Tensor:
-        """Harmful and refuses of each pair: `[N, 2]`; long answers are read from their beginning."""
-        logits: Tensor = self.head(self.read(pairs))
+        """Logits of harmful and of refusal for each pair: `[N, 2]`."""
+        logits: Tensor = self.head(self.features(pairs))
         return logits
 
     @torch.no_grad()
-    def read(self, pairs: Sequence[PromptAnswer]) -> Tensor:
+    def features(self, pairs: Sequence[PromptAnswer]) -> Tensor:
         """What the head sees of each pair: `[N, 3 H]`."""
         rows = [encode_for_cross_encoder(self.tokenizer, prompt, answer) for prompt, answer in pairs]
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
-        found = torch.empty(len(rows), self.head.in_features)
-        for start in range(0, len(order), _BATCH):
-            places = order[start : start + _BATCH]
-            found[places] = pool_hidden(self.body, [rows[i] for i in places])
-        return found
-
-
-class CrossHead(nn.Linear):
-    """From pooled features to two logits: harmful, refuses."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__(3 * hidden, 2)
+        shortest_first = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
+        features = torch.empty(len(rows), self.head.in_features)
+        for start in range(0, len(rows), _BATCH_ROWS):
+            places = shortest_first[start : start + _BATCH_ROWS]
+            features[places] = pool_hidden(self.body, [rows[i] for i in places])
+        return features
 
 
 def encode_for_cross_encoder(tokenizer: Any, prompt: str, answer: str) -> EncodedPair:
-    """`[CLS] prompt [SEP] answer [SEP]`, both as plain text, the beginning of each if they are long."""
+    """`[CLS] prompt [SEP] answer [SEP]`; both texts are plain text, cut to their first tokens if they are long."""
 
     def ids(text: str, limit: int) -> list[int]:
-        read = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
-        found: list[int] = read["input_ids"][:limit]
+        encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        found: list[int] = encoded["input_ids"][:limit]
         return found
 
-    question = [tokenizer.cls_token_id, *ids(prompt, PROMPT_TOKENS), tokenizer.sep_token_id]
-    return EncodedPair((*question, *ids(answer, ANSWER_TOKENS), tokenizer.sep_token_id), len(question))
+    question = [tokenizer.cls_token_id, *ids(prompt, MAX_PROMPT_TOKENS), tokenizer.sep_token_id]
+    return EncodedPair((*question, *ids(answer, MAX_ANSWER_TOKENS), tokenizer.sep_token_id), len(question))
 
 
 def pool_hidden(body: Any, rows: Sequence[EncodedPair]) -> Tensor:
-    """The first hidden state of each row, the mean over its answer and the mean over its prompt: `[B, 3 H]`."""
+    """The hidden state of `[CLS]`, the mean over the answer and the mean over the prompt, side by side: `[B, 3 H]`."""
     batch = collate(list(rows))
     answers, real = batch.answer_mask.long(), batch.attention_mask
     hidden = body(input_ids=batch.input_ids, attention_mask=real, token_type_ids=answers).last_hidden_state
-    return torch.cat([hidden[:, 0], _mean(hidden, answers), _mean(hidden, real - answers)], -1)
+    return torch.cat([hidden[:, 0], _masked_mean(hidden, answers), _masked_mean(hidden, real - answers)], -1)
 
 
-def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
+def _masked_mean(hidden: Tensor, mask: Tensor) -> Tensor:
     weights = mask[..., None].to(hidden.dtype)  # (B, L, 1)
     return (hidden * weights).sum(1) / weights.sum(1)

@@ -1,9 +1,12 @@
-"""What every harm judge looks like, and its card. Knows no model."""
+"""What a harm judge is: it gives each answer a score, and has a card that says how far to believe it. Knows no model.
+
+A harm judge does not decide the outcome alone: `verdicts.py` combines it with the tests for breakage and refusal.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 PromptAnswer = tuple[str, str]
@@ -12,60 +15,66 @@ JudgeKind = Literal["embedded", "hub", "keyword"]
 
 
 class HarmScore(NamedTuple):
-    """What a harm judge says of one answer."""
+    """What a harm judge says about one answer."""
 
     score: float | None
-    """0 to 1, the higher the more harmful; None: it cannot decide (its output did not parse, the text was too long)."""
+    """0 to 1, higher is more harmful. None: the judge could not decide, for instance because its output could not be
+    parsed or the text was too long for it. Unknown is not 0."""
     refuses: bool | None
-    """Whether the answer refuses; None where this judge does not say."""
+    """Whether the answer refuses, by this judge; None if it does not say."""
     reason: str
-    """For a person, in a few words."""
+    """A few words for the reader."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often a judge says what labels say, on answers to prompts that it was not trained on."""
+    """How often a judge agrees with labels, on answers to prompts that it was not trained on."""
 
     what: str
-    """Which labels, such as `harm, all labels`: people's, unless it says by rubric."""
+    """Which labels, such as `harm, all labels`. They are people's unless the name says `by rubric`."""
     n: int
+    """Answers that have a label and that the judge decided."""
     accuracy: float
+    """Share on which judge and label agree, 0 to 1."""
     low: float
-    """Wilson 95 %."""
+    """Lower end of its Wilson 95 % interval."""
     high: float
+    """Upper end."""
     auc: float | None = None
+    """Area under the ROC curve; None where there is no score to rank by."""
 
 
 @dataclass(frozen=True)
 class JudgeCard:
-    """What one must know before believing a judge."""
+    """What a reader must know before believing a judge."""
 
     name: str
     version: str
     kind: JudgeKind
     threshold: float
-    """A score from here on is harmful."""
+    """An answer is harmful if its score is at least this."""
     licence: str
     note: str
+    """One or two sentences on what it is."""
     agreement: tuple[Agreement, ...] = ()
-    """Empty: not measured here."""
-    failures: tuple[str, ...] = field(default_factory=tuple)
-    """Where it is known to fail."""
+    """Empty if it was not measured here."""
+    failures: tuple[str, ...] = ()
+    """Known ways in which it goes wrong."""
     weights: str = ""
-    """Digest of its weights, where they are here: the same version may have been trained anew."""
+    """Digest of its weights, if they are on this machine. It tells apart two trainings of the same version."""
 
     @property
     def id(self) -> str:
-        """Name and version: what verdicts and result rows carry."""
+        """Name and version, which every verdict and result row carries."""
         return f"{self.name}-{self.version}"
 
 
 class Judge(Protocol):
-    """Says how harmful answers are. Breakage and refusal phrases are other parts' business (`verdicts.py`)."""
+    """Scores answers for harm."""
 
     @property
     def card(self) -> JudgeCard:
-        """What one must know before believing it."""
+        """What a reader must know before believing it."""
 
     def harm(self, pairs: Sequence[PromptAnswer]) -> list[HarmScore]:
-        """One `Harm` a pair, in order."""
+        """Score each pair; one result per pair, in the same order."""

@@ -1,6 +1,6 @@
-"""A judge by name: `embedded`, `keyword`, `hub:NAME`, or `hub:NAME=FOLDER` with its weights.
+"""Makes a judge from its name: `embedded`, `keyword`, `hub:NAME`, or `hub:NAME=FOLDER` with the weights in FOLDER.
 
-A hub judge may be named by its id on the hub too: `hub:meta-llama/Llama-Guard-3-1B`.
+NAME may also be the judge's id on the hub: `hub:meta-llama/Llama-Guard-3-1B`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from sku.models.variant_model import VariantModel
 
 DEFAULT_JUDGE = "embedded"
+JUDGE_NAMES = (DEFAULT_JUDGE, "keyword", *(f"hub:{name}" for name in HUB_JUDGES))
 
 
 def make_judge(name: str, default_base: Callable[[], VariantModel]) -> Judge:
-    """The judge called `name`.
+    """Make the judge called `name`.
 
     Args:
-        name: `embedded`, `keyword`, or `hub:` with a name of `hub_models.HUB_JUDGES` or its id on the hub, after which
-            `=FOLDER` may say where its weights are.
-        default_base: gives the model that the embedded judge lives on; called only for that one.
+        name: as the module says.
+        default_base: loads the model that the embedded judge runs on; called for that judge only.
 
     Raises:
-        ValueError: for an unknown name, with the known ones, or a folder that is none.
+        ValueError: for an unknown name, or a folder that does not exist.
     """
     check_judge_name(name)
     if name == "embedded":
@@ -40,22 +40,28 @@ def make_judge(name: str, default_base: Callable[[], VariantModel]) -> Judge:
         return KeywordJudge()
     from sku.judges.hub import HubJudge
 
-    model, _, folder = short_judge_name(name).partition(":")[2].partition("=")
-    return HubJudge(model, Path(folder).expanduser() if folder else None)
+    hub_name, _, folder = short_judge_name(name).partition(":")[2].partition("=")
+    return HubJudge(hub_name, Path(folder).expanduser() if folder else None)
 
 
 def check_judge_name(name: str) -> None:
-    """Raises ValueError for an unknown name, with the known ones, and for a folder that is none; loads nothing."""
-    known = ["embedded", "keyword", *(f"hub:{one}" for one in HUB_JUDGES)]
+    """Check a name without loading anything.
+
+    Raises:
+        ValueError: for an unknown name, listing the known ones, or a folder that does not exist.
+    """
     plain, _, folder = short_judge_name(name).partition("=")
-    if plain not in known or (folder and not plain.startswith("hub:")):
-        raise ValueError(f"judge {name!r} is not known; choose {', '.join(known)}")
+    if plain not in JUDGE_NAMES or (folder and not plain.startswith("hub:")):
+        raise ValueError(f"judge {name!r} is not known; choose {', '.join(JUDGE_NAMES)}")
     if folder and not Path(folder).expanduser().is_dir():
-        raise ValueError(f"{folder} of judge {plain} is no folder; name one with its weights, or leave {folder!r} out")
+        raise ValueError(
+            f"{folder} of judge {plain} is no folder; name the folder with its weights, or write {plain} alone to load "
+            "it from the hub"
+        )
 
 
 def short_judge_name(name: str) -> str:
-    """A hub judge that is named by its id, by its name here."""
+    """The same judge name, with the id of a hub judge replaced by its short name."""
     plain, equals, folder = name.partition("=")
-    named = next((one for one, guard in HUB_JUDGES.items() if plain.lower() == f"hub:{guard.model}".lower()), None)
-    return f"hub:{named}{equals}{folder}" if named else name
+    short = next((one for one, model in HUB_JUDGES.items() if plain.lower() == f"hub:{model.hub_id}".lower()), None)
+    return f"hub:{short}{equals}{folder}" if short else name

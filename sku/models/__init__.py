@@ -1,1 +1,1 @@
-"""One base with its adapters: rows of coefficients, chat template, generation, likelihood, weights."""
+"""A base with its adapters: rows of coefficients, chat template, generation, likelihood, weights."""

@@ -1,4 +1,4 @@
-"""Adapter files: whether one is plain LoRA, whole, and of this base. Loads none."""
+"""Checks that an adapter on disk is plain LoRA, undamaged and trained on this base. Loads no weights."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from safetensors import SafetensorError, safe_open
 
 
 def check_adapter(folder: Path, network: Any, base: str) -> None:
-    """See that the adapter in `folder` can be loaded into `network`, before PEFT changes it.
+    """Check that the adapter in `folder` fits `network`, before PEFT changes the network.
 
     Args:
         folder: a PEFT folder.
-        network: the base, adapters injected or not.
-        base: its fingerprint.
+        network: the base, with or without other adapters.
+        base: fingerprint of the base.
 
     Raises:
         FileNotFoundError: if the folder holds no adapter.
-        ValueError: if it is not plain LoRA, cannot be read, does not fit, or was trained on another base.
+        ValueError: if the adapter is not plain LoRA, cannot be read, does not fit, or was trained on another base.
     """
     _check_kind(folder)
     check_adapter_base(folder, base)
@@ -66,10 +66,10 @@ def _check_weights(folder: Path, network: Any) -> None:
 
 
 def check_adapter_base(folder: Path, base: str) -> None:
-    """See that the adapter in `folder` was trained on the base with fingerprint `base`, where its run tells.
+    """Check that the adapter in `folder` was trained on the base with fingerprint `base`, if its run says on which.
 
     Raises:
-        ValueError: if it was trained on another.
+        ValueError: if it was trained on another base.
     """
     path = folder.parent / "run.json"
     trained_on = json.loads(path.read_text()).get("base_fingerprint") if path.is_file() else None

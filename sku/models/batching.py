@@ -1,4 +1,4 @@
-"""Pairs to padded tensors. Which tokens are scored is decided by position, never by a pad id or by searching text."""
+"""Encodes pairs and pads them into tensors. Positions decide which tokens are scored, never a pad id or the text."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from torch import Tensor
 from sku.models.chat_template import ChatTemplate
 
 MIN_ANSWER_TOKENS = 4
+"""Fewer free tokens than this do not count as room for an answer."""
 
 
 @dataclass(frozen=True)
 class EncodedPair:
-    """One prompt with one answer, as tokens."""
+    """A prompt and an answer as tokens."""
 
     ids: tuple[int, ...]
     prompt_tokens: int
-    """The first so many ids are the prompt; all others are the answer and its end."""
+    """How many of the ids are the prompt; the rest are the answer and its end."""
 
     @property
     def answer(self) -> tuple[int, ...]:
@@ -36,7 +37,7 @@ class Batch:
     attention_mask: Tensor
     """`[B, T]`, 1 on real tokens."""
     answer_mask: Tensor
-    """`[B, T]`, true on tokens of answers and their ends."""
+    """`[B, T]`, true on answer tokens, end included."""
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`."""
@@ -44,12 +45,12 @@ class Batch:
 
     @property
     def tokens(self) -> int:
-        """Real tokens, padding left out."""
+        """Number of real tokens, without padding."""
         return int(self.attention_mask.sum())
 
 
 def encode_answer(template: ChatTemplate, prompt: str, answer: str, max_tokens: int) -> EncodedPair:
-    """Tokens of a pair; an answer that is too long loses its tail (and its end token), a prompt is never cut.
+    """Encode a pair; an answer that is too long is cut and loses its end token, a prompt is never cut.
 
     Raises:
         ValueError: if the prompt leaves fewer than `MIN_ANSWER_TOKENS` tokens for the answer.
@@ -65,7 +66,7 @@ def encode_answer(template: ChatTemplate, prompt: str, answer: str, max_tokens: 
 
 
 def collate(rows: Sequence[EncodedPair], pad_id: int = 0) -> Batch:
-    """Right-padded tensors of `rows`; `pad_id` is never looked at by anyone.
+    """Right-pad `rows` into tensors; masks say what is real, so any `pad_id` will do.
 
     Raises:
         ValueError: if there are no rows.
@@ -84,7 +85,7 @@ def collate(rows: Sequence[EncodedPair], pad_id: int = 0) -> Batch:
 
 
 def left_pad(rows: Sequence[Sequence[int]], device: torch.device | str) -> tuple[Tensor, Tensor]:
-    """Ids and mask, `[B, T]` on `device`, each row at the right end: what is decoded next stands in one column."""
+    """Ids and mask `[B, T]` on `device`, padded on the left so that every row's next token is in the same column."""
     width = max(map(len, rows))
     ids = torch.zeros(len(rows), width, dtype=torch.long)
     mask = torch.zeros(len(rows), width, dtype=torch.long)
@@ -95,6 +96,6 @@ def left_pad(rows: Sequence[Sequence[int]], device: torch.device | str) -> tuple
 
 
 def token_positions(mask: Tensor, width: int) -> Tensor:
-    """`[B, width]`: where each of the last tokens of rows with `mask` `[B, T]` stands, padding not counted."""
-    found: Tensor = (mask.cumsum(-1) - 1).clamp(min=0)[:, -width:]
-    return found
+    """Positions `[B, width]` of the last `width` tokens of rows with `mask` `[B, T]`; padding is not counted."""
+    positions: Tensor = (mask.cumsum(-1) - 1).clamp(min=0)[:, -width:]
+    return positions

@@ -1,8 +1,8 @@
-"""How a question becomes the text, and the tokens, that a model sees; and where its answer begins and ends.
+"""Turns a question into the tokens that a model sees, and knows where the answer starts and ends.
 
-Chat models get their own chat template, base models the paper's `### Question:` (SKU, arXiv:2402.10058). Prompt and
-answer are tokenised apart and joined, so the boundary is a token position by construction and generation continues
-exactly the tokens that training saw. Works on a transformers tokenizer; never torch.
+Chat models use their own chat template, base models the paper's `### Question:` (SKU, arXiv:2402.10058). Prompt and
+answer are tokenised separately and joined: the boundary is a token position by construction, and generation continues
+exactly the tokens that training saw. Needs a transformers tokenizer; no torch.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from functools import cached_property
 from typing import Any
 
 PAPER_TEMPLATE = "### Question: {prompt}\n ### Answer:"
-_PROBE = "answer"
+_SAMPLE_ANSWER = "answer"
 
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """The prompt format of one tokenizer. Make it with `ChatTemplate.of`."""
+    """The prompt format of one tokenizer; `ChatTemplate.of` builds it."""
 
     tokenizer: Any
     chat: bool
     answer_prefix: str
-    """What stands between prompt and answer so that the answer's first token is the natural one."""
+    """Put before an answer so that its first token is the one that running text would have."""
     end_ids: tuple[int, ...]
-    """Tokens that close an answer in training."""
+    """Tokens that end an answer in training."""
     stop_ids: frozenset[int]
     """Tokens at which decoding stops."""
 
     @classmethod
     def of(cls, tokenizer: Any, extra_stop_ids: tuple[int, ...] = ()) -> ChatTemplate:
-        """The chat template where the tokenizer has one, the paper's otherwise.
+        """The tokenizer's chat template if it has one, else the paper's.
 
         Args:
-            tokenizer: of transformers.
-            extra_stop_ids: further end tokens, from the model's generation settings.
+            tokenizer: a transformers tokenizer.
+            extra_stop_ids: more end tokens, from the model's generation settings.
 
         Raises:
-            ValueError: if the tokenizer has no end token, so no answer could ever end.
+            ValueError: if the tokenizer has no end token, so that no answer could end.
         """
         chat = bool(getattr(tokenizer, "chat_template", None))
         end_ids = _chat_end(tokenizer) if chat else ()
@@ -54,10 +54,10 @@ class ChatTemplate:
         return cls(tokenizer, chat, prefix, end_ids, frozenset(stops))
 
     @cached_property
-    def opening_ids(self) -> tuple[int, ...]:
-        """Tokens that prompts begin with, whatever is asked; a prompt that joins with the last of them is rare."""
-        asked = [self.prompt_ids(prompt) for prompt in ("How", "a", "1")]
-        return tuple(asked[0][: common_tokens(asked)])
+    def prefix_ids(self) -> tuple[int, ...]:
+        """Tokens that start every prompt, except for the rare one whose first letters merge with the last of them."""
+        encoded = [self.prompt_ids(prompt) for prompt in ("How", "a", "1")]
+        return tuple(encoded[0][: shared_prefix_length(encoded)])
 
     def render(self, prompt: str) -> str:
         """The text before the answer."""
@@ -66,25 +66,25 @@ class ChatTemplate:
         return PAPER_TEMPLATE.format(prompt=prompt)
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """Tokens before the answer, with the model's own opening token if it has one."""
+        """Tokens before the answer, with the model's start token if it has one."""
         ids: list[int] = self.tokenizer(self.render(prompt), add_special_tokens=not self.chat)["input_ids"]
         if ids and not self.chat and ids[-1] == self.tokenizer.eos_token_id != self.tokenizer.bos_token_id:
-            ids = ids[:-1]  # some tokenizers close every text; the answer is still to come
+            ids = ids[:-1]  # some tokenizers end every text, but the answer is still to come
         return ids
 
     def answer_ids(self, answer: str) -> list[int]:
-        """Tokens of the answer and its end."""
+        """Tokens of the answer, then its end tokens."""
         ids: list[int] = self.tokenizer(self.answer_prefix + answer, add_special_tokens=False)["input_ids"]
         return ids + list(self.end_ids)
 
     def text(self, ids: list[int]) -> str:
-        """What a person reads of decoded tokens: no end tokens, no half characters at the end."""
+        """The text of decoded tokens as a person reads it, without end tokens and half characters at the end."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text.removeprefix(self.answer_prefix).rstrip("\ufffd")
 
 
-def common_tokens(rows: Sequence[Sequence[int]]) -> int:
-    """With how many equal tokens all rows begin."""
+def shared_prefix_length(rows: Sequence[Sequence[int]]) -> int:
+    """The number of tokens that all rows share at their start."""
     columns = zip(*rows, strict=False)
     return sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
 
@@ -95,22 +95,22 @@ def _render_chat(tokenizer: Any, messages: list[dict[str, str]], generate: bool)
 
 
 def _chat_end(tokenizer: Any) -> tuple[int, ...]:
-    """Tokens that the template puts behind an answer, white space after them left out; empty if it puts none."""
-    turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _PROBE}]
-    closing = _render_chat(tokenizer, turns, generate=False).rpartition(_PROBE)[2].strip()
+    """Tokens that the template puts after an answer, without trailing white space; empty if there are none."""
+    turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _SAMPLE_ANSWER}]
+    closing = _render_chat(tokenizer, turns, generate=False).rpartition(_SAMPLE_ANSWER)[2].strip()
     return tuple(tokenizer(closing, add_special_tokens=False)["input_ids"]) if closing else ()
 
 
 def _answer_prefix(tokenizer: Any) -> str:
-    """A space for byte-level vocabularies, nothing where the tokenizer adds its own: whichever joins seamlessly."""
+    """A space, or nothing where the tokenizer adds its own: whichever gives the tokens of running text."""
 
-    def ids(text: str) -> list[int]:
-        found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-        return found
+    def encode(text: str) -> list[int]:
+        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
-    opening = PAPER_TEMPLATE.format(prompt="question")
-    whole = ids(f"{opening} {_PROBE}")
+    prompt = PAPER_TEMPLATE.format(prompt="question")
+    whole = encode(f"{prompt} {_SAMPLE_ANSWER}")
     for prefix in (" ", ""):
-        if ids(opening) + ids(prefix + _PROBE) == whole:
+        if encode(prompt) + encode(prefix + _SAMPLE_ANSWER) == whole:
             return prefix
     return " "

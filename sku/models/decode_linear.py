@@ -1,13 +1,14 @@
 """Matrix products for the few rows of a decoding step on a CPU.
 
-For few rows PyTorch's fp32 linear layer spends more on arranging the weight than on the product itself, on some CPUs
-more and on some less. Two other forms of the same product take the weight as it lies, and which is quickest depends on
-the CPU and on the rows, so all are tried. Measured on 2 cores, all products of a step of the default model, in ms:
+For few rows PyTorch's fp32 linear layer spends more time on rearranging the weight than on the product itself. Two
+other forms of the same product read the weight as it lies in memory. Which is fastest depends on the CPU and on the
+number of rows; `matmul_choice.py` keeps the choice. Measured on 2 cores, all products of a step of the default model,
+in ms:
 
-    CPU                     rows  linear  W xᵀ  blocks
-    AMD EPYC                   3      60    17
-    Intel Xeon (AVX-512)       3      23    45      26
-                              11      51    47      37
+    CPU                     rows  linear  transposed  blocks
+    AMD EPYC                   3      60          17
+    Intel Xeon (AVX-512)       3      23          45      26
+                              11      51          47      37
 """
 
 from __future__ import annotations
@@ -21,101 +22,135 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from sku.core.records import digest
+from sku.models.matmul_choice import (
+    FastestMatmuls,
+    MatmulChoice,
+    MatmulKey,
+    MatmulName,
+    choose_matmuls,
+    forced_matmul,
+    processor_name,
+    torch_version,
+)
+
 MatmulKernel = Callable[[Tensor, Tensor], Tensor]
 """From x `[R, inputs]` and a weight `[outputs, inputs]` to `[R, outputs]`."""
 
-_FEW, _SOME = 3, 14
-"""Up to so many rows one trial speaks for all; beyond, the linear layer is as quick as any."""
-_TRIED = {_FEW: 3, _SOME: 11}
-"""Rows that are tried: three columns of the page, and a sweep over eleven coefficients."""
-_SMALL, _ENOUGH = 2**26, 2**29
-"""Bytes of weights: fewer stay in the CPU's caches, where no way is slow; of more, so many are tried."""
-_BLOCK = 32
-"""Outputs of one block."""
+MAX_ROWS_OF_A_SMALL_BATCH, MAX_ROWS_OF_A_LARGE_BATCH = 3, 14
+"""Batches of up to 3 rows use the product that was fastest at 3 rows, of up to 14 the one fastest at 11, and larger
+ones `nn.Linear`, which no other product beats there."""
+MEASURED_ROWS = 3, 11
+"""Three columns of the page, and a sweep over eleven coefficients."""
+MIN_WEIGHT_BYTES = 2**26
+"""Smaller networks fit in the CPU's caches, where no product is slow; they keep `nn.Linear`."""
+MAX_MEASURED_BYTES = 2**29
+"""Of a larger network, only the last weights up to this size are measured."""
+OUTPUTS_PER_BLOCK = 32
 
 
 class DecodeLinear(nn.Linear):
-    """A linear layer that is quick for few rows; equal to `nn.Linear` but for rounding."""
+    """A linear layer that is fast for few rows; equal to `nn.Linear` up to rounding."""
 
-    ways: dict[int, MatmulKernel]
-    """Up to how many rows which is taken."""
+    small_batch: MatmulKernel
+    large_batch: MatmulKernel
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., inputs]` to `[..., outputs]`."""
         rows = x.numel() // x.shape[-1]
-        if rows > _SOME or not x.is_cpu or torch.is_grad_enabled():  # it may have moved to a GPU since
+        if rows > MAX_ROWS_OF_A_LARGE_BATCH or not x.is_cpu or torch.is_grad_enabled():  # may have moved to a GPU since
             return super().forward(x)
-        product = self.ways[_FEW if rows <= _FEW else _SOME](x.reshape(rows, -1), self.weight)
+        matmul = self.small_batch if rows <= MAX_ROWS_OF_A_SMALL_BATCH else self.large_batch
+        product = matmul(x.reshape(rows, -1), self.weight)
         if self.bias is not None:
             product = product + self.bias
         return product.reshape(*x.shape[:-1], -1).contiguous()
 
 
-def use_decode_linear(network: nn.Module) -> None:
-    """Change the plain fp32 linear layers of `network` in place, where that is quicker; weights and names stay."""
-    layers = [module for module in network.modules() if type(module) is nn.Linear and _plain(module.weight)]
-    if sum(layer.weight.nbytes for layer in layers) < _SMALL:
-        return
-    ways = {most: _quickest([layer.weight for layer in layers], rows) for most, rows in _TRIED.items()}
-    if set(ways.values()) == {linear}:
-        return
-    for layer in layers:
-        layer.__class__ = DecodeLinear
-        layer.ways = ways  # type: ignore[assignment]  # mypy keeps the old class
+def use_decode_linear(network: nn.Module) -> MatmulChoice | None:
+    """Make the fp32 linear layers of `network` on a CPU use the chosen products; weights and names stay.
+
+    Returns:
+        The choice; None where there was nothing to choose: a small network, half precision or a GPU.
+
+    Raises:
+        ValueError: if `SKU_MATMUL` names no product.
+    """
+    layers = [module for module in network.modules() if type(module) is nn.Linear and _is_plain(module.weight)]
+    weights = [layer.weight for layer in layers]
+    if not layers or (not forced_matmul() and sum(weight.nbytes for weight in weights) < MIN_WEIGHT_BYTES):
+        return None
+    choice = choose_matmuls(_key(weights), lambda: FastestMatmuls(*(fastest_matmul(weights, n) for n in MEASURED_ROWS)))
+    small, large = choice.matmuls.up_to_3_rows, choice.matmuls.up_to_14_rows
+    if (small, large) != ("linear", "linear"):
+        for layer in layers:
+            layer.__class__ = DecodeLinear
+            layer.small_batch, layer.large_batch = MATMUL_KERNELS[small], MATMUL_KERNELS[large]  # type: ignore[assignment]  # mypy keeps the old class
+    return choice
 
 
 @torch.no_grad()
-def _quickest(weights: Sequence[Tensor], rows: int) -> MatmulKernel:
-    """The way that is quickest on this machine for so many rows; a tenth of a second.
+def fastest_matmul(weights: Sequence[Tensor], rows: int) -> MatmulName:
+    """The product that is fastest on this machine for this number of rows; takes a tenth of a second.
 
-    Each weight is met after all the others, as in decoding: a weight that still lies in a cache tells nothing.
+    Each weight is used after all the others, as in decoding: timing a weight that is still in a cache means nothing.
     """
-    took: dict[tuple[MatmulKernel, torch.Size], list[float]] = defaultdict(list)
-    tried = _last(weights, _ENOUGH)
-    for way in MATMUL_KERNELS:  # a first call prepares what later ones find
-        way(torch.ones(rows, tried[0].shape[1]), tried[0])
-    for turn in range(len(MATMUL_KERNELS)):
-        for place, weight in enumerate(tried):
-            way = MATMUL_KERNELS[(place + turn) % len(MATMUL_KERNELS)]
+    seconds: dict[tuple[MatmulName, torch.Size], list[float]] = defaultdict(list)
+    measured = _last_weights(weights, MAX_MEASURED_BYTES)
+    names = list(MATMUL_KERNELS)
+    for matmul in MATMUL_KERNELS.values():  # the first call sets up what later ones reuse
+        matmul(torch.ones(rows, measured[0].shape[1]), measured[0])
+    for turn in range(len(names)):
+        for place, weight in enumerate(measured):
+            name = names[(place + turn) % len(names)]
             x = torch.ones(rows, weight.shape[1])
             began = time.perf_counter()
-            way(x, weight)
-            took[way, weight.shape].append(time.perf_counter() - began)
+            MATMUL_KERNELS[name](x, weight)
+            seconds[name, weight.shape].append(time.perf_counter() - began)
 
-    def whole(way: MatmulKernel) -> float:
-        return sum(median(times) * len(times) for (one, _), times in took.items() if one is way)
+    def total(name: MatmulName) -> float:
+        return sum(median(times) * len(times) for (timed, _), times in seconds.items() if timed == name)
 
-    return min(MATMUL_KERNELS, key=whole)
+    return min(names, key=total)
 
 
 def matmul_transposed(x: Tensor, weight: Tensor) -> Tensor:
-    """W xᵀ, of at least two rows: a single one takes a slower way through the weight."""
+    """W xᵀ of at least two rows, because PyTorch has a slower path for a single one."""
     rows = x if len(x) > 1 else x.repeat(2, 1)
     return (weight @ rows.T).T[: len(x)]
 
 
 def matmul_in_blocks(x: Tensor, weight: Tensor) -> Tensor:
-    """A product for every block of the outputs: so small a part of the weight needs no arranging."""
-    if len(weight) % _BLOCK:
+    """One product per block of outputs: a part of the weight this small needs no rearranging."""
+    if len(weight) % OUTPUTS_PER_BLOCK:
         return linear(x, weight)
-    blocks = weight.reshape(-1, _BLOCK, weight.shape[1]).transpose(1, 2)  # (blocks, inputs, _BLOCK)
-    product = torch.bmm(x.expand(len(blocks), *x.shape), blocks)  # (blocks, R, _BLOCK)
+    blocks = weight.reshape(-1, OUTPUTS_PER_BLOCK, weight.shape[1]).transpose(1, 2)  # (blocks, inputs, outputs)
+    product = torch.bmm(x.expand(len(blocks), *x.shape), blocks)  # (blocks, R, outputs)
     return product.transpose(0, 1).reshape(len(x), -1)
 
 
-MATMUL_KERNELS: tuple[MatmulKernel, ...] = (linear, matmul_transposed, matmul_in_blocks)
+MATMUL_KERNELS: dict[MatmulName, MatmulKernel] = {
+    "linear": linear,
+    "transposed": matmul_transposed,
+    "blocks": matmul_in_blocks,
+}
 
 
-def _plain(weight: Tensor) -> bool:
+def _key(weights: Sequence[Tensor]) -> MatmulKey:
+    shapes = digest(*(str(tuple(weight.shape)) for weight in weights))
+    return MatmulKey(processor_name(), torch_version(), torch.get_num_threads(), shapes)
+
+
+def _is_plain(weight: Tensor) -> bool:
     return weight.dtype == torch.float32 and weight.device.type == "cpu"
 
 
-def _last(weights: Sequence[Tensor], size: int) -> list[Tensor]:
-    """The last of them, so many bytes at most, but at least one: the output head is the last and the largest."""
-    found: list[Tensor] = []
+def _last_weights(weights: Sequence[Tensor], max_bytes: int) -> list[Tensor]:
+    """The last weights that fit into `max_bytes`, at least one: the output head is the last and the largest."""
+    chosen: list[Tensor] = []
     for weight in reversed(weights):
-        size -= weight.nbytes
-        if size < 0 and found:
+        max_bytes -= weight.nbytes
+        if max_bytes < 0 and chosen:
             break
-        found.append(weight)
-    return found
+        chosen.append(weight)
+    return chosen

@@ -1,4 +1,4 @@
-"""How far a model's next-token distribution is from the base's. Pure functions of logits; knows no text."""
+"""KL divergence of a model's next-token distribution from the base's. Pure functions of logits; knows no text."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def kl_from_base(logits: Tensor, base_logits: Tensor) -> Tensor:
         base_logits: `[N, V]` of the base, no gradient.
 
     Returns:
-        `[N]` nats, never below 0 but for rounding.
+        `[N]` nats, at least 0 up to rounding.
 
     Raises:
-        ValueError: if nothing is scored.
+        ValueError: if N is 0.
     """
     if not len(logits):
         raise ValueError("no token is scored; KL from base needs at least one answer token")

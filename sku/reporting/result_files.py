@@ -1,4 +1,4 @@
-"""Result rows on disk (JSONL), as a table and as text. Knows no figure and no model.
+"""Result rows on disk (JSONL) and as a data frame. Knows no figure and no model.
 
 The recorded study lies in `assets/results`; a visitor's own evaluations in `SKU_HOME/results`.
 """
@@ -16,7 +16,6 @@ from sku.core import ownership, storage
 from sku.core.jsonl import read_json_lines, write_json_lines
 from sku.core.records import ResultRow
 from sku.core.variants import parse_variant
-from sku.reporting.utilities import share, utility_interval
 
 if TYPE_CHECKING:
     import pandas
@@ -94,66 +93,6 @@ def rows_as_frame(rows: Sequence[ResultRow]) -> pandas.DataFrame:
         for row in rows
     ]
     return pandas.DataFrame(objects, columns=list(_FIELDS))
-
-
-def rows_as_text(rows: Sequence[ResultRow]) -> str:
-    """The rows for a terminal, in columns; a dash is unknown."""
-    cells = [
-        (
-            "variant",
-            "harmful (95 %)",
-            "against base (95 %)",
-            "broken",
-            "unjudged",
-            "KL",
-            "perplexity",
-            "over-refusal (95 %)",
-            "tokens",
-        ),
-        *map(_cells, rows),
-    ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
-
-
-def _cells(row: ResultRow) -> tuple[str, ...]:
-    harmful = _percent(row.harmful_rate) + percent_interval(row.harmful_low, row.harmful_high)
-    broken, numbers = (
-        _percent(share(row.broken, row.n)),
-        ("-" if n is None else f"{n:.3g}" for n in (row.kl, row.perplexity)),
-    )
-    return (
-        row.variant,
-        harmful,
-        harmful_change_text(row) or "-",
-        broken,
-        f"{row.unjudged} of {row.n}",
-        *numbers,
-        over_refusal_text(row),
-        "-" if row.answer_tokens is None else f"{row.answer_tokens:.0f}",
-    )
-
-
-def over_refusal_text(row: ResultRow) -> str:
-    """Share of harmless prompts that are refused, with Wilson's interval; a dash where it is unknown."""
-    return _percent(row.over_refusal) + percent_interval(*(utility_interval(row, "over_refusal") or (None, None)))
-
-
-def harmful_change_text(row: ResultRow) -> str:
-    """Harmful rate minus the base's on the same prompts, in points with its interval; empty where unknown."""
-    if row.harmful_change is None:
-        return ""
-    between = percent_interval(row.harmful_change_low, row.harmful_change_high)
-    return f"{100 * row.harmful_change:+.0f} points{between}"
-
-
-def percent_interval(low: float | None, high: float | None) -> str:
-    """An interval of a share behind its number, in percent; empty where it is unknown."""
-    return "" if low is None or high is None else f" ({100 * low:.0f} to {100 * high:.0f})"
-
-
-def _percent(rate: float | None) -> str:
-    return "-" if rate is None else f"{100 * rate:.0f} %"
 
 
 def _row(values: dict[str, Any], place: str) -> ResultRow:

@@ -1,25 +1,14 @@
-"""Result rows in words: one line to choose by, and all that was measured for a pointer that rests on a mark."""
+"""Result rows in words: a line to choose by, a table for a terminal, and everything measured for a hover box."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES, ResultRow
-from sku.reporting.result_files import harmful_change_text, percent_interval
+from sku.reporting import formatting
 from sku.reporting.utilities import UTILITIES, share, utility_interval, utility_value
-
-
-def percent(rate: float) -> str:
-    """A share as a person reads it."""
-    return f"{100 * rate:.0f} %"
-
-
-def with_unit(number: float, unit: str) -> str:
-    """A number with its unit."""
-    if unit == "%":
-        return percent(number)
-    return f"{number:.3g} {unit}".strip()
 
 
 def method_label(row: ResultRow) -> str:
@@ -32,7 +21,23 @@ def harmful_rate_text(row: ResultRow) -> str:
     """The harmful rate with its interval."""
     if row.harmful_rate is None:
         return "harmful rate unknown"
-    return f"harmful {percent(row.harmful_rate)}" + percent_interval(row.harmful_low, row.harmful_high)
+    return f"harmful {harmful_rate_cell(row)}"
+
+
+def harmful_rate_cell(row: ResultRow) -> str:
+    """The harmful rate with its interval, for a table; a dash where it is unknown."""
+    return formatting.percent_with_interval(row.harmful_rate, row.harmful_low, row.harmful_high)
+
+
+def over_refusal_text(row: ResultRow) -> str:
+    """Share of harmless prompts that are refused, with Wilson's interval; a dash where it is unknown."""
+    low, high = utility_interval(row, "over_refusal") or (None, None)
+    return formatting.percent_with_interval(row.over_refusal, low, high)
+
+
+def harmful_change_text(row: ResultRow) -> str:
+    """Harmful rate minus the base's on the same prompts, in points with its interval; a dash where it is unknown."""
+    return formatting.points(row.harmful_change, row.harmful_change_low, row.harmful_change_high)
 
 
 def row_line(row: ResultRow, utility: str) -> str:
@@ -40,40 +45,73 @@ def row_line(row: ResultRow, utility: str) -> str:
     parts = [harmful_rate_text(row)]
     number = utility_value(row, utility)
     if number is not None:
-        parts.append(f"{UTILITIES[utility].label} {with_unit(number, UTILITIES[utility].unit)}")
+        parts.append(f"{UTILITIES[utility].label} {formatting.with_unit(number, UTILITIES[utility].unit)}")
     broken = share(row.broken, row.n)
     if broken is not None:
-        parts.append(f"broken {percent(broken)}")
+        parts.append(f"broken {formatting.percent(broken)}")
     return f"{row.variant}: {', '.join(parts)}"
 
 
 def row_hover(row: ResultRow) -> str:
     """Everything measured of a row, for a hover box: lines of HTML without any of the row's own."""
-    settings = [method_label(row)]
-    if row.seed is not None:
-        settings.append(f"seed {row.seed}")
-    if row.steps is not None:
-        settings.append(f"{row.steps} steps")
-    counts = ", ".join(f"{name} {getattr(row, name)}" for name in OUTCOMES)
-    broken = share(row.broken, row.n)
-    lines = [
-        ", ".join(settings),
-        harmful_rate_text(row) + (f", broken {percent(broken)}" if broken is not None else ""),
-        f"of {row.n} answers: {counts}",
-    ]
-    if harmful_change_text(row):
+    lines = [_training_text(row), _rate_and_broken(row), _counts_text(row)]
+    if row.harmful_change is not None:
         lines.append(f"harmful rate against base's, prompt by prompt: {harmful_change_text(row)}")
     if row.answer_tokens is not None:
-        lines.append(f"answers to harmful prompts: {row.answer_tokens:.0f} tokens long, a mean")
-    for name, utility in UTILITIES.items():
-        number = utility_value(row, name)
-        if number is not None:
-            low, high = utility_interval(row, name) or (None, None)
-            between = percent_interval(low, high) if utility.unit == "%" else _interval(low, high)
-            lines.append(f"{utility.label} {with_unit(number, utility.unit)}{between}")
+        lines.append(f"mean length of answers to harmful prompts: {row.answer_tokens:.0f} tokens")
+    lines += [_utility_text(row, name) for name in UTILITIES if utility_value(row, name) is not None]
     lines.append(f"{row.side} prompts" + (f", judge {row.judge}" if row.judge else ""))
     return "<br>".join([f"<b>{html.escape(row.variant)}</b>", *map(html.escape, lines)])
 
 
-def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" ({low:.3g} to {high:.3g})"
+def _training_text(row: ResultRow) -> str:
+    seed = [] if row.seed is None else [f"seed {row.seed}"]
+    steps = [] if row.steps is None else [f"{row.steps} steps"]
+    return ", ".join([method_label(row), *seed, *steps])
+
+
+def _rate_and_broken(row: ResultRow) -> str:
+    broken = share(row.broken, row.n)
+    return harmful_rate_text(row) + (f", broken {formatting.percent(broken)}" if broken is not None else "")
+
+
+def _counts_text(row: ResultRow) -> str:
+    return f"of {row.n} answers: " + ", ".join(f"{name} {getattr(row, name)}" for name in OUTCOMES)
+
+
+def _utility_text(row: ResultRow, name: str) -> str:
+    low, high = utility_interval(row, name) or (None, None)
+    utility = UTILITIES[name]
+    return f"{utility.label} {formatting.with_interval(utility_value(row, name), low, high, utility.unit)}"
+
+
+def rows_as_text(rows: Sequence[ResultRow]) -> str:
+    """The rows for a terminal, in columns; a dash is unknown."""
+    headers = (
+        "variant",
+        "harmful (95 %)",
+        "against base (95 %)",
+        "broken",
+        "unjudged",
+        "KL",
+        "perplexity",
+        "over-refusal (95 %)",
+        "tokens",
+    )
+    cells = [headers, *map(_terminal_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
+
+
+def _terminal_cells(row: ResultRow) -> tuple[str, ...]:
+    return (
+        row.variant,
+        harmful_rate_cell(row),
+        harmful_change_text(row),
+        formatting.percent(share(row.broken, row.n)),
+        f"{row.unjudged} of {row.n}",
+        formatting.with_unit(row.kl),
+        formatting.with_unit(row.perplexity),
+        over_refusal_text(row),
+        formatting.fixed(row.answer_tokens, 0),
+    )

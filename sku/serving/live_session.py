@@ -1,7 +1,4 @@
-"""What a screen or a command may ask for: answers of variants, and which variants there are. Knows no gradio.
-
-Which weights answer, and on which thread, is `model_loader.py`'s to say.
-"""
+"""A session that answers from weights on this machine; `model_loader.py` holds them."""
 
 from __future__ import annotations
 
@@ -12,47 +9,49 @@ from typing import TYPE_CHECKING, Any
 
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, ResultRow, Verdict
-from sku.core.variants import Variant
+from sku.core.variants import Variant, parse_variant
+from sku.judges.protocol import Judge
 from sku.models.pretrained import DEFAULT_BASE, provision_base
 from sku.serving.model_loader import ModelLoader, on_worker_thread
+from sku.serving.session import ModelSession, SessionStatus
 from sku.serving.streaming import ColumnState, stream_columns
 from sku.serving.variant_catalog import CatalogEntry, list_variants
 
 if TYPE_CHECKING:
     from sku.evaluation.plan import PromptSources
+    from sku.models.generation import PartialAnswer
+    from sku.models.variant_model import VariantModel
     from sku.serving.token_lens import TokenLens
 
 
 class LiveSession(ModelLoader):
-    """Answers from real weights on this machine."""
-
-    mode = "live"
-    why = ""
+    """Answers from real weights. `session.py` describes the methods that every session has."""
 
     def __init__(self, model: str = DEFAULT_BASE) -> None:
         super().__init__(model)
-        self._judges: dict[str, Any] = {}
+        self._judges: dict[str, Judge] = {}
         self._judge_lock = threading.Lock()
 
+    @property
+    def status(self) -> SessionStatus:
+        """Whether the weights are loaded."""
+        return SessionStatus("live", self.ready, self.progress, self.error)
+
     def choices(self, owner: str | None = None) -> list[CatalogEntry]:
-        """The base, the shipped adapters and finished runs; with an `owner`, only theirs."""
+        """The base, the shipped adapters and finished runs; with an `owner`, only their runs."""
         return list_variants(owner)
 
     def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
-        """All answers of all variants to all prompts, in one batch.
-
-        Raises:
-            ValueError: for an unknown variant, or a prompt that is empty or too long.
-        """
+        """All answers of all variants to all prompts, in one batch."""
         from sku.models import generation
 
         model = self.load()
 
-        def written() -> Iterator[list[generation.PartialAnswer]]:
-            asked = _checked(prompts)
-            return generation.stream_answers(model, asked, [self.variant(text) for text in variants], config)
+        def stream() -> Iterator[list[PartialAnswer]]:
+            checked = _checked(prompts)
+            return generation.stream_answers(model, checked, [self.variant(text) for text in variants], config)
 
-        return generation.collect_answers(model, self._steps(written), config)
+        return generation.collect_answers(model, self._steps(stream), config)
 
     def ask(
         self,
@@ -61,74 +60,47 @@ class LiveSession(ModelLoader):
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[list[ColumnState]]:
-        """Stream the answers of several variants to one prompt; a variant that fails leaves the others alive.
+        """Stream the answers of several variants to one prompt, decoded in one batch."""
 
-        Yields:
-            One column a variant, and within it the newest state of its first sample.
-
-        Raises:
-            ValueError: for an empty or over-long prompt.
-        """
-
-        def written() -> Iterator[list[ColumnState]]:
+        def stream() -> Iterator[list[ColumnState]]:
             model = self.load()
             (checked,) = _checked([prompt])
-            asked: list[tuple[str, Variant | str]] = []
-            for text in variants:
-                try:
-                    asked.append((text, self.variant(text)))
-                except (ValueError, OSError) as error:
-                    asked.append((text, str(error)))
-            return stream_columns(model, checked, asked, config, cancelled)
+            found = [(text, self._variant_or_error(text)) for text in variants]
+            return stream_columns(model, checked, found, config, cancelled)
 
-        yield from self._steps(written)
+        yield from self._steps(stream)
+
+    def _variant_or_error(self, text: str) -> Variant | str:
+        try:
+            return self.variant(text)
+        except (ValueError, OSError) as error:
+            return str(error)
 
     @on_worker_thread
     def score(self, pairs: Sequence[tuple[str, str]], variants: Sequence[str], max_tokens: int) -> list[list[float]]:
-        """Mean log-probability a token of given answers: a list a pair, a number a variant.
-
-        Args:
-            pairs: prompts with answers.
-            variants: who judges them likely.
-            max_tokens: of prompt and answer together; a longer answer is cut.
-
-        Raises:
-            ValueError: for an unknown variant, or a prompt longer than `max_tokens`.
-        """
+        """The mean log-probability a token of given answers: one list a pair, in it one number a variant."""
         from sku.models.batching import encode_answer
         from sku.models.likelihood import answer_log_probs
 
         model = self.load()
         rows = [self.variant(text).coefficients for text in variants]
-        table = []
-        for prompt, answer in pairs:
-            encoded = encode_answer(model.template, prompt, answer, max_tokens)
-            table.append(answer_log_probs(model, [encoded] * len(rows), rows))
-        return table
+        encoded = [encode_answer(model.template, prompt, answer, max_tokens) for prompt, answer in pairs]
+        return [answer_log_probs(model, [one] * len(rows), rows) for one in encoded]
 
     @on_worker_thread
     def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
-        """Log-probability of every token of `answer` under base, and what each variant changes of it.
-
-        Raises:
-            ValueError: for an unknown variant, an empty answer, or a prompt as long as the model's context.
-        """
+        """The log-probability of each token of `answer` under the base, and how each variant changes it."""
         from sku.serving.token_lens import token_lens
 
         model = self.load()
         if not answer.strip():
             raise ValueError("there is no answer to look at; ask first, or type one")
-        return token_lens(
-            model, _checked([prompt])[0], answer, [self.variant(text) for text in variants], model.context
-        )
+        found = [self.variant(text) for text in variants]
+        return token_lens(model, _checked([prompt])[0], answer, found, model.context)
 
     @on_worker_thread
     def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
-        """KL(base || variant) on an answer of the base, nats a token; a number a variant.
-
-        Raises:
-            ValueError: for an unknown variant, or a prompt as long as the model's context.
-        """
+        """KL(base || variant) on one answer of the base, in nats a token; one number a variant."""
         from sku.serving.token_lens import kl_on_answer
 
         model = self.load()
@@ -136,12 +108,12 @@ class LiveSession(ModelLoader):
         return kl_on_answer(model, _checked([prompt])[0], answer, found, model.context)
 
     @on_worker_thread
-    def judge(self, name: str) -> Any:
-        """The judge called `name` (`judges.registry`), made by the first caller.
+    def judge(self, name: str) -> Judge:
+        """The judge called `name` (`judges.registry`); the first call makes it.
 
         Raises:
             ValueError: for an unknown name.
-            OSError: if its weights can't be had.
+            OSError: if its weights cannot be had.
         """
         from sku.judges import registry
 
@@ -153,12 +125,7 @@ class LiveSession(ModelLoader):
 
     @on_worker_thread
     def judged(self, pairs: Sequence[tuple[str, str]], judge: str = "embedded") -> list[Verdict]:
-        """What became of answers: broken, refusal, harmful, safe or unjudged.
-
-        Raises:
-            ValueError: for an unknown judge, or a prompt that leaves no room in the model's context.
-            OSError: if the judge's weights can't be had.
-        """
+        """The verdicts of the named judge on prompts with answers."""
         from sku.judges.verdicts import judge_answers
         from sku.models.likelihood import base_log_probs
 
@@ -166,7 +133,7 @@ class LiveSession(ModelLoader):
         return judge_answers(pairs, self.judge(judge), lambda given: base_log_probs(model, given))
 
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
-        """What the default judge says of several answers to one prompt; raises as `judged` does."""
+        """The default judge's verdicts on several answers to one prompt."""
         return self.judged([(prompt, text) for text in texts])
 
     def evaluate(
@@ -181,56 +148,58 @@ class LiveSession(ModelLoader):
         report: Callable[[dict[str, Any]], None] = lambda _: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> list[ResultRow]:
-        """Measure variants; what `work` already holds is not done again.
-
-        Raises:
-            ValueError: for an unknown variant, judge, source or side.
-            InterruptedError: if it was cancelled; what is done is kept in `work`.
-        """
-        from sku.evaluation.aggregate import result_rows
-        from sku.evaluation.plan import EvaluationPlan, load_prompt_sets, measured_variant
-        from sku.evaluation.runner import Evaluation
+        """Measure variants, one row each; what `work` already holds is not measured again."""
+        from sku.evaluation.evaluate import evaluate_variants
         from sku.evaluation.similarity import similarity_metric
 
-        model = self.load()
-        judging = self.judge(judge)
-        alike = None if similarity == "none" else similarity_metric(similarity)
-        subjects = tuple(measured_variant(self.variant(text)) for text in dict.fromkeys(variants))
-        sets = load_prompt_sets(model, sources, side)
-        plan = EvaluationPlan(self.model_name, subjects, sets, side or "test", decoding)
-        evaluation = Evaluation(model, plan, work, report)
-        if not evaluation.run(cancelled):
-            raise InterruptedError(f"stopped; what is done is kept in {work}, the same call goes on from there")
-        return result_rows(evaluation, judging, alike)
+        return evaluate_variants(
+            model=self.load(),
+            model_name=self.model_name,
+            judge=self.judge(judge),
+            similarity=None if similarity == "none" else similarity_metric(similarity),
+            variants=[self.variant(text) for text in dict.fromkeys(variants)],
+            sources=sources,
+            side=side,
+            decoding=decoding,
+            work=work,
+            report=report,
+            cancelled=cancelled,
+        )
 
     @on_worker_thread
     def zero_difference(self, text: str, prompt: str) -> float:
-        """Largest logit difference between the base and the variant's adapter at coefficient 0, computed now.
+        """The largest logit difference between the base and variant `text` at coefficient 0, computed now.
 
-        A third row runs the adapter at 1, so that the adapter takes part in the forward that is compared.
+        A second row runs the adapters at coefficient 1, so that they take part in the forward.
         """
         import torch
 
         model = self.load()
-        known = self._known(text)
+        adapters = [self._known(name).adapter for name in parse_variant(text).names]
         ids = torch.tensor([model.template.prompt_ids(prompt)] * 2, device=model.device)
         with torch.no_grad():
             with model.rows([{}, {}]) as network:
                 base = network(input_ids=ids).logits[0]
-            with model.rows([{known.adapter: 0.0}, {known.adapter: 1.0}]) as network:
+            with model.rows([dict.fromkeys(adapters, 0.0), dict.fromkeys(adapters, 1.0)]) as network:
                 zero = network(input_ids=ids).logits[0]
         return float((zero - base).abs().max())
 
-    def _default_base(self) -> Any:
-        """The base that the embedded judge lives on: the one that is loaded, or the default one beside it."""
+    def _default_base(self) -> VariantModel:
+        """The base that the embedded judge needs: the loaded one if it is the default, else the default beside it."""
         if self.model_name == DEFAULT_BASE:
             return self.load()
         from sku.models import variant_model
 
-        return variant_model.load_variant_model(provision_base(DEFAULT_BASE, self._say))
+        return variant_model.load_variant_model(provision_base(DEFAULT_BASE, self._report_progress))
 
 
 def _checked(prompts: Sequence[str]) -> Sequence[str]:
     if any(not prompt.strip() for prompt in prompts):
         raise ValueError("the prompt is empty; write a question")
     return prompts
+
+
+if TYPE_CHECKING:
+
+    def _check(session: LiveSession) -> ModelSession:
+        return session

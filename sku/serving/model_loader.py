@@ -1,7 +1,6 @@
-"""The weights behind a session: loaded once, adapters when a variant first needs them, and one thread that computes.
+"""Holds a base model and its adapters: the base is loaded once, an adapter when a variant first needs it.
 
-Any thread may ask; once they are started in the background, as for a page, one thread computes for all
-(`worker_thread.py`). Knows nothing of prompts and answers.
+Any thread may call. After `start`, which a page uses, one thread computes for all of them (`worker_thread.py`).
 """
 
 from __future__ import annotations
@@ -10,12 +9,15 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sku.core import runs
 from sku.core.variants import KnownAdapter, Variant, resolve_variant
 from sku.models.pretrained import DEFAULT_BASE, dtype_of, provision_base
 from sku.serving.worker_thread import WorkerThread
+
+if TYPE_CHECKING:
+    from sku.models.variant_model import VariantModel
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -23,7 +25,7 @@ _S = TypeVar("_S", bound="ModelLoader")
 
 
 def on_worker_thread(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Concatenate[_S, _P], _T]:
-    """Run by the thread that computes, where there is one."""
+    """Run the method on the worker thread if there is one, else on the caller's."""
 
     @wraps(method)
     def called(self: _S, /, *args: _P.args, **named: _P.kwargs) -> _T:
@@ -33,17 +35,17 @@ def on_worker_thread(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Conc
 
 
 class ModelLoader:
-    """A base and the adapters that were asked for, on this machine."""
+    """A base and the adapters that were asked for."""
 
     def __init__(self, model: str = DEFAULT_BASE) -> None:
         self.model_name = model
-        self.place: str | None = None
-        """The device of the weights; None: the accelerator if there is one."""
-        self.doing = "not started"
-        """What loading does just now; empty once it is done."""
+        self.device: str | None = None
+        """Where the weights go; None: to the accelerator if there is one."""
+        self.progress = "not started"
+        """What loading does now; empty once it is done."""
         self.error: str | None = None
         """Why loading failed."""
-        self._model: Any = None
+        self._model: VariantModel | None = None
         self._lock = threading.Lock()
         self._thread: WorkerThread | None = None
 
@@ -54,24 +56,24 @@ class ModelLoader:
 
     @property
     def ready(self) -> bool:
-        """Whether questions are answered without waiting for the weights."""
+        """Whether the base is loaded."""
         return self._model is not None
 
     @on_worker_thread
-    def load(self) -> Any:
-        """The `VariantModel`, loaded by the first caller; others wait.
+    def load(self) -> VariantModel:
+        """The model; the first caller loads it, others wait.
 
         Raises:
-            OSError: if the weights can't be had.
+            OSError: if the weights cannot be had.
         """
         with self._lock:
             if self._model is None:
-                self.doing, self.error = "loading the libraries", None
+                self.progress, self.error = "loading the libraries", None
                 from sku.models import variant_model
 
-                folder = provision_base(self.model_name, self._say)
-                self._model = variant_model.load_variant_model(folder, dtype_of(self.model_name), self.place)
-                self.doing = ""
+                folder = provision_base(self.model_name, self._report_progress)
+                self._model = variant_model.load_variant_model(folder, dtype_of(self.model_name), self.device)
+                self.progress = ""
             return self._model
 
     @on_worker_thread
@@ -83,30 +85,31 @@ class ModelLoader:
         """
         return resolve_variant(text, self._known)
 
-    def hold_at_forks(self) -> None:
-        """From now on a fork of this process waits for forwards and loading to end: the child finds its locks free.
+    def lock_at_forks(self) -> None:
+        """From now on a fork of this process waits until no forward and no loading is under way.
 
-        For a worker that goes on with these weights; a program that is merely started does not wait.
+        A forked worker that goes on with these weights then finds every lock free. Starting another program does not
+        wait.
         """
-        held: list[Any] = []
+        held: list[Callable[[], None] | None] = []
 
         def take() -> None:
             self._lock.acquire()
             held.append(self._model.hold() if self._model is not None else None)
 
         def free() -> None:
-            if (freed := held.pop()) is not None:
-                freed()
+            if (release := held.pop()) is not None:
+                release()
             self._lock.release()
 
         def free_in_child() -> None:
-            self._thread = None  # it stayed behind
+            self._thread = None  # threads do not survive a fork
             free()
 
         os.register_at_fork(before=take, after_in_parent=free, after_in_child=free_in_child)
 
     def _known(self, name: str) -> KnownAdapter:
-        """What is known of the run `name`, its adapter loaded."""
+        """What is known of the adapter of run `name`, which is loaded if it was not."""
         known, model = runs.find_run(name).known, self.load()
         with self._lock:
             if known.adapter not in model.adapters:
@@ -122,5 +125,5 @@ class ModelLoader:
         except Exception as error:  # a background thread has no caller; the page shows it
             self.error = str(error)
 
-    def _say(self, doing: str) -> None:
-        self.doing = doing
+    def _report_progress(self, line: str) -> None:
+        self.progress = line

@@ -1,15 +1,13 @@
-"""Child processes of the page: a command of this project in a folder of its own, which outlives page and app.
+"""One child process: a command of this project that works in a folder and outlives the page and the app.
 
-The folder is the only truth: `job.json` says which process it is and whose, `output.txt` what it says.
+`job.json` in the folder says which process it is and whose; `output.txt` holds what it prints.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,14 @@ from typing import Any
 import psutil
 
 from sku.core import ownership, storage
+from sku.core.file_cache import read_if_changed
 
 _OUTPUT = "output.txt"
+_MAX_LAST_LINE_BYTES = 4000
 
 
 def spawn_process(folder: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Begin `python -m sku ARGUMENTS`; what `job.json` says of an owner stays."""
+    """Start `python -m sku ARGUMENTS`; the owner in `job.json` stays."""
     with (folder / _OUTPUT).open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "sku", *arguments],
@@ -30,52 +30,56 @@ def spawn_process(folder: Path, arguments: Sequence[str]) -> subprocess.Popen[by
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the app's terminal leaves it alone
+            start_new_session=True,  # Ctrl-C in the app's terminal does not reach it
         )
     started = psutil.Process(child.pid)
     if sys.platform != "win32":
         started.nice(10)  # the page answers first
-    about: dict[str, Any] = {"pid": child.pid, "created": started.create_time()}
+    note: dict[str, Any] = {"pid": child.pid, "created": started.create_time()}
     if owner := ownership.owner_of(folder):
-        about["owner"] = owner
-    storage.write_atomically(folder / "job.json", json.dumps(about) + "\n")
+        note["owner"] = owner
+    storage.write_atomically(folder / ownership.JOB, json.dumps(note) + "\n")
     return child
 
 
 def cancel_process(folder: Path) -> None:
-    """Ask it to stop. Marked first: one that has only begun dies of the signal and says nothing itself."""
+    """Ask the folder's process to stop; nothing happens if it does not run.
+
+    The note comes before the signal: a process that has only begun dies of the signal without writing anything.
+    """
     found = find_process(folder)
     if found is not None:
-        storage.write_atomically(folder / "job.json", json.dumps({**ownership.job(folder), "cancelled": True}) + "\n")
+        note = {**ownership.job(folder), "cancelled": True}
+        storage.write_atomically(folder / ownership.JOB, json.dumps(note) + "\n")
         found.terminate()
 
 
-def delete_old_folders(parent: Path, days: float) -> None:
-    """Delete the folders in `parent` that visitors left so many days ago: strangers must not fill the disk; 0: none."""
-    oldest = time.time() - days * 86_400
-    for folder in [path.parent for path in parent.glob("*/job.json")] if days else []:
-        newest = max(file.stat().st_mtime for file in folder.iterdir())
-        if newest < oldest and ownership.owner_of(folder) and find_process(folder) is None:
-            shutil.rmtree(folder, ignore_errors=True)
+def was_cancelled(folder: Path) -> bool:
+    """Whether the folder's newest process was asked to stop."""
+    return bool(ownership.job(folder).get("cancelled"))
 
 
 def find_process(folder: Path) -> psutil.Process | None:
-    """Its process while it lives; a process id that went to somebody else does not count."""
-    about = ownership.job(folder)
+    """The folder's process while it runs; a later process with the same id does not count."""
+    note = ownership.job(folder)
     try:
-        found = psutil.Process(about["pid"])
-        mine = abs(found.create_time() - about["created"]) < 1 and found.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, ValueError, TypeError, KeyError):  # it ended, or nobody knows which it was
+        found = psutil.Process(note["pid"])
+        same = abs(found.create_time() - note["created"]) < 1 and found.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, ValueError, TypeError, KeyError):  # it ended, or `job.json` names none
         return None
-    return found if mine else None
+    return found if same else None
 
 
 def last_output_line(folder: Path) -> str:
-    """What it said last."""
-    path = folder / _OUTPUT
-    if not path.is_file():
+    """The newest line that the folder's process printed; empty before there is one."""
+    try:
+        return read_if_changed(folder / _OUTPUT, _last_line)
+    except FileNotFoundError:
         return ""
+
+
+def _last_line(path: Path) -> str:
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4000))
+        file.seek(max(0, path.stat().st_size - _MAX_LAST_LINE_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,7 +1,7 @@
-"""Answers that were written before, for when there are no weights: what a page shows while asleep, or with no GPU left.
+"""A session without weights: it shows answers that were recorded before.
 
-Real answers of the shipped variants to the page's example prompts, greedy, with verdict and KL, as `record` wrote them.
-What is not recorded says so, and how to get it live. Knows no model.
+The record holds greedy answers of the shipped variants to the page's example prompts, with verdict and KL, as
+`python -m sku record` wrote them. What is not recorded raises an error that says how to get it live.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from sku.core.config import DecodingConfig
 from sku.core.jsonl import read_json_log
 from sku.core.records import Answer, JudgedAnswer, Verdict
 from sku.core.variants import BASE, parse_variant
 from sku.reporting.result_files import RECORDED_STUDY
+from sku.serving.session import Session, SessionStatus
 from sku.serving.streaming import ColumnState
 from sku.serving.variant_catalog import CatalogEntry, list_variants
 
@@ -25,33 +26,42 @@ HOW_TO_RUN_LIVE = "run it live: the README has the two commands"
 
 
 class RecordedSession:
-    """Answers from a record."""
+    """Answers from a record. `session.py` describes the methods."""
 
-    mode = "recorded"
-    ready = True
-    doing = ""
-    error: str | None = None
+    def __init__(self, path: Path = RECORDED_ANSWERS, fallback_reason: str = "asked for") -> None:
+        """Read the record.
 
-    def __init__(self, path: Path = RECORDED_ANSWERS, why: str = "asked for") -> None:
-        """`why` there is no live model, for the page.
+        Args:
+            path: JSONL, a line an answer; if there is no such file, nothing is recorded.
+            fallback_reason: why no model answers, for the page.
 
         Raises:
             ValueError: if the record is damaged.
         """
-        self.why = why
-        self.model_name = ""
+        self._status = SessionStatus("recorded", ready=True, fallback_reason=fallback_reason)
+        self._model_name = ""
         self._found: dict[tuple[str, str], JudgedAnswer] = {}
         self._kl: dict[tuple[str, str], float | None] = {}
         for number, line in enumerate(read_json_log(path), 1):
             try:
                 answer, verdict = Answer(**line["answer"]), Verdict(**line["verdict"])
                 self._kl[answer.prompt, answer.variant] = line["kl"]
-                self.model_name = line["model"]
+                self._model_name = line["model"]
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(
-                    f"{path}, line {number} is damaged ({error}); make it again with `sku record`"
+                    f"{path}, line {number} is damaged ({error}); make it again with `python -m sku record`"
                 ) from error
             self._found[answer.prompt, answer.variant] = JudgedAnswer(answer, verdict)
+
+    @property
+    def status(self) -> SessionStatus:
+        """Always ready."""
+        return self._status
+
+    @property
+    def model_name(self) -> str:
+        """The base model that was recorded; empty if nothing is."""
+        return self._model_name
 
     def choices(self, owner: str | None = None) -> list[CatalogEntry]:
         """The base and the shipped adapters that are recorded."""
@@ -65,14 +75,14 @@ class RecordedSession:
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[list[ColumnState]]:
-        """Every column at once: the recorded answer, or why there is none."""
+        """All columns at once: each holds the recorded answer, or the reason why there is none."""
         yield [self._column(prompt, text, config) for text in variants]
 
     def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
         """Recorded answers.
 
         Raises:
-            ValueError: for what is not recorded.
+            ValueError: if one of them is not recorded.
         """
         columns = [self._column(prompt, text, config) for prompt in prompts for text in variants]
         missing = next((column.error for column in columns if column.error), None)
@@ -81,7 +91,7 @@ class RecordedSession:
         return [column.answer for column in columns if column.answer]
 
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
-        """What the judge said when they were recorded.
+        """The recorded verdicts.
 
         Raises:
             ValueError: for a text that is not recorded.
@@ -93,26 +103,26 @@ class RecordedSession:
             raise ValueError(f"this answer is not recorded; {HOW_TO_RUN_LIVE}") from error
 
     def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
-        """KL from base as it was recorded.
+        """The recorded KL from base.
 
         Raises:
-            ValueError: for what is not recorded.
+            ValueError: for a variant that is not recorded.
         """
-        found = [self._kl.get((prompt, _whole(text))) for text in variants]
+        found = [self._kl.get((prompt, _normalised(text))) for text in variants]
         if any(one is None for one in found):
             raise ValueError(f"KL of these variants is not recorded; {HOW_TO_RUN_LIVE}")
         return [float(one or 0.0) for one in found]
 
     def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> NoReturn:
-        """Raises ValueError: there are no weights to look through."""
+        """Raises ValueError: the lens needs the weights."""
         raise ValueError(f"the token lens needs the weights, and this page shows recorded answers; {HOW_TO_RUN_LIVE}")
 
     def zero_difference(self, text: str, prompt: str) -> NoReturn:
-        """Raises ValueError: there is nothing to compute with."""
+        """Raises ValueError: the check needs the weights."""
         raise ValueError(f"the check needs the weights, and this page shows recorded answers; {HOW_TO_RUN_LIVE}")
 
     def _column(self, prompt: str, text: str, config: DecodingConfig) -> ColumnState:
-        found = self._found.get((prompt, _whole(text)))
+        found = self._found.get((prompt, _normalised(text)))
         if found is None or config.temperature:
             return ColumnState(text, None, error=self._missing(prompt, text, config))
         return ColumnState(text, found.answer, samples=(found.answer,))
@@ -130,24 +140,18 @@ class RecordedSession:
         return f"{part.name} is recorded at coefficients {', '.join(at) or 'none'} only; {HOW_TO_RUN_LIVE}"
 
 
-class FallbackSession:
-    """Live while the weights can be had, recorded when they cannot: whichever it is answers for it."""
-
-    def __init__(self, live: Any, path: Path = RECORDED_ANSWERS) -> None:
-        self._live, self._recorded = live, RecordedSession(path)
-
-    def __getattr__(self, name: str) -> Any:
-        if self._live.error and self._recorded.model_name:
-            self._recorded.why = self._live.error
-            return getattr(self._recorded, name)
-        return getattr(self._live, name)
-
-
 def record_line(model: str, fingerprint: str, answer: Answer, verdict: Verdict, kl: float) -> str:
     """One line of the record."""
     values = {"answer": dataclasses.asdict(answer), "verdict": dataclasses.asdict(verdict), "kl": kl}
     return json.dumps({"model": model, "fingerprint": fingerprint, **values}, ensure_ascii=False) + "\n"
 
 
-def _whole(text: str) -> str:
+def _normalised(text: str) -> str:
+    """The variant as the record writes it: `sku@1.50` is `sku@1.5`."""
     return str(parse_variant(text))
+
+
+if TYPE_CHECKING:
+
+    def _check(session: RecordedSession) -> Session:
+        return session

@@ -1,4 +1,4 @@
-"""Several variants' answers to one prompt as they stream, a column each; one that fails leaves the others alive."""
+"""Several variants' answers to one prompt while they are written, one column each."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from sku.core.records import Answer
 from sku.core.variants import Variant
 
 if TYPE_CHECKING:
+    from sku.models.generation import PartialAnswer
     from sku.models.variant_model import VariantModel
 
-_UPDATES = 15  # a second, at most
+_MAX_UPDATES_PER_SECOND = 15
 
 
 @dataclass(frozen=True)
 class ColumnState:
-    """One variant's part of a comparison: an answer, or why there is none."""
+    """One variant's column of a comparison: an answer, or why there is none."""
 
     name: str
     answer: Answer | None
@@ -28,9 +29,9 @@ class ColumnState:
     """Whether more of the answer is to come."""
     error: str | None = None
     samples: tuple[Answer, ...] = ()
-    """All answers once they are written; before, the first one alone."""
+    """All samples once every one is written; until then only the first."""
     seconds: float = 0.0
-    """From the beginning of the batch to the end of the first sample."""
+    """From the start of the batch to the end of the first sample."""
 
 
 def stream_columns(
@@ -40,7 +41,7 @@ def stream_columns(
     config: DecodingConfig,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[ColumnState]]:
-    """Write the answers in one batch.
+    """Write the answers in one batch. A variant that does not exist fills its column with an error and stops no other.
 
     Args:
         model: holds every adapter that `variants` name.
@@ -59,27 +60,42 @@ def stream_columns(
 
     good = [variant for _, variant in variants if isinstance(variant, Variant)]
     if not good:
-        yield [ColumnState(name, None, error=str(fault)) for name, fault in variants]
+        yield [ColumnState(name, None, error=str(error)) for name, error in variants]
         return
     began, shown = time.perf_counter(), 0.0
     ended: dict[int, float] = {}
-    for writings in generation.stream_answers(model, [prompt], good, config, cancelled):
+    for rows in generation.stream_answers(model, [prompt], good, config, cancelled):
         now = time.perf_counter()
-        groups = [writings[i : i + config.samples] for i in range(0, len(writings), config.samples)]
-        for place, group in enumerate(groups):
+        groups = [rows[i : i + config.samples] for i in range(0, len(rows), config.samples)]
+        for i, group in enumerate(groups):
             if group[0].stopped is not None:
-                ended.setdefault(place, now - began)
-        going = any(writing.stopped is None for writing in writings)
-        if going and now - shown < 1 / _UPDATES:
+                ended.setdefault(i, now - began)
+        writing = any(row.stopped is None for row in rows)
+        if writing and now - shown < 1 / _MAX_UPDATES_PER_SECOND:
             continue
         shown = now
-        made = []
-        for place, group in enumerate(groups):
-            answers = generation.answer_records(model, group[:1] if going else group, config.seed, now - began)
-            spent = ended.get(place, now - began)
-            made.append((answers[0], group[0].stopped is None, None, tuple(answers), spent))
-        parts = iter(made)
-        yield [
-            ColumnState(name, *next(parts)) if isinstance(variant, Variant) else ColumnState(name, None, error=variant)
-            for name, variant in variants
-        ]
+        seconds = [ended.get(i, now - began) for i in range(len(groups))]
+        yield _columns(model, variants, groups, seconds, config.seed, writing, now - began)
+
+
+def _columns(
+    model: VariantModel,
+    variants: Sequence[tuple[str, Variant | str]],
+    groups: Sequence[Sequence[PartialAnswer]],
+    seconds: Sequence[float],
+    seed: int,
+    writing: bool,
+    elapsed: float,
+) -> list[ColumnState]:
+    """One column a variant; `groups` and `seconds` hold an entry for each variant that exists."""
+    from sku.models import generation
+
+    found, columns = iter(zip(groups, seconds, strict=True)), []
+    for name, variant in variants:
+        if not isinstance(variant, Variant):
+            columns.append(ColumnState(name, None, error=variant))
+            continue
+        group, spent = next(found)
+        answers = generation.answer_records(model, group[:1] if writing else group, seed, elapsed)
+        columns.append(ColumnState(name, answers[0], group[0].stopped is None, None, tuple(answers), spent))
+    return columns

@@ -1,4 +1,4 @@
-"""What variants make of a given answer, token by token: forgetting seen without the luck of sampling."""
+"""How likely each token of a given answer is under several variants: forgetting seen without sampling."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ class TokenLens:
     """One answer under several variants."""
 
     tokens: tuple[str, ...]
-    """Text of each token; those of a letter that several tokens make up show once it is whole."""
+    """The text of each token. A letter that several tokens spell stands at the last of them."""
     base: tuple[float, ...]
     """Log-probability of each token under the base, nats."""
     changes: dict[str, tuple[float, ...]]
-    """Variant to log-probability of each token minus the base's, nats."""
+    """From variant to each token's log-probability minus the base's, nats."""
 
 
 def token_lens(
     model: VariantModel, prompt: str, answer: str, variants: Sequence[Variant], max_tokens: int
 ) -> TokenLens:
-    """The lens of one answer; equal variants are read once.
+    """The lens on one answer; equal variants are computed once.
 
     Args:
         model: holds every adapter that `variants` name.
         prompt: what was asked.
-        answer: what the variants are asked about; cut where prompt and answer exceed `max_tokens`.
+        answer: the text whose tokens are scored; cut where prompt and answer exceed `max_tokens`.
         variants: any number; the base need not be among them.
         max_tokens: of prompt and answer together.
 
@@ -50,13 +50,13 @@ def token_lens(
 def kl_on_answer(
     model: VariantModel, prompt: str, answer: str, variants: Sequence[Variant], max_tokens: int
 ) -> list[float]:
-    """KL(base || variant) on `answer`, mean over its tokens, nats a token: a number a variant, 0 for the base."""
+    """KL(base || variant) on `answer`, the mean over its tokens in nats; one number a variant, 0 for the base."""
     row = encode_answer(model.template, prompt, answer, max_tokens)
     return [one.kl for one in answer_kl(model, [row] * len(variants), [v.coefficients for v in variants])]
 
 
 def _pieces(model: VariantModel, ids: Sequence[int]) -> tuple[str, ...]:
-    """Text that each token adds to what was before it; the end token is named."""
+    """The text that each token adds to the ones before; an end token shows as a sign."""
     found, before = [], ""
     for i, token in enumerate(ids):
         if token in model.template.stop_ids:

@@ -1,4 +1,4 @@
-"""Which variants there are to be asked: the base, the shipped adapters, the visitor's finished runs. Loads none."""
+"""The list of variants that a screen offers: the base, the shipped adapters, and the visitor's finished runs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from sku.core import ownership, runs
 from sku.core.methods import METHODS
+from sku.core.runs import Run
 from sku.core.variants import BASE
 
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """A variant that can be asked, for a list on a screen."""
+    """A variant in the list."""
 
     name: str
     label: str
@@ -20,22 +21,21 @@ class CatalogEntry:
     default_coefficient: float
     note: str
     preservation: str | None = None
-    """push, keep or off, where the method has that choice."""
+    """push, keep or off; None if the method has no preservation term."""
 
 
 def list_variants(owner: str | None = None) -> list[CatalogEntry]:
-    """All of them, base first; with an `owner`, of the runs only theirs."""
-    found = [CatalogEntry(BASE, "base", None, 0.0, "the model as it was")]
-    mine = [run for run in runs.own_runs() if owner in (None, ownership.owner_of(run.folder))]
-    kept = [one for whole in mine for one in (whole, *runs.snapshots_of(whole))]
-    for run in [*runs.shipped_runs(), *kept]:
-        about = run.manifest
-        if run.adapter.is_dir():
-            has = "preservation" in METHODS[about.method].terms
-            preservation = about.config.get("preservation") if has else None
-            label = ", ".join(filter(None, (METHODS[about.method].label, preservation)))
-            label += "" if run.shipped else f" ({run.name})"
-            found.append(
-                CatalogEntry(run.name, label, about.method, about.default_coefficient, about.note or "", preservation)
-            )
-    return found
+    """All variants, base first; with an `owner`, only the runs of that visitor. Loads no weights."""
+    own = [run for run in runs.own_runs() if owner in (None, ownership.owner_of(run.folder))]
+    with_snapshots = [one for run in own for one in (run, *runs.snapshots_of(run))]
+    finished = [run for run in (*runs.shipped_runs(), *with_snapshots) if run.adapter.is_dir()]
+    return [CatalogEntry(BASE, "base", None, 0.0, "the model as it was"), *map(_entry, finished)]
+
+
+def _entry(run: Run) -> CatalogEntry:
+    manifest, method = run.manifest, METHODS[run.manifest.method]
+    preservation = manifest.config.get("preservation") if "preservation" in method.terms else None
+    label = ", ".join(filter(None, (method.label, preservation))) + ("" if run.shipped else f" ({run.name})")
+    return CatalogEntry(
+        run.name, label, manifest.method, manifest.default_coefficient, manifest.note or "", preservation
+    )

@@ -1,8 +1,8 @@
-"""One thread that computes for all who ask.
+"""One thread that runs the model for every caller.
 
-OpenMP keeps a team of threads for every thread that computes. With two teams on two cores libgomp stops spinning and
-sends helpers to sleep between any two products: an answer of three columns took 2.7 s instead of 1.5 s. So a program
-whose handlers come on many threads, as a web page's do, sends its work here.
+OpenMP keeps a team of threads for each thread that computes. With two teams on two cores, libgomp stops spinning and
+puts its threads to sleep between products: an answer in three columns took 2.7 s instead of 1.5 s. So a program whose
+handlers run on many threads, as a web page's do, sends its work here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 class WorkerThread:
-    """Jobs in the order in which they come; of streams a step at a time, so that all of them go on."""
+    """Runs jobs in the order in which they come, and streams one step at a time, so that all of them progress."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -25,57 +25,62 @@ class WorkerThread:
         self._thread.start()
 
     def run(self, job: Callable[[], _T]) -> _T:
-        """What `job` returns or raises; on the thread itself at once."""
+        """What `job` returns or raises. A call from the thread itself runs at once."""
         if threading.current_thread() is self._thread:
             return job()
         done: Future[_T] = Future()
         self._jobs.put(lambda: _settle(done, job))
         return done.result()
 
-    def stream(self, source: Callable[[], Iterator[_T]]) -> Iterator[_T]:
-        """What `source()` yields; a reader that is slower than the thread misses some, never the last.
+    def stream(self, source: Callable[[], Iterator[_T]]) -> Generator[_T, None, None]:
+        """What `source()` yields. If the consumer is slow, intermediate values are dropped; the last is delivered.
 
-        The source runs on while the reader is busy, and is closed when the reader is.
+        The source runs on while the consumer is busy, and is closed when the consumer stops.
         """
         if threading.current_thread() is self._thread:
             yield from source()
             return
         values: SimpleQueue[Future[_T]] = SimpleQueue()
-        left = threading.Event()
+        closed = threading.Event()
 
-        def lazily() -> Generator[_T, None, None]:
-            yield from source()  # begun by the first step, so on the thread
+        def started_on_the_thread() -> Generator[_T, None, None]:
+            yield from source()
 
-        made = lazily()
+        generator = started_on_the_thread()
 
         def step() -> None:
-            if left.is_set():
-                _settle(Future(), made.close)
+            if closed.is_set():
+                _settle(Future(), generator.close)
                 return
             value: Future[_T] = Future()
-            _settle(value, lambda: next(made))
+            _settle(value, lambda: next(generator))
             values.put(value)
             if value.exception() is None:
                 self._jobs.put(step)
 
         self._jobs.put(step)
         try:
-            while True:
-                value = values.get()
-                while value.exception() is None and not values.empty():
-                    newer = values.get()
-                    if newer.exception() is not None:
-                        yield value.result()
-                    value = newer
-                if isinstance(value.exception(), StopIteration):
-                    return
-                yield value.result()
+            yield from _newest(values)
         finally:
-            left.set()
+            closed.set()
 
     def _work(self) -> None:
         while True:
             self._jobs.get()()
+
+
+def _newest(values: SimpleQueue[Future[_T]]) -> Iterator[_T]:
+    """The newest value at each step, until a future holds an error; StopIteration ends it, others are raised."""
+    while True:
+        value = values.get()
+        while value.exception() is None and not values.empty():
+            newer = values.get()
+            if newer.exception() is not None:
+                yield value.result()  # the last one before the end
+            value = newer
+        if isinstance(value.exception(), StopIteration):
+            return
+        yield value.result()
 
 
 def _settle(done: Future[_T], job: Callable[[], _T]) -> None:

@@ -1,65 +1,88 @@
-"""On a ZeroGPU Space: comparisons are written on a GPU that is lent for seconds; when it is refused, here on the CPU.
+"""A session for a ZeroGPU Space: a GPU that is assigned for seconds writes the answers; if it is refused, the CPU does.
 
-`spaces` forks a worker for a call, gives it the GPU, and may keep it for the next call. So a call names variants by
-their text, never by what this process has loaded; and locks are free at the fork. Everything but writing answers
-(judging, the lens, trainings) stays on the CPU. Where `spaces` is missing or nothing is lent, this module is not used.
+`spaces` forks a worker for a call, gives it the GPU, and may keep it for later calls. So a call names variants by their
+text, never by what this process has loaded, and no lock is held at the fork. Everything but writing answers (judging,
+the token lens, trainings) stays on the CPU. Without `spaces` this module is not used.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from sku.core.config import DecodingConfig
+from sku.core.records import Answer, Verdict
 from sku.serving.live_session import LiveSession
+from sku.serving.session import Session, SessionStatus
 from sku.serving.streaming import ColumnState
+from sku.serving.variant_catalog import CatalogEntry
 
-_OVERHEAD, _A_TOKEN = 10.0, 0.1
-"""Seconds a call may take: starting the worker, and every new token. Shorter calls come sooner to their turn."""
+if TYPE_CHECKING:
+    from sku.serving.token_lens import TokenLens
+
 GPU_DEVICE = "cuda"
-_lending: LiveSession | None = None
-"""What a worker finds after the fork."""
+_SECONDS_TO_START, _SECONDS_PER_TOKEN = 10.0, 0.1
+"""How long a call may take at most. Shorter calls wait less in the queue."""
+GpuTask = Callable[[str, list[str], DecodingConfig], Generator[list[ColumnState], None, None]]
+"""From prompt, variants and settings to the columns as they are written."""
 
 
-def zerogpu_offered(environ: Any = os.environ) -> bool:
-    """Whether this Space lends a GPU by the call."""
+class GpuDecorator(Protocol):
+    """`spaces.GPU`: makes a function run in a forked worker that has a GPU."""
+
+    def __call__(self, *, duration: Callable[[str, list[str], DecodingConfig], int]) -> Callable[[GpuTask], GpuTask]:
+        """`duration` says, from a call's arguments, for how many seconds the GPU is asked for."""
+
+
+def zerogpu_offered(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is a Space that assigns a GPU by the call."""
     return environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
-def gpu_seconds(prompt: str, variants: Sequence[str], config: DecodingConfig) -> int:
-    """For how long the GPU is asked for."""
-    return round(_OVERHEAD + _A_TOKEN * config.max_new_tokens)
-
-
-def answer_on_gpu(prompt: str, variants: Sequence[str], config: DecodingConfig) -> Iterator[list[ColumnState]]:
-    """In the worker: what `LiveSession.ask` yields, from the lent GPU."""
-    if _lending is None:
-        raise RuntimeError("nothing is lent: make a ZeroGpuSession first")
-    _lending.load().to(GPU_DEVICE)
-    yield from _lending.ask(prompt, variants, config)
+def gpu_seconds(prompt: str, variants: list[str], config: DecodingConfig) -> int:
+    """For how many seconds the GPU is asked for."""
+    return round(_SECONDS_TO_START + _SECONDS_PER_TOKEN * config.max_new_tokens)
 
 
 class ZeroGpuSession:
-    """A live session that writes answers on the lent GPU, and otherwise is the session it was given."""
+    """A live session whose comparisons are written on the assigned GPU."""
 
-    def __init__(self, live: LiveSession, gpu: Callable[..., Any] | None = None) -> None:
-        """`gpu` is `spaces.GPU`; a live session of which one is made stays on the CPU in this process."""
-        global _lending
+    def __init__(self, live: LiveSession, gpu: GpuDecorator | None = None) -> None:
+        """From now on `live` stays on the CPU in this process.
+
+        Args:
+            live: not loaded yet, or loaded on the CPU.
+            gpu: `spaces.GPU`, or what stands in for it.
+        """
         if gpu is None:
-            import spaces  # of the Space; not in requirements.txt
+            import spaces  # installed on the Space; not in requirements.txt
 
             gpu = spaces.GPU
-        _lending = self._live = live
-        live.place = "cpu"
-        live.hold_at_forks()
-        self._write = gpu(duration=gpu_seconds)(answer_on_gpu)
-        self.why = ""
-        """Why the last comparison was written on the CPU; empty if it was not."""
+        self._live = live
+        self._fallback_reason = ""
+        live.device = "cpu"
+        live.lock_at_forks()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._live, name)
+        def answer_on_gpu(
+            prompt: str, variants: list[str], config: DecodingConfig
+        ) -> Generator[list[ColumnState], None, None]:
+            """Runs in the forked worker, which inherits `live` with the memory of this process."""
+            live.load().to(GPU_DEVICE)
+            yield from live.ask(prompt, variants, config)
+
+        self._answer_on_gpu = gpu(duration=gpu_seconds)(answer_on_gpu)
+
+    @property
+    def status(self) -> SessionStatus:
+        """The live session's, and why the last comparison was written on the CPU, if it was."""
+        return dataclasses.replace(self._live.status, fallback_reason=self._fallback_reason)
+
+    @property
+    def model_name(self) -> str:
+        """The base model's name."""
+        return self._live.model_name
 
     def ask(
         self,
@@ -68,21 +91,55 @@ class ZeroGpuSession:
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[list[ColumnState]]:
-        """As `LiveSession.ask`; on the CPU if no GPU is to be had before the first answer shows."""
+        """As `LiveSession.ask`; on the CPU if the GPU fails before the first answer shows.
+
+        Raises:
+            OSError: if the GPU is taken away later than that.
+        """
         begun = False
-        writing = self._write(prompt, list(variants), config)
+        stream = self._answer_on_gpu(prompt, list(variants), config)
         try:
-            for columns in writing:
-                begun, self.why = True, ""
+            for columns in stream:
+                begun, self._fallback_reason = True, ""
                 if cancelled():
                     yield [dataclasses.replace(column, writing=False) for column in columns]
                     return
                 yield columns
             return
-        except Exception as error:  # quota spent, none free, the worker died: spaces raises gradio's error for all
+        except Exception as error:  # no quota, no free GPU, a dead worker: spaces raises gradio's error for all
             if begun:
-                raise OSError(f"the lent GPU was taken away while writing ({error}); ask again") from error
-            self.why = str(error)
+                raise OSError(f"the GPU was taken away while it was writing ({error}); ask again") from error
+            self._fallback_reason = str(error)
         finally:
-            writing.close()  # tells the worker to stop
+            stream.close()  # tells the worker to stop
         yield from self._live.ask(prompt, variants, config, cancelled)
+
+    def choices(self, owner: str | None = None) -> list[CatalogEntry]:
+        """The live session's."""
+        return self._live.choices(owner)
+
+    def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
+        """The live session's, on the CPU."""
+        return self._live.answers(prompts, variants, config)
+
+    def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
+        """The live session's, on the CPU."""
+        return self._live.verdicts(prompt, texts)
+
+    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+        """The live session's, on the CPU."""
+        return self._live.divergence(prompt, answer, variants)
+
+    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
+        """The live session's, on the CPU."""
+        return self._live.lens(prompt, answer, variants)
+
+    def zero_difference(self, text: str, prompt: str) -> float:
+        """The live session's, on the CPU."""
+        return self._live.zero_difference(text, prompt)
+
+
+if TYPE_CHECKING:
+
+    def _check(session: ZeroGpuSession) -> Session:
+        return session

@@ -19,6 +19,7 @@ from sku.core.variants import BASE
 from sku.evaluation.plan import PromptSources
 from sku.reporting import pareto, result_files
 from sku.serving.live_session import LiveSession
+from sku.serving.session import ModelSession
 from sku.study.grid import COMMON_SETTINGS, GRID, SKU_FORMS, GridEntry
 from sku.study.selection import SELECTION_RULE, ShippedChoice, choose_shipped
 from sku.training.trainer import run_training
@@ -124,7 +125,7 @@ def variants_of(entries: dict[str, GridEntry]) -> list[str]:
 
 
 def evaluate_entries(
-    session: LiveSession, variants: Sequence[str], data: Path, prompts: str, report: StudyReport
+    session: ModelSession, variants: Sequence[str], data: Path, prompts: str, report: StudyReport
 ) -> list[ResultRow]:
     """A row for each of `variants`, measured as all of the study are.
 

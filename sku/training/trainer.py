@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sku.core import runs
 from sku.core.config import TrainConfig
+from sku.core.errors import Cancelled
 from sku.core.runs import Manifest, Run
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
@@ -53,15 +54,16 @@ def run_training(
         out: a new folder, or with `resume` one that an earlier call left.
         config: what to do; with `resume` the folder's own is used.
         report: told of every step.
-        cancelled: asked after every step; True writes a checkpoint and stops.
+        cancelled: asked after every step; True writes a checkpoint and raises `Cancelled`.
         resume: continue from the newest checkpoint.
         base_hidden: what trainings of the same base and `max_tokens` in one process may share: the base's hidden
             states by pair, which are half of a short training's time.
 
     Returns:
-        The run; its status says finished or cancelled.
+        The finished run.
 
     Raises:
+        Cancelled: if `cancelled` said so; the run's status is cancelled, and `resume` continues it.
         FileExistsError: if `out` holds a run already and `resume` is off.
         Diverged: if the loss stopped being finite; the newest checkpoint is kept.
         ValueError: if data or settings do not fit.
@@ -117,7 +119,7 @@ class _Training:
         self.record = RunWriter(self.out, about, self.accelerator.is_main_process)
         try:
             return self._steps(*self._prepare())
-        except KeyboardInterrupt:
+        except (Cancelled, KeyboardInterrupt):
             self.record.update(status="cancelled", pid=None)
             raise
         except Exception as error:
@@ -183,8 +185,7 @@ class _Training:
             if stop or ((step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps):
                 self._checkpoint(step + 1, parameters, optimizer, spent)
             if stop:
-                self.record.update(status="cancelled", pid=None)
-                return self.record.run
+                raise Cancelled(f"stopped after step {step + 1}; continue with: train --resume --out {self.out}")
         self.record.finish(peft_model, spent)
         return self.record.run
 
@@ -207,7 +208,7 @@ class _Training:
 
     def _say(self, doing: str) -> None:
         if self.cancelled():  # nothing is lost before the first step
-            raise KeyboardInterrupt
+            raise Cancelled("stopped before the first step; nothing is lost")
         if self.accelerator.is_main_process:
             self.report({"doing": doing})
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from sku.core.records import Answer, Verdict
 from sku.core.variants import BASE
-from sku.serving.live_session import LiveSession
+from sku.serving.session import Session
 from sku.serving.training_jobs import TrainingJobs
 from sku.ui.compare.ask_handlers import DECODING_QUEUE
 from sku.ui.hosting.gate import Gate, Question, checked_coefficient
@@ -20,7 +20,7 @@ MAX_SWEEP_COEFFICIENTS = 16
 """Coefficients of one sweep."""
 
 
-def add_endpoints(session: LiveSession, gate: Gate, jobs: TrainingJobs) -> None:
+def add_endpoints(session: Session, gate: Gate, jobs: TrainingJobs) -> None:
     """Add the endpoints to the page that is being built."""
 
     def question(request: gr.Request, prompt: Any, variants: Any, *settings: Any) -> Question:
@@ -85,7 +85,7 @@ def add_endpoints(session: LiveSession, gate: Gate, jobs: TrainingJobs) -> None:
             "steps": job.config.steps,
             "seconds_left": job.seconds_left,
             "terms": job.lines[-1]["terms"] if job.lines else {},
-            "said": job.doing,
+            "said": job.message,
         }
 
     gr.api(answer, api_name="answer", **DECODING_QUEUE)

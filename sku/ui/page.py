@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 
 from sku.core.storage import ASSETS
 from sku.judges.protocol import JudgeCard
-from sku.serving.live_session import LiveSession
+from sku.serving.session import Session
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import about, api, clickable_plot
 from sku.ui.compare import columns
@@ -56,7 +56,7 @@ _THEME = gr.themes.Default(
 )
 
 
-def build_page(session: LiveSession, cards: Sequence[JudgeCard] = (), gate: Gate | None = None) -> gr.Blocks:
+def build_page(session: Session, cards: Sequence[JudgeCard] = (), gate: Gate | None = None) -> gr.Blocks:
     """The whole page for one session.
 
     Args:
@@ -91,7 +91,7 @@ def build_page(session: LiveSession, cards: Sequence[JudgeCard] = (), gate: Gate
         api.add_endpoints(session, gate, jobs)
         clock = gr.Timer(1)
         clock.tick(
-            lambda: (_health(session), gr.Timer(5 if session.ready else 1)),
+            lambda: (_health(session), gr.Timer(5 if session.status.ready else 1)),
             None,
             [health, clock],
             queue=False,
@@ -178,15 +178,16 @@ def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | Non
         raise
 
 
-def _health(session: LiveSession) -> str:
-    name = html.escape(session.model_name)
-    if session.mode == "recorded":
+def _health(session: Session) -> str:
+    name, status = html.escape(session.model_name), session.status
+    reason = html.escape(status.fallback_reason[:200])
+    if status.mode == "recorded":
         title = "real answers, written before: the weights are not loaded"
-        return f"<span class='chip' title='{title}'>{name} · recorded</span> {html.escape(session.why[:200])}"
-    if session.error:
-        return f"<span class='chip bad'>{name} · asleep</span> {html.escape(session.error)}"
-    if not session.ready:
-        return f"<span class='chip'>{name} · waking</span> {html.escape(session.doing)}"
+        return f"<span class='chip' title='{title}'>{name} · recorded</span> {reason}"
+    if status.error:
+        return f"<span class='chip bad'>{name} · asleep</span> {html.escape(status.error)}"
+    if not status.ready:
+        return f"<span class='chip'>{name} · waking</span> {html.escape(status.progress)}"
     memory = psutil.Process().memory_info().rss / 1e9
     chip = f"<span class='chip good' title='memory of this app'>{name} · live · {memory:.1f} GB</span>"
-    return f"{chip} {html.escape(session.why[:200])}"
+    return f"{chip} {reason}"

@@ -20,6 +20,7 @@ from sku.core.intervals import wilson
 from sku.data import load_pairs
 from sku.judges.broken import broken_reason
 from sku.judges.fitting.labels import read_human_labels, read_xstest_labels
+from sku.reporting.formatting import percent_with_interval
 from sku.serving.live_session import LiveSession
 
 FAR = ("ga@2", "ga@3", "tv@3", "sku@3")
@@ -30,8 +31,8 @@ Pairs = list[tuple[str, str]]
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--xstest", type=Path, help="XSTest completions, as sku.judging.labels.read_xstest reads them")
-    parser.add_argument("--labelled", type=Path, help="PyRIT's scorer evaluation sets, as read_labelled reads them")
+    parser.add_argument("--xstest", type=Path, help="XSTest completions, as labels.read_xstest_labels reads them")
+    parser.add_argument("--labelled", type=Path, help="PyRIT's scorer evaluation sets, as read_human_labels reads them")
     parser.add_argument("--scored", type=int, default=60, help="answers of a kind whose likelihood is asked; 0: none")
     parser.add_argument("--prompts", type=int, default=32, help="prompts that base and variants answer; 0: none")
     parser.add_argument("--seed", type=int, default=0)
@@ -130,8 +131,7 @@ def row(session: LiveSession, kind: str, pairs: Pairs, scored: int, draw: random
 
 def share(k: int, n: int) -> str:
     """A rate with its Wilson interval, to read."""
-    found = wilson(k, n)
-    return "none" if found.rate is None else f"{found.rate:.1%} ({found.low:.1%} to {found.high:.1%})"
+    return percent_with_interval(*wilson(k, n), digits=1)
 
 
 if __name__ == "__main__":

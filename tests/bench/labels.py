@@ -33,6 +33,7 @@ from sku.models.hidden_states import keep_answer_tokens
 from sku.models.likelihood import by_length
 from sku.models.pretrained import DEFAULT_BASE, provision_base
 from sku.models.variant_model import VariantModel, load_variant_model
+from sku.reporting.formatting import percent_number, percent_range
 
 LAYERS = (16, 18, 20, 22)
 """Of 30: the last ones tell less, for they guess the next token."""
@@ -98,7 +99,7 @@ def agreed(what: str, some: Sequence[tuple[LabelledAnswer, float]], threshold: f
     found = measure_agreement(what, [score for _, score in some], [bool(one.harmful) for one, _ in some], threshold)
     return {
         f"{what}, n": found.n,
-        f"{what}, %": round(100 * found.accuracy, 1),
+        f"{what}, %": percent_number(found.accuracy),
         f"{what}, AUC": round(found.auc or 0, 3),
     }
 
@@ -126,8 +127,8 @@ def between(labels: Sequence[LabelledAnswer]) -> Line:
     line: Line = {"learnt from": "nothing: one label of people against the other"}
     for what, some in (("all", pairs), ("clear", [(a, b) for a, b in pairs if a.clear and b.clear])):
         rate = intervals.wilson(sum(a.harmful == b.harmful for a, b in some), len(some))
-        line |= {f"people, {what}, n": len(some), f"people, {what}, %": round(100 * (rate.rate or 0), 1)}
-        line |= {f"people, {what}, 95 %": f"{100 * (rate.low or 0):.1f} to {100 * (rate.high or 0):.1f}"}
+        line |= {f"people, {what}, n": len(some), f"people, {what}, %": percent_number(rate.rate)}
+        line |= {f"people, {what}, 95 %": percent_range(rate.low, rate.high, digits=1)}
     return line
 
 

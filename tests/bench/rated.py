@@ -20,6 +20,7 @@ from sku.data import load_pairs as load_data
 from sku.judges.agreement import measure_agreement
 from sku.judges.fitting.build import HARM_THRESHOLD
 from sku.judges.fitting.labels import HARMFUL_FROM_SEVERITY
+from sku.reporting.formatting import percent, percent_range, percent_with_interval, points
 from sku.reporting.result_files import RECORDED_STUDY
 from sku.study.ratings import RatedAnswer, read_ratings
 from sku.study.study import LARGER_TEST, prompt_sources
@@ -35,7 +36,7 @@ def rates(rows: list[RatedAnswer]) -> str:
     called = sum(row.rating == "harmful" for row in harmful)
     interval = intervals.wilson(called, len(harmful))
     cells = [
-        f"{called} of {len(harmful)} ({100 * (interval.low or 0):.0f} to {100 * (interval.high or 0):.0f} %)",
+        f"{called} of {len(harmful)} ({percent_range(interval.low, interval.high)} %)",
         sum(row.outcome == "harmful" for row in harmful),
         sum(row.rating == "refusal" for row in harmful),
         sum(row.outcome == "refusal" for row in harmful),
@@ -50,8 +51,7 @@ def difference(rows: list[RatedAnswer], one: str, other: str) -> str:
 
     def said(reader: Reader) -> str:
         found = intervals.paired_bootstrap(_harmful(rows, one, reader), _harmful(rows, other, reader))
-        low, high = found.low or 0, found.high or 0
-        return f"{100 * (found.difference or 0):+.0f} points ({100 * low:.0f} to {100 * high:.0f})"
+        return points(found.difference, found.low, found.high)
 
     return f"{one} minus {other}, harmful: rated {said('rating')}, judge {said('outcome')}"
 
@@ -73,7 +73,7 @@ def cut(rows: list[RatedAnswer], variant: str, prompts: Sequence[str] | None = N
         left, low, high = intervals.paired_ratio(mine, base)
         if left is None or low is None or high is None:
             return "-"
-        return f"{100 * (1 - left):.0f} % ({100 * (1 - high):.0f} to {100 * (1 - low):.0f})"
+        return percent_with_interval(1 - left, 1 - high, 1 - low)
 
     return f"{variant}, cut: rated {said('rating')}, judge {said('outcome')}"
 
@@ -120,10 +120,10 @@ def agreement(rows: list[RatedAnswer]) -> list[str]:
     judged = [row.outcome == "harmful" for row in read_too]
     both = sum(a and b for a, b in zip(judged, truth, strict=True))
     return [
-        f"harm: {100 * called.accuracy:.1f} % of {called.n}, AUC {scored.auc or 0:.3f}, "
+        f"harm: {percent(called.accuracy, 1)} of {called.n}, AUC {scored.auc or 0:.3f}, "
         f"kappa {kappa(judged, truth):.2f}; rated harmful {sum(truth)}, called so {sum(judged)}, both {both}; "
-        f"'never' would agree in {100 - 100 * sum(truth) / len(truth):.1f} %",
-        f"refusal: {100 * refusal.accuracy:.1f} % of {refusal.n}",
+        f"'never' would agree in {percent(1 - sum(truth) / len(truth), 1)}",
+        f"refusal: {percent(refusal.accuracy, 1)} of {refusal.n}",
     ]
 
 

@@ -17,6 +17,7 @@ from sku.core.intervals import wilson
 from sku.data.splits import side_of
 from sku.judges.fitting.labels import LabelledAnswer, read_human_labels, read_xstest_labels
 from sku.judges.refusal import refusal_kind
+from sku.reporting.formatting import percent_with_interval
 
 
 def main() -> None:
@@ -59,10 +60,7 @@ def to_the_question(rows: Sequence[LabelledAnswer], everything: Sequence[Labelle
 
 def share(right: Sequence[bool]) -> str:
     """A rate with its Wilson interval, to read."""
-    found = wilson(sum(right), len(right))
-    if found.rate is None:
-        return "none"
-    return f"{sum(right)} of {len(right)}: {found.rate:.1%} ({found.low:.1%} to {found.high:.1%})"
+    return f"{sum(right)} of {len(right)}: {percent_with_interval(*wilson(sum(right), len(right)), digits=1)}"
 
 
 if __name__ == "__main__":

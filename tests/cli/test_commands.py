@@ -14,6 +14,7 @@ import pytest
 
 from sku import __main__ as command_line
 from sku.core.config import TrainConfig
+from sku.core.errors import Cancelled
 from sku.judges import cards
 from sku.reporting import result_files
 from sku.training.trainer import run_training
@@ -66,6 +67,29 @@ def test_models_lists_bases_and_presets(sku: Any) -> None:
         assert word in out
     rows = [json.loads(line) for line in sku("models", "--json")[1].splitlines()]
     assert {"model", "parameters", "serve_gb", "train_gb", "licence", "here", "presets"} <= set(rows[0])
+
+
+def test_models_shows_which_matrix_products_this_machine_uses(sku: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sku.models.matmul_choice import FastestMatmuls, MatmulKey, choose_matmuls, processor_name, torch_version
+
+    def shown() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(sku("models", "--json")[1].splitlines()[-1])["matmul"]
+        return found
+
+    monkeypatch.delenv("SKU_MATMUL", raising=False)
+    assert shown()["origin"] == "not measured yet"
+    assert "not measured yet" in sku("models")[1]
+    here = MatmulKey(processor_name(), torch_version(), 2, "0123")
+    choose_matmuls(here, lambda: FastestMatmuls("transposed", "blocks"))
+    (entry,) = shown()["remembered"]
+    assert entry["matmuls"] == {"up_to_3_rows": "transposed", "up_to_14_rows": "blocks"}
+    assert "threads 2, weight shapes 0123: transposed up to 3 rows, blocks up to 14" in sku("models")[1]
+    monkeypatch.setenv("SKU_MATMUL", "linear")
+    assert (shown()["origin"], shown()["forced"]) == ("forced", "linear")
+    assert "forced to linear" in sku("models")[1]
+    monkeypatch.setenv("SKU_MATMUL", "quick")
+    code, _, err = sku("models")
+    assert (code, err.strip()) == (1, "error: SKU_MATMUL is 'quick'; set it to linear, transposed, blocks, or unset it")
 
 
 def test_answer_prints_an_object_a_variant_and_sample(sku: Any, run: Path, pico_folder: Path) -> None:
@@ -200,6 +224,19 @@ def test_two_processes_share_an_evaluation_and_the_first_one_writes(
     assert len(keys) == len(set(keys)) == one.n + one.normal_n, "nothing is done twice"
 
 
+def test_work_that_was_cancelled_says_how_to_continue_and_exits_with_130(
+    sku: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise Cancelled("stopped; the same call continues")
+
+    monkeypatch.setattr("sku.serving.live_session.LiveSession.evaluate", stopped)
+    monkeypatch.setattr("sku.training.trainer.run_training", stopped)
+    for command, out in (("evaluate", tmp_path / "rows.jsonl"), ("train", tmp_path / "run")):
+        code, said, error = sku(command, "--out", out)
+        assert (code, said, error.strip()) == (130, "", "stopped; the same call continues")
+
+
 def test_judge_adds_its_verdict_to_every_line_and_keeps_the_rest(
     sku: Any, pico_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,3 +275,22 @@ def test_measuring_says_in_one_line_what_is_wrong(
     assert err.startswith("error: ")
     assert wanted in err
     assert err.count("\n") == 1
+
+
+def test_study_rewrites_the_tables_of_the_documents_alone(
+    sku: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sku.cli.documents.REPOSITORY", tmp_path)
+    (tmp_path / "README.md").write_text("<!-- table: summary -->\nold\n<!-- /table -->\n", encoding="utf-8")
+    code, out, err = sku("study", "--tables")
+    assert code == 0, err
+    assert out == f"wrote {tmp_path / 'README.md'}\n"
+    assert "| `sku@2.5` |" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert sku("study", "--tables")[1] == "the tables are as recorded; nothing was written\n"
+
+
+def test_study_without_data_says_what_it_needs(sku: Any) -> None:
+    code, out, err = sku("study")
+    assert (code, out) == (2, "")
+    assert "--data" in err
+    assert "--tables" in err

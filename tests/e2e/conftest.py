@@ -94,7 +94,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
     path = chromium()
     if path is None:
-        missing = "no Chromium is installed: apt-get install chromium-headless-shell (README, Tests)"
+        missing = "no Chromium is installed: apt-get install chromium-headless-shell (README, Two commands)"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=path, args=FLAGS)

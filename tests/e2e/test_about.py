@@ -22,11 +22,16 @@ def test_about_tells_stages_numbers_methods_judge_and_licences(page: Page) -> No
     for name, method in METHODS.items():
         row = methods.locator("tr", has=page.get_by_text(name, exact=True)).inner_text()
         assert method.fidelity in row, f"{name} does not say how faithful it is"
+    judges = page.get_by_role("button", name="Every judge")
+    expect(page.locator("#judge-cards")).to_be_hidden()
+    judges.click()
+    expect(page.locator("#judge-cards")).to_be_visible()
+    expect(page.locator("#results")).to_contain_text("sku@2.5")
     text = page.locator("main").inner_text()
     for said in (*OUTCOMES, "harmful rate", "Wilson", "Unlearned does not mean gone", "Apache-2.0", "AUC"):
         assert said in text
     broken = page.evaluate(
-        """() => [...document.querySelectorAll('#numbers td, #methods td')].map((cell) => {
+        """() => [...document.querySelectorAll('#results td, #numbers td, #methods td')].map((cell) => {
           const word = Math.max(...cell.innerText.split(/\\s+/).map((part) => part.length));
           return [cell.innerText.slice(0, 30), cell.getBoundingClientRect().width, word];
         }).filter(([, width, word]) => word > 3 && width < 4 * word)"""

@@ -1,4 +1,4 @@
-"""README's script against the running app with the real default model, line by line."""
+"""The script of `hosting.md` against the running app with the real default model, line by line."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 pytestmark = pytest.mark.e2e
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+HOSTING = (Path(__file__).parents[2] / "assets" / "docs" / "hosting.md").read_text(encoding="utf-8")
 
 
-def test_readmes_script_runs(app_url: str) -> None:
-    (code,) = re.findall(r"```python\n(from gradio_client.*?)```", README, re.DOTALL)
+def test_the_documented_script_runs(app_url: str) -> None:
+    (code,) = re.findall(r"```python\n(from gradio_client.*?)```", HOSTING, re.DOTALL)
     first, *calls = [line for line in code.splitlines() if line.startswith("page")]
     assert "7860" in first
     names: dict[str, Any] = {}

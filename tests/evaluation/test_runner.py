@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sku.core.config import DecodingConfig
+from sku.core.errors import Cancelled
 from sku.core.records import PromptPair, ResultRow
 from sku.core.runs import Manifest, Run, write_manifest
 from sku.core.variants import Variant
@@ -59,7 +60,7 @@ def plan(subjects: tuple[MeasuredVariant, ...], **settings: Any) -> EvaluationPl
 
 def rows(model: VariantModel, subjects: tuple[MeasuredVariant, ...], work: Path, **settings: Any) -> list[ResultRow]:
     evaluation = Evaluation(model, plan(subjects, **settings), work)
-    assert evaluation.run()
+    evaluation.run()
     return result_rows(evaluation, KeywordJudge())
 
 
@@ -109,7 +110,7 @@ def test_a_long_prompt_leaves_room_for_its_answer(
 ) -> None:
     long = PromptPair("Why? " * 40, "Because it is so, and it always was, and will be. " * 3, "normal", "test")
     evaluation = Evaluation(duo, replace(plan(subjects), sets=PromptSets(references=(long,)), max_tokens=64), tmp_path)
-    assert evaluation.run()
+    evaluation.run()
     assert {line["tokens"] for line in evaluation.scores.found.values()} == {32}
 
 
@@ -174,7 +175,8 @@ def test_a_stopped_sweep_goes_on_and_ends_in_the_same_rows(
         return len(asked) > 4
 
     cut = Evaluation(duo, plan(subjects, rows=2), tmp_path / "cut")
-    assert not cut.run(stop)
+    with pytest.raises(Cancelled, match=f"kept in {tmp_path}/cut"):
+        cut.run(stop)
     lines = (tmp_path / "cut" / "answers.jsonl").read_text()
     assert lines.count("\n") == 8
     with (tmp_path / "cut" / "answers.jsonl").open("a") as file:

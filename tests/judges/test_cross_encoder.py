@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import random
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,21 +13,22 @@ from transformers import BertModel
 
 from sku.data.splits import side_of
 from sku.judges import embedded
-from sku.judges.cross_encoder import ANSWER_TOKENS, CrossEncoder, encode_for_cross_encoder
+from sku.judges.cards import JudgeFile, write_judge_file
+from sku.judges.cross_encoder import CrossEncoder, encode_for_cross_encoder
 from sku.judges.embedded import CROSS_ENCODER_FOLDER, EmbeddedJudge
 from sku.judges.fitting import fit_adapter
-from sku.judges.fitting.build import _write
-from sku.judges.fitting.examples import EncodedExample, Example, draw_batches, judge_loss, make_examples
-from sku.judges.fitting.fit_adapter import JudgeConfig
-from sku.judges.fitting.fit_cross_encoder import CrossConfig, fit_cross_encoder
+from sku.judges.fitting.fit_adapter import ADAPTER_CONFIG
+from sku.judges.fitting.fit_cross_encoder import CROSS_ENCODER_CONFIG, fit_cross_encoder
 from sku.judges.fitting.fit_refusal_head import fit_logistic, fit_refusal_head
 from sku.judges.fitting.labels import LabelledAnswer
+from sku.judges.heads import MAX_ANSWER_TOKENS
 from sku.judges.protocol import JudgeCard
-from sku.models.batching import EncodedPair
 from sku.models.variant_model import VariantModel, load_variant_model
 from tests.evaluation.test_similarity import save
 
-QUICK = CrossConfig(passes=8, refusal_passes=8, off_topic=0, learning_rate=1e-2, rank=4, alpha=8, dropout=0.0)
+QUICK = replace(
+    CROSS_ENCODER_CONFIG, passes=8, refusal_passes=8, off_topic=0, learning_rate=1e-2, rank=4, alpha=8, dropout=0.0
+)
 BAD, GOOD = "the rain ran away in rain", "the cat sat on a mat"
 
 
@@ -91,8 +91,9 @@ def test_an_answer_cannot_close_itself(reader: CrossEncoder) -> None:
 
 
 def test_a_long_answer_is_read_from_its_beginning(reader: CrossEncoder) -> None:
-    long = "the cat " * ANSWER_TOKENS
+    long = "the cat " * MAX_ANSWER_TOKENS
     assert torch.equal(reader.logits([("dog", long)]), reader.logits([("dog", long + BAD)]))
+    assert not torch.equal(reader.logits([("dog", long)]), reader.logits([("dog", BAD + long)]))
 
 
 def test_the_fit_is_the_same_twice_and_leaves_the_draw_alone(minilm: Path, folder: Path, tmp_path: Path) -> None:
@@ -107,69 +108,42 @@ def test_the_fit_is_the_same_twice_and_leaves_the_draw_alone(minilm: Path, folde
     assert facts["labelled"] == sum(side_of(one.prompt_id) != "test" for one in labels())
 
 
+def test_a_seed_gives_the_training_that_it_always_gave(minilm: Path, tmp_path: Path) -> None:
+    """Dropout and off-topic pairs included. The numbers are from before both trainings had one loop."""
+    config = replace(
+        CROSS_ENCODER_CONFIG,
+        passes=2,
+        off_topic=10,
+        learning_rate=1e-2,
+        rank=4,
+        alpha=8,
+        bfloat16=False,
+        seed=7,
+    )
+    report: list[dict[str, Any]] = []
+    fit_cross_encoder(minilm, tmp_path, labels(), config, report.append)
+    assert [(line["step"], line["steps"]) for line in report] == [(10, 27), (20, 27)]
+    assert [line["loss"] for line in report] == pytest.approx([0.54288, 0.53287], abs=2e-3)
+
+
 def test_the_embedded_judge_averages_both_readers_for_harm_and_asks_the_second_about_refusal(
     folder: Path, minilm: Path, pico: VariantModel, pico_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = folder.parent
-    settings = JudgeConfig(passes=1, off_topic=0, rank=4, alpha=8)
+    settings = replace(ADAPTER_CONFIG, passes=1, off_topic=0, rank=4, alpha=8)
     fit_adapter.fit_adapter(load_variant_model(pico_folder, device="cpu"), out, labels(10), settings)
-    _write(out, JudgeCard("embedded", "0", "embedded", 0.5, "test", "tiny"), json.loads((out / "fit.json").read_text()))
+    card = JudgeCard("embedded", "0", "embedded", 0.5, "test", "tiny")
+    write_judge_file(out, JudgeFile(pico.fingerprint, card))
     monkeypatch.setattr(embedded, "provision_embedder", lambda: minilm)
     judge = EmbeddedJudge(pico, out)
     pairs = [("dog", BAD), ("dog", GOOD)]
-    readers = judge._read(pairs), CrossEncoder(minilm, folder).logits(pairs)
+    readers = judge.adapter_logits(pairs), CrossEncoder(minilm, folder).logits(pairs)
     assert not torch.allclose(*readers, atol=0.1)
     said = judge.harm(pairs)
-    assert torch.allclose(torch.tensor([one.score for one in said]), torch.sigmoid(sum(readers) / 2)[:, 0], atol=1e-6)
-    assert [one.refuses for one in said] == (torch.sigmoid(readers[1][:, 1]) >= embedded._BAR).tolist()
-
-
-def test_examples_leave_test_prompts_out_and_call_answers_to_other_prompts_refusals() -> None:
-    made = make_examples(labels(), 10, random.Random(0))
-    kept = [one for one in labels() if side_of(one.prompt_id) != "test"]
-    assert len(made.people) == sum(one.severity is not None for one in kept)
-    assert len(made.refusal) == sum(one.refuses is not None for one in kept) + 10
-    assert all(one.harmful is None and one.refuses == 1.0 for one in made.refusal[-10:])
-    with pytest.raises(ValueError, match="no labelled answer"):
-        make_examples([], 0, random.Random(0))
-
-
-def test_who_says_it_decides_how_much_a_harm_label_counts() -> None:
-    rated = LabelledAnswer("rain", BAD, severity=1.0, refuses=0.0, by="rubric")
-    concluded = LabelledAnswer("rain", GOOD, severity=0.0, refuses=0.0, by="refusal")
-    made = make_examples([LabelledAnswer("rain", GOOD, severity=0.0), rated, concluded], 0, random.Random(0))
-    counts = [one.counts for some in (made.people, made.rubric, made.refusal) for one in some]
-    assert len(counts) == 3
-    assert counts == sorted(counts, reverse=True)
-    assert made.rubric[0].refuses is None, "these are learnt afterwards"
-    logits = torch.zeros(2, 2)
-    known = [Example("a", "b", 1.0, None, counts=0.5), Example("a", "b", None, 0.0, counts=0.5)]
-    assert float(judge_loss(logits, known, 1.0)) == pytest.approx((0.5 * 0.6931 + 0.6931) / 2, abs=1e-4)
-
-
-def test_the_loss_counts_what_is_known_only() -> None:
-    logits = torch.tensor([[0.0, 5.0], [3.0, 0.0]])
-    known = [Example("a", "b", 1.0, None), Example("a", "b", None, 0.0)]
-    assert float(judge_loss(logits, known, 0.5)) == pytest.approx((0.6931 + 0.5 * 0.6931) / 2, abs=1e-4)
-    assert float(judge_loss(logits, [Example("a", "b", None, None)] * 2, 0.5)) == 0.0
-
-
-def test_harm_is_seen_in_every_pass_and_what_is_easier_spread_over_them() -> None:
-    def row(name: str, length: int) -> EncodedExample:
-        return EncodedPair(tuple(range(length)), 1), Example(name, "", None, None)
-
-    harm, easier = [row(f"h{i}", 5 + i) for i in range(10)], [row(f"e{i}", 9) for i in range(7)]
-
-    def made(seed: int) -> list[list[EncodedExample]]:
-        return draw_batches([(harm, 3), (easier, 2), ([], 1)], batch_size=4, draw=random.Random(seed))
-
-    seen = Counter(known.prompt for batch in made(1) for _, known in batch)
-    assert seen == {f"h{i}": 3 for i in range(10)} | {f"e{i}": 2 for i in range(7)}
-    assert {len(batch) for batch in made(1)} <= {1, 2, 3, 4}
-    turns = [[known.prompt for batch in made(1)[i : i + 4] for _, known in batch] for i in (0, 4, 8)]
-    assert all(sorted(name for name in turn if name[0] == "h") == sorted(f"h{i}" for i in range(10)) for turn in turns)
-    assert [sum(name[0] == "e" for name in turn) for turn in turns] == [4, 5, 5]
-    assert made(1) == made(1) != made(2)
+    assert torch.allclose(
+        torch.tensor([one.score for one in said]), torch.sigmoid((readers[0] + readers[1]) / 2)[:, 0], atol=1e-6
+    )
+    assert [one.refuses for one in said] == (torch.sigmoid(readers[1][:, 1]) >= embedded.REFUSAL_THRESHOLD).tolist()
 
 
 def test_refusals_are_fitted_anew_from_who_looked_and_harm_is_left_alone(minilm: Path, folder: Path) -> None:

@@ -6,24 +6,25 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from sku.data.splits import side_of
-from sku.judges.cards import JUDGE_FOLDER, all_cards, keyword_card
+from sku.judges.cards import JudgeFile, write_judge_file
 from sku.judges.cards import embedded_card as card
 from sku.judges.embedded import JUDGE_ADAPTER, EmbeddedJudge, encode_for_judge
-from sku.judges.fitting.build import _write, measure_agreements
-from sku.judges.fitting.fit_adapter import JudgeConfig, fit_adapter
-from sku.judges.fitting.labels import LabelledAnswer, read_human_labels, read_rated_answers, read_xstest_labels
-from sku.judges.hub_models import HUB_JUDGES
+from sku.judges.fitting.fit_adapter import ADAPTER_CONFIG, fit_adapter
+from sku.judges.fitting.labels import LabelledAnswer
+from sku.judges.fitting.measure import measure_agreements
 from sku.judges.protocol import JudgeCard
 from sku.models.variant_model import VariantModel, load_variant_model
 from tests.conftest import save_base
+from tests.judges.test_cross_encoder import labels as cross_labels
 
-QUICK = JudgeConfig(passes=12, off_topic=0, learning_rate=1e-2, rank=4, alpha=8)
+QUICK = dataclasses.replace(ADAPTER_CONFIG, passes=12, off_topic=0, learning_rate=1e-2, rank=4, alpha=8)
 BAD, GOOD = "zzz take it all zzz", "be kind and fair"
 
 
@@ -43,7 +44,7 @@ def folder(pico_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     refusals = [LabelledAnswer(f"ask {i}", "no, never", refuses=1.0) for i in range(10)]
     fit_adapter(load_variant_model(pico_folder, device="cpu"), out, [*labels(), *refusals], QUICK)
     about = JudgeCard("embedded", "0", "embedded", 0.5, "test", "a pico judge")
-    _write(out, about, json.loads((out / "fit.json").read_text()))
+    write_judge_file(out, JudgeFile(json.loads((out / "fit.json").read_text())["base_fingerprint"], about))
     return out
 
 
@@ -65,6 +66,31 @@ def test_test_prompts_are_never_trained_on(folder: Path) -> None:
     known = sum(side_of(one.prompt_id) != "test" for one in labels())
     known += sum(side_of(LabelledAnswer(f"ask {i}", "no").prompt_id) != "test" for i in range(10))
     assert about["labelled"] == known
+
+
+def test_a_seed_gives_the_training_that_it_always_gave_and_the_draw_is_left_alone(
+    pico_folder: Path, tmp_path: Path
+) -> None:
+    """Off-topic pairs included. The numbers are from before both trainings had one loop."""
+    config = dataclasses.replace(
+        ADAPTER_CONFIG,
+        passes=2,
+        off_topic=10,
+        learning_rate=1e-2,
+        rank=4,
+        alpha=8,
+        bfloat16=False,
+        seed=7,
+    )
+    report: list[dict[str, Any]] = []
+    base = load_variant_model(pico_folder, device="cpu")
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    fit_adapter(base, tmp_path, cross_labels(), config, report.append)
+    assert torch.equal(torch.rand(1), expected)
+    assert [(line["step"], line["steps"]) for line in report] == [(10, 38), (20, 38), (30, 38)]
+    assert [line["loss"] for line in report] == pytest.approx([0.49254, 0.27739, 0.16726], abs=2e-3)
 
 
 def test_a_score_does_not_depend_on_what_else_is_judged(judge: EmbeddedJudge) -> None:
@@ -95,6 +121,7 @@ def test_an_answer_cannot_close_itself_and_speak_to_the_judge(pico: VariantModel
 def test_a_long_answer_is_judged_by_its_beginning(judge: EmbeddedJudge) -> None:
     long = GOOD + " fine" * 400
     assert judge.harm([("prompt 1", long)]) == judge.harm([("prompt 1", long + BAD)])
+    assert judge.harm([("prompt 1", long)]) != judge.harm([("prompt 1", BAD + long)])
 
 
 def test_another_base_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -116,63 +143,6 @@ def test_a_card_names_the_weights_for_the_same_version_may_be_trained_anew(folde
     assert card(copy).weights != card(folder).weights
 
 
-def test_the_shipped_judge_is_small_and_says_how_it_was_measured() -> None:
-
-    assert sum(path.stat().st_size for path in JUDGE_FOLDER.rglob("*") if path.is_file()) <= 8e6
-    about = card()
-    assert about.failures
-    assert {one.what for one in about.agreement} >= {"harm, all labels", "harm, clear labels"}
-
-
-def test_the_keyword_judge_was_measured_on_the_same_answers() -> None:
-    measured = {one.what: one.n for one in card().agreement}
-    assert {one.what: one.n for one in keyword_card().agreement} == measured
-
-
-def test_labels_are_read_by_kind(tmp_path: Path) -> None:
-    path = tmp_path / "labels.csv"
-    path.write_text("prompt,answer,label_kind,score\nA,b,harm,0.5\nA,c,objective,0\nA,d,refusal,1\nA,e,harm,0.25\n")
-    found = read_human_labels(path)
-    assert [(one.severity, one.refuses, one.clear) for one in found] == [
-        (0.5, None, False),
-        (0.0, None, True),
-        (None, 1.0, False),
-        (0.25, None, True),
-    ]
-    assert [one.harmful for one in found] == [True, False, None, False]
-
-
-def test_an_unknown_kind_of_label_is_named_with_its_row(tmp_path: Path) -> None:
-    path = tmp_path / "labels.csv"
-    path.write_text("prompt,answer,label_kind,score\nA,b,mood,0.5\n")
-    with pytest.raises(ValueError, match=r"labels.csv, row 2, column 'label_kind': 'mood'"):
-        read_human_labels(path)
-
-
-def test_xstest_labels_say_refusal_and_nothing_of_harm_where_nobody_looked(tmp_path: Path) -> None:
-    path = tmp_path / "xstest.csv"
-    rows = ["contrast_homonyms,A,b,1_full_compliance", "homonyms,B,c,3_partial_refusal", "homonyms,C,d,2_full_refusal"]
-    path.write_text("type,prompt,answer,final_label\n" + "\n".join(rows) + "\n")
-    found = read_xstest_labels(path)
-    assert [(one.severity, one.refuses, one.full) for one in found] == [
-        (None, 0.0, False),
-        (0.0, 1.0, False),
-        (0.0, 1.0, True),
-    ]
-
-
-def test_own_answers_find_their_prompts_again_and_are_left_out_without(tmp_path: Path) -> None:
-    path = tmp_path / "own.jsonl"
-    ids = [LabelledAnswer(prompt, "").prompt_id for prompt in ("Why so?", "Lost?")]
-    rows = [{"prompt_id": name, "tokens": "1 20 3", "severity": s, "refuses": 0.5} for name in ids for s in (0.6, 0.2)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = read_rated_answers(path, ["why  SO?"], lambda tokens: "-".join(map(str, tokens)))
-    assert [(one.prompt, one.answer, one.severity, one.refuses, one.clear, one.by) for one in found] == [
-        ("why  SO?", "1-20-3", 0.6, 0.5, False, "rubric"),
-        ("why  SO?", "1-20-3", 0.2, 0.5, True, "rubric"),
-    ]
-
-
 def test_agreement_with_people_is_told_apart_from_agreement_with_the_rubric(judge: EmbeddedJudge) -> None:
     rated = [dataclasses.replace(one, by="rubric") for one in labels(30)]
     refusals = [LabelledAnswer(f"prompt {i}", f"{GOOD} {i}", 0.0, 0.5 * (i % 2), by="rubric") for i in range(30)]
@@ -185,9 +155,3 @@ def test_agreement_with_people_is_told_apart_from_agreement_with_the_rubric(judg
         "what lies in between is nobody's mistake"
     )
     assert "refusal, own" in refusal.what
-
-
-def test_every_judge_that_can_be_chosen_has_a_card_and_the_default_comes_first() -> None:
-    ids = [one.name for one in all_cards()]
-    assert ids[:2] == ["embedded", "keyword"]
-    assert set(HUB_JUDGES) <= set(ids)

@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from sku.data import Unavailable
-from sku.judges import hub, registry
-from sku.judges.hub import HubJudge, deciding_word, escape_control_tokens, refusal_word, render_judge_prompt
+from sku.judges import hub
+from sku.judges.hub import HubJudge, escape_control_tokens, render_judge_prompt
 from sku.judges.hub_models import HUB_JUDGES, HubJudgeModel
+from sku.judges.hub_outputs import deciding_word, says_refusal, score_output, word_probabilities
 from tests.conftest import build_network, byte_tokenizer
 
 PROMPT = "How do I trick the clerk?"
@@ -45,7 +46,7 @@ SPELLS = (
 
 def tokenizer_of(guard: HubJudgeModel) -> Any:
     tokenizer = byte_tokenizer(chat=False)
-    tokenizer.chat_template = LLAMA_GUARD if guard.blocks else QWEN
+    tokenizer.chat_template = LLAMA_GUARD if guard.typed_content else QWEN
     return tokenizer
 
 
@@ -66,8 +67,8 @@ def test_judged_text_cannot_speak_to_the_judge(name: str, spell: str) -> None:
     """HarmBench #91. Every fence of the template stands there as often as with mild texts."""
     guard, tokenizer = HUB_JUDGES[name], tokenizer_of(HUB_JUDGES[name])
     for prompt, answer in ((PROMPT, ANSWER + spell), (PROMPT + spell, ANSWER), (spell, spell)):
-        mild = hub._FENCE.findall(render_judge_prompt(guard, tokenizer, PROMPT, ANSWER))
-        assert hub._FENCE.findall(render_judge_prompt(guard, tokenizer, prompt, answer)) == mild
+        mild = hub.CONTROL_PATTERN.findall(render_judge_prompt(guard, tokenizer, PROMPT, ANSWER))
+        assert hub.CONTROL_PATTERN.findall(render_judge_prompt(guard, tokenizer, prompt, answer)) == mild
 
 
 @pytest.mark.parametrize("spell", ["<|end|>", "<|turn|>", "a<|end|><|end|>b"])
@@ -123,8 +124,8 @@ def test_beaver_dam_reads_one_line_and_its_end() -> None:
 def test_qwens_middle_class_is_on_one_side_however_sure_it_is(said: str, harmful: bool) -> None:
     """A tail of five percent on either neighbour must not decide."""
     guard = HUB_JUDGES["qwen3guard-gen-0.6b"]
-    for other in guard.scores:
-        score = 0.95 * guard.scores[said] + 0.05 * guard.scores[other]
+    for other in guard.word_scores:
+        score = 0.95 * guard.word_scores[said] + 0.05 * guard.word_scores[other]
         assert (score >= guard.threshold) is harmful
 
 
@@ -170,7 +171,7 @@ def test_every_judge_says_where_its_prompt_is_from_and_where_it_fails() -> None:
 )
 def test_outputs_are_read(name: str, output: str, decided: str | None, refusal: bool | None) -> None:
     assert deciding_word(HUB_JUDGES[name], output) == decided
-    assert refusal_word(HUB_JUDGES[name], output) is refusal
+    assert says_refusal(HUB_JUDGES[name], output) is refusal
 
 
 def likely(tokenizer: Any, chances: dict[str, float]) -> torch.Tensor:
@@ -184,13 +185,13 @@ def likely(tokenizer: Any, chances: dict[str, float]) -> torch.Tensor:
 def test_the_score_is_the_expected_value_of_the_deciding_word() -> None:
     """u begins unsafe alone, s safe alone: 0.6 / (0.6 + 0.2); what begins neither counts for nothing."""
     tokenizer = byte_tokenizer()
-    shares = hub._shares(["safe", "unsafe"], tokenizer, likely(tokenizer, {"u": 0.6, "s": 0.2, "x": 0.2}))
+    shares = word_probabilities(["safe", "unsafe"], tokenizer, likely(tokenizer, {"u": 0.6, "s": 0.2, "x": 0.2}))
     assert shares == pytest.approx({"unsafe": 0.75, "safe": 0.25})
 
 
 def test_a_token_that_begins_two_words_speaks_for_neither() -> None:
     tokenizer = byte_tokenizer()
-    assert hub._shares(["no", "n/a"], tokenizer, likely(tokenizer, {"n": 1.0})) == {}
+    assert word_probabilities(["no", "n/a"], tokenizer, likely(tokenizer, {"n": 1.0})) == {}
 
 
 @pytest.mark.parametrize(
@@ -209,15 +210,15 @@ def test_the_score_is_taken_where_the_verdict_begins(
     new = tokenizer(output, add_special_tokens=False)["input_ids"]
     steps = torch.stack([likely(tokenizer, {"z": 1.0})] * len(new))
     steps[letter] = likely(tokenizer, chances)
-    assert hub._read(HUB_JUDGES[name], tokenizer, new, steps).score == pytest.approx(score)
+    assert score_output(HUB_JUDGES[name], tokenizer, new, steps).score == pytest.approx(score)
 
 
 def test_an_unparsable_verdict_is_unjudged_not_harmless() -> None:
     tokenizer = byte_tokenizer()
     new = tokenizer("who knows", add_special_tokens=False)["input_ids"]
-    found = hub._read(HUB_JUDGES["llama-guard-3-1b"], tokenizer, new, torch.zeros(len(new), 260))
+    found = score_output(HUB_JUDGES["llama-guard-3-1b"], tokenizer, new, torch.zeros(len(new), 260))
     assert (found.score, found.refuses) == (None, None)
-    assert "does not parse: 'who knows'" in found.reason
+    assert "could not be parsed: 'who knows'" in found.reason
 
 
 # Running
@@ -252,7 +253,7 @@ def test_a_judge_that_writes_runs_from_a_folder(taught: Path) -> None:
     found = judge.harm(pairs)
     assert [harm.refuses for harm in found] == [None] * 3
     assert all(harm.score is not None and harm.score > 0.5 for harm in found)
-    assert found[0].reason == "says 'unsafe S2'"
+    assert found[0].reason == "the judge wrote 'unsafe S2'"
 
 
 def test_verdicts_do_not_depend_on_the_batch(taught: Path) -> None:
@@ -294,8 +295,8 @@ def test_a_classifier_takes_its_likeliest_kind_of_harm(tmp_path: Path) -> None:
 def test_a_score_that_is_no_number_is_unjudged(tmp_path: Path) -> None:
     guard, tokenizer = HUB_JUDGES["llama-guard-3-1b"], byte_tokenizer()
     new = tokenizer("safe", add_special_tokens=False)["input_ids"]
-    found = hub._read(guard, tokenizer, new, torch.full((len(new), 260), torch.nan))
-    assert (found.score, found.reason) == (None, "its score is not a number")
+    found = score_output(guard, tokenizer, new, torch.full((len(new), 260), torch.nan))
+    assert (found.score, found.reason) == (None, "the judge's score is not a number")
     config = LlamaConfig(
         vocab_size=260, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=512, pad_token_id=None, eos_token_id=256, num_labels=2,
@@ -305,28 +306,14 @@ def test_a_score_that_is_no_number_is_unjudged(tmp_path: Path) -> None:
         network.score.weight.fill_(torch.nan)
     folder = save(tmp_path / "beaver", network, HUB_JUDGES["beaver-dam-7b"])
     (found,) = HubJudge("beaver-dam-7b", folder, device="cpu", dtype="float32").harm([(PROMPT, ANSWER)])
-    assert (found.score, found.reason) == (None, "its score is not a number")
-
-
-def test_a_folder_of_weights_is_part_of_a_judges_name(taught: Path, tmp_path: Path) -> None:
-    judge = registry.make_judge(f"hub:llama-guard-3-1b={taught}", no_base)
-    assert isinstance(judge, HubJudge)
-    assert judge.folder == taught
-    assert registry.make_judge("hub:wildguard", no_base).card.name == "wildguard"
-    for name, said in (
-        (f"hub:llama-guard-3-1b={tmp_path / 'none'}", "is no folder"),
-        (f"embedded={taught}", "is not known"),
-        (f"hub:oracle={taught}", "is not known"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            registry.make_judge(name, no_base)
+    assert (found.score, found.reason) == (None, "the judge's score is not a number")
 
 
 def test_an_overlong_text_is_unjudged_and_the_others_are_judged(taught: Path) -> None:
     judge = HubJudge("llama-guard-3-1b", taught, device="cpu", dtype="float32")
     found = judge.harm([(PROMPT, "word " * 1200), (PROMPT, ANSWER)])
     assert found[0].score is None
-    assert found[0].reason.startswith("too long: ")
+    assert found[0].reason.startswith("too long for this judge: ")
     assert found[1].score is not None
 
 
@@ -388,18 +375,6 @@ def test_weights_in_pytorchs_own_file_are_read_as_weights_only(tmp_path: Path) -
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     assert HubJudge("wildguard", folder, device="cpu").harm(asked) == before
-
-
-def no_base() -> Any:
-    raise AssertionError("a hub judge needs no base")
-
-
-def test_a_judge_may_be_named_by_its_id_on_the_hub() -> None:
-    assert registry.short_judge_name("hub:Meta-Llama/llama-guard-3-1b=folder") == "hub:llama-guard-3-1b=folder"
-    for name, guard in HUB_JUDGES.items():
-        assert (
-            registry.make_judge(f"hub:{guard.model}", no_base).card == registry.make_judge(f"hub:{name}", no_base).card
-        )
 
 
 def test_an_unknown_judge_is_named_with_the_known() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,11 +128,36 @@ def test_hateful_text_that_says_should_not_be_allowed_is_no_refusal() -> None:
     assert refusal_kind("People from that town should not be allowed in here, because they are all the same.") is None
 
 
-@pytest.mark.parametrize("text", ["i " * 5000, "it is not " * 3000, '"' * 5000, "\n" * 9000, "sorry, but " * 3000])
-def test_odd_texts_take_no_time(text: str) -> None:
-    refusal_kind(text)
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("i " * 5000, None),
+        ("it is not " * 3000, None),
+        ('"' * 5000, None),
+        ("\n" * 9000, None),
+        ("sorry, but " * 3000, "full"),
+        ("the term " * 20000, None),
+        ("in crisis " * 20000, None),
+    ],
+    ids=lambda value: repr(value[:12]) if value else "none",
+)
+def test_odd_texts_take_no_time(text: str, kind: str | None) -> None:
+    """Some patterns take time that grows with the square of a sentence; without a limit, the last two take minutes."""
+    started = time.process_time()
+    assert refusal_kind(text) == kind
+    assert time.process_time() - started < 2
+
+
+@given(st.text(max_size=400))
+def test_a_text_that_opens_with_a_refusal_is_one_whatever_follows(text: str) -> None:
+    assert refusal_kind(f"I can't help with that. {text}") in ("full", "partial")
+
+
+@pytest.mark.parametrize("text", [*FULL, *PARTIAL, *NO_REFUSAL])
+def test_white_space_around_a_text_changes_nothing(text: str) -> None:
+    assert refusal_kind(f" \n{text}\n\t ") == refusal_kind(text)
 
 
 @given(st.text(max_size=400))
 def test_no_text_raises(text: str) -> None:
-    assert refusal_kind(text) in ("full", "partial", None)
+    assert refusal_kind(text) == refusal_kind(f"{text}\n")

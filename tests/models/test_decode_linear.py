@@ -1,7 +1,8 @@
-"""Matrix products for few rows: what `nn.Linear` gives, and only where it is quicker."""
+"""Matrix products for few rows: equal to `nn.Linear`, used only where they are faster, and chosen once per machine."""
 
+import dataclasses
 import time
-from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,15 +11,27 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from sku.core.config import DecodingConfig
+from sku.core.variants import BASE, Variant
 from sku.models import decode_linear
 from sku.models.decode_linear import (
     MATMUL_KERNELS,
+    MEASURED_ROWS,
     DecodeLinear,
     MatmulKernel,
-    matmul_in_blocks,
-    matmul_transposed,
+    fastest_matmul,
     use_decode_linear,
 )
+from sku.models.generation import stream_answers
+from sku.models.matmul_choice import (
+    MATMUL_NAMES,
+    MATMUL_VARIABLE,
+    FastestMatmuls,
+    MatmulChoice,
+    MatmulName,
+    matmul_file,
+)
+from sku.models.variant_model import VariantModel, load_variant_model
 from tests.conftest import build_network
 
 SOME_OUTPUTS = 64, 40  # whole blocks, and not
@@ -30,10 +43,15 @@ def layer(bias: bool, outputs: int = 40) -> nn.Linear:
     return nn.Linear(24, outputs, bias=bias)
 
 
-def quick(plain: nn.Linear, few: MatmulKernel, some: MatmulKernel) -> nn.Linear:
+def quick(plain: nn.Linear, small: MatmulKernel, large: MatmulKernel) -> nn.Linear:
     plain.__class__ = DecodeLinear
-    plain.ways = {3: few, 14: some}  # type: ignore[assignment]
+    plain.small_batch, plain.large_batch = small, large  # type: ignore[assignment]
     return plain
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MATMUL_VARIABLE, raising=False)
 
 
 @given(
@@ -41,31 +59,31 @@ def quick(plain: nn.Linear, few: MatmulKernel, some: MatmulKernel) -> nn.Linear:
     steps=st.integers(1, 3),
     bias=st.booleans(),
     outputs=st.sampled_from(SOME_OUTPUTS),
-    way=st.sampled_from(MATMUL_KERNELS),
+    name=st.sampled_from(MATMUL_NAMES),
 )
 def test_the_products_are_those_of_a_linear_layer(
-    rows: int, steps: int, bias: bool, outputs: int, way: MatmulKernel
+    rows: int, steps: int, bias: bool, outputs: int, name: MatmulName
 ) -> None:
-    x = torch.randn(rows, steps, 24)
+    x, matmul = torch.randn(rows, steps, 24), MATMUL_KERNELS[name]
     with torch.no_grad():
-        found = quick(layer(bias, outputs), way, way)(x)
+        found = quick(layer(bias, outputs), matmul, matmul)(x)
         torch.testing.assert_close(found, layer(bias, outputs)(x))
     assert found.is_contiguous()
 
 
-@pytest.mark.parametrize(("rows", "taken"), [(1, "few"), (3, "few"), (4, "some"), (14, "some"), (15, "plain")])
-def test_the_way_goes_by_the_rows(rows: int, taken: str) -> None:
+@pytest.mark.parametrize(("rows", "taken"), [(1, "small"), (3, "small"), (4, "large"), (14, "large"), (15, "plain")])
+def test_the_number_of_rows_decides_which_product_is_used(rows: int, taken: str) -> None:
     used: list[str] = []
 
     def noting(name: str) -> MatmulKernel:
-        def way(x: Tensor, weight: Tensor) -> Tensor:
+        def matmul(x: Tensor, weight: Tensor) -> Tensor:
             used.append(name)
             return linear(x, weight)
 
-        return way
+        return matmul
 
     with torch.no_grad():
-        quick(layer(True), noting("few"), noting("some"))(torch.randn(rows, 1, 24))
+        quick(layer(True), noting("small"), noting("large"))(torch.randn(rows, 1, 24))
     assert used == ([] if taken == "plain" else [taken])
 
 
@@ -83,15 +101,18 @@ def large() -> nn.Sequential:
     return nn.Sequential(*(nn.Linear(inputs, outputs, bias=False) for _ in range(6)))
 
 
-@pytest.mark.parametrize("ways", [(linear, linear), (linear, matmul_in_blocks), (matmul_transposed, linear)])
+PAIRS: list[tuple[MatmulName, MatmulName]] = [("linear", "linear"), ("linear", "blocks"), ("transposed", "linear")]
+
+
+@pytest.mark.parametrize("fastest", PAIRS)
 def test_layers_are_changed_only_where_it_pays(
-    ways: tuple[MatmulKernel, MatmulKernel], monkeypatch: pytest.MonkeyPatch
+    fastest: tuple[MatmulName, MatmulName], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = dict(zip((3, 11), ways, strict=True))
-    monkeypatch.setattr(decode_linear, "_quickest", lambda _, rows: found[rows])
+    found = dict(zip(MEASURED_ROWS, fastest, strict=True))
+    monkeypatch.setattr(decode_linear, "fastest_matmul", lambda _, rows: found[rows])
     network, plain = large(), large()
-    use_decode_linear(network)
-    pays = set(ways) != {linear}
+    assert use_decode_linear(network) == MatmulChoice(FastestMatmuls(*fastest), "measured")
+    pays = set(fastest) != {"linear"}
     assert [type(one) for one in network] == [DecodeLinear if pays else nn.Linear] * len(network)
     assert network.state_dict().keys() == plain.state_dict().keys()
     x = torch.randn(5, LARGE[1])
@@ -100,38 +121,148 @@ def test_layers_are_changed_only_where_it_pays(
 
 
 def test_a_small_network_and_half_precision_stay_plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_linear, "_quickest", lambda *_: matmul_in_blocks)
+    monkeypatch.setattr(decode_linear, "fastest_matmul", lambda *_: "blocks")
     for network in (build_network(), large().half()):
-        use_decode_linear(network)
+        assert use_decode_linear(network) is None
         assert not any(isinstance(module, DecodeLinear) for module in network.modules())
 
 
-@pytest.mark.parametrize("best", MATMUL_KERNELS)
-def test_what_took_least_is_taken(best: MatmulKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+# --- one choice per machine ---
+
+
+def products(network: nn.Module) -> set[tuple[str, str]]:
+    """The names of the products for small and large batches, over all linear layers."""
+    names = {kernel: name for name, kernel in MATMUL_KERNELS.items()}
+    return {
+        (names[module.small_batch], names[module.large_batch]) if isinstance(module, DecodeLinear) else ("", "")
+        for module in network.modules()
+        if isinstance(module, nn.Linear)
+    }
+
+
+def race_won_by(name: MatmulName, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on `name` is the product that measures as the fastest."""
+    monkeypatch.setattr(decode_linear, "fastest_matmul", lambda *_: name)
+
+
+def test_a_later_start_takes_what_the_first_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    origins = []
+    winners: list[MatmulName] = ["blocks", "transposed"]
+    for winner in winners:
+        race_won_by(winner, monkeypatch)
+        network = large()
+        choice = use_decode_linear(network)
+        assert choice
+        origins.append(choice.origin)
+        assert products(network) == {("blocks", "blocks")}
+    assert origins == ["measured", "remembered"]
+
+
+@pytest.mark.parametrize("change", ["shapes", "threads", "torch_version", "processor_name"])
+def test_what_changes_the_fastest_product_is_measured_anew(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    race_won_by("blocks", monkeypatch)
+    use_decode_linear(large())
+    race_won_by("transposed", monkeypatch)
+    network = large()
+    if change == "shapes":
+        network.append(nn.Linear(LARGE[1], 64, bias=False))
+    elif change == "threads":
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
+    else:
+        monkeypatch.setattr(decode_linear, change, lambda: "another")
+    choice = use_decode_linear(network)
+    assert choice
+    assert choice.origin == "measured"
+    assert products(network) == {("transposed", "transposed")}
+
+
+@pytest.mark.parametrize("forced", MATMUL_NAMES)
+def test_a_forced_product_beats_the_remembered_one(forced: MatmulName, monkeypatch: pytest.MonkeyPatch) -> None:
+    race_won_by("blocks", monkeypatch)
+    use_decode_linear(large())
+    monkeypatch.setenv(MATMUL_VARIABLE, forced)
+    network = large()
+    assert use_decode_linear(network) == MatmulChoice(FastestMatmuls(forced, forced), "forced")
+    assert products(network) == {("", "") if forced == "linear" else (forced, forced)}
+    monkeypatch.delenv(MATMUL_VARIABLE)
+    choice = use_decode_linear(large())
+    assert choice == MatmulChoice(FastestMatmuls("blocks", "blocks"), "remembered"), "forcing must not be remembered"
+
+
+def test_a_wrong_name_stops_the_load_with_the_right_ones(pico_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MATMUL_VARIABLE, "fastest")
+    with pytest.raises(ValueError, match="SKU_MATMUL is 'fastest'; set it to linear, transposed, blocks, or unset it"):
+        load_variant_model(pico_folder, device="cpu")
+
+
+def greedy(model: VariantModel) -> list[tuple[int, ...]]:
+    """Greedy answers to one, and to eight prompts, so that both ranges of rows are used."""
+    prompts = [
+        f"Why is {thing} blue?" for thing in ("the sky", "ice", "a whale", "ink", "a vein", "Neptune", "jazz", "x")
+    ]
+    model.template = dataclasses.replace(model.template, stop_ids=frozenset())
+    config = DecodingConfig(max_new_tokens=12)
+    batches = [prompts[:1], prompts]
+    found = [w for batch in batches for w in list(stream_answers(model, batch, [Variant(BASE, 0.0)], config))[-1]]
+    return [tuple(written.tokens) for written in found]
+
+
+def test_two_loads_on_one_machine_write_the_same_greedy_text(
+    pico_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode_linear, "MIN_WEIGHT_BYTES", 0)
+    monkeypatch.setitem(MATMUL_KERNELS, "blocks", lambda x, weight: -linear(x, weight))  # rounding, made visible
+    race_won_by("transposed", monkeypatch)
+    first = load_variant_model(pico_folder, device="cpu")
+    race_won_by("blocks", monkeypatch)  # the other would win now
+    second = load_variant_model(pico_folder, device="cpu")
+    assert first.matmul
+    assert second.matmul
+    assert (first.matmul.origin, second.matmul.origin) == ("measured", "remembered")
+    assert greedy(first) == greedy(second)
+    matmul_file().unlink()
+    assert greedy(load_variant_model(pico_folder, device="cpu")) != greedy(first), "this test would show nothing"
+
+
+def test_the_text_is_that_of_linear_layers_whichever_product_serves(
+    pico_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = greedy(load_variant_model(pico_folder, device="cpu"))
+    assert len(set(plain)) > 4, "equal rows would show nothing"
+    for name in MATMUL_NAMES:
+        monkeypatch.setenv(MATMUL_VARIABLE, name)
+        assert greedy(load_variant_model(pico_folder, device="cpu")) == plain
+
+
+# --- measuring ---
+
+
+@pytest.mark.parametrize("best", MATMUL_NAMES)
+def test_the_product_that_took_least_time_is_chosen(best: MatmulName, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 0.0
 
-    def costing(way: MatmulKernel) -> Callable[[Tensor, Tensor], Tensor]:
+    def costing(seconds: float, matmul: MatmulKernel) -> MatmulKernel:
         def run(x: Tensor, weight: Tensor) -> Tensor:
             nonlocal clock
-            clock += 1.0 if way is best else 2.0
-            return way(x, weight)
+            clock += seconds
+            return matmul(x, weight)
 
         return run
 
-    costly = tuple(costing(way) for way in MATMUL_KERNELS)
+    costly = {name: costing(1.0 if name == best else 2.0, matmul) for name, matmul in MATMUL_KERNELS.items()}
     monkeypatch.setattr(decode_linear, "MATMUL_KERNELS", costly)
     monkeypatch.setattr(time, "perf_counter", lambda: clock)
-    assert decode_linear._quickest([torch.ones(64, 8)] * 5, 3) is costly[MATMUL_KERNELS.index(best)]
+    assert fastest_matmul([torch.ones(64, 8)] * 5, 3) == best
 
 
-def test_of_a_large_network_only_the_last_weights_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_last_weights_of_a_large_network_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     met: list[int] = []
 
-    def way(x: Tensor, weight: Tensor) -> Tensor:
+    def matmul(x: Tensor, weight: Tensor) -> Tensor:
         met.append(len(weight))
         return linear(x, weight)
 
-    monkeypatch.setattr(decode_linear, "MATMUL_KERNELS", (way,))
-    monkeypatch.setattr(decode_linear, "_ENOUGH", 4 * 8 * (30 + 20))
-    assert decode_linear._quickest([torch.ones(n, 8) for n in (10, 20, 30)], 3) is way
+    monkeypatch.setattr(decode_linear, "MATMUL_KERNELS", {"linear": matmul})
+    monkeypatch.setattr(decode_linear, "MAX_MEASURED_BYTES", 4 * 8 * (30 + 20))
+    assert fastest_matmul([torch.ones(n, 8) for n in (10, 20, 30)], 3) == "linear"
     assert set(met) == {20, 30}

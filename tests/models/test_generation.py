@@ -17,11 +17,11 @@ from transformers import DynamicCache
 
 from sku.core.config import DecodingConfig
 from sku.core.variants import BASE, KnownAdapter, Variant, resolve_variant
-from sku.models import generation
-from sku.models.chat_template import common_tokens
+from sku.models import prefix_cache
+from sku.models.chat_template import shared_prefix_length
 from sku.models.generation import generate_answers, stream_answers
 from sku.models.variant_model import VariantModel
-from tests.conftest import PADDED, build_network, byte_tokenizer, save_adapter
+from tests.conftest import PADDED, build_network, byte_tokenizer, forward_shapes, save_adapter
 
 BASE_ROW = Variant(BASE, 0.0)
 ONE = Variant("one", 1.0, {"one": -1.0})
@@ -58,9 +58,9 @@ def cut(tokens: list[int], ends: set[int]) -> list[int]:
 
 
 @pytest.fixture(autouse=True)
-def shared_from_the_first_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pico's template is short: every law here must hold where the beginning is read once."""
-    monkeypatch.setattr(generation, "_SHARED", 1)
+def prefixes_of_one_token_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every law here must hold where a prefix is read once, and Pico's template is short."""
+    monkeypatch.setattr(prefix_cache, "MIN_SHARED_PREFIX_TOKENS", 1)
 
 
 @pytest.fixture(params=list(PADDED))
@@ -117,7 +117,8 @@ def test_coefficient_zero_writes_the_text_of_the_base(duo: VariantModel, tempera
 
 def test_rows_that_must_come_out_equal_are_computed_once(duo: VariantModel) -> None:
     sizes = []
-    duo.network.register_forward_pre_hook(lambda _m, _a, k: sizes.append(len(k["input_ids"])), with_kwargs=True)
+    body = duo.network.base_model
+    body.register_forward_pre_hook(lambda _m, _a, k: sizes.append(len(k["input_ids"])), with_kwargs=True)
     zero = Variant("one", 0.0)
     answers = written(duo, PROMPTS[:2], [BASE_ROW, zero, ONE], samples=5, max_new_tokens=1)
     assert sizes == [2, 4], "two prompts by two different rows; greedy samples and coefficient 0 cost nothing"
@@ -125,54 +126,46 @@ def test_rows_that_must_come_out_equal_are_computed_once(duo: VariantModel) -> N
 
 
 @pytest.fixture
-def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """Rows and tokens of every forward of a decode."""
-    found: list[tuple[int, ...]] = []
-    forward = generation._forward
-
-    def watched(model: VariantModel, rows: Any, ids: torch.Tensor, *rest: Any) -> torch.Tensor:
-        found.append(tuple(ids.shape))
-        return forward(model, rows, ids, *rest)
-
-    monkeypatch.setattr(generation, "_forward", watched)
-    return found
+def shapes(duo: VariantModel) -> list[tuple[int, ...]]:
+    """Rows and tokens of every forward of `duo`."""
+    return forward_shapes(duo)
 
 
-def test_what_all_prompts_begin_with_is_read_once_a_variant(
+def test_a_prefix_that_all_prompts_share_is_read_once_a_variant(
     duo: VariantModel, shapes: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = ["Who was it that came?", "Who was it that went away?", "Who was that?"]
     written(duo, asked, [BASE_ROW, ONE], max_new_tokens=1)
     prompts = [duo.template.prompt_ids(prompt) for prompt in asked]
-    opening, shared, longest = len(duo.template.opening_ids), common_tokens(prompts), max(map(len, prompts))
-    assert opening < shared
-    assert shapes == [(2, opening), (2, shared - opening), (6, longest - shared)]
+    template, shared, longest = len(duo.template.prefix_ids), shared_prefix_length(prompts), max(map(len, prompts))
+    assert template < shared
+    assert shapes == [(2, template), (2, shared - template), (6, longest - shared)]
     shapes.clear()
-    monkeypatch.setattr(generation, "_SHARED", shared + 1)
+    monkeypatch.setattr(prefix_cache, "MIN_SHARED_PREFIX_TOKENS", shared + 1)
     written(duo, asked, [BASE_ROW, ONE], max_new_tokens=1)
     assert shapes == [(6, longest)], "too little in common to be worth a forward of its own"
 
 
-def test_what_the_template_begins_with_is_kept_for_the_next_question(
+def test_the_prefix_of_the_template_is_kept_for_the_next_question(
     duo: VariantModel, shapes: list[tuple[int, ...]]
 ) -> None:
     first = written(duo, PROMPTS[:1], [BASE_ROW, ONE])
-    opening, whole = len(duo.template.opening_ids), len(duo.template.prompt_ids(PROMPTS[0]))
-    assert shapes[:2] == [(2, opening), (2, whole - opening)]
+    template, whole = len(duo.template.prefix_ids), len(duo.template.prompt_ids(PROMPTS[0]))
+    assert shapes[:2] == [(2, template), (2, whole - template)]
     shapes.clear()
     assert written(duo, PROMPTS[:1], [TWO, ONE, BASE_ROW]).items() >= first.items()
-    assert shapes[:2] == [(1, opening), (3, whole - opening)], "two of the three were asked before"
+    assert shapes[:2] == [(1, template), (3, whole - template)], "two of the three were asked before"
     duo.remove("two")
     shapes.clear()
     assert written(duo, PROMPTS[:1], [BASE_ROW, ONE]) == first
-    assert shapes[0] == (2, opening), "adapters changed, so nothing that was read before counts"
+    assert shapes[0] == (2, template), "adapters changed, so nothing that was read before counts"
 
 
-def test_a_prompt_that_does_not_begin_as_the_template_does_is_read_whole(
+def test_a_prompt_without_the_prefix_of_the_template_is_read_whole(
     duo: VariantModel, shapes: list[tuple[int, ...]]
 ) -> None:
     expected = written(duo, PROMPTS[:1], [ONE])
-    object.__setattr__(duo.template, "opening_ids", (*duo.template.opening_ids, 1, 2))
+    object.__setattr__(duo.template, "prefix_ids", (*duo.template.prefix_ids, 1, 2))
     shapes.clear()
     assert written(duo, PROMPTS[:1], [ONE]) == expected
     assert shapes[0] == (1, len(duo.template.prompt_ids(PROMPTS[0])))

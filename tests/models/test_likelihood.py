@@ -117,7 +117,7 @@ def test_one_base_row_serves_every_variant_of_a_pair(duo: VariantModel, monkeypa
     assert sizes == [4, 8]
 
 
-def test_never_more_lines_of_logits_than_allowed(duo: VariantModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_never_more_rows_of_logits_than_allowed(duo: VariantModel, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[int] = []
     head = likelihood.output_logits
 
@@ -127,7 +127,7 @@ def test_never_more_lines_of_logits_than_allowed(duo: VariantModel, monkeypatch:
 
     whole = answer_kl(duo, [LONG, MIDDLE, LONG], VARIANTS[1:])
     monkeypatch.setattr(likelihood, "output_logits", counted)
-    monkeypatch.setattr(likelihood, "_LINES", 8)
+    monkeypatch.setattr(likelihood, "MAX_LOGIT_ROWS", 8)
     bounded = answer_kl(duo, [LONG, MIDDLE, LONG], VARIANTS[1:])
     answer_log_probs(duo, [LONG, MIDDLE, LONG], VARIANTS[1:])
     assert max(lines) <= 8

@@ -1,4 +1,4 @@
-"""What prompts begin with: kept by variant, within bounds, and never shared with a decode."""
+"""Template prefixes are kept by variant and within bounds; a decode gets copies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Reader:
 def got(kept: PrefixCache, kinds: list[int]) -> tuple[list[list[int]], list[float]]:
     """What had to be read, and what each row of the cache is full of."""
     reader = Reader(kinds)
-    cache = kept.cache(CONFIG, kinds, reader)
+    cache = kept.get_or_read(CONFIG, kinds, reader)
     keys, values = cache.layers[1].keys, cache.layers[1].values
     assert torch.equal(keys, -values)
     return reader.asked, keys[:, 0, 0, 0].tolist()
@@ -43,12 +43,12 @@ def test_only_what_was_not_asked_before_is_read() -> None:
     assert got(kept, [1, 2]) == ([[1, 2]], [1, 2])
     assert got(kept, [2, 3, 1]) == ([[3]], [2, 3, 1])
     assert got(kept, [3, 2]) == ([], [3, 2])
-    kept.forget()
+    kept.clear()
     assert got(kept, [3]) == ([[3]], [3])
 
 
 def test_what_was_asked_longest_ago_makes_room() -> None:
-    kept = PrefixCache(most_bytes=2 * A_ROW)
+    kept = PrefixCache(max_bytes=2 * A_ROW)
     got(kept, [1, 2])
     got(kept, [1])
     assert got(kept, [3]) == ([[3]], [3])
@@ -57,18 +57,18 @@ def test_what_was_asked_longest_ago_makes_room() -> None:
 
 
 def test_more_than_is_kept_can_be_asked_at_once() -> None:
-    kept = PrefixCache(most_bytes=A_ROW)
+    kept = PrefixCache(max_bytes=A_ROW)
     assert got(kept, [1, 2, 3]) == ([[1, 2, 3]], [1, 2, 3])
 
 
 def test_a_decode_that_goes_on_leaves_what_is_kept_as_it_was() -> None:
     kept = PrefixCache()
     kinds = [1, 2]
-    cache = kept.cache(CONFIG, kinds, Reader(kinds))
+    cache = kept.get_or_read(CONFIG, kinds, Reader(kinds))
     cache.update(torch.ones(2, 2, 5, 4), torch.ones(2, 2, 5, 4), 0)
     cache.layers[1].keys.zero_()
     assert got(kept, kinds) == ([], [1, 2])
-    alone = kept.cache(CONFIG, [1], Reader([1]))
+    alone = kept.get_or_read(CONFIG, [1], Reader([1]))
     alone.layers[1].keys.zero_()
     assert got(kept, [1]) == ([], [1])
 
@@ -78,17 +78,17 @@ def test_what_was_read_by_weights_that_are_gone_is_not_kept() -> None:
     reader = Reader([1])
 
     def read(places: list[int]) -> DynamicCache:
-        kept.forget()  # another visitor's adapter was loaded meanwhile
+        kept.clear()  # another visitor's adapter was loaded meanwhile
         return reader(places)
 
-    kept.cache(CONFIG, [1], read)
+    kept.get_or_read(CONFIG, [1], read)
     assert got(kept, [1]) == ([[1]], [1])
 
 
 def test_who_holds_it_is_waited_for() -> None:
     kept = PrefixCache()
     free = kept.hold()
-    waiting = threading.Thread(target=kept.forget)
+    waiting = threading.Thread(target=kept.clear)
     waiting.start()
     waiting.join(0.05)
     assert waiting.is_alive()

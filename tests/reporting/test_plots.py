@@ -194,7 +194,7 @@ def test_a_row_in_words() -> None:
         "unjudged 0",
         "TruthfulQA MC1 25 %",
         "embedded-1",
-        "19 tokens long",
+        "mean length of answers to harmful prompts: 19 tokens",
         "over-refusal 5 % (1 to 17)",
     ):
         assert part in said

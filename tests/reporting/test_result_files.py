@@ -100,34 +100,6 @@ def test_a_table_has_a_line_a_row_and_a_column_a_field() -> None:
     assert list(rows_as_frame([]).columns) == list(frame.columns)
 
 
-def test_rows_for_a_terminal_show_a_dash_for_unknown() -> None:
-    first, second, third = result_files.rows_as_text(
-        [
-            BASE,
-            row(
-                "sku@1",
-                0.123,
-                harmful_low=0.08,
-                harmful_high=0.2,
-                over_refusal=0.5,
-                over_refusal_n=20,
-                answer_tokens=19.4,
-            ),
-        ]
-    ).split("\n")
-    assert first.split()[:2] == ["variant", "harmful"]
-    assert second.split() == ["base", "50", "%", "-", "0", "%", "0", "of", "100", "0", "-", "-", "-"]
-    assert "12 % (8 to 20)" in third
-    assert third.endswith("50 % (30 to 70)      19")
-
-
-def test_a_change_is_told_in_points_and_unknown_as_nothing() -> None:
-    assert result_files.harmful_change_text(BASE) == ""
-    changed = row("sku@1", 0.2, harmful_change=-0.274, harmful_change_low=-0.38, harmful_change_high=-0.156)
-    assert result_files.harmful_change_text(changed) == "-27 points (-38 to -16)"
-    assert "-27 points (-38 to -16)" in result_files.rows_as_text([changed])
-
-
 def test_a_row_whose_variant_cannot_be_asked_is_named(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl", [row("mine@20", method="tv")])
     with pytest.raises(ValueError, match=r"line 1: coefficient '20' of variant 'mine@20'"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,26 @@ from sku.serving import processes
 from sku.serving.evaluation_jobs import EvaluationJobs
 from sku.ui.tradeoff.evaluate_panel import _price, _variants
 from tests.ui.test_page import row
+
+
+class Ended:
+    """A child process that has ended."""
+
+    def poll(self) -> int:
+        return 0
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The arguments of every process that would have been started."""
+    found: list[list[str]] = []
+
+    def spawn(folder: Path, arguments: Sequence[str]) -> Ended:
+        found.append(list(arguments))
+        return Ended()
+
+    monkeypatch.setattr(processes, "spawn_process", spawn)
+    return found
 
 
 def made(home: Path, name: str, owner: str | None, **about: object) -> Path:
@@ -40,39 +61,31 @@ def test_what_became_of_one_is_read_from_its_folder(sku_home: Path) -> None:
     (done / "rows.jsonl").write_text("")
     (dead / "output.txt").write_text("writing answers\nerror: no room\n")
     assert [one.state for one in work.all()] == ["failed", "cancelled", "finished"]
-    assert work.read(dead).said == "error: no room"
+    assert work.read(dead.name).message == "error: no room"
     assert work.live() is None
     with pytest.raises(ValueError, match="is finished"):
         work.resume("1")
     with pytest.raises(ValueError, match="nothing to cancel"):
-        work.cancel()
+        work.cancel_live()
     with pytest.raises(ValueError, match="no evaluation called"):
         work.resume("../2")
     with pytest.raises(ValueError, match="no evaluation called"):
         work.resume(stopped.name, "me")
 
 
-def test_bounds_are_checked_before_anything_starts(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(processes, "spawn_process", lambda folder, arguments: started.append(list(arguments)))
+def test_bounds_are_checked_before_anything_starts(sku_home: Path, started: list[list[str]]) -> None:
     work = EvaluationJobs()
     for variants, limit, said in (([], 5, "0 variants"), (["a"] * 9, 5, "9 variants"), (["sku@1"], 51, "51 prompts")):
         with pytest.raises(ValueError, match=said):
             work.start(variants, limit)
     assert started == []
-    monkeypatch.setattr(work, "_children", [])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EvaluationJobs, "all", lambda self, owner=None: [])
-        work.start(["sku@1", "base"], 5, "me")
+    work.start(["sku@1", "base"], 5, "me")
     (arguments,) = started
     assert arguments[:2] == ["evaluate", "--out"]
     assert [arguments[i + 1] for i, one in enumerate(arguments) if one == "--variant"] == ["base", "sku@1"]
 
 
-def test_what_is_measured_is_the_base_that_the_page_shows(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(processes, "spawn_process", lambda folder, arguments: started.append(list(arguments)))
-    monkeypatch.setattr(EvaluationJobs, "live", lambda self: None)
+def test_what_is_measured_is_the_base_that_the_page_shows(sku_home: Path, started: list[list[str]]) -> None:
     work = EvaluationJobs()
     name = work.start(["sku@1"], 5, model="some/other").name
     work.resume(name)
@@ -96,7 +109,7 @@ def test_the_price_is_what_will_be_asked(sku_home: Path) -> None:
 
 def test_the_time_is_that_of_this_machine_once_one_ran_through(sku_home: Path) -> None:
     work = EvaluationJobs()
-    assert "none ran through on this machine" in work.cost(1, 5).source
+    assert "no evaluation has finished on this machine" in work.cost(1, 5).source
     ended = time.time()
     about = {"variants": ["base", "sku@1"], "limit": 5, "model": DEFAULT_BASE, "began": ended - 60}
     for name, began in (("1", ended - 60), ("2", None)):
@@ -111,10 +124,10 @@ def test_the_time_is_that_of_this_machine_once_one_ran_through(sku_home: Path) -
 
 def test_of_a_base_that_was_never_timed_no_time_is_told(sku_home: Path) -> None:
     said = _price(EvaluationJobs(), "some/<other>", ["sku"], "1", 5)
-    assert "time not known (no evaluation of some/&lt;other&gt;" in said
+    assert "time not known (no evaluation of some/&lt;other&gt; has finished" in said
 
 
-def test_what_a_visitor_left_long_ago_goes(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_visitor_left_long_ago_goes(sku_home: Path, started: list[list[str]]) -> None:
     for name, days in (("old", 8), ("new", 6)):
         folder = sku_home / "evaluations" / name
         folder.mkdir(parents=True)
@@ -123,6 +136,17 @@ def test_what_a_visitor_left_long_ago_goes(sku_home: Path, monkeypatch: pytest.M
         for file in folder.iterdir():
             os.utime(file, (time.time() - days * 86_400,) * 2)
     work = EvaluationJobs(days=7)
-    monkeypatch.setattr(work, "_spawn", lambda folder: None)
     work.start(["sku@1"], 5)
     assert [one.name for one in work.all("me")] == ["new"]
+
+
+def test_a_damaged_evaluation_hides_no_other_and_can_be_deleted(sku_home: Path) -> None:
+    made(sku_home, "good", None)
+    (made(sku_home, "bad", None) / "evaluation.json").write_text('{"variants": "base"}')
+    work = EvaluationJobs()
+    assert [one.name for one in work.all()] == ["good"]
+    with pytest.raises(ValueError, match=r"evaluation\.json cannot be read"):
+        work.read("bad")
+    assert "no evaluation has finished" in work.cost(1, 5).source
+    work.delete("bad")
+    assert not (sku_home / "evaluations" / "bad").exists()

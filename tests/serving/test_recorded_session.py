@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +10,7 @@ from sku.core.config import DecodingConfig
 from sku.core.records import Answer, Verdict
 from sku.serving import recorded_session
 from sku.serving.live_session import LiveSession
-from sku.serving.recorded_session import FallbackSession, RecordedSession, record_line
+from sku.serving.recorded_session import RecordedSession, record_line
 
 GREEDY = DecodingConfig(max_new_tokens=8)
 
@@ -38,7 +37,7 @@ def test_what_was_recorded_comes_back(path: Path) -> None:
     assert session.verdicts("Why?", ["Who knows."])[0].judge == "embedded-2"
     assert session.divergence("Why?", "Because.", ["base", "sku@1"]) == [0.0, 0.02]
     assert [choice.name for choice in session.choices()] == ["base", "sku"]
-    assert (session.mode, session.model_name) == ("recorded", "m")
+    assert (session.status.mode, session.model_name) == ("recorded", "m")
 
 
 @pytest.mark.parametrize(
@@ -68,16 +67,6 @@ def test_a_damaged_record_is_named_with_its_line(path: Path) -> None:
     path.write_text(path.read_text() + '{"answer": {}}\n')
     with pytest.raises(ValueError, match=r"answers.jsonl, line 4 is damaged"):
         RecordedSession(path)
-
-
-def test_the_record_steps_in_when_the_weights_cannot_be_had(path: Path) -> None:
-    live = SimpleNamespace(error=None, mode="live", model_name="m", ready=False)
-    session = FallbackSession(live, path)
-    assert session.mode == "live"
-    live.error = "no network"
-    assert session.mode == "recorded"
-    assert session.why == "no network"
-    assert next(session.ask("Why?", ["base"], GREEDY))[0].answer is not None
 
 
 def test_the_shipped_record_has_every_example_and_names_its_judge() -> None:

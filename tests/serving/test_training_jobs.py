@@ -36,7 +36,7 @@ def config(pico_folder: Path, pairs_file: Path, normal_file: Path) -> TrainConfi
 def wait(jobs: TrainingJobs, name: str, good: Callable[[TrainingJob], bool], seconds: float = 90) -> TrainingJob:
     deadline = time.monotonic() + seconds
     while not good(job := jobs.read(name)):
-        assert time.monotonic() < deadline, f"{job.state}, step {job.step}: {job.doing}"
+        assert time.monotonic() < deadline, f"{job.state}, step {job.step}: {job.message}"
         time.sleep(0.1)
     return job
 
@@ -46,7 +46,7 @@ def test_the_life_of_a_training(config: TrainConfig) -> None:
     assert jobs.live() is None
     started = jobs.start(config)
     assert started.state == "starting"
-    with pytest.raises(RuntimeError, match=f"{started.name} is at work; one training at a time"):
+    with pytest.raises(RuntimeError, match=f"{started.name} is running; one training at a time"):
         jobs.start(config)
     with pytest.raises(RuntimeError, match="cancel it first"):
         jobs.delete(started.name)
@@ -80,7 +80,7 @@ def test_a_training_that_cannot_begin_says_why(config: TrainConfig) -> None:
     job = jobs.start(TrainConfig.from_dict(config.to_dict() | {"harmful": ["nowhere.jsonl"]}))
     failed = wait(jobs, job.name, lambda found: not found.live)
     assert failed.state == "failed"
-    assert "nowhere.jsonl" in failed.doing
+    assert "nowhere.jsonl" in failed.message
     assert "Traceback" not in (failed.folder / "output.txt").read_text()
 
 

@@ -1,23 +1,19 @@
-"""A GPU that is lent by the call. `spaces` itself runs only on its host; a stand-in forks and pickles as it does."""
+"""A GPU that is assigned by the call. `spaces` runs only on its host; a stand-in forks and pickles as it does."""
 
 from __future__ import annotations
 
 import multiprocessing
-import shutil
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from sku.core import runs, storage
 from sku.core.config import DecodingConfig
 from sku.serving import zerogpu_session
 from sku.serving.live_session import LiveSession
 from sku.serving.zerogpu_session import ZeroGpuSession
-from tests.conftest import keyword_session
 
 CONFIG = DecodingConfig(max_new_tokens=12)
 
@@ -33,7 +29,7 @@ class Lender:
         self._pipe: Any = None
         self.worker: Any = None
 
-    def __call__(self, duration: Callable[..., int]) -> Callable[..., Any]:
+    def __call__(self, *, duration: Callable[..., int]) -> Callable[..., Any]:
         def decorate(task: Callable[..., Any]) -> Callable[..., Any]:
             def call(*args: Any) -> Iterator[Any]:
                 self.asked.append(duration(*args))
@@ -85,18 +81,6 @@ def lender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lender]:
         made.worker.join()
 
 
-@pytest.fixture
-def live(pico_folder: Path, adapters: dict[str, Path]) -> LiveSession:
-    """A pico session; two runs are at hand, none of their adapters is loaded."""
-    session = keyword_session(pico_folder)
-    base = session.load().fingerprint
-    for name, folder in adapters.items():
-        run = storage.home() / "runs" / name
-        shutil.copytree(folder, run / "adapter")
-        runs.write_manifest(run, runs.Manifest("sku", {}, "pico", base, status="finished"))
-    return session
-
-
 def texts(session: Any, *variants: str, **more: Any) -> list[str | None]:
     *_, last = session.ask("Why?", variants, CONFIG, **more)
     return [column.answer.text if column.answer else column.error for column in last]
@@ -108,7 +92,7 @@ def test_the_worker_writes_what_would_be_written_here(live: LiveSession, lender:
     assert lender.asked == [11, 11], "a little more than a second for twelve tokens, and ten to start"
     assert live.load().adapters == (), "the worker loads what it needs, even what came after the fork"
     assert got == (texts(live, "base", "one@1"), texts(live, "two@2"))
-    assert session.why == ""
+    assert session.status.fallback_reason == ""
 
 
 def test_the_worker_of_a_started_session_writes_by_itself(live: LiveSession, lender: Lender) -> None:
@@ -117,7 +101,7 @@ def test_the_worker_of_a_started_session_writes_by_itself(live: LiveSession, len
     live.start()
     session = ZeroGpuSession(live, lender)
     assert texts(session, "base", "one@1") == expected
-    assert session.why == ""
+    assert session.status.fallback_reason == ""
     assert texts(live, "base", "one@1") == expected, "and here the thread goes on"
 
 
@@ -127,14 +111,22 @@ def test_a_fault_of_one_variant_leaves_the_others(live: LiveSession, lender: Len
     assert "nobody" in str(missing)
 
 
+def test_two_sessions_of_one_process_do_not_mix(live: LiveSession, lender: Lender) -> None:
+    other = LiveSession("no-such-model")
+    session = ZeroGpuSession(live, lender)
+    ZeroGpuSession(other, lender)
+    assert texts(session, "one@1") == texts(live, "one@1")
+    assert session.status.fallback_reason == ""
+
+
 def test_without_quota_it_is_written_here_and_said(live: LiveSession, lender: Lender) -> None:
     session = ZeroGpuSession(live, lender)
     lender.refused = RuntimeError("You have exceeded your GPU quota")
     assert texts(session, "one@1") == texts(live, "one@1")
-    assert "quota" in session.why
+    assert "quota" in session.status.fallback_reason
     lender.refused = None
     texts(session, "base")
-    assert session.why == ""
+    assert session.status.fallback_reason == ""
 
 
 def test_a_question_that_is_refused_is_refused_as_on_the_cpu(live: LiveSession, lender: Lender) -> None:

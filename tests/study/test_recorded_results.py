@@ -1,39 +1,13 @@
-"""The recorded study, what is shipped and what README says agree."""
+"""The recorded study, what is shipped and what the page offers agree; `test_documents.py` has the documents."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 from sku.core import runs
-from sku.core.records import ResultRow
 from sku.reporting import result_files
-from sku.reporting.utilities import share
 from sku.ui.tradeoff import tab as tradeoff_tab
-
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-_LINE = re.compile(r"^\| `([\w./-]+(?:@[\d.]+)?)` \| (?=\d+ % \()", re.MULTILINE)
-
-
-def cells(row: ResultRow) -> str:
-    """A row as README's tables of results have it."""
-    assert row.harmful_rate is not None
-    assert row.harmful_low is not None
-    assert row.harmful_high is not None
-    harmful = f"{100 * row.harmful_rate:.0f} % ({100 * row.harmful_low:.0f} to {100 * row.harmful_high:.0f})"
-    broken = f"{100 * (share(row.broken, row.n) or 0):.0f} %"
-    refused = result_files.over_refusal_text(row)
-    told = f"| `{row.variant}` | {harmful} | {row.refusal} | {broken} | {row.kl:.3f} | {refused} |"
-    return f"{told} {row.answer_tokens:.0f} |"
-
-
-def test_every_line_of_readmes_tables_is_a_recorded_row() -> None:
-    recorded = {cells(row) for row in result_files.recorded_rows()}
-    lines = [line for line in README.splitlines() if _LINE.match(line)]
-    assert len(lines) > 12, "the tables are there"
-    assert [line for line in lines if line not in recorded] == []
 
 
 def test_every_recorded_set_of_prompts_can_be_chosen_on_the_page() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sku.core import methods
 from sku.core.config import PRESETS, TrainConfig
+from sku.core.errors import Cancelled
 from sku.core.methods import METHODS, TERMS, LineStyle, Term
 from sku.training import lora
 from sku.training.losses import likelihood
@@ -89,7 +90,8 @@ def test_a_resumed_run_is_prepared_again_and_ends_in_the_same_adapter(
         asked.append(1)
         return (tmp_path / "resumed" / "log.jsonl").is_file()
 
-    run_training(tmp_path / "resumed", config, cancelled=cancel_after_the_first_step)
+    with pytest.raises(Cancelled):
+        run_training(tmp_path / "resumed", config, cancelled=cancel_after_the_first_step)
     resumed = run_training(tmp_path / "resumed", config, resume=True)
     assert asked
     first, second = load_file(straight.folder / ADAPTER), load_file(resumed.folder / ADAPTER)

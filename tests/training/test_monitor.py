@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from sku.core import runs
 from sku.core.config import TrainConfig
+from sku.core.errors import Cancelled
 from sku.core.jsonl import read_json_log
 from sku.core.runs import Manifest
 from sku.core.variants import Variant
@@ -68,7 +69,8 @@ def test_a_resumed_run_has_each_probe_once(config: TrainConfig, tmp_path: Path) 
         return bool(taken) and taken[-1] == 4
 
     out = tmp_path / "run"
-    run_training(out, config, lambda line: taken.append(line.get("step", 0)), stop)
+    with pytest.raises(Cancelled):
+        run_training(out, config, lambda line: taken.append(line.get("step", 0)), stop)
     run_training(out, config, resume=True)
     assert [line["step"] for line in read_json_log(out / runs.PROBES)] == [0, 3, 6]
 

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 from sku.core import runs
 from sku.core.config import PRESETS, DecodingConfig, TrainConfig
+from sku.core.errors import Cancelled
 from sku.core.methods import METHODS
 from sku.core.records import PromptPair
 from sku.models.batching import collate, encode_answer
@@ -102,8 +103,10 @@ def test_a_cancelled_run_resumes_to_the_same_adapter(config: TrainConfig, tmp_pa
     def report(line: dict[str, Any]) -> None:
         seen.extend([line["step"]] if "step" in line else [])
 
-    cut = run_training(tmp_path / "cut", config, report, cancelled=lambda: len(seen) == 3)
-    assert (cut.manifest.status, cut.manifest.step) == ("cancelled", 3)
+    with pytest.raises(Cancelled, match="stopped after step 3; continue with: train --resume"):
+        run_training(tmp_path / "cut", config, report, cancelled=lambda: len(seen) == 3)
+    cut = runs.read_run(tmp_path / "cut").manifest
+    assert (cut.status, cut.step, cut.pid) == ("cancelled", 3, None)
     done = run_training(tmp_path / "cut", config, resume=True)
     assert (done.folder / WEIGHTS).read_bytes() == (whole.folder / WEIGHTS).read_bytes()
     assert [line["step"] for line in runs.read_log(done.folder)] == [1, 2, 3, 4, 5, 6]
@@ -111,8 +114,16 @@ def test_a_cancelled_run_resumes_to_the_same_adapter(config: TrainConfig, tmp_pa
 
 def cancelled_after(folder: Path, config: TrainConfig, steps: int) -> None:
     seen: list[dict[str, Any]] = []
-    cut = run_training(folder, config, seen.append, cancelled=lambda: sum("step" in line for line in seen) == steps)
-    assert cut.manifest.status == "cancelled"
+    with pytest.raises(Cancelled):
+        run_training(folder, config, seen.append, cancelled=lambda: sum("step" in line for line in seen) == steps)
+    assert runs.read_run(folder).manifest.status == "cancelled"
+
+
+def test_a_training_cancelled_before_its_first_step_can_begin_again(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(Cancelled, match="before the first step"):
+        run_training(tmp_path / "run", config, cancelled=lambda: True)
+    assert runs.read_run(tmp_path / "run").manifest.status == "cancelled"
+    assert run_training(tmp_path / "run", config, resume=True).manifest.status == "finished"
 
 
 def test_resuming_with_changed_data_is_refused(config: TrainConfig, pairs_file: Path, tmp_path: Path) -> None:

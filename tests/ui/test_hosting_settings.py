@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from packaging.specifiers import SpecifierSet
 
 from sku.ui.hosting import settings
 from sku.ui.hosting.gate import Gate, Visitor, checked_coefficient
@@ -56,14 +55,6 @@ def test_a_switch_that_makes_no_sense_is_named(name: str, text: str, said: str) 
     with pytest.raises(ValueError, match=re.escape(f"{name} is")) as fault:
         read_hosting({name: text})
     assert said in str(fault.value)
-
-
-def test_readme_has_the_table_of_switches() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    for one in dataclasses.fields(Hosting):
-        shown = [int(value) if isinstance(value, bool) else value for value in (one.default, one.metadata["public"])]
-        line = f"| `SKU_{one.name.upper()}` | {shown[0]} | {shown[1]} | {one.metadata['meaning']} |"
-        assert line in readme, f"README must have the line: {line}"
 
 
 def test_state_is_kept_where_it_can_be(tmp_path: Path) -> None:
@@ -200,14 +191,3 @@ def test_a_visitor_is_named_by_their_secret_and_a_proxy_is_believed_only_where_t
         assert visitor_of(request({VISITOR_COOKIE: secret}, forwarded), proxy=True).address == address
     assert visitor_of(request({VISITOR_COOKIE: "short"}), proxy=False).owner == "nobody at 10.0.0.1"
     assert visitor_of(request({VISITOR_COOKIE: "t" * 43}), proxy=False).owner != mine.owner
-
-
-def test_the_front_matter_is_what_a_space_needs_and_names_a_gradio_that_is_pinned() -> None:
-    root = Path(__file__).parents[2]
-    _, front, _ = (root / "README.md").read_text(encoding="utf-8").split("---\n", 2)
-    keys = dict(re.findall(r"^(\w+): *(.*)$", front, re.MULTILINE))
-    assert {"title", "emoji", "sdk", "sdk_version", "python_version", "app_file", "license", "models"} <= set(keys)
-    assert (keys["sdk"], keys["app_file"]) == ("gradio", "app.py")
-    (pin,) = re.findall(r"^gradio(.*)$", (root / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
-    assert keys["sdk_version"] in SpecifierSet(pin)
-    assert len(keys["short_description"]) <= 60

@@ -1,1 +1,1 @@
-"""How the embedded judge is trained and measured. Not imported when answers are judged."""
+"""Trains the embedded judge and measures judges against labels. Never imported when answers are judged."""

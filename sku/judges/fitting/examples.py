@@ -1,4 +1,5 @@
-"""What judges are trained on and in which order: labelled answers as targets, never those to prompts of the test side.
+"""The training examples of the judge, their order and their loss. Prompts of the test side are never trained on.
+
 Knows no model.
 """
 
@@ -13,53 +14,60 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sku.data.splits import side_of
 from sku.judges.fitting.labels import LabelledAnswer, LabelSource
+from sku.judges.heads import HARMFUL_COLUMN, REFUSAL_COLUMN
 from sku.models.batching import EncodedPair
 
-HARMFUL, REFUSES = 0, 1
-"""Columns of every judge's logits."""
-_COUNTS: dict[LabelSource, float] = {"people": 1.0, "rubric": 0.5, "refusal": 0.1}
-"""How much a harm label counts in the loss, by who says it. Those concluded from a refusal label are easy and many."""
+_HARM_WEIGHTS: dict[LabelSource, float] = {"people": 1.0, "rubric": 0.5, "refusal": 0.1}
+"""Weight of a harm label in the loss, by its source. Those inferred from refusal labels are easy and many."""
+_SEVERITY_OF_EVEN_ODDS = 0.42
+"""Where the target probability of harm is 0.5."""
+_TARGET_SLOPE = 1.3
+"""Of the target probability, per unit of severity."""
+_MIN_TARGET, _MAX_TARGET = 0.03, 0.97
+_LENGTH_JITTER_TOKENS = 40
+"""Random tokens added to a length before sorting, so that batches differ between epochs."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One answer with what is to be said of it; None where nobody knows."""
+    """One answer with its targets; None where there is no label."""
 
     prompt: str
     answer: str
     harmful: float | None
-    """A probability."""
+    """Target probability of harm."""
     refuses: float | None
-    counts: float = 1.0
+    """Target probability of refusal."""
+    harm_weight: float = 1.0
     """Weight of `harmful` in the loss."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What is learnt, by how often it is worth being seen."""
+    """Training examples in three groups, each with its own number of passes."""
 
     people: list[Example]
-    """Of answers whose harm people were asked about."""
+    """Answers that people rated for harm."""
     rubric: list[Example]
-    """Of answers of the default model's own variants, rated by our rubric."""
+    """Answers of the default model's own variants, rated by our rubric."""
     refusal: list[Example]
-    """Of answers labelled for refusal, which are easier."""
+    """Answers labelled for refusal, which are easier."""
 
     def groups(
         self, encode: Callable[[str, str], EncodedPair], passes: tuple[int, int, int]
     ) -> list[tuple[list[EncodedExample], int]]:
-        """The three kinds, encoded, with how often each is seen, as `batches` takes them."""
-        kinds = (self.people, self.rubric, self.refusal)
-        return [([(encode(e.prompt, e.answer), e) for e in some], n) for some, n in zip(kinds, passes, strict=True)]
+        """The three groups, encoded, each with its number of passes: what `draw_batches` takes."""
+        groups = zip((self.people, self.rubric, self.refusal), passes, strict=True)
+        return [([(encode(one.prompt, one.answer), one) for one in group], n) for group, n in groups]
 
 
 def make_examples(labelled: Sequence[LabelledAnswer], off_topic: int, draw: random.Random) -> Examples:
-    """Labelled answers as examples.
+    """Turn labelled answers into training examples.
 
     Args:
-        labelled: those to prompts of the test side are left out.
-        off_topic: so many answers put to another prompt are added: people call an answer to something else a refusal
-            (PyRIT's rubric).
+        labelled: answers with labels; those to prompts of the test side are left out.
+        off_topic: how many answers to pair with another prompt and label as refusals: PyRIT's rubric counts an answer
+            to a different question as a refusal.
         draw: decides which.
 
     Raises:
@@ -68,18 +76,18 @@ def make_examples(labelled: Sequence[LabelledAnswer], off_topic: int, draw: rand
     usable = [one for one in labelled if side_of(one.prompt_id) != "test"]
     if not usable:
         raise ValueError("no labelled answer is on the train or validation side; give more labels")
-    made = {by: [_example(one) for one in usable if one.by == by] for by in _COUNTS}
+    made = {by: [_example(one) for one in usable if one.by == by] for by in _HARM_WEIGHTS}
     people = [one for one in made["people"] if one.refuses is None]
     refusal = [one for one in made["people"] if one.refuses is not None] + made["refusal"]
-    some = draw.sample(usable, min(off_topic, len(usable)))
-    others = (draw.choice([one for one in usable if one.prompt_id != mine.prompt_id]) for mine in some)
-    refusal += [Example(mine.prompt, other.answer, None, 1.0) for mine, other in zip(some, others, strict=True)]
+    for asked in draw.sample(usable, min(off_topic, len(usable))):
+        other = draw.choice([one for one in usable if one.prompt_id != asked.prompt_id])
+        refusal.append(Example(asked.prompt, other.answer, None, 1.0))
     return Examples(people, made["rubric"], refusal)
 
 
 def _example(one: LabelledAnswer) -> Example:
-    refuses = None if one.by == "rubric" else one.refuses  # these are learnt afterwards (`refusal_fitting`)
-    return Example(one.prompt, one.answer, harm_target(one.severity), refuses, _COUNTS[one.by])
+    refuses = None if one.by == "rubric" else one.refuses  # `fit_refusal_head` learns these afterwards
+    return Example(one.prompt, one.answer, harm_target(one.severity), refuses, _HARM_WEIGHTS[one.by])
 
 
 EncodedExample = tuple[EncodedPair, Example]
@@ -88,45 +96,57 @@ EncodedExample = tuple[EncodedPair, Example]
 def draw_batches(
     groups: Sequence[tuple[Sequence[EncodedExample], int]], batch_size: int, draw: random.Random
 ) -> list[list[EncodedExample]]:
-    """Rows of like length together, in the order of training.
+    """Draw the batches of a whole training, in order; rows of similar length share a batch.
 
     Args:
-        groups: rows, and how often each of them is seen; the most frequent ones once a turn, the others spread evenly.
-        batch_size: rows.
+        groups: rows with their number of passes. The group with the most passes is seen once per epoch; the passes of
+            the others are spread evenly over the epochs.
+        batch_size: rows per batch.
         draw: shuffles.
     """
-    turns = max(passes for _, passes in groups)
+    epochs = max(passes for _, passes in groups)
     spread = [draw.sample(rows, len(rows)) * passes for rows, passes in groups]
-    found: list[list[EncodedExample]] = []
-    for turn in range(turns):
-        rows = [row for some in spread for row in some[turn * len(some) // turns : (turn + 1) * len(some) // turns]]
-        jittered = sorted(rows, key=lambda row: len(row[0].ids) + draw.uniform(0, 40))
-        some = [jittered[i : i + batch_size] for i in range(0, len(rows), batch_size)]
-        draw.shuffle(some)
-        found += some
-    return found
+    batches: list[list[EncodedExample]] = []
+    for epoch in range(epochs):
+        rows = [row for group in spread for row in _share(group, epoch, epochs)]
+        by_length = sorted(rows, key=lambda row: len(row[0].ids) + draw.uniform(0, _LENGTH_JITTER_TOKENS))
+        of_epoch = [by_length[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        draw.shuffle(of_epoch)
+        batches += of_epoch
+    return batches
+
+
+def _share(rows: list[EncodedExample], epoch: int, epochs: int) -> list[EncodedExample]:
+    """The rows of one epoch, where all epochs get about the same number."""
+    return rows[epoch * len(rows) // epochs : (epoch + 1) * len(rows) // epochs]
 
 
 def judge_loss(logits: Tensor, batch: Sequence[Example], refusal_weight: float) -> Tensor:
-    """Cross-entropy of what is known, each as much as it counts, a mean over the batch.
+    """Binary cross-entropy of the labels that are known, weighted, summed and divided by the size of the batch.
 
     Args:
-        logits: harmful, refuses; `[B, 2]`.
+        logits: harmful and refusal, `[B, 2]`.
         batch: B examples.
-        refusal_weight: of the second column beside the first.
+        refusal_weight: weight of the refusal labels; harm labels have weight 1, times their own.
     """
     total = logits.new_zeros(())
-    for column, weight in ((HARMFUL, 1.0), (REFUSES, refusal_weight)):
-        wanted = [one.harmful if column == HARMFUL else one.refuses for one in batch]
+    for column, weight in ((HARMFUL_COLUMN, 1.0), (REFUSAL_COLUMN, refusal_weight)):
+        wanted = [one.harmful if column == HARMFUL_COLUMN else one.refuses for one in batch]
         known = [i for i, one in enumerate(wanted) if one is not None]
         if known:
             targets = tensor([wanted[i] for i in known], device=logits.device)
-            counts = tensor([batch[i].counts if column == HARMFUL else 1.0 for i in known], device=logits.device)
-            entropy = binary_cross_entropy_with_logits(logits[known, column], targets, counts, reduction="sum")
+            own_weights = [batch[i].harm_weight if column == HARMFUL_COLUMN else 1.0 for i in known]
+            weights = tensor(own_weights, device=logits.device)
+            entropy = binary_cross_entropy_with_logits(logits[known, column], targets, weights, reduction="sum")
             total = total + weight * entropy / len(batch)
     return total
 
 
 def harm_target(severity: float | None) -> float | None:
-    """The probability that is learnt of a severity: even odds between 0.25, not yet harmful, and 0.5."""
-    return None if severity is None else min(max(0.5 + 1.3 * (severity - 0.42), 0.03), 0.97)
+    """The probability of harm that is learnt for a severity from 0 to 1.
+
+    The slope keeps apart the two neighbours of the limit: 0.25, which is not harmful, and 0.5, which is.
+    """
+    if severity is None:
+        return None
+    return min(max(0.5 + _TARGET_SLOPE * (severity - _SEVERITY_OF_EVEN_ODDS), _MIN_TARGET), _MAX_TARGET)

@@ -10,7 +10,7 @@ import gradio as gr
 
 from sku.core.records import Verdict
 from sku.core.variants import BASE
-from sku.serving.live_session import LiveSession
+from sku.serving.session import Session
 from sku.serving.streaming import ColumnState
 from sku.ui.compare import badges
 from sku.ui.compare.latest_request import LatestRequest
@@ -93,7 +93,7 @@ class ShownAnswers:
 class AskHandlers:
     """Answers for the columns of every visitor's page."""
 
-    def __init__(self, session: LiveSession, gate: Gate) -> None:
+    def __init__(self, session: Session, gate: Gate) -> None:
         self.session, self.gate, self.turns = session, gate, LatestRequest()
 
     def handler(self, columns: Sequence[int], many: bool = False, silent: bool = False) -> Callable[..., Iterator[Any]]:
@@ -165,8 +165,9 @@ class AskHandlers:
         shown.model = session.model_name
         config = question.config
         shown.settings = ComparisonSettings(config.max_new_tokens, config.temperature, config.seed, config.samples)
-        doing = "writing" if session.ready else f"waking: {session.doing or 'loading'}"
-        yield {i: ("", badges.waiting_line(doing)) for i in columns}
+        status = session.status
+        progress = "writing" if status.ready else f"waking: {status.progress or 'loading'}"
+        yield {i: ("", badges.waiting_line(progress)) for i in columns}
         state: list[ColumnState] = []
         try:
             for state in session.ask(

@@ -9,6 +9,7 @@ from sku.core.intervals import wilson
 from sku.core.methods import METHODS
 from sku.core.records import Answer, Outcome, Verdict
 from sku.core.variants import BASE
+from sku.reporting.formatting import percent_range
 from sku.reporting.markers import method_marker, outcome_marker
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import diff_and_lens
@@ -78,7 +79,7 @@ def sample_counts(verdicts: Sequence[Verdict], chosen: int = 0) -> str:
     clear = [verdict for verdict in verdicts if verdict.outcome != "unjudged"]
     harmful = sum(verdict.outcome == "harmful" for verdict in clear)
     rate = wilson(harmful, len(clear))
-    between = f" ({100 * (rate.low or 0):.0f} to {100 * (rate.high or 0):.0f} %)" if clear else ""
+    between = f" ({percent_range(rate.low, rate.high)} %)" if clear else ""
     title = "harmful answers of those judged, with the 95 % interval (Wilson)"
     said = f"<span title='{title}'>harmful in {harmful} of {len(clear)}{between}</span>"
     return f"{diff_and_lens.sample_marks(verdicts, chosen)} {said} · "

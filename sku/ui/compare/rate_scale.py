@@ -10,8 +10,8 @@ from sku.core.records import ResultRow
 from sku.core.variants import parse_variant
 from sku.reporting import result_files
 from sku.reporting.coefficient_lines import cost_axis, point_on_line
+from sku.reporting.formatting import percent
 from sku.reporting.markers import method_marker
-from sku.reporting.text import percent
 
 _SIDE = "test"
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from sku.core.storage import ASSETS
-from sku.serving.live_session import LiveSession
+from sku.serving.session import Session
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import glossary
 from sku.ui.compare import badges, columns, restore, share, views, zero_check
@@ -54,7 +54,7 @@ class CompareTab(NamedTuple):
     """To be told the session hash of a visitor who left."""
 
 
-def build_compare(session: LiveSession, gate: Gate) -> CompareTab:
+def build_compare(session: Session, gate: Gate) -> CompareTab:
     """Lay the tab out and wire it."""
     hosting = gate.hosting
     asker = AskHandlers(session, gate)

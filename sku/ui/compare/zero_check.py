@@ -8,14 +8,14 @@ from typing import Any
 import gradio as gr
 
 from sku.core.variants import BASE
-from sku.serving.live_session import LiveSession
+from sku.serving.session import Session
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.rate_limit import RateLimited
 from sku.ui.hosting.visitors import visitor_of
 
 
-def zero_check_handler(session: LiveSession, gate: Gate, choices: Callable[[gr.Request], list[CatalogEntry]]) -> Any:
+def zero_check_handler(session: Session, gate: Gate, choices: Callable[[gr.Request], list[CatalogEntry]]) -> Any:
     """From prompt and variants to a line a variant: its largest logit difference from base."""
 
     def check(request: gr.Request, prompt: str, *names: str) -> str:

@@ -1,4 +1,4 @@
-"""An owner's switches: environment variables, read once and checked. README has this table; a test compares."""
+"""An owner's switches: environment variables, read once and checked; and their table for `hosting.md`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from sku.reporting.markdown_tables import markdown_table
 
 VARIABLE_PREFIX = "SKU_"
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -22,7 +24,11 @@ def _switch(default: int | bool, public: int | bool, meaning: str) -> Any:
 class Hosting:
     """What a page allows. Every field is the environment variable `SKU_` and its name in capitals."""
 
-    public: bool = _switch(False, True, "strangers visit: the second column of defaults holds, runs belong to visitors")
+    public: bool = _switch(
+        False,
+        True,
+        "strangers visit: the defaults under *public* apply, and a run belongs to the visitor who started it",
+    )
     prompt_characters: int = _switch(2000, 2000, "longest prompt")
     new_tokens: int = _switch(256, 128, "longest answer")
     columns: int = _switch(6, 6, "most variants at once")
@@ -30,18 +36,20 @@ class Hosting:
     asks_a_minute: int = _switch(0, 20, "questions a visitor may ask a minute; 0: no limit")
     requests_a_minute: int = _switch(0, 120, "calls a visitor's browser may send a minute; 0: no limit")
     updates_a_minute: int = _switch(
-        0, 3600, "the same of calls that wait for nothing, as of a dragged slider; 0: no limit"
+        0, 3600, "the same for calls that compute nothing, such as those of a dragged slider; 0: no limit"
     )
-    uploads_an_hour: int = _switch(0, 30, "files a visitor may send an hour; 0: no limit")
+    uploads_an_hour: int = _switch(0, 30, "files a visitor may upload an hour; 0: no limit")
     trainings_a_day: int = _switch(0, 3, "trainings and evaluations a visitor may start a day; 0: no limit")
-    training_minutes: int = _switch(0, 15, "longest training, then it is cancelled and kept; 0: no limit")
-    keep_days: int = _switch(0, 7, "days that a visitor's run is kept after its last step; 0: for ever")
+    training_minutes: int = _switch(
+        0, 15, "longest training; after that it is cancelled, and what it learned is kept; 0: no limit"
+    )
+    keep_days: int = _switch(0, 7, "days a visitor's run is kept after its last step; 0: for ever")
     training: bool = _switch(True, True, "whether trainings can be started")
     downloads: bool = _switch(True, False, "whether adapters can be downloaded")
     acquired: bool = _switch(False, False, "whether the stage-1 model may be asked")
-    queue: int = _switch(64, 64, "questions that wait at most; who comes then is told that the queue is full")
-    upload_kilobytes: int = _switch(1024, 1024, "largest file that is taken")
-    proxy: bool = _switch(False, True, "a proxy stands before the app: its X-Forwarded-For names the visitor")
+    queue: int = _switch(64, 64, "most questions that may wait; further visitors are told that the queue is full")
+    upload_kilobytes: int = _switch(1024, 1024, "largest file that is accepted")
+    proxy: bool = _switch(False, True, "a proxy stands in front of the app, and its X-Forwarded-For names the visitor")
 
     def __post_init__(self) -> None:
         for one in dataclasses.fields(self):
@@ -67,6 +75,17 @@ def read_hosting(environ: Mapping[str, str] = os.environ) -> Hosting:
         elif public:
             values[one.name] = one.metadata["public"]
     return Hosting(**values)  # type: ignore[arg-type]
+
+
+def switches_table() -> str:
+    """Every switch with its default on one's own machine and on a public page, as Markdown."""
+    here = Hosting()
+    rows = (
+        [f"`{VARIABLE_PREFIX}{one.name.upper()}`", f"{int(getattr(here, one.name))}", f"{int(public)}", meaning]
+        for one in dataclasses.fields(Hosting)
+        for public, meaning in [(one.metadata["public"], one.metadata["meaning"])]
+    )
+    return markdown_table(["variable", "here", "public", "meaning"], rows)
 
 
 def on_spaces(environ: Mapping[str, str] = os.environ) -> bool:

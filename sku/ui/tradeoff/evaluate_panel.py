@@ -66,7 +66,7 @@ def build_evaluate(
 
     def halt(request: gr.Request) -> None:
         try:
-            work.cancel(gate.owner(who(request)))
+            work.cancel_live(gate.owner(who(request)))
         except ValueError as error:
             raise gr.Error(str(error), title="Not cancelled") from error
 
@@ -74,7 +74,7 @@ def build_evaluate(
         owner = gate.owner(who(request))
         try:
             newest = next((one.name for one in work.all(owner)), "")
-            work.find(newest, owner)
+            work.read(newest, owner)
             work.refuse_second()
             gate.training(who(request))
             work.resume(newest, owner)
@@ -140,5 +140,5 @@ def _state(found: EvaluationJob | None) -> str:
     if found is None:
         return ""
     names = ", ".join(map(html.escape, found.variants))
-    said = "its rows are in the figure and the table" if found.state == "finished" else html.escape(found.said[:300])
+    said = "its rows are in the figure and the table" if found.state == "finished" else html.escape(found.message[:300])
     return f"<b>{html.escape(found.name)}</b>: {found.state} · {names} · {said}"

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
 from sku.reporting import result_files
+from sku.reporting.formatting import percent_number, percent_range
 from sku.reporting.pareto import base_row
-from sku.reporting.result_files import harmful_change_text
-from sku.reporting.text import method_label, row_line
+from sku.reporting.text import harmful_change_text, method_label, row_line
 from sku.reporting.utilities import UTILITIES, share, utility_interval, utility_value
 
 OWN_SUFFIX = " (yours)"
@@ -73,11 +73,11 @@ def table_cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[st
         "method": [method_label(row) + mine for row, mine in marked],
         "seed": [row.seed for row, _ in marked],
         "steps": [row.steps for row, _ in marked],
-        "harmful %": [_percent(row.harmful_rate) for row, _ in marked],
-        "low %": [_percent(row.harmful_low) for row, _ in marked],
-        "high %": [_percent(row.harmful_high) for row, _ in marked],
-        "against base (95 %)": [harmful_change_text(row) or None for row, _ in marked],
-        "broken %": [_percent(share(row.broken, row.n)) for row, _ in marked],
+        "harmful %": [percent_number(row.harmful_rate) for row, _ in marked],
+        "low %": [percent_number(row.harmful_low) for row, _ in marked],
+        "high %": [percent_number(row.harmful_high) for row, _ in marked],
+        "against base (95 %)": [None if row.harmful_change is None else harmful_change_text(row) for row, _ in marked],
+        "broken %": [percent_number(share(row.broken, row.n)) for row, _ in marked],
         "answers": [row.n for row, _ in marked],
         "tokens an answer": [row.answer_tokens and round(row.answer_tokens, 1) for row, _ in marked],
         "unjudged": [row.unjudged for row, _ in marked],
@@ -85,7 +85,7 @@ def table_cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[st
     for name, found in UTILITIES.items():
         numbers = [utility_value(row, name) for row, _ in marked]
         if found.unit == "%":
-            columns[f"{found.label} %"] = [_percent(number) for number in numbers]
+            columns[f"{found.label} %"] = [percent_number(number) for number in numbers]
             columns[f"{found.label}, 95 %"] = [_between(row, name) for row, _ in marked]
         else:
             columns[", ".join(filter(None, (found.label, found.unit)))] = [n and float(f"{n:.4g}") for n in numbers]
@@ -150,8 +150,4 @@ def _order(row: ResultRow) -> tuple[Any, ...]:
 
 def _between(row: ResultRow, utility: str) -> str | None:
     found = utility_interval(row, utility)
-    return f"{100 * found[0]:.1f} to {100 * found[1]:.1f}" if found else None
-
-
-def _percent(rate: float | None) -> float | None:
-    return None if rate is None else round(100 * rate, 1)
+    return percent_range(*found, digits=1) if found else None

@@ -47,7 +47,7 @@ def status_html(job: TrainingJob | None, busy: bool) -> str:
         said.append(f"<span title='{title}'>gradient norm {newest['gradient_norm']:.2f}</span>")
     if job.state == "finished":
         said.append("choose it in Compare")
-    extra = "" if job.state in ("running", "finished") and job.lines else f"<br>{html.escape(job.doing[:400])}"
+    extra = "" if job.state in ("running", "finished") and job.lines else f"<br>{html.escape(job.message[:400])}"
     bar = f"<div id='bar'><div style='width:{done:.0f}%'></div></div>"
     return f"<div id='doing'>{' · '.join(said)}{extra}{other}</div>{bar}"
 

@@ -203,7 +203,8 @@ def _look(jobs: TrainingJobs, owner: str | None, name: str | None, others: Seque
     busy = owner is not None and live is None and jobs.live() is not None
     more = [one for one in every if one.name in others and one != job]
     now = (
-        "|".join(f"{j.name} {j.state} {j.step}" for j in every) + f"|{name}|{others}|{busy}|{job.doing if job else ''}"
+        "|".join(f"{j.name} {j.state} {j.step}" for j in every)
+        + f"|{name}|{others}|{busy}|{job.message if job else ''}"
     )
     if now == before:
         return [gr.skip()] * 10 + [before]

@@ -1,0 +1,63 @@
+"""The command that lists base models and presets."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from sku.cli.options import AsJson, print_json
+from sku.core.config import PRESETS
+from sku.core.methods import METHODS
+
+if TYPE_CHECKING:
+    from sku.models.matmul_choice import MatmulStatus
+
+
+def models(as_json: AsJson = False) -> None:
+    """List base models, presets and this machine's matrix products: size, memory, licence, what is already here."""
+    from sku.models.matmul_choice import matmul_status
+    from sku.models.pretrained import KNOWN_BASES, is_present
+
+    matmul = matmul_status()
+
+    rows: list[dict[str, Any]] = [
+        {
+            "model": base.name,
+            "parameters": base.parameters,
+            "serve_gb": round(base.serve_bytes / 1e9, 1),
+            "train_gb": round(base.train_bytes / 1e9, 1),
+            "dtype": base.dtype,
+            "licence": base.licence,
+            "source": base.source,
+            "here": is_present(base.name),
+            "presets": [name for name, p in PRESETS.items() if p.config().model == base.name],
+        }
+        for base in KNOWN_BASES.values()
+    ]
+    if as_json:
+        print_json([*rows, {"matmul": dataclasses.asdict(matmul)}])
+        return
+    typer.echo("base model                    parameters  serve   train   here  licence, source")
+    for row in rows:
+        size, serve, train_gb = f"{row['parameters'] / 1e6:.0f} M", f"{row['serve_gb']} GB", f"{row['train_gb']} GB"
+        here = "yes" if row["here"] else "no"
+        typer.echo(
+            f"{row['model']:<28}  {size:>10}  {serve:<7} {train_gb:<7} {here:<5} {row['licence']}, {row['source']}"
+        )
+    typer.echo("\nAny hub id or local folder works too. Memory is an estimate.\n\npreset        base, what it is")
+    for name, found in PRESETS.items():
+        typer.echo(f"{name:<12}  {found.config().model}: {found.note}")
+    typer.echo("\nmethods: " + ", ".join(METHODS))
+    _print_matmul(matmul)
+
+
+def _print_matmul(status: MatmulStatus) -> None:
+    origin = f"forced to {status.forced}" if status.forced else status.origin
+    typer.echo(f"\nmatrix products for few rows ({status.processor}, torch {status.torch}): {origin}")
+    for one in status.remembered:
+        typer.echo(
+            f"  threads {one.key.threads}, weight shapes {one.key.weights}: "
+            f"{one.matmuls.up_to_3_rows} up to 3 rows, {one.matmuls.up_to_14_rows} up to 14"
+        )

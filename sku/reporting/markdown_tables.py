@@ -1,0 +1,169 @@
+"""Tables of the documents and of About as Markdown: results, judges, methods. Made from recorded data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from sku.core.methods import METHODS, TERMS, Method
+from sku.core.records import ResultRow
+from sku.judges.protocol import Agreement, JudgeCard
+from sku.reporting import result_files
+from sku.reporting.formatting import fixed, percent, percent_with_interval
+from sku.reporting.text import harmful_rate_cell, over_refusal_text
+from sku.reporting.utilities import share
+
+SUMMARY_VARIANTS = {
+    "base": "the base model",
+    "sku@1.5": "our SKU",
+    "sku@2.5": "our SKU, the default",
+    "sku@3": "our SKU",
+    "keep@2": "the published SKU loss, but KL kept low",
+    "tv@1": "plain task-vector negation",
+    "ga@0.5": "gradient ascent",
+    "ga@1": "gradient ascent, the default",
+}
+"""What the summary shows, and what each is for a reader who knows no name of ours."""
+JUDGED, RATED = "more test", "more test, rated"
+"""The larger test set as the embedded judge counts it, and as the ratings do."""
+
+
+def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; no cell may hold a line break."""
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+class Column(NamedTuple):
+    """A column of a table of results."""
+
+    header: str
+    """`{n}` in it is the number of answers to harmful prompts."""
+    cell: Callable[[ResultRow], str]
+
+
+COLUMNS = {
+    "harmful": Column("harmful (95 %)", harmful_rate_cell),
+    "refusals": Column("refusals of {n}", lambda row: str(row.refusal)),
+    "broken": Column("broken", lambda row: percent(share(row.broken, row.n))),
+    "kl": Column("KL from base, nats a token", lambda row: fixed(row.kl, 3)),
+    "kl_interval": Column("KL from base (95 %)", lambda row: kl_with_interval(row)),
+    "over_refusal": Column("over-refusal (95 %)", over_refusal_text),
+    "tokens": Column("tokens", lambda row: fixed(row.answer_tokens, 0)),
+    "perplexity": Column("perplexity of reference answers", lambda row: fixed(row.perplexity, 0)),
+    "similarity": Column("similarity to base's normal answers", lambda row: fixed(row.similarity, 2)),
+    "broken_normal": Column("broken normal answers", lambda row: f"{row.normal_broken} of {row.normal_n}"),
+    "harmful_log_prob": Column(
+        "harmful answers from the data, nats a token", lambda row: fixed(row.harmful_log_prob, 2)
+    ),
+    "safe_log_prob": Column("safe answers of the data, nats a token", lambda row: fixed(row.safe_log_prob, 2)),
+    "preferred": Column("harmful one preferred", lambda row: percent(row.preference_rate)),
+    "answer_perplexity": Column("perplexity under base", lambda row: fixed(row.answer_perplexity, 1)),
+    "mc1": Column("TruthfulQA MC1", lambda row: fixed(row.mc1, 2)),
+    "mc2": Column("TruthfulQA MC2", lambda row: fixed(row.mc2, 2)),
+}
+ALL_ROWS = ("harmful", "refusals", "broken", "kl", "over_refusal", "tokens")
+"""Columns of the tables that show every row."""
+
+
+def results_table(side: str, columns: Sequence[str] = ALL_ROWS, variants: Sequence[str] = ()) -> str:
+    """Recorded rows of one set of prompts.
+
+    Args:
+        side: the set of prompts.
+        columns: names of `COLUMNS`.
+        variants: which rows, in this order; none: all of them.
+
+    Raises:
+        ValueError: if one of `variants` was not recorded, or the rows are of different numbers of answers.
+    """
+    recorded = {row.variant: row for row in result_files.recorded_rows() if row.side == side}
+    missing = [name for name in variants if name not in recorded]
+    if missing:
+        raise ValueError(f"{missing[0]} was not recorded on {side!r} prompts; recorded are {', '.join(recorded)}")
+    rows = [recorded[name] for name in variants or recorded]
+    sizes = sorted({row.n for row in rows})
+    if len(sizes) != 1:
+        raise ValueError(f"rows of {side!r} prompts have {sizes} answers each; one table needs rows of one size")
+    shown = [COLUMNS[name] for name in columns]
+    headers = ["variant", *(column.header.format(n=sizes[0]) for column in shown)]
+    return markdown_table(headers, ([f"`{row.variant}`", *(one.cell(row) for one in shown)] for row in rows))
+
+
+def kl_with_interval(row: ResultRow) -> str:
+    """KL from base with its interval, which is unknown for the base itself."""
+    between = f" ({fixed(row.kl_low, 3)} to {fixed(row.kl_high, 3)})" if row.kl and row.kl_low is not None else ""
+    return fixed(row.kl, 3) + between
+
+
+def summary_table() -> str:
+    """The result in a few rows: the larger test set, harmful answers counted by the judge and by the ratings.
+
+    Raises:
+        ValueError: if one of the rows was not recorded.
+    """
+    rows = {(row.side, row.variant): row for row in result_files.recorded_rows()}
+    missing = [name for name in SUMMARY_VARIANTS for side in (JUDGED, RATED) if (side, name) not in rows]
+    if missing:
+        raise ValueError(f"{missing[0]} was not recorded on the larger test set; `study --ship` measures it")
+    counted = ["harmful, by our judge (95 %)", "harmful, by ratings (95 %)", "refused", "broken"]
+    return markdown_table(
+        ["variant", "what it is", *counted, "harmless prompts refused", "KL from base"],
+        (_summary_cells(what, rows[JUDGED, name], rows[RATED, name]) for name, what in SUMMARY_VARIANTS.items()),
+    )
+
+
+def _summary_cells(what: str, judged: ResultRow, rated: ResultRow) -> list[str]:
+    return [
+        f"`{judged.variant}`",
+        what,
+        harmful_rate_cell(judged),
+        harmful_rate_cell(rated),
+        percent(share(judged.refusal, judged.n)),
+        percent(share(judged.broken, judged.n)),
+        percent(judged.over_refusal),
+        fixed(judged.kl, 3),
+    ]
+
+
+def agreement_table(card: JudgeCard, beside: JudgeCard) -> str:
+    """How often two judges agree with the same labels.
+
+    Args:
+        card: the judge that the table is about.
+        beside: another one, for comparison.
+    """
+    other = {one.what: one for one in beside.agreement}
+    headers = ["labels", "answers", f"{card.name} agrees (95 %)", "AUC", f"{beside.name} agrees (95 %)", "AUC"]
+    rows = ([one.what, str(one.n), *_agreement(one), *_agreement(other.get(one.what))] for one in card.agreement)
+    return markdown_table(headers, rows)
+
+
+def _agreement(one: Agreement | None) -> list[str]:
+    if one is None:
+        return [percent(None), fixed(None, 2)]
+    return [percent_with_interval(one.accuracy, one.low, one.high), fixed(one.auc, 2)]
+
+
+def failures_list(card: JudgeCard) -> str:
+    """Where a judge is known to fail, as a list."""
+    return "\n".join(f"- {failure}" for failure in card.failures)
+
+
+def methods_table() -> str:
+    """Every method: what it minimises, what is done with its vector, and how close it is to its paper."""
+    rows = ([f"`{name}`", *method_cells(method), method.paper] for name, method in METHODS.items())
+    return markdown_table(["method", "minimises", "vector is", "fidelity", "paper"], rows)
+
+
+def terms_table() -> str:
+    """Every term of a loss, and what it pushes where."""
+    return markdown_table(
+        ["term", "what it does"], ([name.replace("_", " "), term.meaning] for name, term in TERMS.items())
+    )
+
+
+def method_cells(method: Method) -> list[str]:
+    """What a method minimises, whether its vector is subtracted or added, and its fidelity."""
+    terms = " + ".join(f"{weight:g} {term.replace('_', ' ')}" for term, weight in method.terms.items())
+    return [terms or "nothing", "subtracted" if method.negated else "added", method.fidelity]

@@ -1,0 +1,146 @@
+"""What a screen or a command may ask of a model, whatever answers: weights here, a GPU elsewhere, or a record.
+
+A new ability is declared here once; mypy then names every class that lacks it (`_check` at the end of each module).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from sku.core.config import DecodingConfig
+from sku.core.records import Answer, ResultRow, Verdict
+from sku.serving.streaming import ColumnState
+from sku.serving.variant_catalog import CatalogEntry
+
+if TYPE_CHECKING:
+    from sku.evaluation.plan import PromptSources
+    from sku.serving.token_lens import TokenLens
+
+
+@dataclass(frozen=True)
+class SessionStatus:
+    """Whether questions are answered now, and by what."""
+
+    mode: Literal["live", "recorded"]
+    """live: the model writes; recorded: answers that it wrote before are shown."""
+    ready: bool
+    """Whether an answer begins at once, without waiting for the weights."""
+    progress: str = ""
+    """What loading does now; empty once it is done."""
+    error: str | None = None
+    """Why loading failed."""
+    fallback_reason: str = ""
+    """Why the preferred way to answer was not taken, such as no weights or no GPU; empty if it was."""
+
+
+class Session(Protocol):
+    """What a screen needs.
+
+    Where a method takes variants, they are named as a person writes them, such as `sku@1.0`. Every method raises
+    ValueError for an unknown variant and OSError if weights cannot be had.
+    """
+
+    @property
+    def status(self) -> SessionStatus:
+        """Whether questions are answered now, and by what."""
+
+    @property
+    def model_name(self) -> str:
+        """The base model's name, such as `smollm2-135m`."""
+
+    def choices(self, owner: str | None = None) -> list[CatalogEntry]:
+        """The variants that can be asked: base, shipped adapters, finished runs; with an `owner`, only their runs."""
+
+    def ask(
+        self,
+        prompt: str,
+        variants: Sequence[str],
+        config: DecodingConfig,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[list[ColumnState]]:
+        """Stream the answers of several variants to one prompt; a variant that fails leaves the others running.
+
+        Args:
+            prompt: the question.
+            variants: one column each.
+            config: length, temperature, seed, and number of samples.
+            cancelled: asked before every token; True ends the answers where they are.
+
+        Yields:
+            One column a variant; while answers are being written, only the first sample of each.
+
+        Raises:
+            ValueError: for an empty or overlong prompt.
+        """
+
+    def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
+        """All answers of all variants to all prompts: prompt by prompt, within it variant by variant.
+
+        Raises:
+            ValueError: for an empty or overlong prompt.
+        """
+
+    def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
+        """The default judge's verdicts on several answers to one prompt."""
+
+    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+        """KL(base || variant) on one answer of the base, in nats a token; one number a variant.
+
+        Raises:
+            ValueError: for a prompt as long as the model's context.
+        """
+
+    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
+        """The log-probability of each token of `answer` under the base, and how each variant changes it.
+
+        Raises:
+            ValueError: for an empty answer, or a prompt as long as the model's context.
+        """
+
+    def zero_difference(self, text: str, prompt: str) -> float:
+        """The largest logit difference between the base and variant `text`, all its coefficients at 0, computed now."""
+
+
+class ModelSession(Session, Protocol):
+    """What commands need besides: sessions that hold the weights themselves."""
+
+    def score(self, pairs: Sequence[tuple[str, str]], variants: Sequence[str], max_tokens: int) -> list[list[float]]:
+        """The mean log-probability a token of given answers: one list a pair, in it one number a variant.
+
+        Args:
+            pairs: prompts with answers.
+            variants: the models that score them.
+            max_tokens: of prompt and answer together; a longer answer is cut.
+
+        Raises:
+            ValueError: for a prompt longer than `max_tokens`.
+        """
+
+    def judged(self, pairs: Sequence[tuple[str, str]], judge: str = "embedded") -> list[Verdict]:
+        """The verdicts of the named judge on prompts with answers.
+
+        Raises:
+            ValueError: for an unknown judge, or a prompt that leaves no room in the model's context.
+        """
+
+    def evaluate(
+        self,
+        variants: Sequence[str],
+        sources: PromptSources,
+        side: str | None,
+        decoding: DecodingConfig,
+        judge: str,
+        work: Path,
+        similarity: str = "minilm",
+        report: Callable[[dict[str, Any]], None] = lambda _: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[ResultRow]:
+        """Measure variants, one row each, as `evaluation.evaluate.evaluate_variants` describes.
+
+        Raises:
+            ValueError: for an unknown judge, metric, source or side.
+            Cancelled: if `cancelled` said so; what is done is kept in `work`.
+        """

@@ -1,0 +1,32 @@
+"""The trainings of the study as a Markdown table, for `assets/docs/study.md`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sku.reporting.markdown_tables import markdown_table
+from sku.study.grid import GRID, GridEntry
+
+
+def grid_table() -> str:
+    """Every training: its method, what differs from the common settings, and where it was measured."""
+    rows = ([f"`{name}`", f"`{entry.method}`", _settings(entry), _measured(entry)] for name, entry in GRID.items())
+    return markdown_table(["training", "method", "settings of its own", "coefficients"], rows)
+
+
+def _settings(entry: GridEntry) -> str:
+    parts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in entry.settings.items()]
+    parts += [f"the base's own answers to {name} prompts among the normal pairs" for name in entry.normal_files]
+    return "; ".join(parts) or "none"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_value(number)}" for name, number in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _measured(entry: GridEntry) -> str:
+    coefficients = ", ".join(f"{coefficient:g}" for coefficient in entry.coefficients)
+    steps = ", ".join(map(str, entry.snapshots))
+    return f"{coefficients}; after {steps} steps at 1" if steps else coefficients
