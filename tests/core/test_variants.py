@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku.core.methods import METHODS, Marker, Method, find_method
 from sku.core.variants import (
     MAX_COEFFICIENT,
     MAX_PARTS,
@@ -122,22 +121,3 @@ def test_bad_sums_say_what_came(text: str, said: str) -> None:
 def test_a_stage_1_model_in_a_sum_is_seen() -> None:
     assert parse_variant("ga+acquired:sku@1").acquired
     assert not parse_variant("ga+sku@1").acquired
-
-
-def test_sku_is_negated_and_ga_is_not() -> None:
-    assert METHODS["sku"].negated
-    assert METHODS["tv"].negated
-    assert not METHODS["ga"].negated
-
-
-def test_each_ablation_lacks_one_term() -> None:
-    whole = METHODS["sku"].terms
-    for term in whole:
-        assert METHODS[f"sku_no_{term}"].terms == {name: w for name, w in whole.items() if name != term}
-
-
-def test_an_unknown_term_or_method_is_named() -> None:
-    with pytest.raises(ValueError, match="unknown terms"):
-        Method("x", {"magic": 1.0}, True, "", "ours", "", Marker("#000000", "x", "x"))
-    with pytest.raises(ValueError, match="choose one of sku"):
-        find_method("magic")
