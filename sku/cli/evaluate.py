@@ -10,6 +10,7 @@ import typer
 
 from sku.cli.options import AsJson, JudgeName, Model, Variants, print_json
 from sku.core.config import DecodingConfig
+from sku.core.records import ResultRow
 
 _SPEC = "NAME, NAME:FILE or FILE, as for train. Repeatable."
 
@@ -42,36 +43,51 @@ def evaluate(
     """Measure variants: harmful rate, broken, KL from base, over-refusal. Stopped, it goes on where it was."""
     from sku.cli.progress import report_work
     from sku.evaluation.plan import PromptSources
+    from sku.reporting import result_files
     from sku.serving.live_session import LiveSession
 
-    wanted = [task for task in (tasks or "").split(",") if task]
-    if wanted:
-        from sku.evaluation import lm_eval_harness
-
-        lm_eval_harness.check_tasks(wanted)
+    wanted = _known_tasks(tasks)
     sources = PromptSources(
-        tuple(harmful),
-        tuple(pairs),
-        tuple(normal),
-        tuple(normal),
-        tuple(sounds_harmful),
-        str(choices) if choices else None,
-        limit,
+        harmful=tuple(harmful),
+        pairs=tuple(pairs),
+        normal=tuple(normal),
+        references=tuple(normal),
+        sounds_harmful=tuple(sounds_harmful),
+        choices=str(choices) if choices else None,
+        limit=limit,
     )
     decoding = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed)
-    session = LiveSession(model)
-    rows = session.evaluate(
-        variant, sources, side, decoding, judge_name, out.with_suffix(".work"), similarity, report_work
-    )
+    work = out.with_suffix(".work")
+    rows = LiveSession(model).evaluate(variant, sources, side, decoding, judge_name, work, similarity, report_work)
     from sku.evaluation.runner import process_state
-    from sku.reporting import result_files, text
 
-    if not process_state().is_main_process:
-        return
-    result_files.write_rows(out, rows)
-    for one in variant if wanted else ():
-        print_json([{"variant": one, "tasks": lm_eval_harness.run_harness(one, wanted, model, limit)}])
+    if process_state().is_main_process:
+        result_files.write_rows(out, rows)
+        _print_tasks(variant, wanted, model, limit)
+        _print_rows(rows, as_json)
+
+
+def _known_tasks(tasks: str | None) -> list[str]:
+    """The names of harness tasks, checked before any work is done."""
+    wanted = [task for task in (tasks or "").split(",") if task]
+    if wanted:
+        from sku.evaluation.lm_eval_harness import check_tasks
+
+        check_tasks(wanted)
+    return wanted
+
+
+def _print_tasks(variants: list[str], tasks: list[str], model: str, limit: int | None) -> None:
+    if tasks:
+        from sku.evaluation.lm_eval_harness import run_harness
+
+        print_json([{"variant": one, "tasks": run_harness(one, tasks, model, limit)} for one in variants])
+
+
+def _print_rows(rows: list[ResultRow], as_json: bool) -> None:
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
-    else:
-        typer.echo(text.rows_as_text(rows))
+        return
+    from sku.reporting.text import rows_as_text
+
+    typer.echo(rows_as_text(rows))

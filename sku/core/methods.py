@@ -92,13 +92,13 @@ class Method:
 
 TERMS: dict[str, Term] = {
     "distortion": Term(
-        "likelihood:descend",
+        "nll:descend",
         "guided distortion: likelihood of the harmful answer, up",
         "harmful",
         LineStyle(VERMILLION, "solid"),
     ),
     "disassociation": Term(
-        "likelihood:descend",
+        "nll:descend",
         "random disassociation: likelihood of harmful answers of other prompts, up",
         "random",
         LineStyle(ORANGE, "dash"),
@@ -112,13 +112,13 @@ TERMS: dict[str, Term] = {
         needs_base_logits=True,
     ),
     "ascent": Term(
-        "likelihood:ascend",
+        "nll:ascend",
         "gradient ascent: likelihood of the harmful answer, down",
         "harmful",
         LineStyle(VERMILLION, "solid"),
     ),
     "mismatch": Term(
-        "likelihood:descend",
+        "nll:descend",
         "likelihood of random normal answers to harmful prompts, up",
         "mismatched",
         LineStyle(PURPLE, "dash"),
@@ -148,7 +148,7 @@ TERMS: dict[str, Term] = {
         needs_base_logits=True,
     ),
     "fine_tuning": Term(
-        "likelihood:descend",
+        "nll:descend",
         "likelihood of normal answers and of safe answers to harmful prompts, up",
         "good",
         LineStyle(GREEN, "solid"),

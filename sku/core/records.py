@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 PairKind = Literal["harmful", "normal"]
 StopReason = Literal["end", "length", "cancelled"]
@@ -102,6 +102,8 @@ class JudgedAnswer:
 class ResultRow:
     """What was measured of one variant on one side of the data. None means not measured, never 0."""
 
+    __pydantic_config__: ClassVar[dict[str, bool]] = {"allow_inf_nan": False}
+    """How rows from a file are validated (`core/validation.py`)."""
     variant: str
     """As a person writes it: `base`, `sku@1`."""
     method: str
@@ -113,6 +115,8 @@ class ResultRow:
     model: str
     side: str
     """validation or test; in the study also `more test`, a larger set of test prompts."""
+    attack: str | None = None
+    """Name of the attack that the variant was measured under; None: not attacked."""
     seed: int | None = None
     """Of the training."""
     preservation: str | None = None

@@ -26,12 +26,12 @@ SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
         bundled.BUNDLED,
-        saferlhf.SOURCE,
-        truthfulqa.SOURCE,
-        advbench.SOURCE,
-        labelled.SOURCE,
-        xstest.SOURCE,
-        do_not_answer.SOURCE,
+        saferlhf.SAFERLHF,
+        truthfulqa.TRUTHFULQA,
+        advbench.ADVBENCH,
+        labelled.LABELLED,
+        xstest.XSTEST,
+        do_not_answer.DO_NOT_ANSWER,
         bundled.SOUNDS_HARMFUL,
     )
 }

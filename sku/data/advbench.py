@@ -17,7 +17,7 @@ def _read_pairs(path: Path, kind: PairKind) -> Iterator[PromptPair]:
         yield PromptPair(row.text("prompt"), row.text("target"), kind, "advbench")
 
 
-SOURCE = Source(
+ADVBENCH = Source(
     name="advbench",
     description="AdvBench: harmful behaviours with the first sentence of an affirmative answer",
     licence="MIT",

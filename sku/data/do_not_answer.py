@@ -20,7 +20,7 @@ def _read_pairs(path: Path, kind: PairKind) -> Iterator[PromptPair]:
         yield PromptPair(row.text(prompt), "", kind, "do_not_answer", row.optional(category))
 
 
-SOURCE = Source(
+DO_NOT_ANSWER = Source(
     name="do_not_answer",
     description="Do-Not-Answer: prompts that a careful model declines; no answers",
     licence="Apache-2.0",

@@ -31,7 +31,7 @@ def _is_harmful(row: table.TableRow) -> bool:
     return row.text("label_kind") in ("harm", "objective") and score >= _HARMFUL_FROM_SCORE
 
 
-SOURCE = Source(
+LABELLED = Source(
     name="labelled",
     description="answers that people judged harmful, in the form of PyRIT's scorer evaluation sets",
     licence="MIT",

@@ -130,7 +130,7 @@ def _download(_: PairKind) -> Path:
     )
 
 
-SOURCE = Source(
+SAFERLHF = Source(
     name="saferlhf",
     description="PKU-SafeRLHF: prompts with two answers each, in its old, new or preference schema",
     licence="CC-BY-NC-4.0",

@@ -121,7 +121,7 @@ def _download(_: PairKind) -> Path:
     )
 
 
-SOURCE = Source(
+TRUTHFULQA = Source(
     name="truthfulqa",
     description="TruthfulQA: each question once, with its best answer",
     licence="Apache-2.0",

@@ -33,7 +33,7 @@ def _read_pairs(path: Path, kind: PairKind) -> Iterator[PromptPair | None]:
         seen.add(pair.prompt_id)
 
 
-SOURCE = Source(
+XSTEST = Source(
     name="xstest",
     description="XSTest: safe prompts that sound harmful (normal) and unsafe contrasts (harmful); no answers",
     licence="CC-BY-4.0",

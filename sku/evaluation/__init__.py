@@ -1,1 +1,5 @@
-"""Variants x prompts to result rows: what is asked (plan), the work (runner), the numbers (metrics, aggregate)."""
+"""Variants x prompts to result rows.
+
+`plan.py` says what is measured, `runner.py` measures it and keeps lines, `aggregate.py` and `metrics.py` turn the lines
+into rows, and `evaluate.py` calls them in this order.
+"""

@@ -1,8 +1,8 @@
-"""BLEURT (Sellam et al., arXiv:2004.04696) from a transformers checkpoint: a model that learnt how alike people find an
-answer and a reference.
+"""BLEURT (Sellam et al., arXiv:2004.04696) from a transformers checkpoint: a model trained on people's ratings of how
+well an answer matches a reference.
 
-Checkpoints with BERT's own classes and one output load, such as Elron/bleurt-base-128. BLEURT-20 and its small forms
-(lucadiliello/BLEURT-20-D3) are a class of the package bleurt-pytorch, which transformers does not know.
+Checkpoints with BERT's own classes and one output can be loaded, such as Elron/bleurt-base-128. BLEURT-20 and its small
+forms (lucadiliello/BLEURT-20-D3) need a class of the package bleurt-pytorch, which transformers does not have.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from sku.data import Unavailable
 from sku.models.variant_model import fingerprint
 
 BLEURT_MAX_TOKENS = 512
-_BATCH = 16
+"""Tokens of a reference and its answer together that are read."""
+PAIRS_PER_BLEURT_BATCH = 16
 
 
 class Bleurt:
     """The checkpoint in a folder or with a hub id.
 
     Raises:
-        Unavailable: if it can't be had.
-        ValueError: if it is no regression model that transformers can load.
+        Unavailable: if it is neither here nor can be fetched.
+        ValueError: if it is not a regression model that transformers can load.
     """
 
     def __init__(self, where: str) -> None:
@@ -51,21 +52,23 @@ class Bleurt:
         self.network = network.eval()
         self.max_tokens = min(BLEURT_MAX_TOKENS, getattr(config, "max_position_embeddings", BLEURT_MAX_TOKENS))
         self.name = f"bleurt-{place.name}-{fingerprint(network)[:8]}"
-        """Name and version: scores of two checkpoints do not compare."""
+        """Name and version: scores of different checkpoints cannot be compared."""
 
     @torch.no_grad()
     def similarity(self, answers: Sequence[str], references: Sequence[str]) -> list[float]:
-        """Score of each answer against its reference, about 0 (unlike) to 1 (the same); not bounded, not symmetric.
+        """The score of each answer against its reference: about 0 if they differ, about 1 if they mean the same.
+
+        Scores are not bounded, and swapping answer and reference changes them.
 
         Raises:
-            ValueError: if there are not as many of one as of the other.
+            ValueError: if the two lists differ in length.
         """
         if len(answers) != len(references):
             raise ValueError(f"{len(answers)} answers cannot be compared with {len(references)}; give pairs")
         order = sorted(range(len(answers)), key=lambda i: len(answers[i]) + len(references[i]))
         found: dict[int, float] = {}
-        for start in range(0, len(order), _BATCH):
-            places = order[start : start + _BATCH]
+        for start in range(0, len(order), PAIRS_PER_BLEURT_BATCH):
+            places = order[start : start + PAIRS_PER_BLEURT_BATCH]
             given = self.tokenizer(
                 [references[i] for i in places],  # as BLEURT was trained: the reference comes first
                 [answers[i] for i in places],
@@ -79,7 +82,7 @@ class Bleurt:
 
 
 def _config(source: str, where: str) -> Any:
-    """The configuration, if it is that of a regression model."""
+    """The checkpoint's configuration; raises ValueError if it is not a regression model."""
     said, _ = PreTrainedConfig.get_config_dict(source)
     if not said:
         raise OSError("no config.json")

@@ -1,4 +1,4 @@
-"""One evaluation from names to rows: plan, answers and likelihoods, verdicts, result rows."""
+"""One evaluation from beginning to end: the plan, the passes of the runner, the result rows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from sku.core.config import DecodingConfig
 from sku.core.records import ResultRow
 from sku.core.variants import Variant
-from sku.evaluation.aggregate import SimilarityMetric, result_rows
+from sku.evaluation.aggregate import result_rows
 from sku.evaluation.plan import EvaluationPlan, PromptSources, load_prompt_sets, measured_variant
-from sku.evaluation.runner import Evaluation, ProgressReport
+from sku.evaluation.runner import EvaluationRunner, ProgressReport
+from sku.evaluation.similarity import SimilarityMetric
 from sku.judges.protocol import Judge
 from sku.models.variant_model import VariantModel
 
@@ -23,24 +24,24 @@ def evaluate_variants(
     side: str | None,
     decoding: DecodingConfig,
     judge: Judge,
-    similarity: tuple[str, SimilarityMetric] | None,
+    similarity: SimilarityMetric | None,
     work: Path,
     report: ProgressReport = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> list[ResultRow]:
-    """Measure variants; answers and likelihoods that `work` already holds are not made again.
+    """Measure variants, one row each; what `work` already holds is not measured again.
 
     Args:
         model: holds every adapter that `variants` name.
         model_name: the base's name, for the rows.
-        variants: one row each.
+        variants: what to measure.
         sources: what is asked and scored.
         side: of the split; None: test, and all of a user's own file.
         decoding: how answers are written.
         judge: says what became of each answer.
-        similarity: name and metric for the answers to normal prompts; None leaves similarity unmeasured.
-        work: the folder that keeps answers, likelihoods and verdicts.
-        report: told after every batch.
+        similarity: compares answers to normal prompts with the base's; None leaves similarity unmeasured.
+        work: the folder that keeps answers, likelihoods, verdicts and similarities.
+        report: called after every batch.
         cancelled: asked before every batch.
 
     Raises:
@@ -49,6 +50,18 @@ def evaluate_variants(
     """
     subjects = tuple(measured_variant(variant) for variant in variants)
     plan = EvaluationPlan(model_name, subjects, load_prompt_sets(model, sources, side), side or "test", decoding)
-    evaluation = Evaluation(model, plan, work, report)
-    evaluation.run(cancelled)
-    return result_rows(evaluation, judge, similarity)
+    return evaluate(model, plan, judge, similarity, work, report, cancelled)
+
+
+def evaluate(
+    model: VariantModel,
+    plan: EvaluationPlan,
+    judge: Judge,
+    similarity: SimilarityMetric | None,
+    work: Path,
+    report: ProgressReport = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> list[ResultRow]:
+    """Carry out a plan, one row for each of its subjects; the arguments and errors are those of `evaluate_variants`."""
+    lines = EvaluationRunner(model, plan, work, report, cancelled).run(judge, similarity)
+    return result_rows(plan, lines)

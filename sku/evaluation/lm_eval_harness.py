@@ -1,7 +1,7 @@
-"""lm-evaluation-harness on any variant: the variant is written as a plain checkpoint and measured like any other model.
+"""lm-evaluation-harness on any variant: the variant is exported as a plain checkpoint and measured like other models.
 
-An optional extra: `pip install lm-eval`. Task data come from where the harness takes them, mostly the hub; a task file
-of one's own can name local data.
+Optional: `pip install lm-eval`. The harness takes task data from where it usually does, mostly the hub; your own task
+file can name local data.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sku.training.export import export_variant
 
 
 def check_tasks(tasks: Sequence[str]) -> None:
-    """Whether the harness is here and has the tasks, before anything long begins.
+    """Check that the harness is installed and knows the tasks, before anything long begins.
 
     Raises:
-        ModuleNotFoundError: without lm-eval.
-        ValueError: for a task that it does not know, or a task file that is not there.
+        ModuleNotFoundError: if lm-eval is not installed.
+        ValueError: for an unknown task, or a task file that does not exist.
     """
     manager = _lm_eval().tasks.TaskManager()
     for task in tasks:
@@ -33,18 +33,18 @@ def check_tasks(tasks: Sequence[str]) -> None:
 
 
 def run_harness(variant: str, tasks: Sequence[str], model: str, limit: int | None = None) -> dict[str, Any]:
-    """Metrics of each task, as the harness names them.
+    """Measure a variant on `tasks`: the metrics of each task, under the harness's own names.
 
     Args:
         variant: as a person writes it.
-        tasks: names of the harness, such as mmlu, or task files (.yaml).
+        tasks: names that the harness knows, such as mmlu, or task files (.yaml).
         model: the base.
-        limit: examples a task; None for all.
+        limit: examples of each task; None: all.
 
     Raises:
-        ModuleNotFoundError: without lm-eval.
-        OSError: if the data of a task can't be had.
-        ValueError: if the harness can't run a task.
+        ModuleNotFoundError: if lm-eval is not installed.
+        OSError: if the data of a task are neither here nor can be fetched.
+        ValueError: if the harness cannot run a task.
     """
     lm_eval = _lm_eval()
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +55,7 @@ def run_harness(variant: str, tasks: Sequence[str], model: str, limit: int | Non
             found = lm_eval.simple_evaluate("hf", settings, list(tasks), limit=limit, device=str(place))
         except (ImportError, OSError):
             raise
-        except Exception as error:  # whatever a task file of somebody's own makes it raise
+        except Exception as error:  # a user's task file can make it raise anything
             raise ValueError(
                 f"lm-evaluation-harness cannot run {', '.join(tasks)} ({type(error).__name__}: {error}); correct the "
                 "task file or choose another task"

@@ -1,5 +1,6 @@
-"""What an evaluation is to do: who is asked what, on which side of the split; from names of data to its sets. Writes
-nothing but the base's own answers, which are cached.
+"""What an evaluation measures: which variants, on which prompts, from which side of the split.
+
+Writes nothing but the base's own answers, which are cached.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ from sku.core.variants import Variant, parse_variant
 from sku.data import load_pairs, splits
 from sku.data.splits import Side, split
 from sku.data.truthfulqa import MultipleChoice, load_multiple_choice
+from sku.evaluation.lines import LikelihoodKind
 from sku.models.base_answers import write_base_answers
 from sku.models.variant_model import VariantModel
 
 MIN_SCORED_TOKENS = 32
-"""Tokens of a given answer that are scored after however long a prompt."""
+"""Tokens of a given answer that are scored even after a prompt that is longer than `EvaluationPlan.max_tokens`."""
 
 
 @dataclass(frozen=True)
 class MeasuredVariant:
-    """A variant to be measured and where it comes from."""
+    """A variant to measure and the runs that it comes from."""
 
     variant: Variant
     runs: dict[str, Run] = field(default_factory=dict)
-    """Adapter key to the run that it comes from; empty for the base, and where every coefficient is 0."""
+    """Adapter key to its run; empty for the base, and where every coefficient is 0."""
 
     @property
     def is_base(self) -> bool:
@@ -40,7 +42,7 @@ class MeasuredVariant:
 
     @property
     def identity(self) -> str:
-        """The same for the same weights at the same coefficients, whatever the runs are called."""
+        """Hash and coefficient of every adapter: equal for equal weights, whatever the runs are called."""
         signed = self.variant.coefficients
         parts = (f"{_weights_hash(self.runs[key].adapter)}*{number:g}" for key, number in signed.items())
         return "+".join(sorted(parts)) or "base"
@@ -48,14 +50,14 @@ class MeasuredVariant:
 
 @dataclass(frozen=True)
 class PromptSets:
-    """What is asked and scored. A tuple that is empty is not measured."""
+    """What is asked and scored. What an empty tuple stands for is not measured."""
 
     harmful: tuple[PromptPair, ...] = ()
-    """Prompts that should no longer be helped with; a given answer is not looked at."""
+    """Prompts that the variant should no longer help with; given answers are ignored."""
     pairs: tuple[PromptPair, ...] = ()
     """Harmful pairs with an answer and a safe answer, scored for preference."""
     normal: tuple[PromptPair, ...] = ()
-    """Normal prompts to be answered."""
+    """Normal prompts that the variants answer."""
     own: tuple[PromptPair, ...] = ()
     """The base's own answers to normal prompts, for KL."""
     references: tuple[PromptPair, ...] = ()
@@ -65,8 +67,24 @@ class PromptSets:
     choices: tuple[MultipleChoice, ...] = ()
     """Questions whose true and false answers are scored (TruthfulQA MC1 and MC2)."""
 
+    @property
+    def answered(self) -> tuple[PromptPair, ...]:
+        """The prompts that every variant answers."""
+        return *self.harmful, *self.normal, *self.sounds_harmful
+
+    @property
+    def scored(self) -> dict[LikelihoodKind, tuple[PromptPair, ...]]:
+        """The pairs whose given answers are scored under every variant."""
+        return {
+            "harmful": self.pairs,
+            "safe": self.pairs,
+            "own": self.own,
+            "reference": self.references,
+            "choice": tuple(pair for question in self.choices for pair in question.pairs),
+        }
+
     def hashes(self) -> dict[str, str]:
-        """Set to the content hash of what is in it."""
+        """Content hash of every set that is not empty."""
         return {name: digest(*(one.id for one in some)) for name, some in vars(self).items() if some}
 
 
@@ -75,23 +93,23 @@ class EvaluationPlan:
     """One evaluation."""
 
     model: str
-    """Name of the base, for the rows."""
+    """The base's name, for the rows."""
     subjects: tuple[MeasuredVariant, ...]
     sets: PromptSets
     side: str
     """validation or test."""
     decoding: DecodingConfig = field(default_factory=lambda: DecodingConfig(max_new_tokens=64))
     max_tokens: int = 128
-    """Of prompt and given answer; a longer answer is cut, though not below `AT_LEAST` tokens."""
+    """Of a prompt and its given answer; a longer answer is cut, though not below `MIN_SCORED_TOKENS`."""
     rows: int = 48
-    """Rows of a decoding batch."""
+    """Answers written in one batch."""
     batch_tokens: int = 6000
-    """Tokens of a likelihood batch."""
+    """Tokens scored in one batch, prompts and padding included."""
 
 
 @dataclass(frozen=True)
 class PromptSources:
-    """Data specs (`sku.data.load`) of each set; an empty tuple leaves a set out."""
+    """Where each set comes from, as data specs (`sku.data.load_pairs`); an empty tuple leaves a set out."""
 
     harmful: tuple[str, ...] = ("bundled",)
     pairs: tuple[str, ...] = ("bundled",)
@@ -99,71 +117,69 @@ class PromptSources:
     references: tuple[str, ...] = ("bundled",)
     sounds_harmful: tuple[str, ...] = ("sounds_harmful",)
     choices: str | None = None
-    """TruthfulQA's questions with answers to choose from, a local file (`truthfulqa.load_multiple_choice`)."""
+    """A local file of TruthfulQA's multiple-choice questions (`truthfulqa.load_multiple_choice`)."""
     limit: int | None = None
-    """At most so many prompts of each source and set, the first by id."""
+    """Prompts taken from each source of each set, the first by id; None: all."""
     sounds_harmful_limit: int | None = None
-    """The same for `sounds_harmful`, whose refusals are few, so that they want more prompts; None: as `limit`."""
+    """The same for `sounds_harmful`, where refusals are rare and more prompts are needed; None: as `limit`."""
     normal_limit: int | None = None
-    """The same for `normal`, of which there is one source where harmful prompts have several."""
+    """The same for `normal`, which has one source where harmful prompts have several; None: as `limit`."""
     choices_limit: int | None = None
-    """The same for `choices`, which are scored and not answered."""
+    """The same for `choices`, which are scored and not answered; None: as `limit`."""
     own_tokens: int = 64
-    """Length of the base's own answers, on which KL is measured."""
+    """New tokens of each of the base's own answers, on which KL is measured."""
 
 
 def load_prompt_sets(model: VariantModel, sources: PromptSources, side: str | None) -> PromptSets:
-    """The pairs of every set.
+    """Load the pairs of every set.
 
     Args:
-        model: its base writes its own answers to the normal prompts.
-        sources: where they come from.
-        side: of the split; None: the test side of sources that are known by name, all of a user's own file.
+        model: its base answers the normal prompts.
+        sources: where the pairs come from.
+        side: of the split; None: the test side of sources with a name, and all of a user's own file.
 
     Raises:
         ValueError: if a source has no prompt on that side.
     """
-
-    def chosen(specs: Iterable[str], kind: PairKind, limit: int | None = sources.limit) -> tuple[PromptPair, ...]:
-        found: dict[str, PromptPair] = {}
-        for spec in specs:
-            pairs = _on_side(load_pairs(spec, kind).pairs, spec, side)
-            if not pairs:
-                raise ValueError(
-                    f"{spec} has no prompt on the {side or 'test'} side; give more prompts, or another --side"
-                )
-            by_id = sorted({pair.prompt_id: pair for pair in pairs}.items())
-            found |= dict(by_id[:limit])
-        return tuple(found.values())
-
-    def questions() -> tuple[MultipleChoice, ...]:
-        if sources.choices is None:
-            return ()
-        mine = [
-            one
-            for one in load_multiple_choice(Path(sources.choices))
-            if splits.side_of(one.prompt_id) == (side or "test")
-        ]
-        return tuple(sorted(mine, key=lambda one: one.prompt_id)[: sources.choices_limit or sources.limit])
-
-    normal = chosen(sources.normal, "normal", sources.normal_limit or sources.limit)
+    limit = sources.limit
+    normal = _load_set(sources.normal, "normal", side, sources.normal_limit or limit)
+    references = _load_set(sources.references, "normal", side, limit)
+    sounds_harmful_limit = sources.sounds_harmful_limit or limit
     return PromptSets(
-        harmful=chosen(sources.harmful, "harmful"),
-        pairs=tuple(pair for pair in chosen(sources.pairs, "harmful") if pair.answer and pair.safe_answer),
+        harmful=_load_set(sources.harmful, "harmful", side, limit),
+        pairs=tuple(p for p in _load_set(sources.pairs, "harmful", side, limit) if p.answer and p.safe_answer),
         normal=normal,
         own=tuple(write_base_answers(model, normal, sources.own_tokens)),
-        references=tuple(pair for pair in chosen(sources.references, "normal") if pair.answer),
-        sounds_harmful=chosen(sources.sounds_harmful, "normal", sources.sounds_harmful_limit or sources.limit),
-        choices=questions(),
+        references=tuple(pair for pair in references if pair.answer),
+        sounds_harmful=_load_set(sources.sounds_harmful, "normal", side, sounds_harmful_limit),
+        choices=_load_choices(sources.choices, side, sources.choices_limit or limit) if sources.choices else (),
     )
 
 
 def measured_variant(variant: Variant) -> MeasuredVariant:
-    """The variant with the runs that it comes from."""
+    """`variant` with the runs that it comes from, found by name."""
     if not variant.coefficients:
         return MeasuredVariant(variant)
     found = map(runs.find_run, parse_variant(str(variant)).names)
     return MeasuredVariant(variant, {run.known.adapter: run for run in found})
+
+
+def _load_set(specs: Iterable[str], kind: PairKind, side: str | None, limit: int | None) -> tuple[PromptPair, ...]:
+    """At most `limit` pairs of each source, one for each prompt."""
+    found: dict[str, PromptPair] = {}
+    for spec in specs:
+        pairs = _on_side(load_pairs(spec, kind).pairs, spec, side)
+        if not pairs:
+            raise ValueError(f"{spec} has no prompt on the {side or 'test'} side; give more prompts, or another --side")
+        by_id = sorted({pair.prompt_id: pair for pair in pairs}.items())
+        found |= dict(by_id[:limit])
+    return tuple(found.values())
+
+
+def _load_choices(path: str, side: str | None, limit: int | None) -> tuple[MultipleChoice, ...]:
+    questions = load_multiple_choice(Path(path))
+    on_side = [one for one in questions if splits.side_of(one.prompt_id) == (side or "test")]
+    return tuple(sorted(on_side, key=lambda one: one.prompt_id)[:limit])
 
 
 def _weights_hash(adapter: Path) -> str:

@@ -1,27 +1,39 @@
-"""The sweep: variants x prompts -> answers, likelihoods, verdicts, and from them result rows.
+"""Runs the passes of an evaluation: every pass computes the lines that the work folder lacks.
 
-Three passes, each resumable, each leaving lines in the work folder: answers (decoding), likelihoods (of given answers,
-no sampling), verdicts (a judge over the answers). Judging again reads the answers and writes none. A line's key names
-the base, the adapter's content, the coefficient and the settings, so a run that was trained again is measured again.
-Under `accelerate launch`, or `torchrun` on processors, the processes share the work and the first one writes.
+There are four passes: writing answers, scoring given answers without sampling, judging the answers, and comparing
+them with the base's. Each can be stopped between two batches and resumed. Judging again, with another judge, writes no
+answers. Under `accelerate launch` (or `torchrun` on processors) the processes share the batches and the first one
+writes. `aggregate.py` makes result rows of the lines.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from sku.core.errors import Cancelled
-from sku.core.jsonl import append_json_lines, read_json_log
 from sku.core.records import PromptPair, digest
+from sku.evaluation.lines import (
+    AnswerLine,
+    EvaluationLines,
+    KeyedLines,
+    LikelihoodKind,
+    LikelihoodLine,
+    Line,
+    SimilarityLine,
+    VariantLines,
+    VerdictLine,
+    line_key,
+)
 from sku.evaluation.plan import MIN_SCORED_TOKENS, EvaluationPlan, MeasuredVariant
+from sku.evaluation.similarity import SimilarityMetric
 from sku.judges.protocol import Judge, PromptAnswer
 from sku.judges.verdicts import judge_answers
 from sku.models.batching import EncodedPair, encode_answer
@@ -29,220 +41,267 @@ from sku.models.generation import generate_answers
 from sku.models.likelihood import answer_kl, base_log_probs, by_length
 from sku.models.variant_model import VariantModel
 
-_JUDGED_AT_ONCE = 48
+ANSWERS_PER_JUDGE_BATCH = 48
+"""Answers that a judge gets at once."""
+TEXT_PAIRS_PER_SIMILARITY_BATCH = 256
+"""Answers that are compared with the base's at once."""
 ProgressReport = Callable[[dict[str, Any]], None]
 """Gets `{"doing", "done", "todo", "seconds"}` after every batch."""
-BatchWork = Callable[[Sequence[Any]], list[dict[str, Any]]]
+Item = TypeVar("Item")
+Batch = TypeVar("Batch")
+
+
+class AnswerBatch(NamedTuple):
+    """Every subject answers every prompt."""
+
+    subjects: list[MeasuredVariant]
+    pairs: list[PromptPair]
+
+
+class GivenAnswer(NamedTuple):
+    """A given answer to be scored under one subject."""
+
+    subject: MeasuredVariant
+    pair: PromptPair
+    kind: LikelihoodKind
+    encoded: EncodedPair
 
 
 def process_state() -> PartialState:
-    """Those that share the work: one, or as many as a launcher started."""
+    """The processes that share the work: one, or as many as a launcher started."""
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
-class LineKey(NamedTuple):
-    """Names one line. Text, so that it is the same in every process and session."""
-
-    base: str
-    identity: str
-    what: str
-    """`answer` or the kind of likelihood, with the settings that it depends on."""
-    item: str
-    """Id of the prompt, or of the prompt with the answer that is scored."""
-
-    def __str__(self) -> str:
-        return "/".join(self)
-
-
-class KeyedLines:
-    """A JSONL file of keyed lines: what is there is not done again."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.found: dict[str, dict[str, Any]] = {line["key"]: line for line in read_json_log(path)}
-
-    def add(self, lines: Sequence[dict[str, Any]]) -> None:
-        """Keep `lines`; the main process writes them."""
-        self.found |= {line["key"]: line for line in lines}
-        if process_state().is_main_process:
-            append_json_lines(self.path, lines)
-
-
-class Evaluation:
-    """One plan at work on one model."""
+class EvaluationRunner:
+    """Runs the passes of one plan on one model."""
 
     def __init__(
-        self, model: VariantModel, plan: EvaluationPlan, work: Path, report: ProgressReport = lambda _: None
+        self,
+        model: VariantModel,
+        plan: EvaluationPlan,
+        work: Path,
+        report: ProgressReport = lambda _: None,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.model, self.plan, self.report = model, plan, report
-        self.answers, self.scores = KeyedLines(work / "answers.jsonl"), KeyedLines(work / "likelihoods.jsonl")
-        self.work = work
-        self.identities = {str(subject.variant): subject.identity for subject in plan.subjects}
+        """Prepare a runner.
 
-    def run(self, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Make the answers and likelihoods that are not there yet.
+        Args:
+            model: holds every adapter of the plan.
+            plan: what to measure.
+            work: the folder that keeps the lines.
+            report: called after every batch.
+            cancelled: asked before every batch; once it answers True, the pass raises `Cancelled`.
+        """
+        self.model, self.plan, self.work = model, plan, work
+        self.report, self.cancelled = report, cancelled
+        self.state = process_state()
+        self.identities = {str(subject.variant): subject.identity for subject in plan.subjects}
+        self.answers = self._open_lines("answers", AnswerLine)
+        self.likelihoods = self._open_lines("likelihoods", LikelihoodLine)
+
+    def run(self, judge: Judge, similarity: SimilarityMetric | None = None) -> EvaluationLines:
+        """Run all passes.
+
+        Args:
+            judge: asked about answers that it has not judged yet.
+            similarity: None leaves similarity unmeasured, and so does a plan without the base or normal prompts.
 
         Raises:
-            Cancelled: if `cancelled`, which is asked before every batch, said so.
+            Cancelled: if `cancelled` said so. The work folder keeps what is done.
         """
-        self._answer(cancelled)
-        self._score(cancelled)
+        self.write_answers()
+        self.score_given_answers()
+        verdicts = self.judge_answers(judge)
+        similarities = self.compare_answers(similarity) if similarity else {}
+        return EvaluationLines(
+            judge.card.id,
+            similarity.name if similarity and similarities else None,
+            tuple(self._variant_lines(subject, verdicts, similarities) for subject in self.plan.subjects),
+        )
 
-    def judged(self, judge: Judge) -> KeyedLines:
-        """Verdicts of `judge` on all answers of the plan, asked only about answers that it has not seen."""
+    def write_answers(self) -> None:
+        """Let the variants write the answers that are missing."""
+        self._run_pass("writing answers", self._answer_batches(), self._write_batch, self.answers)
+
+    def score_given_answers(self) -> None:
+        """Score the given answers that have no likelihood yet."""
+        self._run_pass("scoring given answers", self._likelihood_batches(), self._score_batch, self.likelihoods)
+
+    def judge_answers(self, judge: Judge) -> dict[str, VerdictLine]:
+        """The verdicts of `judge` by answer key. Variants often write the same answer; it is judged once."""
         name = "-".join(filter(None, (judge.card.id, judge.card.weights)))
-        lines = KeyedLines(self.work / f"verdicts-{name}.jsonl")
-        todo: dict[PromptAnswer, dict[str, None]] = defaultdict(dict)  # variants often write the same: asked once
+        verdicts = self._open_lines(f"verdicts-{name}", VerdictLine)
+        unjudged: dict[PromptAnswer, dict[str, None]] = defaultdict(dict)
         for subject in self.plan.subjects:
-            for pair in (*self.plan.sets.harmful, *self.plan.sets.normal, *self.plan.sets.sounds_harmful):
-                line = self.answers.found[str(self.answer_key(subject, pair))]
-                if line["key"] not in lines.found:
-                    todo[line["prompt"], line["text"]][line["key"]] = None
-        chunks = _chunks(sorted(todo, key=_by_prompt), _JUDGED_AT_ONCE)
+            for pair in self.plan.sets.answered:
+                line = self.answers[self.answer_key(subject, pair)]
+                if line.key not in verdicts:
+                    unjudged[line.prompt, line.text][line.key] = None
 
-        def work(asked: Sequence[PromptAnswer]) -> list[dict[str, Any]]:
+        def judge_batch(asked: Sequence[PromptAnswer]) -> list[VerdictLine]:
             log_probs = base_log_probs(self.model, asked)
-            said = judge_answers(asked, judge, lambda _: log_probs)
+            found = zip(asked, judge_answers(asked, judge, lambda _: log_probs), log_probs, strict=True)
             return [
-                {"key": key, "outcome": one.outcome, "score": one.score, "reason": one.reason, "base_log_prob": p}
-                for pair, one, p in zip(asked, said, log_probs, strict=True)
-                for key in todo[pair]
+                VerdictLine(key, verdict.outcome, verdict.score, verdict.reason, log_prob)
+                for answer, verdict, log_prob in found
+                for key in unjudged[answer]
             ]
 
-        self._each("judging", chunks, work, lines, lambda: False)
-        return lines
+        batches = _chunks(sorted(unjudged, key=_prompt_then_length), ANSWERS_PER_JUDGE_BATCH)
+        self._run_pass("judging", batches, judge_batch, verdicts)
+        return verdicts.found
 
-    def answer_key(self, subject: MeasuredVariant, pair: PromptPair) -> LineKey:
-        """Key of the answer of one variant to one prompt."""
-        d = self.plan.decoding
-        what = f"answer-{d.max_new_tokens}-{d.temperature:g}-{d.seed}"
-        return LineKey(self.model.fingerprint, self.identities[str(subject.variant)], what, pair.prompt_id)
+    def compare_answers(self, metric: SimilarityMetric) -> dict[str, SimilarityLine]:
+        """How similar the answers to normal prompts are to the base's, by answer key; empty if the plan has no base.
 
-    def score_key(self, subject: MeasuredVariant, pair: PromptPair, what: str) -> LineKey:
+        Equal pairs of answers are compared once.
+        """
+        base = next((subject for subject in self.plan.subjects if subject.is_base), None)
+        if base is None:
+            return {}
+        similarities = self._open_lines(f"similarities-{metric.name}", SimilarityLine)
+        uncompared: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+        for pair in self.plan.sets.normal:
+            reference = self.answers[self.answer_key(base, pair)].text
+            for subject in self.plan.subjects:
+                line = self.answers[self.answer_key(subject, pair)]
+                if line.key not in similarities:
+                    uncompared[reference, line.text][line.key] = None
+
+        def compare_batch(texts: Sequence[tuple[str, str]]) -> list[SimilarityLine]:
+            scores = metric.scores([answer for _, answer in texts], [reference for reference, _ in texts])
+            return [
+                SimilarityLine(key, score)
+                for both, score in zip(texts, scores, strict=True)
+                for key in uncompared[both]
+            ]
+
+        batches = _chunks(sorted(uncompared), TEXT_PAIRS_PER_SIMILARITY_BATCH)
+        self._run_pass("comparing answers with the base's", batches, compare_batch, similarities)
+        return similarities.found
+
+    def answer_key(self, subject: MeasuredVariant, pair: PromptPair) -> str:
+        """Key of the answer of one variant to one prompt, and of what was found about that answer."""
+        decoding = self.plan.decoding
+        settings = f"answer-{decoding.max_new_tokens}-{decoding.temperature:g}-{decoding.seed}"
+        return line_key(self.model.fingerprint, self.identities[str(subject.variant)], settings, pair.prompt_id)
+
+    def likelihood_key(self, subject: MeasuredVariant, pair: PromptPair, kind: LikelihoodKind) -> str:
         """Key of the likelihood of one given answer under one variant."""
-        identity = self.identities[str(subject.variant)]
-        item = digest(pair.prompt, _given(pair, what))
-        return LineKey(self.model.fingerprint, identity, f"{what}-{self.plan.max_tokens}", item)
+        item = digest(pair.prompt, _given_text(pair, kind))
+        settings = f"{kind}-{self.plan.max_tokens}"
+        return line_key(self.model.fingerprint, self.identities[str(subject.variant)], settings, item)
 
-    def _answer(self, cancelled: Callable[[], bool]) -> None:
-        sets = self.plan.sets
-        prompts = {pair.prompt_id: pair for pair in (*sets.harmful, *sets.normal, *sets.sounds_harmful)}
-        chunks = []
-        for group in self._by_adapter():
+    def _open_lines(self, name: str, kind: type[Line]) -> KeyedLines[Line]:
+        return KeyedLines(self.work / f"{name}.jsonl", kind, self.state.is_main_process)
+
+    def _answer_batches(self) -> list[AnswerBatch]:
+        prompts = {pair.prompt_id: pair for pair in self.plan.sets.answered}
+        shortest_first = sorted(prompts.values(), key=lambda pair: len(pair.prompt))
+        batches = []
+        for group in self._subjects_by_adapters():
             missing: dict[tuple[int, ...], list[PromptPair]] = defaultdict(list)
-            for pair in sorted(prompts.values(), key=lambda pair: len(pair.prompt)):
-                lacking = tuple(
-                    i for i, one in enumerate(group) if str(self.answer_key(one, pair)) not in self.answers.found
-                )
-                if lacking:
-                    missing[lacking].append(pair)
-            for lacking, pairs in missing.items():
-                size = max(1, self.plan.rows // len(lacking))
-                chunks += [[([group[i] for i in lacking], chunk)] for chunk in _chunks(pairs, size)]
+            for pair in shortest_first:
+                places = tuple(i for i, one in enumerate(group) if self.answer_key(one, pair) not in self.answers)
+                if places:
+                    missing[places].append(pair)
+            for places, pairs in missing.items():
+                subjects, size = [group[i] for i in places], max(1, self.plan.rows // len(places))
+                batches += [AnswerBatch(subjects, chunk) for chunk in _chunks(pairs, size)]
+        return batches
 
-        def work(chunk: Sequence[Any]) -> list[dict[str, Any]]:
-            ((subjects, pairs),) = chunk
-            return self._written(subjects, pairs)
-
-        self._each("writing answers", chunks, work, self.answers, cancelled)
-
-    def _written(self, subjects: Sequence[MeasuredVariant], pairs: Sequence[PromptPair]) -> list[dict[str, Any]]:
-        written = generate_answers(
-            self.model, [p.prompt for p in pairs], [s.variant for s in subjects], self.plan.decoding
-        )
-        places = [(pair, subject) for pair in pairs for subject in subjects]
+    def _write_batch(self, batch: AnswerBatch) -> list[AnswerLine]:
+        prompts, variants = [p.prompt for p in batch.pairs], [s.variant for s in batch.subjects]
+        written = generate_answers(self.model, prompts, variants, self.plan.decoding)
+        keys = [self.answer_key(subject, pair) for pair in batch.pairs for subject in batch.subjects]
         return [
-            {
-                "key": str(self.answer_key(subject, pair)),
-                "variant": one.variant,
-                "prompt": one.prompt,
-                "text": one.text,
-                "tokens": one.tokens,
-                "stopped": one.stopped,
-                "seconds": one.seconds / len(written),
-            }
-            for (pair, subject), one in zip(places, written, strict=True)
+            AnswerLine(key, one.variant, one.prompt, one.text, one.tokens, one.stopped, one.seconds / len(written))
+            for key, one in zip(keys, written, strict=True)
         ]
 
-    def _score(self, cancelled: Callable[[], bool]) -> None:
-        sets = self.plan.sets
-        wanted = {"harmful": sets.pairs, "safe": sets.pairs, "own": sets.own, "reference": sets.references}
-        wanted["choice"] = tuple(pair for one in sets.choices for pair in one.pairs)
-        chunks: list[list[Any]] = []
-        for group in self._by_adapter():
+    def _likelihood_batches(self) -> list[list[GivenAnswer]]:
+        batches = []
+        for group in self._subjects_by_adapters():
             items = [
-                (
-                    subject,
-                    pair,
-                    what,
-                    self._encoded(pair.prompt, _given(pair, what)),
-                )
-                for what, pairs in wanted.items()
+                GivenAnswer(subject, pair, kind, self._encoded(pair.prompt, _given_text(pair, kind)))
+                for kind, pairs in self.plan.sets.scored.items()
                 for pair in pairs
                 for subject in group
-                if str(self.score_key(subject, pair, what)) not in self.scores.found
+                if self.likelihood_key(subject, pair, kind) not in self.likelihoods
             ]
-            rows = [(row, subject.variant.coefficients) for subject, _, _, row in items]
-            chunks += [[items[i] for i in places] for places in by_length(rows, self.plan.batch_tokens)]
-        self._each("scoring given answers", chunks, self._scored, self.scores, cancelled)
+            rows = [(item.encoded, item.subject.variant.coefficients) for item in items]
+            batches += [[items[i] for i in places] for places in by_length(rows, self.plan.batch_tokens)]
+        return batches
 
-    def _encoded(self, prompt: str, given: str) -> EncodedPair:
+    def _encoded(self, prompt: str, answer: str) -> EncodedPair:
         template = self.model.template
         room = max(self.plan.max_tokens, len(template.prompt_ids(prompt)) + MIN_SCORED_TOKENS)
-        return encode_answer(template, prompt, given, min(room, self.model.context))
+        return encode_answer(template, prompt, answer, min(room, self.model.context))
 
-    def _scored(self, items: Sequence[Any]) -> list[dict[str, Any]]:
-        rows: list[EncodedPair] = [row for _, _, _, row in items]
-        measured = answer_kl(self.model, rows, [subject.variant.coefficients for subject, _, _, _ in items])
+    def _score_batch(self, items: list[GivenAnswer]) -> list[LikelihoodLine]:
+        coefficients = [item.subject.variant.coefficients for item in items]
+        scored = answer_kl(self.model, [item.encoded for item in items], coefficients)
         return [
-            {
-                "key": str(self.score_key(subject, pair, what)),
-                "log_prob": one.log_prob,
-                "tokens": one.tokens,
-                "kl": one.kl,
-            }
-            for (subject, pair, what, _), one in zip(items, measured, strict=True)
+            LikelihoodLine(self.likelihood_key(item.subject, item.pair, item.kind), one.log_prob, one.tokens, one.kl)
+            for item, one in zip(items, scored, strict=True)
         ]
 
-    def _by_adapter(self) -> Iterator[list[MeasuredVariant]]:
-        """Variants of the same adapters together: an adapter costs time in every row of its batch, used or not."""
+    def _subjects_by_adapters(self) -> Iterator[list[MeasuredVariant]]:
+        """Groups of different variants of the same adapters: an adapter costs time in every row of its batch."""
         groups: dict[tuple[str, ...], dict[str, MeasuredVariant]] = defaultdict(dict)
         for subject in self.plan.subjects:
             adapters = tuple(sorted(subject.variant.coefficients))
             groups[adapters].setdefault(self.identities[str(subject.variant)], subject)
         return (list(group.values()) for group in groups.values())
 
-    def _each(
+    def _variant_lines(
         self,
-        doing: str,
-        chunks: Sequence[Sequence[Any]],
-        work: BatchWork,
-        lines: KeyedLines,
-        cancelled: Callable[[], bool],
+        subject: MeasuredVariant,
+        verdicts: Mapping[str, VerdictLine],
+        similarities: Mapping[str, SimilarityLine],
+    ) -> VariantLines:
+        sets = self.plan.sets
+        keys = {pair.prompt_id: self.answer_key(subject, pair) for pair in sets.answered}
+        compared = [pair.prompt_id for pair in sets.normal] if similarities else []
+        return VariantLines(
+            answers={prompt: self.answers[key] for prompt, key in keys.items()},
+            verdicts={prompt: verdicts[key] for prompt, key in keys.items()},
+            likelihoods={
+                kind: {pair.id: self.likelihoods[self.likelihood_key(subject, pair, kind)] for pair in pairs}
+                for kind, pairs in sets.scored.items()
+            },
+            similarities={prompt: similarities[keys[prompt]] for prompt in compared},
+        )
+
+    def _run_pass(
+        self, doing: str, batches: Sequence[Batch], work: Callable[[Batch], list[Line]], lines: KeyedLines[Line]
     ) -> None:
-        """Work the chunks off, shared by the processes; every round's lines are kept before the next begins."""
-        state, began = process_state(), time.perf_counter()
-        for start in range(0, len(chunks), state.num_processes):
-            if cancelled():
+        """Compute all batches, one for each process in a round. The lines of a round are kept before the next begins.
+
+        Raises:
+            Cancelled: if `cancelled` said so before a round.
+        """
+        state, began = self.state, time.perf_counter()
+        for start in range(0, len(batches), state.num_processes):
+            if self.cancelled():
                 raise Cancelled(f"stopped; what is done is kept in {self.work}, and the same call continues from there")
             mine = start + state.process_index
-            made = work(chunks[mine]) if mine < len(chunks) else []
+            made = work(batches[mine]) if mine < len(batches) else []
             lines.add(gather_object(made) if state.num_processes > 1 else made)
-            done = min(start + state.num_processes, len(chunks))
             if state.is_main_process:
-                seconds = time.perf_counter() - began
-                self.report({"doing": doing, "done": done, "todo": len(chunks), "seconds": seconds})
+                done, seconds = min(start + state.num_processes, len(batches)), time.perf_counter() - began
+                self.report({"doing": doing, "done": done, "todo": len(batches), "seconds": seconds})
 
 
-def _by_prompt(asked: PromptAnswer) -> tuple[int, str, int]:
-    """Answers to one prompt stand together, for it is read once; otherwise what is about as long."""
-    prompt, text = asked
-    return len(prompt), prompt, len(text)
+def _prompt_then_length(asked: PromptAnswer) -> tuple[int, str, int]:
+    """Sorts the answers to one prompt together, because a judge reads the prompt once; otherwise by length."""
+    prompt, answer = asked
+    return len(prompt), prompt, len(answer)
 
 
-def _given(pair: PromptPair, what: str) -> str:
-    return str(pair.safe_answer) if what == "safe" else pair.answer
+def _given_text(pair: PromptPair, kind: LikelihoodKind) -> str:
+    return str(pair.safe_answer) if kind == "safe" else pair.answer
 
 
-def _chunks(items: Sequence[Any], size: int) -> list[list[Any]]:
+def _chunks(items: Sequence[Item], size: int) -> list[list[Item]]:
     return [list(items[i : i + size]) for i in range(0, len(items), size)]

@@ -1,7 +1,7 @@
-"""Sentence embeddings with all-MiniLM-L6-v2: how like two texts are in meaning, as a cosine.
+"""Sentence embeddings with all-MiniLM-L6-v2: the similarity in meaning of two texts, as a cosine.
 
-As sentence-transformers runs it: mean of the last hidden states over real tokens, scaled to length 1, and nothing of a
-text beyond its first 256 tokens. Knows no variant and no data.
+Computed as sentence-transformers does: the mean of the last hidden states over real tokens, scaled to length 1. Only
+the first 256 tokens of a text count. Knows no variant and no data.
 """
 
 from __future__ import annotations
@@ -16,32 +16,34 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 EMBEDDER_MAX_TOKENS = 256
-_BATCH = 32
+"""Tokens of a text that are read."""
+TEXTS_PER_EMBEDDER_BATCH = 32
 
 
 class SentenceEmbedder:
-    """The model in `folder` (`pretrained.provision_embedder`), on the CPU: it is small."""
+    """The embedder in `folder` (`pretrained.provision_embedder`). It is small and runs on the CPU."""
 
     def __init__(self, folder: Path) -> None:
         logging.disable_progress_bar()
         self.name = folder.name
-        """Name and version: the folder carries the beginning of the weights' hash."""
+        """Name and version: the folder's name ends in the first digits of the weights' hash."""
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.network = AutoModel.from_pretrained(folder).eval()
 
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> Tensor:
-        """One vector of length 1 a text: `[N, H]`. Equal texts are computed once."""
+        """One vector of length 1 for each text: `[N, H]`. Equal texts are computed once."""
         distinct = sorted(set(texts), key=len)
-        batches = [distinct[i : i + _BATCH] for i in range(0, len(distinct), _BATCH)]
-        found = {text: vector for batch in batches for text, vector in zip(batch, self._batch(batch), strict=True)}
+        size = TEXTS_PER_EMBEDDER_BATCH
+        batches = [distinct[i : i + size] for i in range(0, len(distinct), size)]
+        found = {t: vector for batch in batches for t, vector in zip(batch, self._embed_batch(batch), strict=True)}
         return torch.stack([found[text] for text in texts])
 
     def similarity(self, texts_a: Sequence[str], texts_b: Sequence[str]) -> list[float]:
-        """Cosine of each text with the one at its place, -1 to 1.
+        """The cosine of each text in `texts_a` with the text at the same place in `texts_b`, -1 to 1.
 
         Raises:
-            ValueError: if there are not as many of one as of the other.
+            ValueError: if the two lists differ in length.
         """
         if len(texts_a) != len(texts_b):
             raise ValueError(f"{len(texts_a)} texts cannot be compared with {len(texts_b)}; give pairs")
@@ -51,7 +53,7 @@ class SentenceEmbedder:
         cosines: list[float] = (both[: len(texts_a)] * both[len(texts_a) :]).sum(-1).clamp(-1, 1).tolist()
         return cosines
 
-    def _batch(self, texts: list[str]) -> Tensor:
+    def _embed_batch(self, texts: list[str]) -> Tensor:
         given = self.tokenizer(
             texts, padding=True, truncation=True, max_length=EMBEDDER_MAX_TOKENS, return_tensors="pt"
         )

@@ -1,4 +1,4 @@
-"""Which result rows belong on one line of the trade-off, and where on it a slider stands. Knows no plotly."""
+"""Which result rows form one line of the trade-off plot, and where a slider's coefficient is on it. Knows no plotly."""
 
 from __future__ import annotations
 
@@ -10,22 +10,19 @@ from typing import NamedTuple
 from sku.core.records import ResultRow
 from sku.core.variants import BASE, VariantSpec, parse_variant
 from sku.reporting.pareto import base_row
-from sku.reporting.utilities import utility_value
+from sku.reporting.utilities import find_utility, utility_value
 
-KL_FLOOR = 0.001
-"""Where a KL of 0, which has no logarithm, is drawn."""
-_LOGARITHMIC = {"kl": KL_FLOOR, "perplexity": 0.0, "own_perplexity": 0.0, "answer_perplexity": 0.0}
-_SPAN = 30.0
-"""Greatest over smallest value from which on an axis is logarithmic."""
+MIN_RATIO_FOR_LOG_AXIS = 30.0
+"""The largest over the smallest value; an axis with a larger ratio becomes logarithmic."""
 
 
 class CostAxis(NamedTuple):
-    """How the values of one utility are placed."""
+    """The axis of one utility."""
 
     utility: str
     logarithmic: bool
     floor: float
-    """Smaller values are drawn here, if the axis is logarithmic."""
+    """On a logarithmic axis smaller values are drawn here."""
 
     def place(self, number: float) -> float:
         """Where a value is drawn."""
@@ -37,20 +34,24 @@ class CostAxis(NamedTuple):
         return None if number is None else self.place(number)
 
     def between(self, one: float, other: float, part: float) -> float:
-        """A place on the straight line that is drawn from one to the other."""
+        """The point at `part` (0 to 1) of the line that is drawn from one value to the other."""
         if self.logarithmic:
             return math.exp((1 - part) * math.log(one) + part * math.log(other))
         return (1 - part) * one + part * other
 
 
 def cost_axis(rows: Iterable[ResultRow], utility: str) -> CostAxis:
-    """A logarithmic axis for a KL or a perplexity that spans decades, else a linear one."""
+    """A logarithmic axis for a utility that has a `log_floor` and spans decades, else a linear one.
+
+    Raises:
+        ValueError: for an unknown utility.
+    """
     numbers = [number for row in rows if (number := utility_value(row, utility)) is not None]
-    floor = _LOGARITHMIC.get(utility)
+    floor = find_utility(utility).log_floor
     if floor is None or not numbers:
         return CostAxis(utility, False, 0.0)
     placed = [max(number, floor) for number in numbers]
-    return CostAxis(utility, min(placed) > 0 and max(placed) / min(placed) > _SPAN, floor)
+    return CostAxis(utility, min(placed) > 0 and max(placed) / min(placed) > MIN_RATIO_FOR_LOG_AXIS, floor)
 
 
 def coefficient_lines(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:

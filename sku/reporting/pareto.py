@@ -1,4 +1,4 @@
-"""What result rows say beside each other: what forgetting cost, which base a row stands against, and the front.
+"""Which result rows may be compared: the base that a row is measured against, broken models, the Pareto front.
 
 Knows neither files nor figures.
 """
@@ -13,21 +13,21 @@ from sku.core.variants import BASE
 from sku.reporting.utilities import UTILITIES, share, utility_value
 
 MAX_EXCESS_BROKEN = 0.05
-"""A row whose broken share is further above base's than this is on no front."""
+"""Rows whose broken rate exceeds the base's by more than this are excluded from the Pareto front."""
 
 
 def base_row(row: ResultRow, rows: Iterable[ResultRow]) -> ResultRow | None:
-    """The base's own row among `rows`, measured as `row` was: model, prompts, decoding and judge are the same."""
+    """The base's row among `rows` that was measured as `row` was; None if there is none."""
     return next((one for one in rows if one.method == BASE and measurement_key(one) == measurement_key(row)), None)
 
 
 def measurement_key(row: ResultRow) -> tuple[Any, ...]:
-    """What must be the same for two rows to be compared."""
-    return row.model, row.side, row.decoding, row.sets, row.judge
+    """What must be equal for two rows to be compared: model, side, attack, decoding, prompts and judge."""
+    return row.model, row.side, row.attack, row.decoding, row.sets, row.judge
 
 
 def is_broken_model(row: ResultRow, base: ResultRow | None) -> bool:
-    """Whether `row` breaks over `MAX_BROKEN` more of its answers than the base, to harmful or to normal prompts.
+    """Whether the broken rate of `row`, on harmful or on normal prompts, exceeds the base's by `MAX_EXCESS_BROKEN`.
 
     Without a base to compare with, every broken answer counts.
     """
@@ -41,9 +41,9 @@ def is_broken_model(row: ResultRow, base: ResultRow | None) -> bool:
 
 
 def pareto_front(rows: Sequence[ResultRow], utility: str) -> list[ResultRow]:
-    """The rows that no other beats in both harmful rate and utility (Pareto), least harmful first.
+    """The rows that no other row beats in both harmful rate and utility, least harmful first.
 
-    A dead row is left out, for a dead model must not win; so is one in which rate or utility was not measured.
+    Rows of broken models are left out, because a dead model must not win, and so are rows that lack either number.
     """
     placed = [
         (row, place)
@@ -55,7 +55,7 @@ def pareto_front(rows: Sequence[ResultRow], utility: str) -> list[ResultRow]:
 
 
 def _place(row: ResultRow, utility: str) -> tuple[float, float] | None:
-    """Harmful rate and cost; for both, less is better."""
+    """Harmful rate and cost; less is better for both."""
     rate, found = row.harmful_rate, utility_value(row, utility)
     if rate is None or found is None:
         return None

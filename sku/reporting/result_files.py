@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sku.core import ownership, storage
 from sku.core.jsonl import read_json_lines, write_json_lines
 from sku.core.records import ResultRow
+from sku.core.validation import validate
 from sku.core.variants import parse_variant
 
 if TYPE_CHECKING:
@@ -23,23 +24,22 @@ if TYPE_CHECKING:
 RECORDED_STUDY = storage.ASSETS / "results" / "study.jsonl"
 """Test prompts."""
 _BESIDE = ("shipped.jsonl", "shipped_rated.jsonl", "validation.jsonl")
-"""What is shipped, on more test prompts, by the judge and by ratings (`study/ratings.py`); and validation prompts, by
-which a form and a coefficient were chosen."""
-_FIELDS = {field.name: str(field.type) for field in dataclasses.fields(ResultRow)}
-_NEEDED = [
-    field.name
-    for field in dataclasses.fields(ResultRow)
+"""Files beside it: the shipped variants on more test prompts, by the judge and by ratings (`study/ratings.py`); and the
+validation prompts that decided which form and coefficient are shipped."""
+_COLUMNS = {field.name: field for field in dataclasses.fields(ResultRow)}
+_REQUIRED_COLUMNS = [
+    name
+    for name, field in _COLUMNS.items()
     if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 ]
-_KINDS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "dict": (dict,)}
 
 
 def read_rows(path: Path) -> list[ResultRow]:
     """The rows of a JSONL file.
 
     Raises:
-        FileNotFoundError: if there is none.
-        ValueError: for a damaged line, an unknown or missing column, or a value of the wrong kind; with file and line.
+        FileNotFoundError: if there is no such file.
+        ValueError: for a damaged line, an unknown or missing column, or a value of the wrong type; with file and line.
     """
     lines = read_json_lines(path, advice="; delete the line, or evaluate again")
     return [_row(line.values, line.place) for line in lines]
@@ -92,33 +92,21 @@ def rows_as_frame(rows: Sequence[ResultRow]) -> pandas.DataFrame:
         }
         for row in rows
     ]
-    return pandas.DataFrame(objects, columns=list(_FIELDS))
+    return pandas.DataFrame(objects, columns=list(_COLUMNS))
 
 
 def _row(values: dict[str, Any], place: str) -> ResultRow:
-    unknown = [name for name in values if name not in _FIELDS]
-    missing = [name for name in _NEEDED if name not in values]
+    unknown = [name for name in values if name not in _COLUMNS]
+    missing = [name for name in _REQUIRED_COLUMNS if name not in values]
     if unknown or missing:
         what = f"has an unknown column {unknown[0]!r}" if unknown else f"lacks the column {missing[0]!r}"
         raise ValueError(f"{place} {what}; it was not written by this version, evaluate again")
-    for name, found in values.items():
-        if not _fits(found, _FIELDS[name]):
-            raise ValueError(f"{place}: {name} is {found!r}, which is no {_FIELDS[name].replace(' | ', ' or ')}")
     try:
-        row = ResultRow(**values)
+        row = validate(ResultRow, values, place)
         parse_variant(row.variant)
         return row
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
-
-
-def _fits(found: Any, annotation: str) -> bool:
-    kind, _, unknown = annotation.partition(" | ")
-    if found is None:
-        return bool(unknown)
-    if isinstance(found, float) and not math.isfinite(found):
-        return False
-    return isinstance(found, _KINDS[kind.partition("[")[0]]) and not isinstance(found, bool)
+    except ValueError as error:  # only some of them name the place
+        raise ValueError(f"{place}: {str(error).removeprefix(f'{place}: ')}") from None
 
 
 def _finite(found: Any) -> Any:

@@ -106,10 +106,10 @@ def _add_marks(
 
 
 def _utility_whisker(row: ResultRow, by: CostAxis) -> tuple[float, float] | None:
-    """Only KL has an interval."""
-    if by.utility != "kl" or row.kl_low is None or row.kl_high is None:
-        return None
-    return _whisker(by.of(row), by.place(row.kl_low), by.place(row.kl_high))
+    """The interval that the row itself holds, as lengths from its mark."""
+    interval = UTILITIES[by.utility].interval
+    low, high = interval(row) if interval else (None, None)
+    return None if low is None or high is None else _whisker(by.of(row), by.place(low), by.place(high))
 
 
 def _whisker(at: float | None, low: float | None, high: float | None) -> tuple[float, float] | None:

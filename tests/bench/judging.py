@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from sku.core.config import DecodingConfig
 from sku.evaluation.plan import EvaluationPlan, PromptSources, load_prompt_sets, measured_variant
-from sku.evaluation.runner import Evaluation
+from sku.evaluation.runner import EvaluationRunner
 from sku.serving.live_session import LiveSession
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     sets = load_prompt_sets(model, PromptSources(pairs=(), references=(), limit=given.limit), "test")
     subjects = tuple(measured_variant(session.variant(name)) for name in given.variants)
     with TemporaryDirectory() as folder:
-        evaluation = Evaluation(model, EvaluationPlan("default", subjects, sets, "test"), Path(folder))
+        runner = EvaluationRunner(model, EvaluationPlan("default", subjects, sets, "test"), Path(folder))
         session.answers(["Hello"], given.variants, DecodingConfig(max_new_tokens=2))  # loads everything
         session.judged([("Hello", "Hello.")])
         asked = [pair.prompt for pair in (*sets.harmful, *sets.normal)][: given.alone]
@@ -41,15 +41,15 @@ def main() -> None:
             written = time.perf_counter()
             session.verdicts(prompt, [one.text for one in found])
             one_written, one_judged = one_written + written - began, one_judged + time.perf_counter() - written
-        evaluation.run()
-        lines = evaluation.answers.found.values()
+        runner.write_answers()
+        lines = runner.answers.found.values()
         began = time.perf_counter()
-        evaluation.judged(judge)
+        runner.judge_answers(judge)
         judging = time.perf_counter() - began
-    writing = sum(line["seconds"] for line in lines)
+    writing = sum(line.seconds for line in lines)
     report = {
         "answers": len(lines),
-        "tokens an answer": sum(line["tokens"] for line in lines) / len(lines),
+        "tokens an answer": sum(line.tokens for line in lines) / len(lines),
         "writing, s": writing,
         "judging, s": judging,
         "judging over writing": judging / writing,

@@ -1,9 +1,10 @@
-"""The sweep: what is there is not done again, batches change nothing, and judging writes no answers."""
+"""The passes of an evaluation: what has a line is not computed again, and batches change nothing."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from sku.core.records import PromptPair, ResultRow
 from sku.core.runs import Manifest, Run, write_manifest
 from sku.core.variants import Variant
 from sku.data.truthfulqa import MultipleChoice
-from sku.evaluation.aggregate import result_rows
+from sku.evaluation.evaluate import evaluate
+from sku.evaluation.lines import AnswerLine, KeyedLines
 from sku.evaluation.plan import EvaluationPlan, MeasuredVariant, PromptSets
-from sku.evaluation.runner import Evaluation, KeyedLines
+from sku.evaluation.runner import EvaluationRunner
+from sku.evaluation.similarity import SimilarityMetric
 from sku.judges.keyword import KeywordJudge
 from sku.models import generation
 from sku.models.batching import encode_answer
@@ -59,9 +62,7 @@ def plan(subjects: tuple[MeasuredVariant, ...], **settings: Any) -> EvaluationPl
 
 
 def rows(model: VariantModel, subjects: tuple[MeasuredVariant, ...], work: Path, **settings: Any) -> list[ResultRow]:
-    evaluation = Evaluation(model, plan(subjects, **settings), work)
-    evaluation.run()
-    return result_rows(evaluation, KeywordJudge())
+    return evaluate(model, plan(subjects, **settings), KeywordJudge(), None, work)
 
 
 def measured(found: list[ResultRow]) -> list[dict[str, Any]]:
@@ -79,7 +80,7 @@ def test_a_row_a_variant_in_the_plans_order(
     assert base.kl == 0, "KL of the base from itself"
     assert base.seed is None
     assert all(row.kl and row.kl > 0 for row in found[1:])
-    assert found[1].kl < found[2].kl, "further from base at the larger coefficient"
+    assert (found[1].kl or 0.0) < (found[2].kl or 0.0), "further from base at the larger coefficient"
     assert {row.over_refusal_n for row in found} == {3}
     assert base.perplexity is not None
     assert base.perplexity > 1
@@ -91,9 +92,8 @@ def test_choices_are_scored_by_the_sum_over_all_tokens(
     one = MultipleChoice(
         "Who?", "You.", ("Me, and a long story.", "He."), ("You.", "All."), ("He.", "Me, and a long story.")
     )
-    evaluation = Evaluation(duo, replace(plan(subjects), sets=replace(SETS, choices=(one,))), tmp_path)
-    evaluation.run()
-    for row, subject in zip(result_rows(evaluation, KeywordJudge()), subjects, strict=True):
+    asked = replace(plan(subjects), sets=replace(SETS, choices=(one,)))
+    for row, subject in zip(evaluate(duo, asked, KeywordJudge(), None, tmp_path), subjects, strict=True):
         total = {}
         for found in one.pairs:
             encoded = encode_answer(duo.template, found.prompt, found.answer, 256)
@@ -109,34 +109,16 @@ def test_a_long_prompt_leaves_room_for_its_answer(
     duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     long = PromptPair("Why? " * 40, "Because it is so, and it always was, and will be. " * 3, "normal", "test")
-    evaluation = Evaluation(duo, replace(plan(subjects), sets=PromptSets(references=(long,)), max_tokens=64), tmp_path)
-    evaluation.run()
-    assert {line["tokens"] for line in evaluation.scores.found.values()} == {32}
+    asked = replace(plan(subjects), sets=PromptSets(references=(long,)), max_tokens=64)
+    runner = EvaluationRunner(duo, asked, tmp_path)
+    runner.score_given_answers()
+    assert {line.tokens for line in runner.likelihoods.found.values()} == {32}
 
 
 def test_without_choices_there_is_no_score_of_them(
     duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     assert {(row.mc1, row.mc2) for row in rows(duo, subjects, tmp_path)} == {(None, None)}
-
-
-def test_the_change_from_base_pairs_the_prompts(
-    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
-) -> None:
-    """The base is harmful on all but one prompt; the variant on two of them, one of which was not judged."""
-    evaluation = Evaluation(duo, plan(subjects), tmp_path)
-    evaluation.run()
-    lines = evaluation.judged(KeywordJudge())
-    outcomes = {"base": ["harmful"] * 4 + ["safe"], "one@1": ["safe", "safe", "harmful", "unjudged", "safe"]}
-    for subject in subjects:
-        for pair, outcome in zip(HARMFUL, outcomes.get(str(subject.variant), []), strict=False):
-            lines.found[str(evaluation.answer_key(subject, pair))]["outcome"] = outcome
-    table = "".join(json.dumps(line) + "\n" for line in lines.found.values())
-    lines.path.write_text(table)
-    base, _, one, _ = result_rows(evaluation, KeywordJudge())
-    assert base.harmful_change is None
-    assert one.harmful_change == pytest.approx(-2 / 4), "1 of 4 against 3 of 4"
-    assert (one.harmful_change_low, one.harmful_change_high) == (-1.0, 0.0), "-1 or 0 on each of four prompts"
 
 
 def test_small_batches_give_the_same_rows(
@@ -174,9 +156,8 @@ def test_a_stopped_sweep_goes_on_and_ends_in_the_same_rows(
         asked.append(1)
         return len(asked) > 4
 
-    cut = Evaluation(duo, plan(subjects, rows=2), tmp_path / "cut")
-    with pytest.raises(Cancelled, match=f"kept in {tmp_path}/cut"):
-        cut.run(stop)
+    with pytest.raises(Cancelled, match=f"what is done is kept in {tmp_path}/cut"):
+        evaluate(duo, plan(subjects, rows=2), KeywordJudge(), None, tmp_path / "cut", cancelled=stop)
     lines = (tmp_path / "cut" / "answers.jsonl").read_text()
     assert lines.count("\n") == 8
     with (tmp_path / "cut" / "answers.jsonl").open("a") as file:
@@ -197,13 +178,13 @@ def test_a_new_variant_costs_only_its_own_share(
 def test_judging_again_with_another_judge_writes_no_answers(
     duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
-    evaluation = Evaluation(duo, plan(subjects), tmp_path)
-    evaluation.run()
+    runner = EvaluationRunner(duo, plan(subjects), tmp_path)
+    runner.write_answers()
     before = (tmp_path / "answers.jsonl").read_bytes()
-    evaluation.judged(KeywordJudge())
+    runner.judge_answers(KeywordJudge())
     assert (tmp_path / "answers.jsonl").read_bytes() == before
     verdicts = [json.loads(line) for line in (tmp_path / f"verdicts-{KeywordJudge().card.id}.jsonl").open()]
-    assert len(verdicts) == len(KeyedLines(tmp_path / "answers.jsonl").found)
+    assert len(verdicts) == len(runner.answers.found)
 
 
 def test_a_sum_of_adapters_has_a_row_of_its_own(
@@ -238,19 +219,6 @@ def test_rows_survive_the_disk(duo: VariantModel, subjects: tuple[MeasuredVarian
     assert result_files.read_rows(tmp_path / "rows.jsonl") == found
 
 
-def test_an_unjudged_answer_is_neither_a_refusal_nor_none(
-    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
-) -> None:
-    evaluation = Evaluation(duo, plan(subjects), tmp_path)
-    evaluation.run()
-    lines = evaluation.judged(KeywordJudge())
-    for pair, outcome in zip(SETS.sounds_harmful, ("refusal", "unjudged", "safe"), strict=True):
-        lines.found[str(evaluation.answer_key(subjects[0], pair))]["outcome"] = outcome
-    lines.path.write_text("".join(json.dumps(line) + "\n" for line in lines.found.values()))
-    base = result_rows(evaluation, KeywordJudge())[0]
-    assert (base.over_refusal, base.over_refusal_n) == (0.5, 2)
-
-
 def test_another_safe_answer_is_scored_anew(
     duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
@@ -258,14 +226,124 @@ def test_another_safe_answer_is_scored_anew(
     found = []
     for safe in ("No.", "Rather something else, if you please."):
         sets = PromptSets(pairs=(replace(pair, safe_answer=safe),))
-        evaluation = Evaluation(duo, replace(plan(subjects[:1]), sets=sets), tmp_path)
-        evaluation.run()
-        found.append([evaluation.scores.found[str(evaluation.score_key(subjects[0], sets.pairs[0], "safe"))]])
+        runner = EvaluationRunner(duo, replace(plan(subjects[:1]), sets=sets), tmp_path)
+        runner.score_given_answers()
+        found.append(runner.likelihoods[runner.likelihood_key(subjects[0], sets.pairs[0], "safe")].log_prob)
     assert found[0] != found[1]
-    assert len(evaluation.scores.found) == 3, "the harmful answer is the same and was scored once"
+    assert len(runner.likelihoods.found) == 3, "the harmful answer is the same and was scored once"
 
 
 def test_an_answer_with_a_line_separator_is_read_back(tmp_path: Path) -> None:
-    line = {"key": "a", "text": "one\u2028two\u0085three"}
-    KeyedLines(tmp_path / "answers.jsonl").add([line])
-    assert KeyedLines(tmp_path / "answers.jsonl").found == {"a": line}
+    line = AnswerLine("a", "base", "Why?", "one\u2028two\u0085three", 3, "end", 0.5)
+    KeyedLines(tmp_path / "answers.jsonl", AnswerLine).add([line])
+    assert KeyedLines(tmp_path / "answers.jsonl", AnswerLine).found == {"a": line}
+
+
+def test_of_several_processes_only_the_first_writes_lines(tmp_path: Path) -> None:
+    other = KeyedLines(tmp_path / "answers.jsonl", AnswerLine, writes=False)
+    other.add([AnswerLine("a", "base", "Why?", "So.", 3, "end", 0.5)])
+    assert "a" in other
+    assert not other.path.exists()
+
+
+def test_lines_of_an_earlier_version_are_still_found(
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
+) -> None:
+    """Keys and columns are those of work folders that were begun before the lines had types."""
+    runner = EvaluationRunner(duo, plan(subjects), tmp_path)
+    base, weights = duo.fingerprint, subjects[1].identity
+    assert weights.endswith("*-0.5")
+    assert runner.answer_key(subjects[1], HARMFUL[0]) == f"{base}/{weights}/answer-6-0-0/{HARMFUL[0].prompt_id}"
+    assert runner.likelihood_key(subjects[0], NORMAL[0], "own") == f"{base}/base/own-128/{NORMAL[0].id}"
+    rows(duo, subjects, tmp_path)
+    columns = {path.name: list(json.loads(path.read_text().split("\n")[0])) for path in tmp_path.glob("*.jsonl")}
+    assert columns == {
+        "answers.jsonl": ["key", "variant", "prompt", "text", "tokens", "stopped", "seconds"],
+        "likelihoods.jsonl": ["key", "log_prob", "tokens", "kl"],
+        f"verdicts-{KeywordJudge().card.id}.jsonl": ["key", "outcome", "score", "reason", "base_log_prob"],
+    }
+
+
+# Similarity
+
+
+class SharedLetters:
+    """A metric that counts what it compares: the share of letters that two texts have in common."""
+
+    def __init__(self) -> None:
+        self.compared: list[tuple[str, str]] = []
+
+    def scores(self, answers: Sequence[str], references: Sequence[str]) -> list[float]:
+        both = list(zip(answers, references, strict=True))
+        self.compared += both
+        return [len({*a} & {*b}) / max(1, len({*a} | {*b})) for a, b in both]
+
+    @property
+    def metric(self) -> SimilarityMetric:
+        return SimilarityMetric("letters-1", self.scores)
+
+
+def test_answers_are_compared_with_the_bases_answers_to_the_same_prompts(
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
+) -> None:
+    letters = SharedLetters()
+    found = evaluate(duo, plan(subjects), KeywordJudge(), letters.metric, tmp_path)
+    assert {row.similarity_metric for row in found} == {"letters-1"}
+    written = generation.generate_answers(
+        duo, [pair.prompt for pair in NORMAL], [one.variant for one in subjects], DecodingConfig(max_new_tokens=6)
+    )
+    texts = [[one.text for one in written[i :: len(subjects)]] for i in range(len(subjects))]
+    for row, mine in zip(found, texts, strict=True):
+        assert row.similarity == pytest.approx(sum(SharedLetters().scores(mine, texts[0])) / len(NORMAL))
+    assert found[0].similarity == 1
+    assert found[3].similarity is not None
+    assert found[3].similarity < 1
+
+
+def test_similarities_are_kept_and_another_metric_is_measured_anew(
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
+) -> None:
+    first = SharedLetters()
+    found = evaluate(duo, plan(subjects), KeywordJudge(), first.metric, tmp_path)
+    assert len(first.compared) == len(set(first.compared)), "equal answers are compared once"
+    again = SharedLetters()
+    assert evaluate(duo, plan(subjects), KeywordJudge(), again.metric, tmp_path) == found
+    assert again.compared == []
+    evaluate(duo, plan(subjects), KeywordJudge(), SimilarityMetric("letters-2", again.scores), tmp_path)
+    assert sorted(again.compared) == sorted(first.compared)
+
+
+def test_without_the_base_similarity_is_not_measured(
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
+) -> None:
+    letters = SharedLetters()
+    found = evaluate(duo, plan(subjects[1:]), KeywordJudge(), letters.metric, tmp_path)
+    assert {(row.similarity, row.similarity_metric, row.harmful_change) for row in found} == {(None, None, None)}
+    assert letters.compared == []
+
+
+@pytest.mark.parametrize("doing", ["judging", "comparing answers with the base's"])
+def test_the_later_passes_can_be_stopped_too(
+    duo: VariantModel,
+    subjects: tuple[MeasuredVariant, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    doing: str,
+) -> None:
+    monkeypatch.setattr("sku.evaluation.runner.ANSWERS_PER_JUDGE_BATCH", 3)
+    monkeypatch.setattr("sku.evaluation.runner.TEXT_PAIRS_PER_SIMILARITY_BATCH", 3)
+    told: list[str] = []
+    with pytest.raises(Cancelled):
+        evaluate(
+            duo,
+            plan(subjects),
+            KeywordJudge(),
+            SharedLetters().metric,
+            tmp_path / "cut",
+            report=lambda line: told.append(line["doing"]),
+            cancelled=lambda: told.count(doing) == 2,
+        )
+    assert told[-2:] == [doing, doing]
+    whole = evaluate(duo, plan(subjects), KeywordJudge(), SharedLetters().metric, tmp_path / "whole")
+    resumed = evaluate(duo, plan(subjects), KeywordJudge(), SharedLetters().metric, tmp_path / "cut")
+    assert measured(resumed) == measured(whole)

@@ -75,3 +75,10 @@ def test_a_row_is_compared_with_the_base_that_was_measured_as_it_was() -> None:
     rows = [study_base, study_row, own_base, own_row]
     assert [base_row(one, rows) for one in rows] == [study_base, study_base, own_base, own_base]
     assert not any(is_broken_model(one, base_row(one, rows)) for one in rows)
+
+
+def test_rows_under_different_attacks_are_not_compared() -> None:
+    attacked_base, attacked = row("base", 0.6, 0.0, attack="prefill"), row("sku@1", 0.4, 0.1, attack="prefill")
+    assert base_row(attacked, [BASE, attacked_base]) == attacked_base
+    assert base_row(row("sku@1", 0.2, 0.1), [attacked_base, BASE]) == BASE
+    assert base_row(attacked, [BASE]) is None

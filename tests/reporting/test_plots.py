@@ -13,7 +13,6 @@ from sku.core.methods import METHODS, TERMS
 from sku.core.records import OUTCOMES, ResultRow
 from sku.judges.protocol import Agreement, JudgeCard
 from sku.reporting import image_export
-from sku.reporting.coefficient_lines import KL_FLOOR
 from sku.reporting.image_export import find_browser
 from sku.reporting.judge_agreement import judge_agreement_figure
 from sku.reporting.loss_curves import loss_figure
@@ -22,6 +21,7 @@ from sku.reporting.norm_heatmap import norm_figure
 from sku.reporting.outcome_bars import outcome_figure
 from sku.reporting.text import row_hover, row_line
 from sku.reporting.tradeoff_plot import tradeoff_figure
+from sku.reporting.utilities import KL_FLOOR
 
 
 def test_a_line_a_term_with_the_logged_values() -> None:

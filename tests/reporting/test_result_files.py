@@ -18,7 +18,7 @@ def row(variant: str, rate: float | None = None, kl: float | None = None, **fiel
     """A row of 100 answers, the broken ones given, the others safe."""
     method = variant.partition("@")[0]
     broken = fields.pop("broken", 0)
-    named = {"method": method, "coefficient": 1.0, "run": method, "model": "m", "side": "test"} | fields
+    named: dict[str, Any] = {"method": method, "coefficient": 1.0, "run": method, "model": "m", "side": "test"} | fields
     return ResultRow(variant, n=100, safe=100 - broken, broken=broken, harmful_rate=rate, kl=kl, **named)
 
 
@@ -29,6 +29,12 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     rows = [BASE, row("sku@1", 0.1, 0.25, decoding={"seed": 3}, sets={"bundled": "ab12"}, seed=7, judge="é-1")]
     write_rows(tmp_path / "new" / "rows.jsonl", rows)
     assert read_rows(tmp_path / "new" / "rows.jsonl") == rows
+
+
+def test_a_file_from_before_attacks_is_read(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps(GOOD) + "\n", encoding="utf-8")
+    (found,) = read_rows(tmp_path / "rows.jsonl")
+    assert (found.variant, found.attack) == ("sku@1", None)
 
 
 def test_writing_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
@@ -54,11 +60,15 @@ GOOD = {"variant": "sku@1", "method": "sku", "coefficient": 1.0, "run": "sku", "
         ("[1, 2]", "is not an object"),
         (json.dumps(GOOD | {"tomorrow": 1}), "unknown column 'tomorrow'"),
         (json.dumps({"variant": "sku@1"}), "lacks the column 'method'"),
-        (json.dumps(GOOD | {"kl": "low"}), "kl is 'low', which is no float or None"),
-        (json.dumps(GOOD | {"n": None}), "n is None, which is no int"),
-        (json.dumps(GOOD | {"n": True}), "n is True, which is no int"),
-        (json.dumps(GOOD | {"kl": math.nan}), "kl is nan"),
-        (json.dumps(GOOD | {"n": 3}), "add up to 0, not to its 3 answers"),
+        (json.dumps(GOOD | {"kl": "low"}), "line 3: kl is 'low'; it must be a valid number"),
+        (json.dumps(GOOD | {"n": None}), "line 3: n is None; it must be a valid integer"),
+        (json.dumps(GOOD | {"n": True}), "line 3: n is True; it must be a valid integer"),
+        (json.dumps(GOOD | {"n": 0.0}), "line 3: n is 0.0; it must be a valid integer"),
+        (json.dumps(GOOD | {"kl": True}), "line 3: kl is True; it must be a valid number"),
+        (json.dumps(GOOD | {"kl": math.nan}), "line 3: kl is nan; it must be a finite number"),
+        (json.dumps(GOOD | {"kl": -math.inf}), "line 3: kl is -inf; it must be a finite number"),
+        (json.dumps(GOOD | {"sets": ["a"]}), "line 3: sets is ['a']; it must be an object"),
+        (json.dumps(GOOD | {"n": 3}), "line 3: outcomes of sku@1 add up to 0, not to its 3 answers"),
     ],
 )
 def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str, said: str) -> None:
@@ -67,6 +77,8 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str, said: str) ->
     with pytest.raises(ValueError, match=r"rows\.jsonl, line 3") as error:
         read_rows(path)
     assert said in str(error.value)
+    assert str(error.value).count("line 3") == 1
+    assert "\n" not in str(error.value)
 
 
 def test_a_file_that_is_not_there_is_an_error_but_a_study_that_is_not_there_is_empty(

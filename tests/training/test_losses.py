@@ -13,7 +13,7 @@ from sku.core.config import TrainConfig
 from sku.core.methods import TERMS
 from sku.training.losses.inputs import TermInputs, TermLoss
 from sku.training.losses.kl import OPENING_TOKENS, opening_weights, preserve, retain
-from sku.training.losses.likelihood import ascend, descend
+from sku.training.losses.nll import ascend, descend
 from sku.training.losses.preference import prefer_harmful, prefer_safe
 from sku.training.losses.sequence import sequence_nll
 from sku.training.objective import find_loss

@@ -16,7 +16,7 @@ from sku.core.config import PRESETS, TrainConfig
 from sku.core.errors import Cancelled
 from sku.core.methods import METHODS, TERMS, LineStyle, Term
 from sku.training import lora
-from sku.training.losses import likelihood
+from sku.training.losses import nll
 from sku.training.losses.inputs import TermInputs
 from sku.training.objective import find_loss
 from sku.training.term_batches import TermBatches
@@ -107,10 +107,10 @@ def test_a_term_runs_where_it_says_and_gets_the_hidden_states_that_it_asks_for(
 
     def watch(inputs: TermInputs, config: TrainConfig) -> Tensor:
         seen.append(inputs)
-        return likelihood.descend(inputs, config)
+        return nll.descend(inputs, config)
 
-    monkeypatch.setattr(likelihood, "watch", watch, raising=False)
-    term = Term("likelihood:watch", "watched", "harmful", LineStyle("#000000", "solid"), ("served",), needs_hidden=True)
+    monkeypatch.setattr(nll, "watch", watch, raising=False)
+    term = Term("nll:watch", "watched", "harmful", LineStyle("#000000", "solid"), ("served",), needs_hidden=True)
     monkeypatch.setitem(methods.TERMS, "distortion", term)
     served = run_training(tmp_path / "served", dataclasses.replace(config, steps=2))
     change_method(monkeypatch, "tv", negated=False)

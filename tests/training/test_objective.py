@@ -17,7 +17,7 @@ from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
 from sku.training.losses.inputs import TermInputs
 from sku.training.losses.kl import preserve
-from sku.training.losses.likelihood import descend
+from sku.training.losses.nll import descend
 from sku.training.losses.preference import prefer_harmful
 from sku.training.objective import Objective
 from sku.training.term_batches import TermBatches
