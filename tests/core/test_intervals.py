@@ -48,6 +48,13 @@ def test_wilson_of_one_in_two_by_hand() -> None:
     assert wilson(1, 2) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
 
 
+def test_the_interval_of_none_begins_at_0_and_of_all_ends_at_1() -> None:
+    """Exactly: what is left of rounding would be drawn as a whisker below 0."""
+    for n in range(1, 2000):
+        assert wilson(0, n)[:2] == (0.0, 0.0)
+        assert (wilson(n, n).rate, wilson(n, n).high) == (1.0, 1.0)
+
+
 def test_a_rate_of_nothing_is_unknown_not_zero() -> None:
     assert wilson(0, 0) == Rate(None, None, None)
 
@@ -130,9 +137,21 @@ def test_the_order_of_a_file_changes_nothing_and_the_seed_does() -> None:
     assert mean_interval(values, 3, 300) != mean_interval(values, 4, 300)
 
 
+def test_the_same_draws_are_taken_every_time_and_seed_0_where_none_is_given() -> None:
+    values = {str(i): float(i * i % 17) for i in range(30)}
+    other = {str(i): float(1 + i % 5) for i in range(30)}
+    assert mean_interval(values, rounds=300) == mean_interval(values, 0, 300)
+    assert paired_bootstrap(values, other, rounds=300) == paired_bootstrap(values, other, 0, 300)
+    assert paired_bootstrap(values, other, 0, 300) != paired_bootstrap(values, other, 1, 300)
+    assert paired_ratio(values, other, rounds=300) == paired_ratio(values, other, 0, 300)
+    assert paired_ratio(values, other, 0, 300) != paired_ratio(values, other, 1, 300)
+
+
 def test_other_prompts_are_refused_not_dropped() -> None:
     with pytest.raises(ValueError, match="2 ids are in one of the two only, such as b, c; compare the same prompts"):
         paired_bootstrap({"a": 1.0, "b": 1.0}, {"a": 1.0, "c": 1.0}, seed=0)
+    with pytest.raises(ValueError, match="4 ids are in one of the two only, such as a, b, c; compare"):
+        paired_bootstrap(dict.fromkeys("abcd", 1.0), {}, seed=0)
     with pytest.raises(ValueError, match="1 ids are in one of the two only"):
         preference_rate({"a": 1.0}, {})
 

@@ -33,6 +33,7 @@ def test_a_model_that_breaks_normal_answers_only_is_dead_too() -> None:
     assert is_broken_model(row("ga@1", 0.0, 1.0, normal_n=50, normal_broken=10), base)
     assert not is_broken_model(row("ga@1", 0.0, 1.0, normal_n=50, normal_broken=3), base)
     assert is_broken_model(row("ga@1", 0.0, 1.0, broken=6), None), "without a base every broken answer counts"
+    assert not is_broken_model(row("ga@1", 0.0, 1.0, broken=5), None), "5 points are allowed"
 
 
 def test_what_was_not_measured_is_on_no_front() -> None:

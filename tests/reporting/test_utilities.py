@@ -8,7 +8,7 @@ from sku.core.intervals import wilson
 from sku.reporting.coefficient_lines import MIN_RATIO_FOR_LOG_AXIS, cost_axis
 from sku.reporting.text import row_hover, row_line
 from sku.reporting.tradeoff_plot import tradeoff_figure
-from sku.reporting.utilities import KL_FLOOR, UTILITIES, Utility, find_utility, utility_interval, utility_value
+from sku.reporting.utilities import KL_FLOOR, UTILITIES, Utility, find_utility, share, utility_interval, utility_value
 from tests.reporting.rows import BASE, row
 
 
@@ -86,3 +86,10 @@ def test_every_utility_is_read_from_a_row_or_unknown() -> None:
     assert utility_value(row("sku@1", normal_n=8, normal_broken=2), "normal_broken") == 0.25
     with pytest.raises(ValueError, match="utility 'beauty' is not known; choose one of kl"):
         utility_value(BASE, "beauty")
+
+
+def test_a_share_of_nothing_and_a_count_of_nobody_are_unknown() -> None:
+    assert share(3, 4) == 0.75
+    assert share(0, 4) == 0.0
+    assert share(0, 0) is None
+    assert share(None, 4) is None

@@ -199,3 +199,13 @@ def test_preferring_the_safe_answer_is_the_same_with_harmful_and_safe_exchanged(
 def test_half_a_pair_is_refused(loss: TermLoss) -> None:
     with pytest.raises(ValueError, match="no pairs"):
         loss(given(TWO, torch.tensor([0, 1, 0]), torch.tensor([0, 1, 2]), TWO), CONFIG)
+
+
+def test_a_preference_is_the_mean_over_pairs() -> None:
+    """Two pairs, one token each; the base gave every token 1/2. Harmful at 1/2, 1/4; safe at 9/10, 3/4."""
+    logits = torch.log(torch.tensor([[0.5, 0.5], [0.9, 0.1], [0.25, 0.75], [0.75, 0.25]]))
+    inputs = given(logits, torch.zeros(4, dtype=torch.long), torch.arange(4), torch.zeros(4, 2))
+    margins = [math.log(0.5 / 0.9), math.log(0.25 / 0.75)]
+    for loss, sign in ((prefer_harmful, 1), (prefer_safe, -1)):
+        expected = sum(math.log(1 + math.exp(-2 * sign * margin)) for margin in margins) / 2
+        assert float(loss(inputs, TrainConfig(contrast_slope=2.0))) == pytest.approx(expected, rel=1e-5)

@@ -11,10 +11,12 @@ from peft import PeftModel, get_peft_model
 from peft.tuners.lora import LoraConfig
 
 from sku.core.config import TrainConfig
+from sku.core.methods import TERMS, LineStyle, Term
 from sku.core.records import PromptPair
 from sku.models.batching import collate
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
+from sku.training.losses import nll
 from sku.training.losses.inputs import TermInputs
 from sku.training.losses.kl import preserve
 from sku.training.losses.nll import descend
@@ -86,3 +88,48 @@ def test_preservation_at_the_negated_model_is_taken_of_base_minus_tau(
     kept = preserve(TermInputs(*scored("normal", -1.0), base_logits=scored("normal", 0.0).logits), config)
     assert float(terms["contrast"]) == pytest.approx(float(expected), abs=1e-4)
     assert float(terms["preservation"]) == pytest.approx(float(kept), abs=1e-4)
+
+
+def test_states_of_the_base_are_computed_once_only_where_a_term_asks_and_may_be_shared(
+    config: TrainConfig, pico: VariantModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = [PromptPair(f"How {i}?", f"So {i}.", "harmful", "test") for i in range(4)]
+    good = [PromptPair(f"What {i}?", f"That {i}.", "normal", "test") for i in range(4)]
+    peft_model = get_peft_model(pico.network, LoraConfig(r=4, target_modules=["q_proj"]))
+    shared: dict[str, torch.Tensor] = {}
+    for method, asked in (("tv", set()), ("sku", {pair.id for pair in good})):
+        mine = changed(config, method=method, batch_size=4)
+        drawn = TermBatches(bad, good, mine, pico.template).at(0)
+        Objective(peft_model, mine, shared)(drawn)
+        assert shared.keys() == asked, method
+    monkeypatch.setattr(Objective, "_one_hidden_of_base", None)
+    Objective(peft_model, mine, shared)(drawn)
+
+
+def test_a_term_gets_what_it_asks_for_and_no_more(
+    config: TrainConfig, pico: VariantModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[TermInputs] = []
+
+    def watch(inputs: TermInputs, config: TrainConfig) -> torch.Tensor:
+        seen.append(inputs)
+        return descend(inputs, config)
+
+    monkeypatch.setattr(nll, "watch", watch, raising=False)
+    bad = [PromptPair(f"How {i}?", f"So {i}.", "harmful", "test") for i in range(4)]
+    mine = changed(config, method="tv")
+    drawn = TermBatches(bad, [], mine, pico.template).at(0)
+    peft_model = get_peft_model(pico.network, LoraConfig(r=4, target_modules=["q_proj"]))
+    for logits, hidden in ((False, False), (True, False), (False, True)):
+        term = Term(
+            "nll:watch",
+            "watched",
+            "harmful",
+            LineStyle("#000000", "solid"),
+            needs_base_logits=logits,
+            needs_hidden=hidden,
+        )
+        monkeypatch.setitem(TERMS, "distortion", term)
+        Objective(peft_model, mine)(drawn)
+        assert (seen[-1].base_logits is not None) is logits
+        assert (seen[-1].hidden is not None) is (seen[-1].base_hidden is not None) is hidden
