@@ -1,27 +1,21 @@
 """What an evaluation measures: which variants, on which prompts, from which side of the split.
 
-Writes nothing but the base's own answers, which are cached.
+Plain values: loads no data and no model.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 from sku.core import runs
 from sku.core.config import DecodingConfig
-from sku.core.records import PairKind, PromptPair, digest
+from sku.core.records import PromptPair, digest
 from sku.core.runs import Run
 from sku.core.variants import Variant, parse_variant
-from sku.data import load_pairs, splits
-from sku.data.splits import Side, split
-from sku.data.truthfulqa import MultipleChoice, load_multiple_choice
+from sku.data.truthfulqa import MultipleChoice
 from sku.evaluation.lines import LikelihoodKind
-from sku.models.base_answers import write_base_answers
-from sku.models.variant_model import VariantModel
 
 MIN_SCORED_TOKENS = 32
 """Tokens of a given answer that are scored even after a prompt that is longer than `EvaluationPlan.max_tokens`."""
@@ -130,32 +124,6 @@ class PromptSources:
     """New tokens of each of the base's own answers, on which KL is measured."""
 
 
-def load_prompt_sets(model: VariantModel, sources: PromptSources, side: str | None) -> PromptSets:
-    """Load the pairs of every set.
-
-    Args:
-        model: its base answers the normal prompts.
-        sources: where the pairs come from.
-        side: of the split; None: the test side of sources with a name, and all of a user's own file.
-
-    Raises:
-        ValueError: if a source has no prompt on that side.
-    """
-    limit = sources.limit
-    normal = _load_set(sources.normal, "normal", side, sources.normal_limit or limit)
-    references = _load_set(sources.references, "normal", side, limit)
-    sounds_harmful_limit = sources.sounds_harmful_limit or limit
-    return PromptSets(
-        harmful=_load_set(sources.harmful, "harmful", side, limit),
-        pairs=tuple(p for p in _load_set(sources.pairs, "harmful", side, limit) if p.answer and p.safe_answer),
-        normal=normal,
-        own=tuple(write_base_answers(model, normal, sources.own_tokens)),
-        references=tuple(pair for pair in references if pair.answer),
-        sounds_harmful=_load_set(sources.sounds_harmful, "normal", side, sounds_harmful_limit),
-        choices=_load_choices(sources.choices, side, sources.choices_limit or limit) if sources.choices else (),
-    )
-
-
 def measured_variant(variant: Variant) -> MeasuredVariant:
     """`variant` with the runs that it comes from, found by name."""
     if not variant.coefficients:
@@ -164,30 +132,6 @@ def measured_variant(variant: Variant) -> MeasuredVariant:
     return MeasuredVariant(variant, {run.known.adapter: run for run in found})
 
 
-def _load_set(specs: Iterable[str], kind: PairKind, side: str | None, limit: int | None) -> tuple[PromptPair, ...]:
-    """At most `limit` pairs of each source, one for each prompt."""
-    found: dict[str, PromptPair] = {}
-    for spec in specs:
-        pairs = _on_side(load_pairs(spec, kind).pairs, spec, side)
-        if not pairs:
-            raise ValueError(f"{spec} has no prompt on the {side or 'test'} side; give more prompts, or another --side")
-        by_id = sorted({pair.prompt_id: pair for pair in pairs}.items())
-        found |= dict(by_id[:limit])
-    return tuple(found.values())
-
-
-def _load_choices(path: str, side: str | None, limit: int | None) -> tuple[MultipleChoice, ...]:
-    questions = load_multiple_choice(Path(path))
-    on_side = [one for one in questions if splits.side_of(one.prompt_id) == (side or "test")]
-    return tuple(sorted(on_side, key=lambda one: one.prompt_id)[:limit])
-
-
 def _weights_hash(adapter: Path) -> str:
     weights = (adapter / "adapter_model.safetensors").read_bytes()
     return hashlib.sha256(weights).hexdigest()[:16]
-
-
-def _on_side(pairs: Sequence[PromptPair], spec: str, side: str | None) -> Sequence[PromptPair]:
-    if side is None and Path(spec.partition("#")[0]).expanduser().is_file():
-        return pairs
-    return split(pairs, cast(Side, side or "test"))

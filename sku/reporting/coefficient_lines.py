@@ -121,7 +121,7 @@ def _between(
 
 
 def _training(row: ResultRow) -> tuple[Hashable, ...]:
-    return row.model, row.side, row.method, row.preservation, row.seed
+    return row.model, row.side, row.attack, row.method, row.preservation, row.seed
 
 
 def _grouped(rows: Iterable[ResultRow], key: Callable[[ResultRow], Hashable]) -> list[list[ResultRow]]:

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from sku.core import intervals
-from sku.evaluation.plan import load_prompt_sets
+from sku.evaluation.prompt_sets import load_prompt_sets
 from sku.serving.live_session import LiveSession
 from sku.study.study import LARGER_TEST, prompt_sources
 

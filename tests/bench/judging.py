@@ -13,7 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sku.core.config import DecodingConfig
-from sku.evaluation.plan import EvaluationPlan, PromptSources, load_prompt_sets, measured_variant
+from sku.evaluation.plan import EvaluationPlan, PromptSources, measured_variant
+from sku.evaluation.prompt_sets import load_prompt_sets
 from sku.evaluation.runner import EvaluationRunner
 from sku.serving.live_session import LiveSession
 
