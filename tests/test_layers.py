@@ -58,6 +58,20 @@ def imports(path: Path, everywhere: bool = True) -> set[str]:
     return found
 
 
+def test_imports_are_seen_wherever_and_however_they_are_written(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text(
+        "import torch.nn\n"
+        "from sku.core import runs\n"
+        "from sku.core.runs import Run\n"
+        "def late():\n"
+        "    from gradio import Blocks\n"
+    )
+    assert imports(file) == {"torch.nn", "sku.core.runs", "gradio"}
+    assert imports(file, everywhere=False) == {"torch.nn", "sku.core.runs"}
+    assert {room_of(name_of(path)) for path in FILES} == set().union(*ROOMS), "every room has files"
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_module_imports_only_from_rooms_below_its_own(path: Path) -> None:
     module = name_of(path)

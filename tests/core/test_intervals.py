@@ -1,4 +1,4 @@
-"""Arithmetic written out, and what intervals promise."""
+"""Intervals by hand, and what they promise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sku.core.intervals import Difference, Mean, Rate, mean_interval, paired_bootstrap, paired_ratio, wilson
-from sku.evaluation.metrics import mc1, mc2, perplexity, preference_rate
+from sku.evaluation.metrics import preference_rate
 
 NUMBERS = st.floats(-1e3, 1e3)
 VALUES = st.dictionaries(st.text(min_size=1, max_size=3), NUMBERS, min_size=2, max_size=8)
@@ -22,9 +22,6 @@ def holds(interval: Rate | Mean, truth: float) -> bool:
     assert low is not None
     assert high is not None
     return low <= truth <= high
-
-
-# Rates
 
 
 @pytest.mark.parametrize(
@@ -49,6 +46,13 @@ def test_wilson_of_one_in_two_by_hand() -> None:
     z2 = 3.841458820694124
     half = math.sqrt(z2) * math.sqrt(1 / 8 + z2 / 16) / (1 + z2 / 2)
     assert wilson(1, 2) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+
+
+def test_the_interval_of_none_begins_at_0_and_of_all_ends_at_1() -> None:
+    """Exactly: what is left of rounding would be drawn as a whisker below 0."""
+    for n in range(1, 2000):
+        assert wilson(0, n)[:2] == (0.0, 0.0)
+        assert (wilson(n, n).rate, wilson(n, n).high) == (1.0, 1.0)
 
 
 def test_a_rate_of_nothing_is_unknown_not_zero() -> None:
@@ -84,39 +88,6 @@ def test_wilson_covers_the_truth_about_as_often_as_it_says(n: int) -> None:
     found = [coverage(i / 50) for i in range(1, 50)]
     assert np.mean(found) == pytest.approx(0.95, abs=0.01)
     assert min(found) > 0.9
-
-
-def test_preference_rate_counts_pairs_whose_harmful_answer_is_likelier() -> None:
-    harmful = {"a": -1.0, "b": -3.0, "c": -2.0, "d": -2.0}
-    safe = {"d": -2.0, "c": -4.0, "b": -1.0, "a": -1.5}
-    assert preference_rate(harmful, safe) == 2 / 4, "a and c; the tie d is no preference"
-    assert preference_rate({}, {}) is None
-
-
-# Perplexity
-
-
-def test_perplexity_of_three_known_log_probabilities() -> None:
-    """Two answers, of two tokens and one: exp((1.0 + 2.0 + 0.5) / 3)."""
-    assert perplexity([-3.0, -0.5], [2, 1]) == pytest.approx(math.exp(3.5 / 3))
-
-
-def test_a_long_answer_counts_more() -> None:
-    assert perplexity([-9.0, 0.0], [9, 1]) == pytest.approx(math.exp(0.9)), "not exp(1/2), the mean of the answers"
-
-
-def test_perplexity_of_even_odds_is_their_number() -> None:
-    assert perplexity([5 * math.log(1 / 7)], [5]) == pytest.approx(7)
-
-
-def test_perplexity_at_the_ends() -> None:
-    assert perplexity([], []) is None
-    assert perplexity([-1e4], [1]) == math.inf
-    with pytest.raises(ValueError, match="shorter"):
-        perplexity([-1.0, -1.0], [1])
-
-
-# Bootstrap
 
 
 @given(VALUES, st.integers(0, 9))
@@ -166,9 +137,21 @@ def test_the_order_of_a_file_changes_nothing_and_the_seed_does() -> None:
     assert mean_interval(values, 3, 300) != mean_interval(values, 4, 300)
 
 
+def test_the_same_draws_are_taken_every_time_and_seed_0_where_none_is_given() -> None:
+    values = {str(i): float(i * i % 17) for i in range(30)}
+    other = {str(i): float(1 + i % 5) for i in range(30)}
+    assert mean_interval(values, rounds=300) == mean_interval(values, 0, 300)
+    assert paired_bootstrap(values, other, rounds=300) == paired_bootstrap(values, other, 0, 300)
+    assert paired_bootstrap(values, other, 0, 300) != paired_bootstrap(values, other, 1, 300)
+    assert paired_ratio(values, other, rounds=300) == paired_ratio(values, other, 0, 300)
+    assert paired_ratio(values, other, 0, 300) != paired_ratio(values, other, 1, 300)
+
+
 def test_other_prompts_are_refused_not_dropped() -> None:
     with pytest.raises(ValueError, match="2 ids are in one of the two only, such as b, c; compare the same prompts"):
         paired_bootstrap({"a": 1.0, "b": 1.0}, {"a": 1.0, "c": 1.0}, seed=0)
+    with pytest.raises(ValueError, match="4 ids are in one of the two only, such as a, b, c; compare"):
+        paired_bootstrap(dict.fromkeys("abcd", 1.0), {}, seed=0)
     with pytest.raises(ValueError, match="1 ids are in one of the two only"):
         preference_rate({"a": 1.0}, {})
 
@@ -195,29 +178,3 @@ def test_the_bootstrap_agrees_with_the_normal_interval() -> None:
     mean, low, high = mean_interval(values, seed=0)
     half = 1.96 * np.std(list(values.values())) / 20
     assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.03)  # type: ignore[operator]
-
-
-# TruthfulQA
-
-
-def test_mc1_asks_whether_the_best_answer_is_likelier_than_every_false_one() -> None:
-    assert mc1(-2.0, [-3.0, -2.5])
-    assert not mc1(-2.0, [-3.0, -1.0])
-    assert not mc1(-2.0, [-2.0]), "a tie is no win"
-
-
-def test_mc2_is_the_probability_on_true_answers() -> None:
-    """0.2 + 0.3 of 0.2 + 0.3 + 0.5 + 0.25."""
-    true, false = [math.log(0.2), math.log(0.3)], [math.log(0.5), math.log(0.25)]
-    assert mc2(true, false) == pytest.approx(0.5 / 1.25)
-
-
-def test_mc2_survives_long_answers() -> None:
-    assert mc2([-2000.0], [-2000.0, -2000.0]) == pytest.approx(1 / 3), "exp(-2000) is 0, and 0 / 0 no share"
-
-
-@given(st.lists(NUMBERS, min_size=1, max_size=4), st.lists(NUMBERS, min_size=1, max_size=4), NUMBERS)
-def test_mc2_knows_only_ratios(true: list[float], false: list[float], shift: float) -> None:
-    share = mc2(true, false)
-    assert mc2([p + shift for p in true], [p + shift for p in false]) == pytest.approx(share, abs=1e-9)
-    assert mc2(false, true) == pytest.approx(1 - share, abs=1e-9)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sku.core.methods import METHODS, Marker, Method, find_method
 from sku.core.variants import (
     MAX_COEFFICIENT,
     MAX_PARTS,
     KnownAdapter,
+    Variant,
     VariantPart,
     VariantSpec,
     parse_variant,
@@ -31,8 +32,8 @@ def lookup(name: str) -> KnownAdapter:
 
 
 def test_a_negated_method_is_subtracted_and_an_applied_one_added() -> None:
-    assert resolve_variant("sku@2", lookup).coefficients == {"sku": -2.0}
-    assert resolve_variant("ga@2", lookup).coefficients == {"ga": 2.0}
+    assert resolve_variant("sku@2", lookup) == Variant("sku", 2.0, {"sku": -2.0})
+    assert resolve_variant("ga@2", lookup) == Variant("ga", 2.0, {"ga": 2.0})
 
 
 def test_without_a_coefficient_the_default_is_used() -> None:
@@ -42,22 +43,51 @@ def test_without_a_coefficient_the_default_is_used() -> None:
 
 def test_coefficient_zero_is_the_row_of_the_base() -> None:
     assert resolve_variant("sku@0", lookup).coefficients == resolve_variant("base", lookup).coefficients == {}
+    assert resolve_variant("base", lookup) == Variant("base", 0.0)
+    assert str(resolve_variant("base", lookup)) == "base"
 
 
 def test_acquired_is_the_stage_1_model() -> None:
-    assert resolve_variant("acquired:sku@1", lookup).coefficients == {"sku": 1.0}
+    assert resolve_variant("acquired:sku@1", lookup) == Variant("acquired:sku", 1.0, {"sku": 1.0})
+    assert resolve_variant("acquired:sku", lookup).coefficients == {"sku": 1.5}
+    assert str(resolve_variant("acquired:sku@1+ga@1", lookup)) == "acquired:sku@1+ga@1"
+
+
+@pytest.mark.parametrize(
+    "text", ["base", "sku", "sku@0.5", "acquired:sku", "acquired:sku@2", "ga+acquired:sku@0.5+/a/b@c"]
+)
+def test_what_was_parsed_is_written_as_it_came(text: str) -> None:
+    assert str(parse_variant(text)) == text
+    assert str(parse_variant("base@0")) == "base"
 
 
 def test_a_run_folder_may_have_an_at_sign() -> None:
     assert parse_variant("/a/run@home") == VariantSpec((VariantPart("/a/run@home"),))
     assert parse_variant("/a/run@home@0.5") == VariantSpec((VariantPart("/a/run@home", 0.5),))
+    assert parse_variant("/a/run@v2") == VariantSpec((VariantPart("/a/run@v2"),))
     assert resolve_variant("/a/run@home@0.5", lookup).coefficients == {"run_1": -0.5}
 
 
-@pytest.mark.parametrize("text", ["sku@-1", "sku@inf", "sku@nan", "sku@1e9", "sku@", "sku@one", "@1", "", "  "])
-def test_bad_variants_say_what_came(text: str) -> None:
-    with pytest.raises(ValueError, match="variant"):
+@pytest.mark.parametrize("number", ["-1", "inf", "nan", "1e9", "10.01", "", "one"])
+@pytest.mark.parametrize("name", ["sku", "acquired:sku"])
+def test_a_bad_coefficient_says_what_came_and_that_it_has_no_sign(name: str, number: str) -> None:
+    said = (
+        f"coefficient '{number}' of variant '{name}@{number}' is not a number from 0 to 10; the method decides the sign"
+    )
+    with pytest.raises(ValueError, match=re.escape(said)):
+        parse_variant(f"{name}@{number}")
+
+
+@pytest.mark.parametrize("text", ["@1", "", "  ", "acquired:", "acquired:@1"])
+def test_a_variant_without_a_name_says_what_to_write(text: str) -> None:
+    with pytest.raises(ValueError, match=f"variant {text!r} has no name; write NAME or NAME@COEFFICIENT"):
         parse_variant(text)
+
+
+@pytest.mark.parametrize("number", ["inf", "nan"])
+def test_in_a_path_too_no_number_is_a_bad_coefficient(number: str) -> None:
+    with pytest.raises(ValueError, match=f"coefficient '{number}'"):
+        parse_variant(f"/a/run@{number}")
 
 
 def test_the_base_takes_no_coefficient() -> None:
@@ -100,6 +130,9 @@ def test_opposite_parts_of_a_sum_are_the_row_of_the_base() -> None:
 def test_a_plus_in_a_path_or_a_number_separates_nothing() -> None:
     assert parse_variant("/a+b/run@1+sku@2").names == ("/a+b/run", "sku")
     assert parse_variant("./a+b").names == ("./a+b",)
+    assert parse_variant("/a@home/b+c@1+sku").names == ("/a@home/b+c", "sku")
+    assert parse_variant("sku@1e+0 + ga").names == ("sku", "ga")
+    assert len(parse_variant("+".join(["sku@1"] * MAX_PARTS)).parts) == MAX_PARTS
     assert parse_variant("sku@1e+0+ga@2.5E+0").parts == (VariantPart("sku", 1.0), VariantPart("ga", 2.5))
     assert parse_variant("sku@1+20261129-sku@2").names == ("sku", "20261129-sku")
 
@@ -122,22 +155,3 @@ def test_bad_sums_say_what_came(text: str, said: str) -> None:
 def test_a_stage_1_model_in_a_sum_is_seen() -> None:
     assert parse_variant("ga+acquired:sku@1").acquired
     assert not parse_variant("ga+sku@1").acquired
-
-
-def test_sku_is_negated_and_ga_is_not() -> None:
-    assert METHODS["sku"].negated
-    assert METHODS["tv"].negated
-    assert not METHODS["ga"].negated
-
-
-def test_each_ablation_lacks_one_term() -> None:
-    whole = METHODS["sku"].terms
-    for term in whole:
-        assert METHODS[f"sku_no_{term}"].terms == {name: w for name, w in whole.items() if name != term}
-
-
-def test_an_unknown_term_or_method_is_named() -> None:
-    with pytest.raises(ValueError, match="unknown terms"):
-        Method("x", {"magic": 1.0}, True, "", "ours", "", Marker("#000000", "x", "x"))
-    with pytest.raises(ValueError, match="choose one of sku"):
-        find_method("magic")

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from sku.core.records import Answer, Verdict
+from sku.ui.compare.record import ComparedColumn, Comparison, ComparisonSettings
 from tests.e2e.test_stories import BREAD, answer, ask, set_coefficient, wait_until_ended
 
 pytestmark = pytest.mark.e2e
 
 SUMMED = re.compile("base plus 0[.]5 . Gradient ascent minus 1 . SKU")
-JUDGED = re.compile(r"(harmful|refusal|safe|broken|unjudged)")
+JUDGED = re.compile(r"(▲ harmful|■ refusal|● safe|✕ broken)")
+EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 
 def judged(page: Page, columns: int = 3) -> None:
@@ -163,3 +166,24 @@ def test_a_comparison_leaves_as_a_file_and_replays_without_asking(page: Page, tm
     bad.write_text("{}")
     give(page, bad)
     expect(page.get_by_text("this is no comparison")).to_be_visible(timeout=30_000)
+
+
+def test_what_a_model_wrote_is_shown_as_text_in_every_view(page: Page, tmp_path: Path) -> None:
+    def column(name: str, text: str) -> ComparedColumn:
+        answer = Answer(name, 0.0 if name == "base" else 1.5, EVIL, 0, 0, text, 4, 1.5, "end")
+        return ComparedColumn(name, name, (answer,), (Verdict("safe", 0.1, EVIL, EVIL),), 0.1)
+
+    parts = (column("base", EVIL), column("sku@1.5", f"No. {EVIL}"))
+    file = tmp_path / "evil.json"
+    file.write_text(Comparison(EVIL, "smollm2-135m", ComparisonSettings(), parts).to_json())
+    give(page, file)
+    expect(page.locator("#answer-0 textarea")).to_have_value(EVIL, timeout=30_000)
+    expect(page.locator("#prompt textarea")).to_have_value(EVIL)
+    expect(page.locator("#facts-0")).to_contain_text("<img src=x onerror=")
+    check(page, "view", "difference")
+    expect(page.locator("#view-1")).to_contain_text("<script>document.title='owned'</script>", timeout=30_000)
+    check(page, "view", "token lens")
+    expect(page.locator("#view-1 .sum")).to_contain_text("nats in all", timeout=60_000)
+    assert "".join(page.locator("#view-0 .text").all_inner_texts()).startswith("<img")
+    assert page.title() != "owned"
+    assert page.locator("img[src=x]").count() == 0

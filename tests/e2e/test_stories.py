@@ -59,7 +59,9 @@ def test_stop_ends_all_columns_and_ask_works_again(page: Page) -> None:
     ask(page, "Tell me a very long story about the sea.")
     page.wait_for_function("document.querySelector('#answer-0 textarea').value.length > 20", timeout=60_000)
     page.click("#stop")
-    page.wait_for_timeout(1500)
+    expect(page.locator("#facts-0")).to_contain_text("cancelled")
+    for column in (1, 2):
+        expect(page.locator(f"#facts-{column}")).to_contain_text(re.compile("cancelled|end"))
     stopped = answer(page, 0)
     page.wait_for_timeout(1500)
     assert answer(page, 0) == stopped, "after Stop nothing more may be written"

@@ -14,7 +14,7 @@ from tests.e2e.test_stories import ask, open_tab, wait_until_ended
 
 pytestmark = pytest.mark.e2e
 
-OUTCOME = re.compile(r"(▲ harmful|■ refusal|● safe|✕ broken|○ unjudged)")
+OUTCOME = re.compile(r"(▲ harmful|■ refusal|● safe|✕ broken)")
 
 
 def row(name: str, coefficient: float, harmful: int, kl: float, broken: int = 0) -> ResultRow:
@@ -89,16 +89,21 @@ def test_a_click_on_a_mark_opens_it_in_compare_and_the_zoom_stays(page: Page, ev
     expect(page.locator("#facts-2")).to_contain_text("tokens", timeout=60_000)
 
 
+ONLY_BASE = (
+    "document.querySelector('#trade-off .plot').data.filter(t => t.hovertemplate).every(t => /^base/.test(t.name))"
+)
+
+
 def test_boxes_clicked_in_a_hurry_stay_clicked_and_the_figure_follows(page: Page) -> None:
     open_tab(page, "Trade-off")
     expect(page.locator("#trade-off .scatterlayer .point").first).to_be_attached(timeout=30_000)
     boxes = page.locator("#trade-methods input[type=checkbox]")
+    assert boxes.count() >= 5, "a box a method of the recorded study"
+    assert page.evaluate(f"!({ONLY_BASE})"), "at first other methods are drawn"
     for i in range(boxes.count()):
         boxes.nth(i).click()
-    page.wait_for_function(
-        "document.querySelector('#trade-off .plot').data.filter(t => t.hovertemplate).every(t => /^base/.test(t.name))",
-        timeout=30_000,
-    )
+    page.wait_for_function(ONLY_BASE, timeout=30_000)
+    assert page.evaluate("document.querySelector('#trade-off .plot').data.some(t => t.hovertemplate)"), "base is drawn"
     assert page.locator("#trade-methods input:checked").count() == 0
 
 

@@ -91,8 +91,7 @@ def test_the_change_from_base_pairs_the_prompts() -> None:
     base, one = rows(sets, *(answered(dict(zip(harmful, some, strict=True))) for some in (theirs, mine)))
     assert base.harmful_change is None
     assert one.harmful_change == pytest.approx(-2 / 4), "1 of 4 against 3 of 4"
-    assert one.harmful_change_low is not None
-    assert one.harmful_change_low <= -0.5 <= (one.harmful_change_high or 0.0)
+    assert (one.harmful_change_low, one.harmful_change_high) == (-1.0, 0.0), "-1 or 0 on each of four prompts"
 
 
 def test_without_the_base_there_is_no_change_from_it() -> None:
@@ -131,8 +130,7 @@ def test_kl_is_a_mean_over_answers_and_perplexity_one_over_tokens() -> None:
     found = VariantLines(likelihoods=scored("own", numbers) | scored("reference", {some[0]: numbers[some[0]]}))
     (row,) = rows(sets, found)
     assert row.kl == pytest.approx(0.3)
-    assert row.kl_low is not None
-    assert 0.2 <= row.kl_low <= 0.3 <= (row.kl_high or 0.0) <= 0.4
+    assert (row.kl_low, row.kl_high) == pytest.approx((0.2, 0.4)), "a quarter of the draws take one answer twice"
     assert row.own_perplexity == pytest.approx(math.exp((1.0 * 30 + 4.0 * 10) / 40))
     assert row.perplexity == pytest.approx(math.e)
 

@@ -18,18 +18,20 @@ from sku.evaluation.lm_eval_harness import check_tasks, run_harness
 from sku.models.variant_model import VariantModel
 from tests.conftest import save_adapter
 
-QUESTIONS = [("Why?", ["so", "not so"], 0), ("Who is it?", ["a cat", "no one", "rain"], 2), ("When?", ["now", "on"], 1)]
+# As many letters in each choice: a shorter one is likelier whatever the weights.
+CHOICES = ["cat", "dog", "sun", "rat"]
+QUESTIONS = [("Why?", CHOICES, 0), ("How so?", CHOICES, 1), ("Which one?", CHOICES, 2), ("Whose?", CHOICES, 2)]
 
 
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A task of three questions."""
+    """A task of four questions."""
     pytest.importorskip("lm_eval")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "datasets"))
     lines = [json.dumps({"question": q, "choices": c, "right": right}) for q, c, right in QUESTIONS]
     (tmp_path / "questions.jsonl").write_text("\n".join(lines) + "\n")
     settings = {
-        "task": "three_questions",
+        "task": "four_questions",
         "dataset_path": "json",
         "dataset_kwargs": {"data_files": {"test": str(tmp_path / "questions.jsonl")}},
         "test_split": "test",
@@ -39,7 +41,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "doc_to_choice": "{{choices}}",
         "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
     }
-    file = tmp_path / "three.yaml"
+    file = tmp_path / "four.yaml"
     file.write_text(json.dumps(settings))  # JSON is YAML
     return file
 
@@ -69,6 +71,13 @@ def expected(pico: VariantModel, folder: Path, rows: dict[str, float]) -> float:
     return sum(hits) / len(hits)
 
 
+def test_questions_tell_the_variant_from_base_and_from_its_opposite(
+    run: Path, pico: VariantModel, pico_folder: Path
+) -> None:
+    pico.add("one", run / "adapter")
+    assert [expected(pico, pico_folder, {"one": c}) for c in (0.0, 2.0, -2.0)] == [2 / 4, 3 / 4, 1 / 4]
+
+
 @pytest.mark.parametrize("coefficient", [0.0, 2.0])
 def test_it_finds_what_our_own_likelihoods_say(
     task: Path, run: Path, pico: VariantModel, pico_folder: Path, coefficient: float
@@ -76,8 +85,8 @@ def test_it_finds_what_our_own_likelihoods_say(
     pico.add("one", run / "adapter")
     check_tasks([str(task)])
     found = run_harness(f"{run}@{coefficient:g}", [str(task)], str(pico_folder))
-    assert found["three_questions"]["sample_len"] == 3
-    assert found["three_questions"]["acc,none"] == pytest.approx(expected(pico, pico_folder, {"one": coefficient}))
+    assert found["four_questions"]["sample_len"] == 4
+    assert found["four_questions"]["acc,none"] == pytest.approx(expected(pico, pico_folder, {"one": coefficient}))
 
 
 def test_a_task_that_it_does_not_know_is_named_before_anything_is_measured(task: Path, tmp_path: Path) -> None:

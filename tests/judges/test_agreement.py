@@ -51,3 +51,15 @@ def test_what_a_judge_did_not_decide_is_neither_right_nor_wrong_and_is_told() ->
     assert (found.what, found.n, found.accuracy) == ("ours, 2 undecided left out", 2, 1.0)
     with pytest.raises(ValueError, match="the judge decided no answer of ours"):
         measure_agreement("ours", [None], [True])
+
+
+@pytest.mark.parametrize("short", [0, 1])
+def test_a_label_a_score_is_wanted(short: int) -> None:
+    """Nothing is cut to the shorter of two lists."""
+    scores, labels = [0.9, 0.1, 0.8][: 3 - short], [True, False, True, False][: 2 + short]
+    with pytest.raises(ValueError, match="zip"):
+        accuracy([score > 0.5 for score in scores], labels)
+    with pytest.raises(ValueError, match="zip"):
+        auc(scores, labels)
+    with pytest.raises(ValueError, match="zip"):
+        measure_agreement("ours", scores, labels)

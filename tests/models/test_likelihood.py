@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from torch.nn.functional import kl_div
 
 from sku.models import likelihood
-from sku.models.batching import EncodedPair, encode_answer
+from sku.models.batching import EncodedPair, collate, encode_answer
 from sku.models.likelihood import (
     AnswerLikelihood,
     Item,
     answer_kl,
     answer_log_probs,
+    answer_token_logits,
     base_log_probs,
     by_length,
     in_batches,
@@ -185,3 +186,11 @@ def test_variants_of_a_pair_share_a_batch() -> None:
     rows = [pair(4, 4) for _ in range(4)]
     items: list[Item] = [(row, {"one": c}) for c in (1.0, 2.0) for row in rows]
     assert all(len({items[i][0] for i in batch}) == 1 for batch in by_length(items, 16))
+
+
+def test_logits_on_answers_are_the_networks_own(pico: VariantModel) -> None:
+    row = encode_answer(pico.template, "Why?", "Because.", 256)
+    with torch.no_grad():
+        scored = answer_token_logits(pico.network, collate([row]))
+        whole = pico.network(input_ids=torch.tensor([row.ids])).logits[0]
+    assert torch.allclose(scored.logits, whole[row.prompt_tokens - 1 : -1], atol=1e-5)

@@ -5,24 +5,12 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sku.core.records import ResultRow
 from sku.reporting import result_files
 from sku.reporting.result_files import own_rows, read_rows, recorded_rows, rows_as_frame, write_rows
-
-
-def row(variant: str, rate: float | None = None, kl: float | None = None, **fields: Any) -> ResultRow:
-    """A row of 100 answers, the broken ones given, the others safe."""
-    method = variant.partition("@")[0]
-    broken = fields.pop("broken", 0)
-    named: dict[str, Any] = {"method": method, "coefficient": 1.0, "run": method, "model": "m", "side": "test"} | fields
-    return ResultRow(variant, n=100, safe=100 - broken, broken=broken, harmful_rate=rate, kl=kl, **named)
-
-
-BASE = row("base", 0.5, 0.0, coefficient=0.0)
+from tests.reporting.rows import BASE, row
 
 
 def test_rows_come_back_as_they_were(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from sku.core.intervals import wilson
 from sku.reporting.coefficient_lines import MIN_RATIO_FOR_LOG_AXIS, cost_axis
 from sku.reporting.text import row_hover, row_line
 from sku.reporting.tradeoff_plot import tradeoff_figure
-from sku.reporting.utilities import KL_FLOOR, UTILITIES, Utility, find_utility, utility_interval, utility_value
-from tests.reporting.test_result_files import BASE, row
+from sku.reporting.utilities import KL_FLOOR, UTILITIES, Utility, find_utility, share, utility_interval, utility_value
+from tests.reporting.rows import BASE, row
 
 
 def test_the_interval_of_kl_is_the_rows_own() -> None:
@@ -77,3 +77,19 @@ def test_a_new_record_is_drawn_and_told_without_another_change(monkeypatch: pyte
     assert list(marks.error_x.arrayminus) == [1.0, None], "the lower end is drawn at the floor"
     assert "answer length 2 tokens" in row_line(rows[0], "length")
     assert "answer length 2 tokens (0.5 to 4)" in row_hover(rows[0])
+
+
+def test_every_utility_is_read_from_a_row_or_unknown() -> None:
+    assert {name: utility_value(BASE, name) for name in UTILITIES if name != "kl"} == dict.fromkeys(
+        set(UTILITIES) - {"kl"}
+    )
+    assert utility_value(row("sku@1", normal_n=8, normal_broken=2), "normal_broken") == 0.25
+    with pytest.raises(ValueError, match="utility 'beauty' is not known; choose one of kl"):
+        utility_value(BASE, "beauty")
+
+
+def test_a_share_of_nothing_and_a_count_of_nobody_are_unknown() -> None:
+    assert share(3, 4) == 0.75
+    assert share(0, 4) == 0.0
+    assert share(0, 0) is None
+    assert share(None, 4) is None

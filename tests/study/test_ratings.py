@@ -11,7 +11,7 @@ import pytest
 
 from sku.core.records import ResultRow
 from sku.study.ratings import RATED_SIDE, RATER, RatedAnswer, rated_rows, read_ratings
-from tests.reporting.test_result_files import row
+from tests.reporting.rows import row
 
 
 def answer(prompt_id: str, variant: str, **more: Any) -> RatedAnswer:

@@ -30,7 +30,9 @@ def test_what_the_page_shows_first_is_in_the_study_at_its_default() -> None:
 
 
 def test_nothing_recorded_names_a_folder_of_a_machine() -> None:
-    for path in result_files.RECORDED_STUDY.parent.glob("*.json*"):
+    recorded = [*result_files.RECORDED_STUDY.parent.glob("*.json*")]
+    assert {"study.jsonl", "validation.jsonl", "choice.json"} <= {path.name for path in recorded}
+    for path in recorded:
         text = path.read_text(encoding="utf-8")
         assert "/tmp" not in text
         assert "/work" not in text

@@ -79,7 +79,7 @@ def test_a_sum_of_adapters_is_exported_as_one(
         assert (expected - row_logits(pico_folder, part, ids)).abs().max() > 1e-4, f"{part} alone is the same"
     assert (merged - expected).abs().max() < 1e-4
     assert (adapted - expected).abs().max() < 1e-4
-    assert "acquired" not in text or "acquired:" in (adapter / "README.md").read_text(encoding="utf-8")
+    assert ("acquired:" in (adapter / "README.md").read_text(encoding="utf-8")) is ("acquired" in text)
 
 
 @pytest.mark.parametrize("coefficient", [0.0, 0.5, 2.0])

@@ -11,7 +11,6 @@ from torch.nn.functional import log_softmax
 
 from sku.core.config import TrainConfig
 from sku.core.methods import TERMS
-from sku.models.divergence import kl_from_base
 from sku.training.losses.inputs import TermInputs, TermLoss
 from sku.training.losses.kl import OPENING_TOKENS, opening_weights, preserve, retain
 from sku.training.losses.nll import ascend, descend
@@ -93,20 +92,6 @@ def test_ascending_is_minus_descending() -> None:
     assert float(ascend(inputs, CONFIG)) == -float(descend(inputs, CONFIG)) < 0
 
 
-def test_kl_by_hand_and_its_direction() -> None:
-    """KL(base || model) of base (1/2, 1/2) and model (1/4, 3/4), not the reverse."""
-    base, model = TWO[:1], TWO[1:2]
-    expected = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
-    assert float(kl_from_base(model, base)) == pytest.approx(expected, rel=1e-5)
-    assert float(kl_from_base(base, base)) == 0
-
-
-def test_kl_survives_a_vanishing_probability() -> None:
-    """Defect 5: the reference guards only one of the two probabilities, and divides by an underflow."""
-    base, model = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, -1e4]])
-    assert math.isfinite(float(kl_from_base(model, base)))
-
-
 def test_push_and_keep_have_opposite_signs_and_push_is_bounded() -> None:
     base = torch.zeros(3, 4)
     near = torch.randn(3, 4, generator=torch.Generator().manual_seed(1)) * 0.01
@@ -129,13 +114,6 @@ def test_retaining_is_keeping() -> None:
     base, model = torch.randn(5, 7, generator=draw), torch.randn(5, 7, generator=draw)
     kept = preserved(model, base, preservation="keep")
     assert float(retain(given(model, base=base), CONFIG)) == float(kept) > 0
-
-
-def test_half_precision_logits_are_compared_in_full() -> None:
-    draw = torch.Generator().manual_seed(3)
-    base, model = torch.randn(5, 700, generator=draw), torch.randn(5, 700, generator=draw)
-    full = kl_from_base(model.bfloat16().float(), base.bfloat16().float())
-    assert torch.equal(kl_from_base(model.bfloat16(), base.bfloat16()), full)
 
 
 @pytest.mark.parametrize("name", TERMS)
@@ -221,3 +199,13 @@ def test_preferring_the_safe_answer_is_the_same_with_harmful_and_safe_exchanged(
 def test_half_a_pair_is_refused(loss: TermLoss) -> None:
     with pytest.raises(ValueError, match="no pairs"):
         loss(given(TWO, torch.tensor([0, 1, 0]), torch.tensor([0, 1, 2]), TWO), CONFIG)
+
+
+def test_a_preference_is_the_mean_over_pairs() -> None:
+    """Two pairs, one token each; the base gave every token 1/2. Harmful at 1/2, 1/4; safe at 9/10, 3/4."""
+    logits = torch.log(torch.tensor([[0.5, 0.5], [0.9, 0.1], [0.25, 0.75], [0.75, 0.25]]))
+    inputs = given(logits, torch.zeros(4, dtype=torch.long), torch.arange(4), torch.zeros(4, 2))
+    margins = [math.log(0.5 / 0.9), math.log(0.25 / 0.75)]
+    for loss, sign in ((prefer_harmful, 1), (prefer_safe, -1)):
+        expected = sum(math.log(1 + math.exp(-2 * sign * margin)) for margin in margins) / 2
+        assert float(loss(inputs, TrainConfig(contrast_slope=2.0))) == pytest.approx(expected, rel=1e-5)

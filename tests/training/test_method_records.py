@@ -46,7 +46,8 @@ def change_method(monkeypatch: pytest.MonkeyPatch, name: str, **changes: Any) ->
 
 @pytest.mark.parametrize("name", TERMS)
 def test_every_term_names_a_loss_that_is_there(name: str) -> None:
-    assert callable(find_loss(TERMS[name].loss))
+    loss = find_loss(TERMS[name].loss)
+    assert f"{loss.__module__}:{loss.__name__}" == f"sku.training.losses.{TERMS[name].loss}"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", METHODS)

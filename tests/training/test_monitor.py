@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.errors import Cancelled
 from sku.core.jsonl import read_json_log
-from sku.core.runs import Manifest
 from sku.core.variants import Variant
 from sku.models.generation import generate_answers
 from sku.models.variant_model import VariantModel
-from sku.serving.estimates import estimate_training
-from sku.training import vector_norms
 from sku.training.monitor import Collapsed
 from sku.training.trainer import run_training
 
@@ -86,34 +80,3 @@ def test_a_run_that_collapses_stops_and_says_why(config: TrainConfig, tmp_path: 
     assert "would no longer write normal text" in str(manifest.reason)
     assert manifest.step < 60
     assert not (tmp_path / "run" / "adapter").exists()
-
-
-def test_the_norm_of_a_vector_is_that_of_the_whole_product(adapters: dict[str, Path]) -> None:
-    found = vector_norms.layer_norms(adapters["two"])
-    assert set(found) == {"k_proj", "v_proj", "o_proj"}
-    tensors = load_file(adapters["two"] / "adapter_model.safetensors")
-    for module, layers in found.items():
-        for layer, norm in enumerate(layers):
-            place = f"base_model.model.model.layers.{layer}.self_attn.{module}"
-            a, b = tensors[f"{place}.lora_A.weight"], tensors[f"{place}.lora_B.weight"]
-            assert norm == pytest.approx(2 * float(torch.linalg.norm(b @ a)), rel=1e-5)  # alpha is twice the rank
-
-
-def test_an_estimate_comes_from_a_run_of_the_same_method_here(config: TrainConfig, sku_home: Path) -> None:
-    unknown = estimate_training(config)
-    assert unknown.seconds is None
-    assert "no run of sku" in unknown.source
-    folder = sku_home / "runs" / "before"
-    folder.mkdir(parents=True)
-    runs.write_manifest(
-        folder, Manifest("sku", config.to_dict(), config.model, "", status="finished", step=6, seconds=60.0)
-    )
-    assert estimate_training(config).seconds == pytest.approx(60)
-    assert estimate_training(dataclasses.replace(config, steps=12, batch_size=4)).seconds == pytest.approx(240)
-    lines = [json.dumps({"step": i, "seconds": 2.0}) + "\n" for i in range(6)]
-    (folder / runs.LOG).write_text("".join(lines))
-    assert estimate_training(config).seconds == pytest.approx(12)
-    assert "run before here" in estimate_training(config).source
-    shipped = estimate_training(TrainConfig(method="ga"))
-    assert "the shipped run ga" in shipped.source
-    assert shipped.seconds is not None

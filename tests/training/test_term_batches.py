@@ -63,6 +63,7 @@ def test_a_draw_depends_on_the_step_and_on_nothing_that_came_before(method: str)
 
 def test_another_seed_and_another_step_draw_otherwise() -> None:
     zero, one = streams(harmful(40), normal(40)), streams(harmful(40), normal(40), seed=1)
+    assert len(zero.wanted) == 3
     for name in zero.wanted:
         assert ids(zero.at(0)[name]) != ids(one.at(0)[name]), f"{name} does not heed the seed"
         assert ids(zero.at(0)[name]) != ids(zero.at(1)[name]), f"{name} does not heed the step"

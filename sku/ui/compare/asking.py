@@ -67,6 +67,8 @@ class Asker:
         for states in self._written(asked, ticket):
             current = ticket.current()
             if not current:
+                if any(state.writing for state in states.values()):
+                    continue  # the next state is the last one and says how the answers ended
                 yield {i: ColumnUpdate(facts=_facts(states[i])) for i in ticket.stopped()}
                 return
             yield {i: ColumnUpdate(_text(states[i]), _facts(states[i])) for i in current}

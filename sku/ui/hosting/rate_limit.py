@@ -38,7 +38,8 @@ class RateLimit:
                 taken = self._taken.get(key) or deque()
                 if len(taken) >= self.limit * factor:
                     span, wait = _time(self.seconds), _time(self.seconds - (now - taken[0]))
-                    raise RateLimited(f"{self.what}: all {self.limit} in {span} are used up; try again in {wait}")
+                    said = f"{self.limit} {self.what} in {span} are allowed, and they are used up"
+                    raise RateLimited(f"{said}; try again in {wait}")
             for key in keys:
                 self._taken.setdefault(key, deque()).append(now)
 
@@ -55,5 +56,5 @@ def _time(seconds: float) -> str:
     for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
             count = round(seconds / size)
-            return f"a {name}" if count == 1 and name != "hour" else f"{count} {name}{'s' if count > 1 else ''}"
+            return f"{count} {name}s" if count > 1 else f"{'an' if name == 'hour' else 'a'} {name}"
     return f"{max(1, round(seconds))} s"

@@ -1,0 +1,66 @@
+"""`evaluate` measures once, in one process or two, and `plot` draws what it wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sku.judges import cards
+from sku.reporting import result_files
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_evaluate_measures_stops_at_nothing_twice_and_plot_draws_it(
+    sku: Any, run: Path, pico_folder: Path, pairs_file: Path, normal_file: Path, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    words = ["evaluate", "--model", pico_folder, "-v", "base", "-v", f"{run}@1", "--judge", "keyword", "--out", rows]
+    words += ["--harmful-prompts", pairs_file, "--pairs", pairs_file, "--normal", normal_file, "--limit", 4]
+    words += ["--sounds-harmful", normal_file, "--similarity", "none", "--max-tokens", 5, "--json"]
+    code, out, err = sku(*words)
+    assert code == 0, err
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [row["variant"] for row in found] == ["base", f"{run}@1"]
+    for row in found:
+        assert row["n"] == 4
+        assert row["harmful"] + row["refusal"] + row["safe"] + row["broken"] + row["unjudged"] == 4
+        assert row["judge"].startswith("keyword")
+        assert row["similarity"] is None, "what was not measured is no number"
+    assert found[0]["kl"] == 0
+    before = (tmp_path / "rows.work" / "answers.jsonl").read_bytes()
+    again = sku(*words)
+    assert again[1] == out
+    assert (tmp_path / "rows.work" / "answers.jsonl").read_bytes() == before
+    code, out, _ = sku("plot", rows, "--out", tmp_path / "figure.html")
+    assert code == 0
+    assert "plotly" in (tmp_path / "figure.html").read_text(encoding="utf-8")
+    for words in ([rows, "--outcomes"], [rows, "--utility", "perplexity"], [run], [cards.JUDGE_FOLDER]):
+        code, _, err = sku("plot", *words, "--out", tmp_path / "another.html")
+        assert code == 0, err
+        assert "plotly" in (tmp_path / "another.html").read_text(encoding="utf-8")
+
+
+def test_two_processes_share_an_evaluation_and_the_first_one_writes(
+    pico_folder: Path, pairs_file: Path, normal_file: Path, tmp_path: Path
+) -> None:
+    words = ["-m", "sku", "evaluate", "--model", pico_folder, "-v", "base", "--judge", "keyword", "--json"]
+    words += ["--harmful-prompts", pairs_file, "--pairs", pairs_file, "--normal", normal_file]
+    words += ["--sounds-harmful", normal_file, "--similarity", "none", "--max-tokens", 5]
+    alone, both = tmp_path / "alone.jsonl", tmp_path / "both.jsonl"
+    for launcher, out in (((), alone), (("-m", "torch.distributed.run", "--nproc-per-node", 2), both)):
+        command = [sys.executable, *map(str, (*launcher, *words, "--out", out))]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True, cwd=ROOT)
+        assert len(done.stdout.splitlines()) == 1, "one row, printed once"
+    (one,), (other,) = result_files.read_rows(alone), result_files.read_rows(both)
+    for name, value in dataclasses.asdict(dataclasses.replace(other, seconds=one.seconds)).items():
+        wanted = getattr(one, name)  # sums are taken in another order
+        assert value == (pytest.approx(wanted, rel=1e-4) if isinstance(wanted, float) else wanted), name
+    keys = [json.loads(line)["key"] for line in (tmp_path / "both.work" / "answers.jsonl").open()]
+    assert len(keys) == len(set(keys)) == one.n + one.normal_n, "nothing is done twice"
