@@ -51,10 +51,10 @@ def evaluate_variants(
     """
     subjects = tuple(measured_variant(variant) for variant in variants)
     plan = EvaluationPlan(model_name, subjects, load_prompt_sets(model, sources, side), side or "test", decoding)
-    return evaluate(model, plan, judge, similarity, work, report, cancelled)
+    return run_evaluation(model, plan, judge, similarity, work, report, cancelled)
 
 
-def evaluate(
+def run_evaluation(
     model: VariantModel,
     plan: EvaluationPlan,
     judge: Judge,

@@ -47,8 +47,8 @@ TEXT_PAIRS_PER_SIMILARITY_BATCH = 256
 """Answers that are compared with the base's at once."""
 ProgressReport = Callable[[dict[str, Any]], None]
 """Gets `{"doing", "done", "todo", "seconds"}` after every batch."""
-Item = TypeVar("Item")
-Batch = TypeVar("Batch")
+WorkItem = TypeVar("WorkItem")
+WorkBatch = TypeVar("WorkBatch")
 
 
 class AnswerBatch(NamedTuple):
@@ -274,7 +274,7 @@ class EvaluationRunner:
         )
 
     def _run_pass(
-        self, doing: str, batches: Sequence[Batch], work: Callable[[Batch], list[Line]], lines: KeyedLines[Line]
+        self, doing: str, batches: Sequence[WorkBatch], work: Callable[[WorkBatch], list[Line]], lines: KeyedLines[Line]
     ) -> None:
         """Compute all batches, one for each process in a round. The lines of a round are kept before the next begins.
 
@@ -303,5 +303,5 @@ def _given_text(pair: PromptPair, kind: LikelihoodKind) -> str:
     return str(pair.safe_answer) if kind == "safe" else pair.answer
 
 
-def _chunks(items: Sequence[Item], size: int) -> list[list[Item]]:
+def _chunks(items: Sequence[WorkItem], size: int) -> list[list[WorkItem]]:
     return [list(items[i : i + size]) for i in range(0, len(items), size)]

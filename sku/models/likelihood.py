@@ -19,7 +19,7 @@ from sku.models.divergence import kl_from_base
 from sku.models.hidden_states import answer_hidden_states
 from sku.models.variant_model import VariantModel
 
-Item = tuple[EncodedPair, Mapping[str, float]]
+ScoredRow = tuple[EncodedPair, Mapping[str, float]]
 """A pair and the coefficients it is scored under."""
 Result = TypeVar("Result")
 MAX_LOGIT_ROWS = 128
@@ -152,7 +152,9 @@ def base_log_probs(model: VariantModel, pairs: Sequence[tuple[str, str]]) -> lis
     Raises:
         ValueError: if a prompt leaves no room for an answer.
     """
-    items: list[Item] = [(encode_answer(model.template, prompt, text, model.context), {}) for prompt, text in pairs]
+    items: list[ScoredRow] = [
+        (encode_answer(model.template, prompt, text, model.context), {}) for prompt, text in pairs
+    ]
     return in_batches(items, MAX_BATCH_TOKENS, lambda rows, coefficients: answer_log_probs(model, rows, coefficients))
 
 
@@ -178,7 +180,7 @@ def _divergences(network: Any, hidden: Tensor, targets: Tensor) -> list[AnswerLi
 
 
 def in_batches(
-    items: Sequence[Item],
+    items: Sequence[ScoredRow],
     max_tokens: int,
     score: Callable[[list[EncodedPair], list[Mapping[str, float]]], Sequence[Result]],
 ) -> list[Result]:
@@ -196,7 +198,7 @@ def in_batches(
     return [found[i] for i in range(len(items))]
 
 
-def by_length(items: Sequence[Item], max_tokens: int) -> list[list[int]]:
+def by_length(items: Sequence[ScoredRow], max_tokens: int) -> list[list[int]]:
     """Indices of the items of each batch, the longest first, so that running out of memory shows at once."""
     batches: list[list[int]] = []
     room = 0

@@ -17,7 +17,7 @@ from sku.core.records import PromptPair, ResultRow
 from sku.core.runs import Manifest, Run, write_manifest
 from sku.core.variants import Variant
 from sku.data.truthfulqa import MultipleChoice
-from sku.evaluation.evaluate import evaluate
+from sku.evaluation.evaluate import run_evaluation
 from sku.evaluation.lines import AnswerLine, KeyedLines
 from sku.evaluation.plan import EvaluationPlan, MeasuredVariant, PromptSets
 from sku.evaluation.runner import EvaluationRunner
@@ -62,7 +62,7 @@ def plan(subjects: tuple[MeasuredVariant, ...], **settings: Any) -> EvaluationPl
 
 
 def rows(model: VariantModel, subjects: tuple[MeasuredVariant, ...], work: Path, **settings: Any) -> list[ResultRow]:
-    return evaluate(model, plan(subjects, **settings), KeywordJudge(), None, work)
+    return run_evaluation(model, plan(subjects, **settings), KeywordJudge(), None, work)
 
 
 def measured(found: list[ResultRow]) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ def test_choices_are_scored_by_the_sum_over_all_tokens(
         "Who?", "You.", ("Me, and a long story.", "He."), ("You.", "All."), ("He.", "Me, and a long story.")
     )
     asked = replace(plan(subjects), sets=replace(SETS, choices=(one,)))
-    for row, subject in zip(evaluate(duo, asked, KeywordJudge(), None, tmp_path), subjects, strict=True):
+    for row, subject in zip(run_evaluation(duo, asked, KeywordJudge(), None, tmp_path), subjects, strict=True):
         total = {}
         for found in one.pairs:
             encoded = encode_answer(duo.template, found.prompt, found.answer, 256)
@@ -157,7 +157,7 @@ def test_a_stopped_sweep_goes_on_and_ends_in_the_same_rows(
         return len(asked) > 4
 
     with pytest.raises(Cancelled, match=f"what is done is kept in {tmp_path}/cut"):
-        evaluate(duo, plan(subjects, rows=2), KeywordJudge(), None, tmp_path / "cut", cancelled=stop)
+        run_evaluation(duo, plan(subjects, rows=2), KeywordJudge(), None, tmp_path / "cut", cancelled=stop)
     lines = (tmp_path / "cut" / "answers.jsonl").read_text()
     assert lines.count("\n") == 8
     with (tmp_path / "cut" / "answers.jsonl").open("a") as file:
@@ -287,7 +287,7 @@ def test_answers_are_compared_with_the_bases_answers_to_the_same_prompts(
     duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     letters = SharedLetters()
-    found = evaluate(duo, plan(subjects), KeywordJudge(), letters.metric, tmp_path)
+    found = run_evaluation(duo, plan(subjects), KeywordJudge(), letters.metric, tmp_path)
     assert {row.similarity_metric for row in found} == {"letters-1"}
     written = generation.generate_answers(
         duo, [pair.prompt for pair in NORMAL], [one.variant for one in subjects], DecodingConfig(max_new_tokens=6)
@@ -304,12 +304,12 @@ def test_similarities_are_kept_and_another_metric_is_measured_anew(
     duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     first = SharedLetters()
-    found = evaluate(duo, plan(subjects), KeywordJudge(), first.metric, tmp_path)
+    found = run_evaluation(duo, plan(subjects), KeywordJudge(), first.metric, tmp_path)
     assert len(first.compared) == len(set(first.compared)), "equal answers are compared once"
     again = SharedLetters()
-    assert evaluate(duo, plan(subjects), KeywordJudge(), again.metric, tmp_path) == found
+    assert run_evaluation(duo, plan(subjects), KeywordJudge(), again.metric, tmp_path) == found
     assert again.compared == []
-    evaluate(duo, plan(subjects), KeywordJudge(), SimilarityMetric("letters-2", again.scores), tmp_path)
+    run_evaluation(duo, plan(subjects), KeywordJudge(), SimilarityMetric("letters-2", again.scores), tmp_path)
     assert sorted(again.compared) == sorted(first.compared)
 
 
@@ -317,7 +317,7 @@ def test_without_the_base_similarity_is_not_measured(
     duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:
     letters = SharedLetters()
-    found = evaluate(duo, plan(subjects[1:]), KeywordJudge(), letters.metric, tmp_path)
+    found = run_evaluation(duo, plan(subjects[1:]), KeywordJudge(), letters.metric, tmp_path)
     assert {(row.similarity, row.similarity_metric, row.harmful_change) for row in found} == {(None, None, None)}
     assert letters.compared == []
 
@@ -334,7 +334,7 @@ def test_the_later_passes_can_be_stopped_too(
     monkeypatch.setattr("sku.evaluation.runner.TEXT_PAIRS_PER_SIMILARITY_BATCH", 3)
     told: list[str] = []
     with pytest.raises(Cancelled):
-        evaluate(
+        run_evaluation(
             duo,
             plan(subjects),
             KeywordJudge(),
@@ -344,6 +344,6 @@ def test_the_later_passes_can_be_stopped_too(
             cancelled=lambda: told.count(doing) == 2,
         )
     assert told[-2:] == [doing, doing]
-    whole = evaluate(duo, plan(subjects), KeywordJudge(), SharedLetters().metric, tmp_path / "whole")
-    resumed = evaluate(duo, plan(subjects), KeywordJudge(), SharedLetters().metric, tmp_path / "cut")
+    whole = run_evaluation(duo, plan(subjects), KeywordJudge(), SharedLetters().metric, tmp_path / "whole")
+    resumed = run_evaluation(duo, plan(subjects), KeywordJudge(), SharedLetters().metric, tmp_path / "cut")
     assert measured(resumed) == measured(whole)

@@ -11,7 +11,7 @@ import torch
 from sku.data.splits import side_of
 from sku.judges.fitting.examples import (
     EncodedExample,
-    Example,
+    JudgeExample,
     draw_batches,
     harm_target,
     judge_loss,
@@ -35,7 +35,7 @@ def labels(count: int = 60) -> list[LabelledAnswer]:
 
 
 def row(name: str, length: int) -> EncodedExample:
-    return EncodedPair(tuple(range(length)), 1), Example(name, "", None, None)
+    return EncodedPair(tuple(range(length)), 1), JudgeExample(name, "", None, None)
 
 
 def test_examples_leave_test_prompts_out_and_call_answers_to_other_prompts_refusals() -> None:
@@ -61,15 +61,15 @@ def test_who_says_it_decides_how_much_a_harm_label_counts() -> None:
     assert [one.harm_weight for one in (*made.people, *made.rubric, *made.refusal)] == [1.0, 0.5, 0.1]
     assert made.rubric[0].refuses is None, "these are learnt afterwards"
     logits = torch.zeros(2, 2)
-    known = [Example("a", "b", 1.0, None, harm_weight=0.5), Example("a", "b", None, 0.0, harm_weight=0.5)]
+    known = [JudgeExample("a", "b", 1.0, None, harm_weight=0.5), JudgeExample("a", "b", None, 0.0, harm_weight=0.5)]
     assert float(judge_loss(logits, known, 1.0)) == pytest.approx((0.5 * 0.6931 + 0.6931) / 2, abs=1e-4)
 
 
 def test_the_loss_counts_what_is_known_only() -> None:
     logits = torch.tensor([[0.0, 5.0], [3.0, 0.0]])
-    known = [Example("a", "b", 1.0, None), Example("a", "b", None, 0.0)]
+    known = [JudgeExample("a", "b", 1.0, None), JudgeExample("a", "b", None, 0.0)]
     assert float(judge_loss(logits, known, 0.5)) == pytest.approx((0.6931 + 0.5 * 0.6931) / 2, abs=1e-4)
-    assert float(judge_loss(logits, [Example("a", "b", None, None)] * 2, 0.5)) == 0.0
+    assert float(judge_loss(logits, [JudgeExample("a", "b", None, None)] * 2, 0.5)) == 0.0
 
 
 def test_harm_is_seen_in_every_pass_and_what_is_easier_spread_over_them() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sku.judges.fitting.examples import EncodedExample, Example
+from sku.judges.fitting.examples import EncodedExample, JudgeExample
 from sku.judges.fitting.train_loop import FitConfig, learning_rate_at, train_on_batches
 from sku.models.batching import EncodedPair
 
@@ -33,7 +33,7 @@ STEEPNESS = 5.0
 def batch(harmful: float, refuses: float) -> list[EncodedExample]:
     """Two answers: one with a harm label, one with a refusal label."""
     row = EncodedPair((1, 2), 1)
-    return [(row, Example("p", "a", harmful, None)), (row, Example("p", "a", None, refuses))]
+    return [(row, JudgeExample("p", "a", harmful, None)), (row, JudgeExample("p", "a", None, refuses))]
 
 
 def targets(steps: int) -> list[tuple[float, float]]:

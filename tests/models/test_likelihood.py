@@ -17,7 +17,7 @@ from sku.models import likelihood
 from sku.models.batching import EncodedPair, collate, encode_answer
 from sku.models.likelihood import (
     AnswerLikelihood,
-    Item,
+    ScoredRow,
     answer_kl,
     answer_log_probs,
     answer_token_logits,
@@ -173,7 +173,7 @@ LENGTHS = st.lists(st.integers(1, 60), max_size=20)
 
 @given(LENGTHS, st.integers(1, 200))
 def test_batches_hold_every_item_once_and_no_more_than_allowed(lengths: list[int], max_tokens: int) -> None:
-    items: list[Item] = [(EncodedPair(tuple(range(length)), 0), {}) for length in lengths]
+    items: list[ScoredRow] = [(EncodedPair(tuple(range(length)), 0), {}) for length in lengths]
     batches = by_length(items, max_tokens)
     assert sorted(place for batch in batches for place in batch) == list(range(len(items)))
     for batch in batches:
@@ -184,7 +184,7 @@ def test_batches_hold_every_item_once_and_no_more_than_allowed(lengths: list[int
 def test_variants_of_a_pair_share_a_batch() -> None:
     """Four pairs of one length, each asked twice, mixed; batches of two rows of 8 tokens."""
     rows = [pair(4, 4) for _ in range(4)]
-    items: list[Item] = [(row, {"one": c}) for c in (1.0, 2.0) for row in rows]
+    items: list[ScoredRow] = [(row, {"one": c}) for c in (1.0, 2.0) for row in rows]
     assert all(len({items[i][0] for i in batch}) == 1 for batch in by_length(items, 16))
 
 

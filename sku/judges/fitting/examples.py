@@ -29,7 +29,7 @@ _LENGTH_JITTER_TOKENS = 40
 
 
 @dataclass(frozen=True)
-class Example:
+class JudgeExample:
     """One answer with its targets; None where there is no label."""
 
     prompt: str
@@ -46,11 +46,11 @@ class Example:
 class Examples:
     """Training examples in three groups, each with its own number of passes."""
 
-    people: list[Example]
+    people: list[JudgeExample]
     """Answers that people rated for harm."""
-    rubric: list[Example]
+    rubric: list[JudgeExample]
     """Answers of the default model's own variants, rated by our rubric."""
-    refusal: list[Example]
+    refusal: list[JudgeExample]
     """Answers labelled for refusal, which are easier."""
 
     def groups(
@@ -81,16 +81,16 @@ def make_examples(labelled: Sequence[LabelledAnswer], off_topic: int, draw: rand
     refusal = [one for one in made["people"] if one.refuses is not None] + made["refusal"]
     for asked in draw.sample(usable, min(off_topic, len(usable))):
         other = draw.choice([one for one in usable if one.prompt_id != asked.prompt_id])
-        refusal.append(Example(asked.prompt, other.answer, None, 1.0))
+        refusal.append(JudgeExample(asked.prompt, other.answer, None, 1.0))
     return Examples(people, made["rubric"], refusal)
 
 
-def _example(one: LabelledAnswer) -> Example:
+def _example(one: LabelledAnswer) -> JudgeExample:
     refuses = None if one.by == "rubric" else one.refuses  # `fit_refusal_head` learns these afterwards
-    return Example(one.prompt, one.answer, harm_target(one.severity), refuses, _HARM_WEIGHTS[one.by])
+    return JudgeExample(one.prompt, one.answer, harm_target(one.severity), refuses, _HARM_WEIGHTS[one.by])
 
 
-EncodedExample = tuple[EncodedPair, Example]
+EncodedExample = tuple[EncodedPair, JudgeExample]
 
 
 def draw_batches(
@@ -121,7 +121,7 @@ def _share(rows: list[EncodedExample], epoch: int, epochs: int) -> list[EncodedE
     return rows[epoch * len(rows) // epochs : (epoch + 1) * len(rows) // epochs]
 
 
-def judge_loss(logits: Tensor, batch: Sequence[Example], refusal_weight: float) -> Tensor:
+def judge_loss(logits: Tensor, batch: Sequence[JudgeExample], refusal_weight: float) -> Tensor:
     """Binary cross-entropy of the labels that are known, weighted, summed and divided by the size of the batch.
 
     Args:

@@ -22,7 +22,7 @@ class AskRow:
 
 
 @dataclass(frozen=True)
-class Example:
+class ExampleButton:
     """A button that asks a prompt."""
 
     button: gr.Button
@@ -76,7 +76,7 @@ class CompareComponents:
     shown: gr.State
     """The visitor's `ShownAnswers`."""
     ask_row: AskRow
-    examples: tuple[Example, ...]
+    examples: tuple[ExampleButton, ...]
     columns: tuple[ColumnComponents, ...]
     toolbar: Toolbar
     link: gr.Textbox

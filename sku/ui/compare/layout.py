@@ -18,7 +18,7 @@ from sku.ui.compare.components import (
     AskRow,
     CompareComponents,
     DecodingControls,
-    Example,
+    ExampleButton,
     LensControls,
     Toolbar,
     ZeroCheckRow,
@@ -88,14 +88,14 @@ def _ask_row(hosting: Hosting) -> AskRow:
         )
 
 
-def _examples() -> tuple[Example, ...]:
+def _examples() -> tuple[ExampleButton, ...]:
     groups: dict[str, list[dict[str, str]]] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
     found = []
     with gr.Row(elem_id="examples"):
         for group, prompts in groups.items():
             gr.HTML(f"<span>{_EXAMPLE_GROUPS[group]}:</span>", elem_classes="group", padding=False)
             for one in prompts[:_SHOWN_EXAMPLES]:
-                found.append(Example(gr.Button(one["label"], size="sm", min_width=40, scale=0), one["prompt"]))
+                found.append(ExampleButton(gr.Button(one["label"], size="sm", min_width=40, scale=0), one["prompt"]))
     return tuple(found)
 
 
