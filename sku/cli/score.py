@@ -16,7 +16,7 @@ def score(
     max_tokens: Annotated[int, typer.Option(help="Tokens of prompt and answer; a longer answer is cut.")] = 512,
     as_json: AsJson = False,
 ) -> None:
-    """Log-probability of given answers under variants, in nats a token."""
+    """Log-probability of given answers under variants, in nats per token."""
     from sku.data import table as tables
     from sku.serving.live_session import LiveSession
 

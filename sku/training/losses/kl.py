@@ -24,7 +24,7 @@ def preserve(inputs: TermInputs, config: TrainConfig) -> Tensor:
         config: push or keep, the bound, and how much more the first tokens of each answer count.
 
     Returns:
-        Scalar, nats a token; push: from -bound to 0, keep: at least 0.
+        Scalar, nats per token; push: from -bound to 0, keep: at least 0.
     """
     kl = kl_from_base(inputs.logits, inputs.require_base_logits())
     push, bound = config.preservation == "push", config.push_bound
@@ -37,7 +37,7 @@ def retain(inputs: TermInputs, config: TrainConfig) -> Tensor:
     """Keep the model close to the base on normal answers (LLMU, arXiv:2310.10683, normal term).
 
     Returns:
-        Scalar, nats a token, at least 0.
+        Scalar, nats per token, at least 0.
     """
     return kl_from_base(inputs.logits, inputs.require_base_logits()).mean()
 

@@ -10,7 +10,7 @@ from sku.training.losses.sequence import sequence_nll
 
 
 def descend(inputs: TermInputs, config: TrainConfig) -> Tensor:
-    """Minimising this makes the answers likelier: nats a token, mean of each answer, then over answers.
+    """Minimising this makes the answers likelier: nats per token, mean of each answer, then over answers.
 
     Which answers these are is for the term to say (`core/methods.py`): the harmful ones (guided distortion), harmful
     ones of other prompts (random disassociation), normal ones to harmful prompts (mismatch), or good ones.
@@ -22,6 +22,6 @@ def ascend(inputs: TermInputs, config: TrainConfig) -> Tensor:
     """Minimising this makes the answers less likely (LLMU, arXiv:2310.10683). It has no lower bound.
 
     Returns:
-        Scalar, minus nats a token; this function owns its minus sign.
+        Scalar, minus nats per token; this function owns its minus sign.
     """
     return -descend(inputs, config)

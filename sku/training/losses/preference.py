@@ -46,7 +46,7 @@ def prefer_safe(inputs: TermInputs, config: TrainConfig) -> Tensor:
 
 
 def gains(inputs: TermInputs) -> tuple[Tensor, Tensor]:
-    """What harmful and safe answers gained over the base, nats a token: `[B]` and `[B]`.
+    """What harmful and safe answers gained over the base, nats per token: `[B]` and `[B]`.
 
     Raises:
         ValueError: if the rows are no pairs.

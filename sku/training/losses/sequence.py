@@ -15,7 +15,7 @@ def sequence_nll(logits: Tensor, targets: Tensor, rows: Tensor) -> Tensor:
         rows: `[N]`, the sequence each token belongs to, numbered without gaps from its lowest.
 
     Returns:
-        `[R]` nats a token, in order of `rows`.
+        `[R]` nats per token, in order of `rows`.
 
     Raises:
         ValueError: if nothing is scored.
