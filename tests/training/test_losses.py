@@ -197,7 +197,7 @@ def test_preferring_the_safe_answer_is_the_same_with_harmful_and_safe_exchanged(
 
 @pytest.mark.parametrize("loss", [prefer_harmful, prefer_safe])
 def test_half_a_pair_is_refused(loss: TermLoss) -> None:
-    with pytest.raises(ValueError, match="no pairs"):
+    with pytest.raises(ValueError, match="not pairs"):
         loss(given(TWO, torch.tensor([0, 1, 0]), torch.tensor([0, 1, 2]), TWO), CONFIG)
 
 
