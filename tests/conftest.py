@@ -1,4 +1,4 @@
-"""A pico model for every test: two layers, width 32, a byte vocabulary. Built here, downloaded from nowhere."""
+"""A pico model for every test: two layers, width 32, a byte vocabulary. It is built here, without any download."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as app.py and the command line do
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as in app.py and the command line
 
 import hypothesis
 import pytest
@@ -32,7 +32,7 @@ from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
 from sku.serving.live_session import LiveSession
 
-hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no fault of the code
+hypothesis.settings.register_profile("no clock", deadline=None)  # a slow machine must not fail a test
 hypothesis.settings.load_profile("no clock")
 
 CHAT = (
@@ -42,7 +42,7 @@ CHAT = (
 
 
 def byte_tokenizer(chat: bool = True, **settings: Any) -> PreTrainedTokenizerFast:
-    """One token a byte, and the special ones."""
+    """A tokenizer with one token per byte, and the special tokens."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {letter: i for i, letter in enumerate(letters)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -76,18 +76,18 @@ ARCHITECTURES: dict[str, Callable[[], Any]] = {
 
 
 def short_window() -> Any:
-    """Gemma 2 with a window shorter than the prompts: padding leaves it while rows go on."""
+    """Gemma 2 with a window shorter than the prompts, so that padding leaves the window while rows still generate."""
     config = ARCHITECTURES["gemma2"]()
     config.sliding_window = 8
     return config
 
 
 PADDED = {**ARCHITECTURES, "short window": short_window}
-"""For the laws of code that pads between tokens."""
+"""The architectures for tests of code that pads between tokens."""
 
 
 def build_network(architecture: str = "llama", seed: int = 0) -> Any:
-    """A random network, with enough contrast that greedy decoding does not loop at once."""
+    """A random network. Its weights are large enough that greedy decoding does not loop at once."""
     torch.manual_seed(seed)
     network = AutoModelForCausalLM.from_config(PADDED[architecture]()).eval()
     with torch.no_grad():
@@ -123,7 +123,7 @@ def save_adapter(
 
 @pytest.fixture(autouse=True)
 def sku_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    """Every test has an empty home of its own; the slow ones share the machine's, where the real weights are."""
+    """Every test has its own empty home. Slow tests share the machine's home, which has the real weights."""
     if request.node.get_closest_marker("slow") or request.node.get_closest_marker("e2e"):
         from sku.core.storage import home
 
@@ -147,7 +147,7 @@ def pico(pico_folder: Path) -> VariantModel:
 
 @pytest.fixture(scope="session")
 def adapters(pico_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two adapters of different rank and targets for the pico base."""
+    """Two adapters for the pico base, with different ranks and targets."""
     network = load_model(pico_folder, device="cpu").network
     folder = tmp_path_factory.mktemp("adapters")
     return {
@@ -166,7 +166,7 @@ def duo(pico: VariantModel, adapters: dict[str, Path]) -> VariantModel:
 
 @pytest.fixture
 def pairs_file(tmp_path: Path) -> Path:
-    """A JSONL of mild pairs, enough for every split."""
+    """A JSONL file of mild pairs, enough for every split."""
     path = tmp_path / "pairs.jsonl"
     rows = [
         {
@@ -182,7 +182,7 @@ def pairs_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def normal_file(tmp_path: Path) -> Path:
-    """A JSONL of normal pairs."""
+    """A JSONL file of normal pairs."""
     path = tmp_path / "normal.jsonl"
     rows = [{"prompt": f"What is {i} plus one?", "answer": f"It is {i + 1}."} for i in range(40)]
     path.write_text("\n".join(json.dumps(row) for row in rows) + "\n", encoding="utf-8")
@@ -190,18 +190,18 @@ def normal_file(tmp_path: Path) -> Path:
 
 
 def forward_shapes(model: VariantModel) -> list[tuple[int, ...]]:
-    """Rows and tokens of every forward of `model` from now on."""
-    found: list[tuple[int, ...]] = []
+    """A list that records the number of rows and tokens of every later forward pass of `model`."""
+    shapes: list[tuple[int, ...]] = []
 
-    def note(_module: Any, _inputs: Any, named: dict[str, Any]) -> None:
-        found.append(tuple(named["input_ids"].shape))
+    def record(_module: Any, _inputs: Any, keywords: dict[str, Any]) -> None:
+        shapes.append(tuple(keywords["input_ids"].shape))
 
-    model.network.base_model.register_forward_pre_hook(note, with_kwargs=True)
-    return found
+    model.network.base_model.register_forward_pre_hook(record, with_kwargs=True)
+    return shapes
 
 
 def keyword_session(model: Path) -> LiveSession:
-    """A session on a pico base; the embedded judge needs the real one, so keywords judge."""
+    """A session on a pico base. The embedded judge needs the real base, so the keyword judge replaces it."""
     session = LiveSession(str(model))
     session._judges["embedded"] = KeywordJudge()
     return session

@@ -33,7 +33,7 @@ def _default_of(setting: str) -> str:
     """The default of an option in the help text. Presets differ in it, so the value of the default preset is shown."""
     value = getattr(find_preset(_DEFAULT_PRESET).config(), setting)
     shown = ", ".join(value) if isinstance(value, tuple) else value
-    return f"set by the preset; {shown} for {_DEFAULT_PRESET}"
+    return f"{shown} with --preset {_DEFAULT_PRESET}"
 
 
 def train(

@@ -1,4 +1,4 @@
-"""Tables to plotly figures. No model, no `show`, and no file but the one that `write` is told; for light and dark.
+"""Result rows on disk, tables of them, and plotly figures that read on light and dark pages. No model is loaded.
 
-Colours are Okabe-Ito's and never alone: a dash, a symbol, a pattern or a word says the same.
+Colours are Okabe-Ito's. A dash, symbol, pattern or word always says the same as the colour.
 """

@@ -1,4 +1,4 @@
-"""How far judges agree with people."""
+"""The figure of how often judges agree with people."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ _ROW, _FRAME = 44, 120
 
 
 def judge_agreement_figure(cards: Sequence[JudgeCard]) -> go.Figure:
-    """Accuracy with its interval, a row a set of labels and a dot a judge.
+    """The accuracy of judges with its interval: one row per set of labels, one dot per judge.
 
     Args:
-        cards: judges that were measured nowhere leave no dot.
+        cards: the cards of the judges. Judges without measurements are left out.
     """
     measured = [card for card in cards if card.agreement]
-    sets = list(dict.fromkeys(one.what for card in measured for one in card.agreement))
+    sets = list(dict.fromkeys(agreement.what for card in measured for agreement in card.agreement))
     figure = go.Figure()
     for i, card in enumerate(measured):
         colour, symbol = _STYLES[i % len(_STYLES)]
-        beside = (i - (len(measured) - 1) / 2) * _STEP  # judges of one row stand next to each other
+        offset = (i - (len(measured) - 1) / 2) * _STEP  # the dots of one row must not cover each other
         figure.add_scatter(
-            x=[one.accuracy for one in card.agreement],
-            y=[sets.index(one.what) + beside for one in card.agreement],
+            x=[agreement.accuracy for agreement in card.agreement],
+            y=[sets.index(agreement.what) + offset for agreement in card.agreement],
             error_x={
-                "array": [one.high - one.accuracy for one in card.agreement],
-                "arrayminus": [one.accuracy - one.low for one in card.agreement],
+                "array": [agreement.high - agreement.accuracy for agreement in card.agreement],
+                "arrayminus": [agreement.accuracy - agreement.low for agreement in card.agreement],
                 "color": colour,
             },
-            text=[_hover(card, one) for one in card.agreement],
+            text=[_hover(card, agreement) for agreement in card.agreement],
             hoverinfo="text",
             mode="markers",
             marker={"color": colour, "symbol": symbol, "size": 11},
@@ -50,14 +50,14 @@ def judge_agreement_figure(cards: Sequence[JudgeCard]) -> go.Figure:
         )
     apply_theme(figure, _FRAME + _ROW * len(sets), legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
     figure.update_layout(showlegend=True)
-    figure.update_xaxes(title="agreement with labels<br>with 95 % interval", tickformat=".0%")
+    figure.update_xaxes(title="agreement with labels<br>(95 % interval)", tickformat=".0%")
     figure.update_yaxes(
         tickvals=list(range(len(sets))), ticktext=sets, range=[len(sets) - 0.5, -0.5], automargin=True, zeroline=False
     )
     return figure
 
 
-def _hover(card: JudgeCard, one: Agreement) -> str:
-    auc = f", AUC {one.auc:.2f}" if one.auc is not None else ""
-    accuracy = percent_with_interval(one.accuracy, one.low, one.high)
-    return f"{card.id} on {one.what}: {accuracy} of {one.n} labelled answers{auc}"
+def _hover(card: JudgeCard, agreement: Agreement) -> str:
+    auc = f", AUC {agreement.auc:.2f}" if agreement.auc is not None else ""
+    accuracy = percent_with_interval(agreement.accuracy, agreement.low, agreement.high)
+    return f"{card.id} on {agreement.what}: {accuracy} of {agreement.n} labelled answers{auc}"

@@ -1,4 +1,4 @@
-"""Losses over the steps of a run."""
+"""Figures of the losses over the steps of a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sku.reporting.theme import apply_theme
 
 
 def loss_figure(lines: Sequence[dict[str, Any]]) -> go.Figure:
-    """One line a term over the steps of a run.
+    """The loss terms over the steps of a run, one line per term.
 
     Args:
-        lines: of `log.jsonl`, oldest first; may be empty.
+        lines: the lines of `log.jsonl`, oldest first; may be empty.
     """
     figure = go.Figure()
     steps = [line["step"] for line in lines]
@@ -37,10 +37,10 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9")
 
 
 def run_comparison_figure(logs: Mapping[str, Sequence[dict[str, Any]]]) -> go.Figure:
-    """The weighted sum of all terms over the steps, one line a run.
+    """The weighted sum of all terms over the steps, one line per run.
 
     Args:
-        logs: run name to the lines of its `log.jsonl`.
+        logs: maps each run's name to the lines of its `log.jsonl`.
     """
     figure = go.Figure()
     for i, (name, lines) in enumerate(logs.items()):

@@ -1,4 +1,4 @@
-"""Tables of the documents and of About as Markdown: results, judges, methods. Made from recorded data."""
+"""Markdown tables of results, judges and methods, made from recorded data for the documents and the About tab."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SUMMARY_VARIANTS = {
     "ga@0.5": "gradient ascent",
     "ga@1": "gradient ascent, the default",
 }
-"""What the summary shows, and what each is for a reader who knows no name of ours."""
+"""The variants in the summary, each with a description for a reader who does not know our names."""
 JUDGED, RATED = "more test", "more test, rated"
-"""The larger test set as the embedded judge counts it, and as the ratings do."""
+"""The larger test set, with harmful answers counted by the embedded judge and by the ratings."""
 
 
 def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -35,11 +35,12 @@ def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str
 
 
 class Column(NamedTuple):
-    """A column of a table of results."""
+    """A column of a results table."""
 
     header: str
-    """`{n}` in it is the number of answers to harmful prompts."""
+    """The title. `{n}` in it is replaced by the number of answers to harmful prompts."""
     cell: Callable[[ResultRow], str]
+    """Returns the text of the cell for a row."""
 
 
 COLUMNS = {
@@ -51,13 +52,13 @@ COLUMNS = {
     "over_refusal": Column("over-refusal (95 %)", over_refusal_text),
     "tokens": Column("tokens", lambda row: fixed(row.answer_tokens, 0)),
     "perplexity": Column("perplexity of reference answers", lambda row: fixed(row.perplexity, 0)),
-    "similarity": Column("similarity to base's normal answers", lambda row: fixed(row.similarity, 2)),
+    "similarity": Column("similarity to the base's normal answers", lambda row: fixed(row.similarity, 2)),
     "broken_normal": Column("broken normal answers", lambda row: f"{row.normal_broken} of {row.normal_n}"),
     "harmful_log_prob": Column(
         "harmful answers from the data, nats per token", lambda row: fixed(row.harmful_log_prob, 2)
     ),
-    "safe_log_prob": Column("safe answers of the data, nats per token", lambda row: fixed(row.safe_log_prob, 2)),
-    "preferred": Column("harmful one preferred", lambda row: percent(row.preference_rate)),
+    "safe_log_prob": Column("safe answers from the data, nats per token", lambda row: fixed(row.safe_log_prob, 2)),
+    "preferred": Column("harmful answer preferred", lambda row: percent(row.preference_rate)),
     "answer_perplexity": Column("perplexity under base", lambda row: fixed(row.answer_perplexity, 1)),
     "mc1": Column("TruthfulQA MC1", lambda row: fixed(row.mc1, 2)),
     "mc2": Column("TruthfulQA MC2", lambda row: fixed(row.mc2, 2)),
@@ -67,37 +68,39 @@ ALL_ROWS = ("harmful", "refusals", "broken", "kl", "over_refusal", "tokens")
 
 
 def results_table(side: str, columns: Sequence[str] = ALL_ROWS, variants: Sequence[str] = ()) -> str:
-    """Recorded rows of one set of prompts.
+    """A table of the recorded rows of one set of prompts.
 
     Args:
         side: the set of prompts.
         columns: names of `COLUMNS`.
-        variants: which rows, in this order; none: all of them.
+        variants: the variants to show, in this order; all of them if empty.
 
     Raises:
-        ValueError: if one of `variants` was not recorded, or the rows are of different numbers of answers.
+        ValueError: if one of `variants` was not recorded, or if the rows have different numbers of answers.
     """
     recorded = {row.variant: row for row in result_files.recorded_rows() if row.side == side}
     missing = [name for name in variants if name not in recorded]
     if missing:
-        raise ValueError(f"{missing[0]} was not recorded on {side!r} prompts; recorded are {', '.join(recorded)}")
+        raise ValueError(
+            f"{missing[0]} was not recorded on {side!r} prompts; the recorded variants are {', '.join(recorded)}"
+        )
     rows = [recorded[name] for name in variants or recorded]
     sizes = sorted({row.n for row in rows})
     if len(sizes) != 1:
-        raise ValueError(f"rows of {side!r} prompts have {sizes} answers each; one table needs rows of one size")
+        raise ValueError(f"rows of {side!r} prompts have {sizes} answers; all rows of a table need the same number")
     shown = [COLUMNS[name] for name in columns]
     headers = ["variant", *(column.header.format(n=sizes[0]) for column in shown)]
-    return markdown_table(headers, ([f"`{row.variant}`", *(one.cell(row) for one in shown)] for row in rows))
+    return markdown_table(headers, ([f"`{row.variant}`", *(column.cell(row) for column in shown)] for row in rows))
 
 
 def kl_with_interval(row: ResultRow) -> str:
-    """KL from base with its interval, which is unknown for the base itself."""
-    between = f" ({fixed(row.kl_low, 3)} to {fixed(row.kl_high, 3)})" if row.kl and row.kl_low is not None else ""
-    return fixed(row.kl, 3) + between
+    """The KL from base with its interval. The base itself has no interval."""
+    interval = f" ({fixed(row.kl_low, 3)} to {fixed(row.kl_high, 3)})" if row.kl and row.kl_low is not None else ""
+    return fixed(row.kl, 3) + interval
 
 
 def summary_table() -> str:
-    """The result in a few rows: the larger test set, harmful answers counted by the judge and by the ratings.
+    """The main results on the larger test set, with harmful answers counted by the judge and by the ratings.
 
     Raises:
         ValueError: if one of the rows was not recorded.
@@ -109,14 +112,17 @@ def summary_table() -> str:
     counted = ["harmful, by our judge (95 %)", "harmful, by ratings (95 %)", "refused", "broken"]
     return markdown_table(
         ["variant", "what it is", *counted, "harmless prompts refused", "KL from base"],
-        (_summary_cells(what, rows[JUDGED, name], rows[RATED, name]) for name, what in SUMMARY_VARIANTS.items()),
+        (
+            _summary_cells(description, rows[JUDGED, name], rows[RATED, name])
+            for name, description in SUMMARY_VARIANTS.items()
+        ),
     )
 
 
-def _summary_cells(what: str, judged: ResultRow, rated: ResultRow) -> list[str]:
+def _summary_cells(description: str, judged: ResultRow, rated: ResultRow) -> list[str]:
     return [
         f"`{judged.variant}`",
-        what,
+        description,
         harmful_rate_cell(judged),
         harmful_rate_cell(rated),
         percent(share(judged.refusal, judged.n)),
@@ -127,37 +133,39 @@ def _summary_cells(what: str, judged: ResultRow, rated: ResultRow) -> list[str]:
 
 
 def agreement_table(card: JudgeCard, beside: JudgeCard) -> str:
-    """How often two judges agree with the same labels.
+    """A table of how often two judges agree with the same labels.
 
     Args:
         card: the judge that the table is about.
-        beside: another one, for comparison.
+        beside: another judge, for comparison.
     """
-    other = {one.what: one for one in beside.agreement}
+    other = {agreement.what: agreement for agreement in beside.agreement}
     headers = ["labels", "answers", f"{card.name} agrees (95 %)", "AUC", f"{beside.name} agrees (95 %)", "AUC"]
-    rows = ([one.what, str(one.n), *_agreement(one), *_agreement(other.get(one.what))] for one in card.agreement)
+    rows = (
+        [own.what, str(own.n), *_agreement_cells(own), *_agreement_cells(other.get(own.what))] for own in card.agreement
+    )
     return markdown_table(headers, rows)
 
 
-def _agreement(one: Agreement | None) -> list[str]:
-    if one is None:
+def _agreement_cells(agreement: Agreement | None) -> list[str]:
+    if agreement is None:
         return [percent(None), fixed(None, 2)]
-    return [percent_with_interval(one.accuracy, one.low, one.high), fixed(one.auc, 2)]
+    return [percent_with_interval(agreement.accuracy, agreement.low, agreement.high), fixed(agreement.auc, 2)]
 
 
 def failures_list(card: JudgeCard) -> str:
-    """Where a judge is known to fail, as a list."""
+    """The known failures of a judge, as a Markdown list."""
     return "\n".join(f"- {failure}" for failure in card.failures)
 
 
 def methods_table() -> str:
-    """Every method: what it minimises, what is done with its vector, and how close it is to its paper."""
+    """A table of all methods: what each minimises, whether its vector is subtracted or added, and its fidelity."""
     rows = ([f"`{name}`", *method_cells(method), method.paper] for name, method in METHODS.items())
     return markdown_table(["method", "minimises", "vector is", "fidelity", "paper"], rows)
 
 
 def terms_table() -> str:
-    """Every term of a loss, and what it pushes where."""
+    """A table of all loss terms and what each of them does."""
     return markdown_table(
         ["term", "what it does"], ([name.replace("_", " "), term.meaning] for name, term in TERMS.items())
     )

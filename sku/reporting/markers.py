@@ -1,6 +1,6 @@
-"""Colour and mark of every method and outcome: the same in every tab, figure and picture.
+"""The colour and mark of every method and outcome. They are the same in every tab and figure.
 
-Methods bring theirs (`core/methods.py`). Okabe-Ito colours, never colour alone.
+The marks of methods are defined in `core/methods.py`. Colours are Okabe-Ito's, and a mark always goes with them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from sku.core.variants import SUM
 
 BASE_MARKER = Marker("#7f7f7f", "○", "circle-open")
 _SUM = Marker(SKY, "⬢", "hexagon")
-"""Several adapters added up."""
+"""The mark of a sum of several adapters."""
 _OUR_SKU = Marker(SKY, "✦", "star-diamond")
-"""SKU with a preservation that is not the published one."""
+"""The mark of SKU with another preservation than the published one."""
 _OUTCOMES: dict[Outcome, Marker] = {
     "harmful": Marker(VERMILLION, "▲", "triangle-up"),
     "refusal": Marker(BLUE, "■", "square"),
@@ -24,7 +24,10 @@ _OUTCOMES: dict[Outcome, Marker] = {
 
 
 def method_marker(method: str | None, preservation: str | None = None) -> Marker:
-    """The mark of a method; None is the base. `preservation` tells SKU as published (push, or not said) from ours."""
+    """The mark of a method, or of the base for None.
+
+    SKU as published (preservation `push`, or unknown) has another mark than SKU with our preservation.
+    """
     if method == "sku" and preservation not in (None, "push"):
         return _OUR_SKU
     if method == SUM:
@@ -33,5 +36,5 @@ def method_marker(method: str | None, preservation: str | None = None) -> Marker
 
 
 def outcome_marker(outcome: Outcome) -> Marker:
-    """The mark of what became of an answer."""
+    """The mark of an outcome."""
     return _OUTCOMES[outcome]

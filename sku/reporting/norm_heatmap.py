@@ -1,4 +1,4 @@
-"""Where in the network a task vector lies."""
+"""The figure of the norm of a task vector in every layer and module."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from sku.reporting.theme import apply_theme
 
 
 def norm_figure(norms: Mapping[str, Sequence[float | None]]) -> go.Figure:
-    """Norm of a task vector, layer by module.
+    """A heat map of the norm of a task vector by layer and module.
 
     Args:
-        norms: module name, such as `q_proj`, to its Frobenius norm in every layer, first layer first; None where the
-            vector does not reach.
+        norms: maps a module name, such as `q_proj`, to the Frobenius norm in every layer, from the first layer on. None
+            means that the vector does not change the module in that layer.
 
     Raises:
         ValueError: if modules have different numbers of layers.
     """
     counts = {len(layers) for layers in norms.values()}
     if len(counts) > 1:
-        raise ValueError(f"modules have {sorted(counts)} layers; every module needs one entry a layer")
+        raise ValueError(f"modules have {sorted(counts)} layers; every module needs one entry per layer")
     modules, layers = list(norms), list(range(max(counts, default=0)))
     figure = go.Figure()
     if layers:

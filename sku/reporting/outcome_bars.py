@@ -1,4 +1,4 @@
-"""What became of the answers, a bar a variant."""
+"""The figure of the outcomes of every variant, one bar per variant."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _BAR, _FRAME = 34, 110
 
 
 def outcome_figure(rows: Sequence[ResultRow]) -> go.Figure:
-    """The five outcomes of each row's answers as shares of a bar; the unjudged ones hollow.
+    """The shares of the five outcomes, one bar per row. The part of unjudged answers is hollow.
 
     Args:
-        rows: top to bottom; those without answers are left out.
+        rows: the rows from top to bottom. Rows without answers are left out.
     """
     shown = [row for row in rows if row.n]
     figure = go.Figure()
     for outcome in OUTCOMES:
         counts = [getattr(row, outcome) for row in shown]
-        sign = outcome_marker(outcome)
+        marker = outcome_marker(outcome)
         figure.add_bar(
             orientation="h",
-            name=f"{sign.mark} {outcome}",
-            y=list(range(len(shown))),  # two files may measure variants of one name
+            name=f"{marker.mark} {outcome}",
+            y=list(range(len(shown))),  # not the names: two files may contain the same variant
             x=[count / row.n for count, row in zip(counts, shown, strict=True)],
             text=[f"{count} {outcome}" if count else "" for count in counts],
             hovertext=[
@@ -43,7 +43,7 @@ def outcome_figure(rows: Sequence[ResultRow]) -> go.Figure:
             textangle=0,
             insidetextfont={"color": INK_COLOUR if outcome == "unjudged" else "white"},
             marker={
-                "color": TRANSPARENT if outcome == "unjudged" else sign.colour,
+                "color": TRANSPARENT if outcome == "unjudged" else marker.colour,
                 "line": {"color": INK_COLOUR if outcome == "unjudged" else TRANSPARENT, "width": 1},
                 "pattern": {"shape": _PATTERNS[outcome], "fillmode": "overlay", "fgopacity": 0.35, "size": 6},
             },

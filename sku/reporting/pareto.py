@@ -1,6 +1,6 @@
-"""Which result rows may be compared: the base that a row is measured against, broken models, the Pareto front.
+"""Compare result rows: find the base of a row, recognise broken models, and compute the Pareto front.
 
-Knows neither files nor figures.
+Nothing here reads files or draws figures.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ MAX_EXCESS_BROKEN = 0.05
 
 
 def base_row(row: ResultRow, rows: Iterable[ResultRow]) -> ResultRow | None:
-    """The base's row among `rows` that was measured as `row` was; None if there is none."""
-    return next((one for one in rows if one.method == BASE and measurement_key(one) == measurement_key(row)), None)
+    """The row of the base in `rows` that was measured in the same way as `row`; None if there is none."""
+    key = measurement_key(row)
+    return next((other for other in rows if other.method == BASE and measurement_key(other) == key), None)
 
 
 def measurement_key(row: ResultRow) -> tuple[Any, ...]:
-    """What must be equal for two rows to be compared: model, side, attack, decoding, prompts and judge."""
+    """The fields that must be equal in two rows to compare them: model, side, attack, decoding, prompts and judge."""
     return row.model, row.side, row.attack, row.decoding, row.sets, row.judge
 
 
@@ -43,7 +44,8 @@ def is_broken_model(row: ResultRow, base: ResultRow | None) -> bool:
 def pareto_front(rows: Sequence[ResultRow], utility: str) -> list[ResultRow]:
     """The rows that no other row beats in both harmful rate and utility, least harmful first.
 
-    Rows of broken models are left out, because a dead model must not win, and so are rows that lack either number.
+    Rows of broken models are left out, because a model that only writes noise must not win. Rows that lack the harmful
+    rate or the utility are left out too.
     """
     placed = [
         (row, place)
@@ -51,16 +53,16 @@ def pareto_front(rows: Sequence[ResultRow], utility: str) -> list[ResultRow]:
         if (place := _place(row, utility)) and not is_broken_model(row, base_row(row, rows))
     ]
     best = [(row, place) for row, place in placed if not any(_beats(other, place) for _, other in placed)]
-    return [row for row, _ in sorted(best, key=lambda one: one[1])]
+    return [row for row, _ in sorted(best, key=lambda pair: pair[1])]
 
 
 def _place(row: ResultRow, utility: str) -> tuple[float, float] | None:
-    """Harmful rate and cost; less is better for both."""
-    rate, found = row.harmful_rate, utility_value(row, utility)
-    if rate is None or found is None:
+    """The harmful rate and the cost of a row; less is better for both."""
+    rate, value = row.harmful_rate, utility_value(row, utility)
+    if rate is None or value is None:
         return None
-    return rate, found if UTILITIES[utility].better == "low" else -found
+    return rate, value if UTILITIES[utility].better == "low" else -value
 
 
-def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return one != other and one[0] <= other[0] and one[1] <= other[1]
+def _beats(first: tuple[float, float], second: tuple[float, float]) -> bool:
+    return first != second and first[0] <= second[0] and first[1] <= second[1]

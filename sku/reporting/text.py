@@ -1,4 +1,4 @@
-"""Result rows in words: a line to choose by, a table for a terminal, and everything measured for a hover box."""
+"""Result rows as text: one line for a list of choices, a table for a terminal, and all measurements for a hover box."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sku.reporting.utilities import UTILITIES, share, utility_interval, utility_
 
 
 def method_label(row: ResultRow) -> str:
-    """Method and preservation: what shares a sign."""
+    """The method and its preservation. Rows with the same label share a mark in the plot."""
     label = METHODS[row.method].label if row.method in METHODS else row.method
     return f"{label}, {row.preservation}" if row.preservation else label
 
@@ -25,18 +25,18 @@ def harmful_rate_text(row: ResultRow) -> str:
 
 
 def harmful_rate_cell(row: ResultRow) -> str:
-    """The harmful rate with its interval, for a table; a dash where it is unknown."""
+    """The harmful rate with its interval, for a table; a dash if it is unknown."""
     return formatting.percent_with_interval(row.harmful_rate, row.harmful_low, row.harmful_high)
 
 
 def over_refusal_text(row: ResultRow) -> str:
-    """Share of harmless prompts that are refused, with Wilson's interval; a dash where it is unknown."""
+    """The share of harmless prompts that are refused, with Wilson's interval; a dash if it is unknown."""
     low, high = utility_interval(row, "over_refusal") or (None, None)
     return formatting.percent_with_interval(row.over_refusal, low, high)
 
 
 def harmful_change_text(row: ResultRow) -> str:
-    """Harmful rate minus the base's on the same prompts, in points with its interval; a dash where it is unknown."""
+    """The harmful rate minus the base's on the same prompts, in points, with its interval; a dash if it is unknown."""
     return formatting.points(row.harmful_change, row.harmful_change_low, row.harmful_change_high)
 
 
@@ -53,10 +53,10 @@ def row_line(row: ResultRow, utility: str) -> str:
 
 
 def row_hover(row: ResultRow) -> str:
-    """Everything measured of a row, for a hover box: lines of HTML without any of the row's own."""
+    """All measurements of a row as lines of HTML, for a hover box. Text from the row is escaped."""
     lines = [_training_text(row), _rate_and_broken(row), _counts_text(row)]
     if row.harmful_change is not None:
-        lines.append(f"harmful rate against base's, prompt by prompt: {harmful_change_text(row)}")
+        lines.append(f"change of the harmful rate from base, on the same prompts: {harmful_change_text(row)}")
     if row.answer_tokens is not None:
         lines.append(f"mean length of answers to harmful prompts: {row.answer_tokens:.0f} tokens")
     lines += [_utility_text(row, name) for name in UTILITIES if utility_value(row, name) is not None]
@@ -86,11 +86,11 @@ def _utility_text(row: ResultRow, name: str) -> str:
 
 
 def rows_as_text(rows: Sequence[ResultRow]) -> str:
-    """The rows for a terminal, in columns; a dash is unknown."""
+    """The rows as a table for a terminal. A dash means unknown."""
     headers = (
         "variant",
         "harmful (95 %)",
-        "against base (95 %)",
+        "change from base (95 %)",
         "broken",
         "unjudged",
         "KL",

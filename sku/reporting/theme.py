@@ -1,4 +1,4 @@
-"""What all figures share: no background of their own, and a grey that reads on white and on black."""
+"""The common style of all figures: a transparent background, and a grey that reads on white and on black."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRANSPARENT = "rgba(0,0,0,0)"
 
 
 def apply_theme(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
-    """`figure` with the house's looks; `layout` goes to plotly as it is."""
+    """Apply the common style to `figure`. The `layout` arguments are passed on to plotly and win."""
     figure.update_layout(
         height=height,
         margin={"l": 50, "r": 10, "t": 10, "b": 40},

@@ -1,4 +1,4 @@
-"""What is drawn over the marks of the trade-off: front, broken answers, shipped defaults, where Compare stands."""
+"""Overlays of the trade-off plot: the Pareto front, broken models, shipped defaults, and the columns of Compare."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from sku.reporting.theme import INK_COLOUR
 _RING, _CROSS = 26, 19
 
 
-def point_places(rows: Sequence[ResultRow], by: CostAxis) -> dict[str, list[float | None]]:
-    """Where rows are drawn."""
-    return {"x": [by.of(row) for row in rows], "y": [row.harmful_rate for row in rows]}
+def point_places(rows: Sequence[ResultRow], axis: CostAxis) -> dict[str, list[float | None]]:
+    """The positions at which rows are drawn."""
+    return {"x": [axis.of(row) for row in rows], "y": [row.harmful_rate for row in rows]}
 
 
-def add_pareto_front(figure: go.Figure, rows: Sequence[ResultRow], by: CostAxis) -> None:
+def add_pareto_front(figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis) -> None:
     """A dotted line through the rows that no other beats."""
-    best = pareto_front(rows, by.utility)
+    best = pareto_front(rows, axis.utility)
     if best:
         figure.add_scatter(
-            **point_places(best, by),
+            **point_places(best, axis),
             mode="lines",
             line={"color": INK_COLOUR, "width": 1.5, "dash": "dot", "shape": "vh"},
             customdata=[row.variant for row in best],
             hoverinfo="skip",
-            name="front: none is better in both",
+            name="Pareto front: none is better in both",
         )
 
 
-def mark_broken(figure: go.Figure, rows: Sequence[ResultRow], by: CostAxis) -> None:
-    """A cross over every dead row: one that is on no front because it breaks more answers than the base."""
+def mark_broken(figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis) -> None:
+    """A cross over every broken model. It breaks more answers than the base and is not on the Pareto front."""
     crossed = [row for row in rows if is_broken_model(row, base_row(row, rows))]
     if crossed:
         figure.add_scatter(
-            **point_places(crossed, by),
+            **point_places(crossed, axis),
             mode="markers",
             marker={
                 "symbol": "x-thin-open",
@@ -54,13 +54,13 @@ def mark_broken(figure: go.Figure, rows: Sequence[ResultRow], by: CostAxis) -> N
         )
 
 
-def mark_shipped(figure: go.Figure, rows: Sequence[ResultRow], by: CostAxis, shipped: Sequence[str]) -> None:
-    """A ring around what came with the project."""
+def mark_shipped(figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, shipped: Sequence[str]) -> None:
+    """A ring around every variant that came with the project."""
     wanted = {parse_variant(text) for text in shipped}
     ringed = [row for row in rows if parse_variant(row.variant) in wanted]
     if ringed:
         figure.add_scatter(
-            **point_places(ringed, by),
+            **point_places(ringed, axis),
             mode="markers",
             cliponaxis=False,
             marker={"symbol": "circle-open", "size": _RING, "color": INK_COLOUR, "line": {"width": 2}},
@@ -70,23 +70,23 @@ def mark_shipped(figure: go.Figure, rows: Sequence[ResultRow], by: CostAxis, shi
         )
 
 
-def mark_columns(figure: go.Figure, rows: Sequence[ResultRow], by: CostAxis, here: Sequence[str]) -> None:
-    """A pointer with the column's number at each variant of Compare that has a place."""
-    found = [(i, text, at) for i, text in enumerate(here, 1) if (at := point_on_line(text, rows, by))]
-    if found:
+def mark_columns(figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, compared: Sequence[str]) -> None:
+    """A pointer with the column's number at every variant of Compare that has a point in the plot."""
+    columns = [(i, text, point) for i, text in enumerate(compared, 1) if (point := point_on_line(text, rows, axis))]
+    if columns:
         figure.add_scatter(
-            x=[x for _, _, (x, _, _) in found],
-            y=[y for _, _, (_, y, _) in found],
+            x=[x for _, _, (x, _, _) in columns],
+            y=[y for _, _, (_, y, _) in columns],
             mode="markers+text",
             cliponaxis=False,
             marker={"symbol": "circle", "size": 5, "color": INK_COLOUR},
-            text=[f"<b>{i}</b><br>▼" for i, _, _ in found],
+            text=[f"<b>{i}</b><br>▼" for i, _, _ in columns],
             textposition="top center",
             textfont={"size": 15},
-            customdata=[text for _, text, _ in found],
+            customdata=[text for _, text, _ in columns],
             hovertext=[
                 f"column {i} of Compare: {text}{'' if measured else ' (on the line between measured points)'}"
-                for i, text, (_, _, measured) in found
+                for i, text, (_, _, measured) in columns
             ],
             hoverinfo="text",
             name="▼ columns of Compare",

@@ -1,4 +1,4 @@
-"""Harmful rate against utility: what forgetting cost."""
+"""The trade-off plot: harmful rate against utility, which shows what forgetting costs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sku.reporting.tradeoff_overlays import add_pareto_front, mark_broken, mark_
 from sku.reporting.utilities import UTILITIES
 
 _HEIGHT = 580
-_MARK = 11
+_MARK_SIZE = 11
 
 
 def tradeoff_figure(
@@ -27,77 +27,80 @@ def tradeoff_figure(
     own: Sequence[ResultRow] = (),
     shipped: Sequence[str] = (),
 ) -> go.Figure:
-    """A line a training along its coefficient; best is below, on the side that the axis title names.
+    """The trade-off plot, with one line per training along its coefficients.
 
-    Every mark's customdata is its variant. Rows without harmful rate or utility are left out.
+    A low harmful rate is good; the title of the other axis says whether less or more is better. The customdata of every
+    mark is its variant. Rows without a harmful rate or without the utility are left out.
 
     Args:
-        rows: the study, of one side of the data.
+        rows: the rows of the study on one side of the data.
         utility: a name of `UTILITIES`.
-        here: variants to point at, the first one as column 1; between measured coefficients on the line.
-        own: a visitor's own rows, drawn dashed.
-        shipped: variants to ring.
+        here: the variants in the columns of Compare, from column 1 on. Each gets a pointer, which is on the line if its
+            coefficient was not measured.
+        own: a visitor's own rows. Their lines are dashed.
+        shipped: the variants that get a ring.
 
     Raises:
         ValueError: for an unknown utility.
     """
-    by = cost_axis([*rows, *own], utility)
+    axis = cost_axis([*rows, *own], utility)
     figure = go.Figure()
-    for group, mine in ((_drawn(rows, by), False), (_drawn(own, by), True)):
-        _add_courses(figure, group, by, mine)
-        _add_kinds(figure, group, by, mine)
-    add_pareto_front(figure, _drawn(rows or own, by), by)
-    both = _drawn([*rows, *own], by)
-    mark_broken(figure, both, by)
-    mark_shipped(figure, both, by, shipped)
-    mark_columns(figure, both, by, here)
-    return _framed(figure, by)
+    for group, is_own in ((_drawn(rows, axis), False), (_drawn(own, axis), True)):
+        _add_lines(figure, group, axis, is_own)
+        _add_groups(figure, group, axis, is_own)
+    add_pareto_front(figure, _drawn(rows or own, axis), axis)
+    both = _drawn([*rows, *own], axis)
+    mark_broken(figure, both, axis)
+    mark_shipped(figure, both, axis, shipped)
+    mark_columns(figure, both, axis, here)
+    return _with_layout(figure, axis)
 
 
-def _drawn(rows: Sequence[ResultRow], by: CostAxis) -> list[ResultRow]:
-    return [row for row in rows if row.harmful_rate is not None and by.of(row) is not None]
+def _drawn(rows: Sequence[ResultRow], axis: CostAxis) -> list[ResultRow]:
+    return [row for row in rows if row.harmful_rate is not None and axis.of(row) is not None]
 
 
-def _add_courses(figure: go.Figure, rows: Sequence[ResultRow], by: CostAxis, mine: bool) -> None:
-    for course in coefficient_lines(rows):
-        colour = method_marker(course[-1].method, course[-1].preservation).colour
+def _add_lines(figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, is_own: bool) -> None:
+    for line in coefficient_lines(rows):
+        colour = method_marker(line[-1].method, line[-1].preservation).colour
         figure.add_scatter(
-            **point_places(course, by),
+            **point_places(line, axis),
             mode="lines",
-            line={"color": colour, "width": 2, "dash": "dash" if mine else "solid"},
-            name=_name(course[-1], mine),
-            legendgroup=_name(course[-1], mine),
+            line={"color": colour, "width": 2, "dash": "dash" if is_own else "solid"},
+            name=_legend_name(line[-1], is_own),
+            legendgroup=_legend_name(line[-1], is_own),
             showlegend=False,
             hoverinfo="skip",
         )
 
 
-def _add_kinds(figure: go.Figure, rows: Sequence[ResultRow], by: CostAxis, mine: bool) -> None:
-    """The marks, one trace for what shares a sign, so that it shares a line of the legend too."""
-    for name in dict.fromkeys(_name(row, mine) for row in rows):
-        group = [row for row in rows if _name(row, mine) == name]
+def _add_groups(figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, is_own: bool) -> None:
+    """Draw the marks. Rows with the same mark form one trace, so that they share an entry of the legend."""
+    for name in dict.fromkeys(_legend_name(row, is_own) for row in rows):
+        group = [row for row in rows if _legend_name(row, is_own) == name]
         mark = method_marker(group[0].method, group[0].preservation)
         hollow = mark.symbol.endswith("-open")
-        symbol = f"{mark.symbol}-open" if mine and not hollow else mark.symbol
-        marker = {"color": mark.colour, "symbol": symbol, "size": _MARK, "line": {"width": 2 if mine or hollow else 0}}
-        _add_marks(figure, group, by, marker, name=name, legendgroup=name)
+        symbol = f"{mark.symbol}-open" if is_own and not hollow else mark.symbol
+        width = 2 if is_own or hollow else 0
+        marker = {"color": mark.colour, "symbol": symbol, "size": _MARK_SIZE, "line": {"width": width}}
+        _add_marks(figure, group, axis, marker, name=name, legendgroup=name)
 
 
-def _name(row: ResultRow, mine: bool) -> str:
-    return method_label(row) + (" (yours)" if mine else "")
+def _legend_name(row: ResultRow, is_own: bool) -> str:
+    return method_label(row) + (" (yours)" if is_own else "")
 
 
 def _add_marks(
-    figure: go.Figure, rows: Sequence[ResultRow], by: CostAxis, marker: dict[str, Any], **trace: Any
+    figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, marker: dict[str, Any], **trace: Any
 ) -> None:
     rates = [_whisker(row.harmful_rate, row.harmful_low, row.harmful_high) for row in rows]
     figure.add_scatter(
-        **point_places(rows, by),
+        **point_places(rows, axis),
         mode="markers",
         marker=marker,
-        cliponaxis=False,  # a harmful rate of 0 shows whole
+        cliponaxis=False,  # marks at a harmful rate of 0 are not cut off
         error_y=_whiskers(rates, marker["color"]),
-        error_x=_whiskers([_utility_whisker(row, by) for row in rows], marker["color"]),
+        error_x=_whiskers([_utility_whisker(row, axis) for row in rows], marker["color"]),
         customdata=[row.variant for row in rows],
         text=[row_hover(row) for row in rows],
         hovertemplate="%{text}<extra></extra>",
@@ -105,34 +108,34 @@ def _add_marks(
     )
 
 
-def _utility_whisker(row: ResultRow, by: CostAxis) -> tuple[float, float] | None:
-    """The interval that the row itself holds, as lengths from its mark."""
-    interval = UTILITIES[by.utility].interval
+def _utility_whisker(row: ResultRow, axis: CostAxis) -> tuple[float, float] | None:
+    """The lengths of the utility's error bar, from the interval in the row; None if the row has no interval."""
+    interval = UTILITIES[axis.utility].interval
     low, high = interval(row) if interval else (None, None)
-    return None if low is None or high is None else _whisker(by.of(row), by.place(low), by.place(high))
+    return None if low is None or high is None else _whisker(axis.of(row), axis.place(low), axis.place(high))
 
 
 def _whisker(at: float | None, low: float | None, high: float | None) -> tuple[float, float] | None:
-    """Upwards and downwards; None where the interval is not known."""
+    """The lengths of an error bar upwards and downwards; None if the interval is unknown."""
     return None if at is None or low is None or high is None else (high - at, at - low)
 
 
 def _whiskers(lengths: Sequence[tuple[float, float] | None], colour: str) -> dict[str, Any]:
     return {
-        "array": [one and one[0] for one in lengths],
-        "arrayminus": [one and one[1] for one in lengths],
-        "color": f"rgba{(*hex_to_rgb(colour), 0.5)}",  # many intervals lie over each other
+        "array": [pair and pair[0] for pair in lengths],
+        "arrayminus": [pair and pair[1] for pair in lengths],
+        "color": f"rgba{(*hex_to_rgb(colour), 0.5)}",  # many intervals overlap
         "thickness": 1.2,
         "width": 3,
     }
 
 
-def _framed(figure: go.Figure, by: CostAxis) -> go.Figure:
-    utility = UTILITIES[by.utility]
-    unit = f", {utility.unit}" if utility.unit not in ("", "%") else ""  # ticks carry the percent sign
+def _with_layout(figure: go.Figure, axis: CostAxis) -> go.Figure:
+    utility = UTILITIES[axis.utility]
+    unit = f", {utility.unit}" if utility.unit not in ("", "%") else ""  # the ticks show the percent sign
     title = f"{utility.label}{unit}<br>{'less' if utility.better == 'low' else 'more'} is better"
-    if by.logarithmic:
-        title += "; log" + (f", 0 drawn at {by.floor:g}" if by.floor else "")
+    if axis.logarithmic:
+        title += "; log scale" + (f", 0 drawn at {axis.floor:g}" if axis.floor else "")
     apply_theme(
         figure,
         _HEIGHT,
@@ -142,12 +145,12 @@ def _framed(figure: go.Figure, by: CostAxis) -> go.Figure:
         hoverdistance=30,
     )
     shape: dict[str, Any] = {"type": "linear"}
-    if by.logarithmic:  # a KL spans decades, and labels between them run into each other
-        decades = {"dtick": 1, "minor": {"dtick": "D1", "showgrid": True}} if by.floor else {"dtick": "D2"}
+    if axis.logarithmic:  # a KL spans decades, and labels between decades would overlap
+        decades = {"dtick": 1, "minor": {"dtick": "D1", "showgrid": True}} if axis.floor else {"dtick": "D2"}
         shape = {"type": "log", "tickformat": "~g", **decades}
     if utility.unit == "%":
         shape["tickformat"] = ".0%"
-    below = {"ticks": "outside", "ticklen": _MARK, "tickcolor": TRANSPARENT}  # marks at a rate of 0 hang over the axis
-    figure.update_xaxes(title=title, zeroline=False, automargin=True, **below, **shape)
+    space = {"ticks": "outside", "ticklen": _MARK_SIZE, "tickcolor": TRANSPARENT}  # for marks at a harmful rate of 0
+    figure.update_xaxes(title=title, zeroline=False, automargin=True, **space, **shape)
     figure.update_yaxes(title="harmful rate (95 % interval)", tickformat=".0%", rangemode="tozero", automargin=True)
     return figure

@@ -1,6 +1,6 @@
-"""The utilities of a result row: what forgetting may cost. One record says everything about one of them.
+"""The utilities: measures of what forgetting may cost. One record holds everything about a utility.
 
-To add a utility, compute it in `evaluation/metrics.py`, give it a field in `core/records.py` and a record here.
+To add a utility, compute it in `evaluation/metrics.py` and add a field in `core/records.py` and a record here.
 """
 
 from __future__ import annotations
@@ -13,28 +13,30 @@ from sku.core import intervals
 from sku.core.records import ResultRow
 
 KL_FLOOR = 0.001
-"""Nats per token. A logarithmic axis shows smaller KLs here, because 0 has no logarithm."""
+"""The smallest KL on a logarithmic axis, in nats per token. Smaller values are drawn here, because 0 has no
+logarithm."""
 
 
 @dataclass(frozen=True)
 class Utility:
-    """One thing that forgetting may cost."""
+    """One measure of what forgetting may cost."""
 
     label: str
     unit: str
-    """Empty for a plain number; `%` for a share, which rows hold as 0 to 1."""
+    """The unit; empty for a plain number, `%` for a share, which is from 0 to 1 in a row."""
     better: Literal["low", "high"]
     meaning: str
-    """One line for a reader."""
+    """One line of explanation for a reader."""
     value: Callable[[ResultRow], float | None]
-    """The number in a row; None where it was not measured."""
+    """Returns the value in a row; None if it was not measured."""
     interval: Callable[[ResultRow], tuple[float | None, float | None]] | None = None
-    """The ends of the 95 % interval, where rows hold them; a plot draws them."""
+    """Returns the ends of the 95 % interval in a row, which a plot draws. None if rows have no such interval."""
     count: Callable[[ResultRow], int] | None = None
-    """The answers that a share is of, where rows hold their number; gives Wilson's 95 % interval."""
+    """Returns the number of answers behind a share, from which Wilson's 95 % interval is computed. None if rows do not
+    have this number."""
     log_floor: float | None = None
-    """A value for an axis that becomes logarithmic when values span decades; smaller values are drawn there. None: the
-    axis is always linear."""
+    """The smallest value on a logarithmic axis; smaller values are drawn there. The axis is logarithmic only if the
+    values span decades. None means that the axis is always linear."""
 
 
 UTILITIES = {
@@ -51,7 +53,7 @@ UTILITIES = {
         "perplexity",
         "",
         "low",
-        "of reference answers to normal prompts; partly measures style",
+        "of reference answers to normal prompts; partly a measure of style",
         value=lambda row: row.perplexity,
         log_floor=0.0,
     ),
@@ -83,7 +85,7 @@ UTILITIES = {
         "over-refusal",
         "%",
         "low",
-        "harmless prompts that only sound harmful, refused",
+        "share of harmless prompts that sound harmful and are refused",
         value=lambda row: row.over_refusal,
         count=lambda row: row.over_refusal_n,
     ),
@@ -91,28 +93,28 @@ UTILITIES = {
         "similarity",
         "",
         "high",
-        "of answers to normal prompts to the base's, -1 to 1",
+        "of answers to normal prompts and the base's answers, from -1 to 1",
         value=lambda row: row.similarity,
     ),
     "preference_rate": Utility(
         "harmful preferred",
         "%",
         "low",
-        "pairs whose harmful answer is likelier, a token, than the safe one; no judge",
+        "share of pairs whose harmful answer is likelier per token than the safe one; no judge",
         value=lambda row: row.preference_rate,
     ),
     "mc1": Utility(
         "TruthfulQA MC1",
         "%",
         "high",
-        "questions whose best answer is the likeliest",
+        "share of questions whose best answer is the likeliest",
         value=lambda row: row.mc1,
     ),
     "mc2": Utility(
         "TruthfulQA MC2",
         "%",
         "high",
-        "probability on the true answers",
+        "probability of the true answers",
         value=lambda row: row.mc2,
     ),
 }
@@ -122,7 +124,7 @@ def find_utility(name: str) -> Utility:
     """The utility called `name`.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if the name is unknown; the message lists the known names.
     """
     if name not in UTILITIES:
         raise ValueError(f"utility {name!r} is not known; choose one of {', '.join(UTILITIES)}")
@@ -130,7 +132,7 @@ def find_utility(name: str) -> Utility:
 
 
 def utility_value(row: ResultRow, utility: str) -> float | None:
-    """What `row` measured of a utility; None if it did not.
+    """The value of a utility in `row`; None if it was not measured.
 
     Raises:
         ValueError: for an unknown utility.
@@ -139,13 +141,13 @@ def utility_value(row: ResultRow, utility: str) -> float | None:
 
 
 def utility_interval(row: ResultRow, utility: str) -> tuple[float, float] | None:
-    """The 95 % interval of a utility: the one in the row, or Wilson's for a share of counted answers; None if neither.
+    """The 95 % interval of a utility: the interval in the row, or Wilson's for a share of counted answers, or None.
 
     Raises:
         ValueError: for an unknown utility.
     """
-    found = find_utility(utility)
-    low, high = found.interval(row) if found.interval else _wilson_interval(found, row)
+    record = find_utility(utility)
+    low, high = record.interval(row) if record.interval else _wilson_interval(record, row)
     return None if low is None or high is None else (low, high)
 
 
@@ -153,10 +155,10 @@ def _wilson_interval(utility: Utility, row: ResultRow) -> tuple[float | None, fl
     rate, n = utility.value(row), utility.count(row) if utility.count else 0
     if rate is None:
         return None, None
-    counted = intervals.wilson(round(rate * n), n)
-    return counted.low, counted.high
+    interval = intervals.wilson(round(rate * n), n)
+    return interval.low, interval.high
 
 
 def share(count: int | None, n: int) -> float | None:
-    """`count` of `n`; None where nothing was counted."""
+    """The share `count` / `n`; None if nothing was counted."""
     return None if count is None or not n else count / n

@@ -1,1 +1,1 @@
-"""The published experiment: its grid, the rule that selects what is shipped, and the release into assets."""
+"""The published experiment: its trainings, the rule that selects what is shipped, and the release into assets."""

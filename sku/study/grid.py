@@ -1,4 +1,4 @@
-"""What the study trains, and at which coefficients each training is measured. Data only; `study.py` runs it."""
+"""The trainings of the study, and the coefficients at which each is measured. Data only; `study.py` runs them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 FINE, CURVE, TWO = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (0.5, 1.0, 2.0, 3.0), (1.0, 2.0)
 COEFFICIENTS_OF_OTHER_SEEDS = (1.0, 2.0, 2.5)
-"""Coefficients of the shipped form's other seeds."""
+"""The coefficients at which the other seeds of the shipped form are measured."""
 _KEEP = {"preservation": 5.0}
 COMMON_SETTINGS: dict[str, Any] = {"steps": 60, "harmful_limit": 150, "normal": ("self", "self:sounds_harmful")}
 _OPEN = {
     "steps": 120,
     "weights": {"contrast": 3.0, "preservation": 15.0},
     "contrast_slope": 4.0,
-    "normal_limit": 133,  # as many plain questions as harmless ones that sound harmful
+    "normal_limit": 133,  # so that plain questions and harmless ones that sound harmful are equally many
     "opening_weight": 8.0,
 }
 _ASCENT = {"learning_rate": 3e-4}
@@ -28,9 +28,10 @@ class GridEntry:
     settings: dict[str, Any] = field(default_factory=dict)
     coefficients: tuple[float, ...] = (1.0,)
     snapshots: tuple[int, ...] = ()
-    """Steps at which the training is measured too, at coefficient 1."""
+    """Steps after which the training is measured as well, at coefficient 1."""
     normal_files: tuple[str, ...] = ()
-    """Of `study.DATA_FILES`: the base's own answers to their prompts (train side) are further normal pairs."""
+    """Names in `study.DATA_FILES`. The base's own answers to the prompts of these files (train side) are added to the
+    normal pairs."""
 
 
 GRID: dict[str, GridEntry] = {
@@ -63,8 +64,8 @@ GRID: dict[str, GridEntry] = {
     "random-like-keep": GridEntry("random", {"like": "keep"}, (2.0,)),
     "random-like-contrast": GridEntry("random", {"like": "contrast"}, (2.0,)),
 }
-"""Every row of the study, the most important first. Applied methods have lower rates: at 1e-3 ascent is noise within
-ten steps."""
+"""All trainings of the study, the most important first. Gradient ascent and similar methods have a lower learning rate,
+because at 1e-3 ascent produces noise within ten steps."""
 
 SKU_FORMS = ("contrast", "contrast-open", "keep", "push")
-"""Forms of SKU, of which the rule chooses the one that is shipped as `sku`."""
+"""The forms of SKU. The selection rule chooses one of them to be shipped as `sku`."""

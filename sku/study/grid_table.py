@@ -9,7 +9,7 @@ from sku.study.grid import GRID, GridEntry
 
 
 def grid_table() -> str:
-    """Every training: its method, what differs from the common settings, and where it was measured."""
+    """A table of all trainings: method, settings that differ from the common ones, and measured coefficients."""
     rows = ([f"`{name}`", f"`{entry.method}`", _settings(entry), _measured(entry)] for name, entry in GRID.items())
     return markdown_table(["training", "method", "settings of its own", "coefficients"], rows)
 

@@ -1,8 +1,8 @@
-"""What is shipped, counted by a second reader: answers that were rated by our rubric, beside the judge.
+"""Result rows of the shipped variants, with outcomes counted by ratings instead of by the judge.
 
-A large language model read every answer to the larger test set blind (`assets/data/rubric.md`). `rated.jsonl` has its
-ratings with what the embedded judge said of the same answers. What is no matter of reading, such as KL, and which
-answers are broken, is taken over from the judge's row.
+A large language model rated every answer to the larger test set by our rubric (`assets/data/rubric.md`), without
+knowing which variant wrote it. `rated.jsonl` has these ratings and the embedded judge's verdicts on the same answers.
+The ratings do not cover KL and other measurements, nor which answers are broken; these are copied from the judge's row.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from sku.judges.fitting.labels import HARMFUL_FROM_SEVERITY
 from sku.reporting.utilities import share
 
 RATED_SIDE, RATER = "more test, rated", "a large language model by our rubric"
-"""What the rows have as their side, and as their judge."""
+"""The side and the judge in these rows."""
 
 
 @dataclass(frozen=True)
 class RatedAnswer:
-    """One answer, read twice: by the rubric, and by the judge."""
+    """One answer, with a rating by the rubric and the verdict of the judge."""
 
     set: Literal["harmful", "sounds_harmful"]
     variant: str
     prompt_id: str
     severity: float | None
-    """None of answers to harmless prompts, which were read for refusal alone."""
+    """The rated harm. None for answers to harmless prompts, which were rated only for refusal."""
     refuses: float
-    """0.5: in between."""
+    """The rated refusal: 1 for a refusal, 0 for none, 0.5 for a partial one."""
     outcome: Outcome
-    """By the judge."""
+    """The judge's outcome."""
     score: float | None
-    """By the judge."""
+    """The judge's score."""
 
     @property
     def rating(self) -> Outcome:
-        """The outcome by the rating; breakage is measured, not rated."""
+        """The outcome according to the rating. Whether an answer is broken is measured, not rated."""
         if self.outcome == "broken":
             return "broken"
         if self.severity is not None and self.severity >= HARMFUL_FROM_SEVERITY:
@@ -51,45 +51,45 @@ class RatedAnswer:
 
 
 def read_ratings(path: Path) -> list[RatedAnswer]:
-    """Every answer of the file; nothing if there is none."""
+    """All answers in the file; an empty list if there is no file."""
     return [RatedAnswer(**line.values) for line in read_json_lines(path)] if path.is_file() else []
 
 
 def rated_rows(shipped: Iterable[ResultRow], answers: Sequence[RatedAnswer]) -> list[ResultRow]:
-    """The rows of `shipped` again, counted by the ratings.
+    """The rows of `shipped`, with outcomes counted by the ratings.
 
-    Variants that nobody rated are left out, and those whose answers are no longer the rated ones: the judge's outcomes
-    beside the ratings must be those that the row counts.
+    Variants without ratings are left out. So are variants that have new answers since the rating: the judge's outcomes
+    in `answers` must agree with the counts in the row.
     """
-    found = []
+    rows = []
     base: dict[str, RatedAnswer] = {}
     for row in sorted(shipped, key=lambda row: row.method != BASE):
-        mine = _by_prompt(answers, row.variant)
-        if not mine or any(_count(mine, "outcome", outcome) != getattr(row, outcome) for outcome in OUTCOMES):
+        rated = _by_prompt(answers, row.variant)
+        if not rated or any(_count(rated, "outcome", outcome) != getattr(row, outcome) for outcome in OUTCOMES):
             continue
         if row.method == BASE:
-            base = mine
-        rate = intervals.wilson(_count(mine, "rating", "harmful"), len(mine))
-        sounds = [one for one in answers if (one.variant, one.set) == (row.variant, "sounds_harmful")]
-        refused = sum(one.rating == "refusal" for one in sounds)
-        counted: dict[str, Any] = {outcome: _count(mine, "rating", outcome) for outcome in OUTCOMES}
-        counted |= {"n": len(mine), "harmful_rate": rate.rate, "harmful_low": rate.low, "harmful_high": rate.high}
-        counted |= {"over_refusal": share(refused, len(sounds)), "over_refusal_n": len(sounds)}
+            base = rated
+        rate = intervals.wilson(_count(rated, "rating", "harmful"), len(rated))
+        harmless = [answer for answer in answers if (answer.variant, answer.set) == (row.variant, "sounds_harmful")]
+        refused = sum(answer.rating == "refusal" for answer in harmless)
+        counts: dict[str, Any] = {outcome: _count(rated, "rating", outcome) for outcome in OUTCOMES}
+        counts |= {"n": len(rated), "harmful_rate": rate.rate, "harmful_low": rate.low, "harmful_high": rate.high}
+        counts |= {"over_refusal": share(refused, len(harmless)), "over_refusal_n": len(harmless)}
         if row.method != BASE and base:
-            change = intervals.paired_bootstrap(_harmful(mine), _harmful(base))
-            counted |= {"harmful_change": change.difference}
-            counted |= {"harmful_change_low": change.low, "harmful_change_high": change.high}
-        found.append(dataclasses.replace(row, side=RATED_SIDE, judge=RATER, normal_refusal=None, **counted))
-    return found
+            change = intervals.paired_bootstrap(_is_harmful(rated), _is_harmful(base))
+            counts |= {"harmful_change": change.difference}
+            counts |= {"harmful_change_low": change.low, "harmful_change_high": change.high}
+        rows.append(dataclasses.replace(row, side=RATED_SIDE, judge=RATER, normal_refusal=None, **counts))
+    return rows
 
 
 def _by_prompt(answers: Sequence[RatedAnswer], variant: str) -> dict[str, RatedAnswer]:
-    return {one.prompt_id: one for one in answers if (one.variant, one.set) == (variant, "harmful")}
+    return {answer.prompt_id: answer for answer in answers if (answer.variant, answer.set) == (variant, "harmful")}
 
 
-def _count(answers: dict[str, RatedAnswer], by: Literal["rating", "outcome"], outcome: Outcome) -> int:
-    return sum(getattr(one, by) == outcome for one in answers.values())
+def _count(answers: dict[str, RatedAnswer], reader: Literal["rating", "outcome"], outcome: Outcome) -> int:
+    return sum(getattr(answer, reader) == outcome for answer in answers.values())
 
 
-def _harmful(answers: dict[str, RatedAnswer]) -> dict[str, float]:
-    return {name: float(one.rating == "harmful") for name, one in answers.items()}
+def _is_harmful(answers: dict[str, RatedAnswer]) -> dict[str, float]:
+    return {prompt_id: float(answer.rating == "harmful") for prompt_id, answer in answers.items()}

@@ -1,5 +1,6 @@
-"""From the study to `assets/adapters`: the chosen form as `sku`, and what it is compared with beside it; measured there
-on more prompts than the whole study has time for.
+"""Copy adapters from the study to `assets/adapters`: the selected form as `sku`, and others for comparison.
+
+The shipped adapters are then measured on more prompts than the whole study has time for.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ SHIPPED_COEFFICIENTS: dict[str, tuple[float, ...]] = {
     "tv": (1.0,),
     "ga_mismatch": (1.0,),
 }
-"""What is shipped, and at which coefficients it is measured."""
+"""The shipped adapters, and the coefficients at which they are measured."""
 SHIPPED_BESIDE = tuple(name for name in SHIPPED_COEFFICIENTS if name != SHIPPED_NAME)
-"""Shipped for comparison, under these names. What is not trained on this machine stays as it is shipped."""
+"""Adapters that are shipped for comparison. Those that were not trained on this machine are left as they are."""
 
 
 def ship_adapters(chosen: ShippedChoice | None, out: Path = runs.SHIPPED_ADAPTERS) -> None:
-    """Copy the chosen form as `sku`, and those of `BESIDE`, without what only a training needs.
+    """Copy the selected form as `sku`, and the adapters of `SHIPPED_BESIDE`, without files that only training needs.
 
     Raises:
-        ValueError: if the rule chose none.
+        ValueError: if the selection rule selected no form.
     """
     if chosen is None:
-        raise ValueError(f"no form fits the rule, so none is shipped; the rule is: {SELECTION_RULE}")
+        raise ValueError(f"no form satisfies the selection rule, so none is shipped; the rule is: {SELECTION_RULE}")
     wanted = (chosen["form"], *(name for name in SHIPPED_BESIDE if name != chosen["form"]))
     for name in (name for name in wanted if (study_folder() / name / "adapter").is_dir()):
         run = runs.read_run(study_folder() / name)
@@ -47,7 +48,7 @@ def ship_adapters(chosen: ShippedChoice | None, out: Path = runs.SHIPPED_ADAPTER
         for file in ("log.jsonl", "summary.json"):
             shutil.copy(run.folder / file, to / file)
         config = run.manifest.config
-        for kind in ("harmful", "normal"):  # a path of this machine tells nobody anything
+        for kind in ("harmful", "normal"):  # paths on this machine are of no use to others
             config = config | {kind: [_without_folder(spec) for spec in config[kind]]}
         coefficient = chosen["coefficient"] if is_chosen else run.manifest.default_coefficient
         runs.write_manifest(to, dataclasses.replace(run.manifest, config=config, default_coefficient=coefficient))
@@ -59,15 +60,20 @@ def _without_folder(spec: str) -> str:
 
 
 def measure_shipped(data: Path, out: Path, report: StudyReport = lambda _: None) -> None:
-    """Measure what is shipped on more test prompts than the study has for every row, into `out/shipped.jsonl`; count it
-    once more by the ratings in `out/rated.jsonl`, as far as they are of these answers, into `out/shipped_rated.jsonl`.
+    """Measure the shipped variants on the larger test set.
+
+    The rows go to `out/shipped.jsonl`. Rows counted by the ratings in `out/rated.jsonl`, where these are of the same
+    answers, go to `out/shipped_rated.jsonl`.
 
     Args:
-        data: a folder as `study` wants it.
-        out: where results go.
-        report: told of every batch.
+        data: the folder with the data sets, as for `run_study`.
+        out: the folder for the results.
+        report: called after every batch.
     """
-    variants = ["base", *(f"{name}@{c:g}" for name, some in SHIPPED_COEFFICIENTS.items() for c in some)]
+    variants = [
+        "base",
+        *(f"{name}@{c:g}" for name, coefficients in SHIPPED_COEFFICIENTS.items() for c in coefficients),
+    ]
     rows = evaluate_entries(LiveSession(), variants, data, LARGER_TEST, report)
     result_files.write_rows(out / "shipped.jsonl", rows)
     result_files.write_rows(

@@ -1,7 +1,7 @@
-"""The study behind the shipped numbers: every method trained alike, swept, judged, and one chosen by a stated rule.
+"""The study behind the published numbers: train every method, measure it, and select what is shipped by a stated rule.
 
-Resumable at every point: trainings are run folders under `SKU_HOME/study`, the sweep keeps its lines there, and what is
-finished is not done again. Coefficients and adapters are chosen on validation prompts; test prompts only report.
+The study can be resumed at any point. Trainings and measurements are kept in `SKU_HOME/study`, and finished work is not
+repeated. The selection uses validation prompts only; test prompts serve only to report the results.
 """
 
 from __future__ import annotations
@@ -39,18 +39,19 @@ DATA_FILES = {
 _CHOICES = "truthfulqa_mc.json"
 _PREFERENCES, _COLUMNS = "saferlhf_preferences_5k.jsonl", "answer=other_response,safe_answer=safer_response"
 LARGER_TEST = "more test"
-"""A larger set of test prompts, on which what is shipped is measured once more."""
+"""A larger set of test prompts, on which the shipped variants are measured again."""
 
 
 class PromptLimits(NamedTuple):
-    """Prompts that are asked at most, of each source."""
+    """The largest number of prompts per source."""
 
     harmful: int
     normal: int
     sounds_harmful: int
-    """Harmless ones have one source or two where harmful ones have four: of 15 a single refusal would be 7 %."""
+    """The limit for harmless prompts that sound harmful. It is larger, because these prompts have fewer sources than
+    harmful ones: with 15 prompts, a single refusal would be 7 %."""
     choices: int = 0
-    """Questions of TruthfulQA whose given answers are scored."""
+    """The number of TruthfulQA questions whose answers are scored."""
 
 
 PROMPT_LIMITS_BY_SIDE = {
@@ -65,102 +66,105 @@ JUDGE, SIMILARITY = "embedded", "minilm"
 def run_study(
     data: Path, out: Path, only: str | None = None, report: StudyReport = lambda _: None
 ) -> ShippedChoice | None:
-    """Train, sweep, judge, choose; write `study.jsonl` (test), `validation.jsonl` and `choice.json` into `out`.
+    """Train every method, measure it at its coefficients, and select what is shipped.
+
+    Writes `study.jsonl` (test prompts), `validation.jsonl` and `choice.json` to `out`.
 
     Args:
-        data: a folder with the files of `FILES`, the PKU preferences and TruthfulQA's choices; missing ones are left
-            out, with a report.
-        out: where results go. Rows that it holds of trainings that are not on this machine stay, as long as they were
-            measured on the same prompts, with the same judge; others are reported and left out.
-        only: trainings whose name contains this; the others are not trained, but measured if they are there.
-        report: told of every step and batch.
+        data: a folder with the files of `DATA_FILES`, the PKU preferences and TruthfulQA's choices. Missing files are
+            reported and left out.
+        out: the folder for the results. It may hold rows of trainings that are not on this machine. These rows are kept
+            if they were measured on the same prompts with the same judge; otherwise they are reported and left out.
+        only: train only the entries whose name contains this text. The others are measured if they exist.
+        report: called after every step and batch.
 
     Returns:
-        What the rule chose.
+        The selected form and its coefficient.
 
     Raises:
-        FileNotFoundError: if there is no folder `data`.
+        FileNotFoundError: if the folder `data` does not exist.
     """
     if not data.is_dir():
         raise FileNotFoundError(
             f"there is no folder {str(data)!r}; name the one that holds {', '.join(DATA_FILES.values())}"
         )
-    here = _present(data)
-    for name in sorted(set(DATA_FILES) - set(here)):
-        report({"doing": f"{DATA_FILES[name]} is not in {data}: measured and trained without {name}"})
+    files = _existing_files(data)
+    for name in sorted(set(DATA_FILES) - set(files)):
+        report({"doing": f"{DATA_FILES[name]} is not in {data}: training and measuring without {name}"})
     if not (data / _PREFERENCES).is_file():
-        report({"doing": f"{_PREFERENCES} is not in {data}: measured without it"})
+        report({"doing": f"{_PREFERENCES} is not in {data}: measuring without it"})
     base_hidden: dict[str, Tensor] = {}
     for name, entry in GRID.items():
         if not only or only in name:
-            _train(study_folder() / name, entry, here, report, base_hidden)
+            _train(study_folder() / name, entry, files, report, base_hidden)
     entries = {name: entry for name, entry in GRID.items() if (study_folder() / name / "adapter").is_dir()}
     forms = {name: entry for name, entry in entries.items() if name in SKU_FORMS}
     session = LiveSession()
 
-    before = _recorded(out)
-    validation = _joined(evaluate_entries(session, variants_of(forms), data, "validation", report), before, report)
+    earlier = _read_earlier_rows(out)
+    validation = _merge_rows(evaluate_entries(session, variants_of(forms), data, "validation", report), earlier, report)
     chosen = choose_shipped(validation)
-    result_files.write_rows(out / "validation.jsonl", [_named(row, chosen) for row in validation])
+    result_files.write_rows(out / "validation.jsonl", [_with_shipped_name(row, chosen) for row in validation])
     storage.write_atomically(
         out / "choice.json", json.dumps({"rule": SELECTION_RULE, **(chosen or {})}, indent=2) + "\n"
     )
-    rows = _joined(evaluate_entries(session, variants_of(entries), data, "test", report), before, report)
-    result_files.write_rows(out / "study.jsonl", [_named(row, chosen) for row in rows])
+    rows = _merge_rows(evaluate_entries(session, variants_of(entries), data, "test", report), earlier, report)
+    result_files.write_rows(out / "study.jsonl", [_with_shipped_name(row, chosen) for row in rows])
     return chosen
 
 
 def study_folder() -> Path:
-    """Where the trainings of the study are, each a run folder."""
+    """The folder with the trainings of the study, each in a run folder."""
     return storage.home() / "study"
 
 
 def variants_of(entries: dict[str, GridEntry]) -> list[str]:
-    """Base, every training at its coefficients, and snapshots along a training at 1."""
-    found = ["base"]
+    """The variants to measure: the base, every training at its coefficients, and its snapshots at coefficient 1."""
+    variants = ["base"]
     for name, entry in entries.items():
-        found += [f"{study_folder() / name}@{c:g}" for c in entry.coefficients]
-        found += [f"{study_folder() / name / f'step-{step}'}@1" for step in entry.snapshots]
-    return found
+        variants += [f"{study_folder() / name}@{c:g}" for c in entry.coefficients]
+        variants += [f"{study_folder() / name / f'step-{step}'}@1" for step in entry.snapshots]
+    return variants
 
 
 def evaluate_entries(
     session: ModelSession, variants: Sequence[str], data: Path, prompts: str, report: StudyReport
 ) -> list[ResultRow]:
-    """A row for each of `variants`, measured as all of the study are.
+    """Measure `variants` with the settings of the study, and return one row for each.
 
     Args:
-        session: holds the base.
-        variants: `base` first.
-        data: as of `study`.
-        prompts: a key of `LIMITS`; the rows have it as their side.
-        report: told of every batch.
+        session: a session with the base model.
+        variants: the variants, with `base` first.
+        data: the folder with the data sets, as for `run_study`.
+        prompts: the set of prompts, a key of `PROMPT_LIMITS_BY_SIDE`. It becomes the side of the rows.
+        report: called after every batch.
     """
     decoding = DecodingConfig(max_new_tokens=_NEW_TOKENS)
     side = "test" if prompts == LARGER_TEST else prompts
     sources, work = prompt_sources(data, prompts), study_folder() / "work"
     if PROMPT_LIMITS_BY_SIDE[prompts].choices and not sources.choices:
-        report({"doing": f"{_CHOICES} is not in {data}: measured without it"})
+        report({"doing": f"{_CHOICES} is not in {data}: measuring without it"})
     rows = session.evaluate(variants, sources, side, decoding, JUDGE, work, SIMILARITY, report)
     return [dataclasses.replace(row, side=prompts) for row in rows]
 
 
 def prompt_sources(data: Path, prompts: str) -> PromptSources:
-    """What is asked: real prompts where their files are there, and the bundled ones. Preference, which takes the rule
-    no further, is measured on test prompts alone.
+    """The sources of prompts: the bundled ones, and those in `data` whose files exist.
+
+    Preference is measured on test prompts only, because the selection rule does not use it.
     """
-    here, limits = _present(data), PROMPT_LIMITS_BY_SIDE[prompts]
+    files, limits = _existing_files(data), PROMPT_LIMITS_BY_SIDE[prompts]
     preferences = data / _PREFERENCES
     pairs = ("bundled", *([f"{preferences}#{_COLUMNS}"] if preferences.is_file() else []))
-    asked = [f"{name}:{here[name]}" for name in ("advbench", "labelled", "do_not_answer") if name in here]
+    asked = [f"{name}:{files[name]}" for name in ("advbench", "labelled", "do_not_answer") if name in files]
     questions = data / _CHOICES if limits.choices else None
-    real = (f"xstest:{here['xstest']}",) if "xstest" in here else ()
+    xstest = (f"xstest:{files['xstest']}",) if "xstest" in files else ()
     return PromptSources(
         harmful=("bundled", *asked),
         pairs=() if prompts == "validation" else pairs,
         normal=("bundled",),
-        references=(f"truthfulqa:{here['truthfulqa']}",) if "truthfulqa" in here else ("bundled",),
-        sounds_harmful=real if real and prompts == "test" else ("sounds_harmful", *real),
+        references=(f"truthfulqa:{files['truthfulqa']}",) if "truthfulqa" in files else ("bundled",),
+        sounds_harmful=xstest if xstest and prompts == "test" else ("sounds_harmful", *xstest),
         choices=str(questions) if questions and questions.is_file() else None,
         choices_limit=limits.choices,
         limit=limits.harmful,
@@ -169,41 +173,46 @@ def prompt_sources(data: Path, prompts: str) -> PromptSources:
     )
 
 
-def _present(data: Path) -> dict[str, Path]:
+def _existing_files(data: Path) -> dict[str, Path]:
     return {name: data / file for name, file in DATA_FILES.items() if (data / file).is_file()}
 
 
 SHIPPED_NAME = "sku"
-"""Name under which the chosen form is shipped."""
+"""The name under which the selected form is shipped."""
 
 
-def _recorded(out: Path) -> list[ResultRow]:
-    """What `out` holds of an earlier study, under the names of `ENTRIES`."""
+def _read_earlier_rows(out: Path) -> list[ResultRow]:
+    """The rows of an earlier study in `out`, with the names in `GRID`."""
     form = result_files.shipped_form(out)
     files = (out / "study.jsonl", out / "validation.jsonl")
     rows = [row for file in files if file.is_file() for row in result_files.read_rows(file)]
     return [_renamed(row, form) if form and row.run == SHIPPED_NAME else row for row in rows]
 
 
-def _joined(fresh: list[ResultRow], before: Sequence[ResultRow], report: StudyReport) -> list[ResultRow]:
-    """`fresh`, and of the same side what was recorded before of other trainings, in the order of `ENTRIES`."""
-    here = {_entry(row) for row in fresh}
+def _merge_rows(fresh: list[ResultRow], earlier: Sequence[ResultRow], report: StudyReport) -> list[ResultRow]:
+    """The new rows, and the earlier rows of other trainings on the same side, in the order of `GRID`.
+
+    Earlier rows are left out if they were not measured in the same way as the new ones.
+    """
+    measured = {_entry_name(row) for row in fresh}
     base = next(row for row in fresh if row.method == BASE)
-    older = [row for row in before if row.side == base.side and row.method != BASE and _entry(row) not in here]
-    alike = [row for row in older if _how(row) == _how(base) and _entry(row) in GRID]
-    for name in sorted({_entry(row) for row in older} - {_entry(row) for row in alike}):
-        why = "with other prompts or another judge" if name in GRID else "by a study that had it"
-        report({"doing": f"{name} was recorded {why}: left out"})
+    others = [
+        row for row in earlier if row.side == base.side and row.method != BASE and _entry_name(row) not in measured
+    ]
+    kept = [row for row in others if _study_key(row) == _study_key(base) and _entry_name(row) in GRID]
+    for name in sorted({_entry_name(row) for row in others} - {_entry_name(row) for row in kept}):
+        reason = "was measured with other prompts or another judge" if name in GRID else "is not in this study"
+        report({"doing": f"{name} {reason}: its recorded rows are left out"})
     order = [BASE, *GRID]
-    return sorted([*fresh, *alike], key=lambda row: order.index(BASE if row.method == BASE else _entry(row)))
+    return sorted([*fresh, *kept], key=lambda row: order.index(BASE if row.method == BASE else _entry_name(row)))
 
 
-def _entry(row: ResultRow) -> str:
-    """Name in `ENTRIES` of the training that a row is of."""
+def _entry_name(row: ResultRow) -> str:
+    """The name in `GRID` of the training that a row belongs to."""
     return row.run.removeprefix(f"{study_folder()}/").split("/")[0]
 
 
-def _how(row: ResultRow) -> tuple[Any, ...]:
+def _study_key(row: ResultRow) -> tuple[Any, ...]:
     return *pareto.measurement_key(row), row.similarity_metric
 
 
@@ -211,8 +220,8 @@ def _renamed(row: ResultRow, name: str) -> ResultRow:
     return dataclasses.replace(row, run=name, variant=f"{name}@{row.coefficient:g}")
 
 
-def _named(row: ResultRow, chosen: ShippedChoice | None) -> ResultRow:
-    """The row with names as they are shipped, or as the study has them, without the machine's path."""
+def _with_shipped_name(row: ResultRow, chosen: ShippedChoice | None) -> ResultRow:
+    """The row with the shipped name if its form was selected, else with its name in the study, without a path."""
     run = row.run.removeprefix(f"{study_folder()}/")
     if chosen and run == chosen["form"]:
         run = SHIPPED_NAME
@@ -222,30 +231,30 @@ def _named(row: ResultRow, chosen: ShippedChoice | None) -> ResultRow:
 
 
 def _train(
-    out: Path, entry: GridEntry, here: dict[str, Path], report: StudyReport, base_hidden: dict[str, Tensor]
+    out: Path, entry: GridEntry, files: dict[str, Path], report: StudyReport, base_hidden: dict[str, Tensor]
 ) -> None:
     begun = (out / "run.json").is_file()
     if begun and runs.read_run(out).manifest.status == "finished":
         return
     report({"doing": f"training {out.name}"})
-    local = [f"{name}:{here[name]}" for name in ("advbench", "labelled") if name in here]
-    asked = [f"{name}:{here[name]}" for name in ("advbench", "do_not_answer") if name in here]
-    harmful = ("bundled", *local, "self:bundled", *(f"self:{spec}" for spec in asked))
+    with_answers = [f"{name}:{files[name]}" for name in ("advbench", "labelled") if name in files]
+    self_answered = [f"self:{name}:{files[name]}" for name in ("advbench", "do_not_answer") if name in files]
+    harmful = ("bundled", *with_answers, "self:bundled", *self_answered)
     settings = COMMON_SETTINGS | {"harmful": harmful} | entry.settings
-    more = tuple(f"self:{name}:{here[name]}" for name in entry.normal_files if name in here)
-    settings["normal"] = (*settings.get("normal", TrainConfig.normal), *more)
+    more_normal = tuple(f"self:{name}:{files[name]}" for name in entry.normal_files if name in files)
+    settings["normal"] = (*settings.get("normal", TrainConfig.normal), *more_normal)
     if "like" in settings:
         settings["like"] = str(out.parent / settings["like"])
     config = TrainConfig(method=entry.method, snapshots=entry.snapshots, **settings)
     spent = 0.0
 
-    def told(line: dict[str, Any]) -> None:
+    def report_step(line: dict[str, Any]) -> None:
         nonlocal spent
         if "step" not in line:
             report(line)
             return
         spent += line["seconds"]
-        what = {"doing": f"training {out.name}", "done": line["step"], "todo": config.steps}
-        report(what | {"seconds": spent})
+        progress = {"doing": f"training {out.name}", "done": line["step"], "todo": config.steps}
+        report(progress | {"seconds": spent})
 
-    run_training(out, config, told, resume=begun and runs.read_run(out).begun, base_hidden=base_hidden)
+    run_training(out, config, report_step, resume=begun and runs.read_run(out).begun, base_hidden=base_hidden)

@@ -1,9 +1,11 @@
-"""How often `judges/broken.py` is right: on answers that people labelled, on made noise, on answers of variants.
+"""Measure how often `judges/broken.py` is right: on labelled answers, on generated noise, and on answers of variants.
 
-The thresholds were chosen by this table. Whole: answers that people labelled (give the files), and the base's own; some
-of the latter do loop, and those are rightly called broken. Noise: loops, shuffled and random tokens, made from the
-labelled answers. Variants far past their coefficient write noise too, or stay fluent; `--show` prints what was called
-broken. Run: `python -m tests.bench.broken --xstest FILE --labelled FILE`; prints a JSON object a kind.
+The thresholds were chosen with this table. Kinds named "whole" are answers that people labelled (give their files), so
+few should be called broken. Kinds named "noise" are loops, shuffled tokens and random tokens, made from the labelled
+answers, so most should be called broken. Kinds named "written" are answers of the base, of which some do loop, and of
+variants with too large coefficients, which write noise or stay fluent. `--show` prints the answers called broken.
+
+Run: `python -m tests.bench.broken --xstest FILE --labelled FILE`. Prints one JSON object per kind.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--xstest", type=Path, help="XSTest completions, as labels.read_xstest_labels reads them")
     parser.add_argument("--labelled", type=Path, help="PyRIT's scorer evaluation sets, as read_human_labels reads them")
-    parser.add_argument("--scored", type=int, default=60, help="answers of a kind whose likelihood is asked; 0: none")
-    parser.add_argument("--prompts", type=int, default=32, help="prompts that base and variants answer; 0: none")
+    parser.add_argument("--scored", type=int, default=60, help="answers per kind to score under the base; 0: none")
+    parser.add_argument("--prompts", type=int, default=32, help="prompts for the base and the variants; 0: none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", action="store_true", help="print the answers that are called broken")
     given = parser.parse_args()
@@ -54,12 +56,12 @@ def main() -> None:
         print(json.dumps(row(session, kind, pairs, given.scored, draw)), flush=True)
         if given.show:
             for _, answer in pairs:
-                if found := broken_reason(answer):
-                    print(json.dumps({"fault": found, "answer": answer[-200:]}))
+                if reason := broken_reason(answer):
+                    print(json.dumps({"fault": reason, "answer": answer[-200:]}))
 
 
 def noise(session: LiveSession, people: Pairs, draw: random.Random, count: int = 60) -> dict[str, Pairs]:
-    """What no model that works would write, by kind."""
+    """Texts that no working model would write, by kind."""
     tokenizer = session.load().tokenizer
 
     def shuffled(answer: str) -> str:
@@ -100,7 +102,10 @@ def noise(session: LiveSession, people: Pairs, draw: random.Random, count: int =
 
 
 def written(session: LiveSession, count: int, draw: random.Random) -> dict[str, Pairs]:
-    """Greedy answers of the base (128 tokens) and of far coefficients (48), half to harmful, half to normal prompts."""
+    """Greedy answers of the base (128 tokens) and of variants with too large coefficients (48 tokens).
+
+    Half of the prompts are harmful and half are normal.
+    """
     pairs = [
         pair for kind in ("harmful", "normal") for pair in draw.sample(load_pairs("bundled", kind).pairs, count // 2)
     ]
@@ -115,7 +120,7 @@ def written(session: LiveSession, count: int, draw: random.Random) -> dict[str, 
 
 
 def row(session: LiveSession, kind: str, pairs: Pairs, scored: int, draw: random.Random) -> dict[str, object]:
-    """Shares called broken: by the text alone, and of those whose likelihood was asked, with it."""
+    """The share of answers called broken: by the text alone, and for a sample also with the likelihood."""
     alone = sum(broken_reason(answer) is not None for _, answer in pairs)
     asked = [pair for pair in draw.sample(pairs, min(scored, len(pairs))) if pair[1].strip()]
     likely = [session.score([pair], ["base"], MAX_TOKENS)[0][0] for pair in asked]
@@ -130,7 +135,7 @@ def row(session: LiveSession, kind: str, pairs: Pairs, scored: int, draw: random
 
 
 def share(k: int, n: int) -> str:
-    """A rate with its Wilson interval, to read."""
+    """A rate with its Wilson interval, as text."""
     return percent_with_interval(*wilson(k, n), digits=1)
 
 

@@ -1,8 +1,10 @@
-"""How many times as much KL from base one variant costs as another, with an interval over prompts.
+"""Compare the KL from base of pairs of variants: the ratio of the two, with an interval over prompts.
 
-On the base's own answers to the normal test prompts of the study, both variants on the same ones; a paired
-bootstrap over the prompts. Run: `python -m tests.bench.divergence --data FOLDER`; prints a line a pair, the number
-of prompts last; a minute on two cores.
+The KL is measured on the base's own answers to the normal test prompts of the study, the same for both variants. The
+interval is a paired bootstrap over the prompts.
+
+Run: `python -m tests.bench.divergence --data FOLDER`. Prints one line per pair, with the number of prompts at its end.
+Takes a minute on two cores.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ def main() -> None:
     table = [dict(zip(names, session.divergence(p.prompt, p.answer, names), strict=True)) for p in own]
     for dear, cheap in SIDE_BY_SIDE:
         above, below = ({p.prompt_id: row[name] for p, row in zip(own, table, strict=True)} for name in (dear, cheap))
-        found = intervals.paired_ratio(above, below)
-        means = " over ".join(f"{intervals.mean_interval(one).mean:.3f}" for one in (above, below))
-        ratio, low, high = (number or 0.0 for number in found)
+        interval = intervals.paired_ratio(above, below)
+        means = " over ".join(f"{intervals.mean_interval(values).mean:.3f}" for values in (above, below))
+        ratio, low, high = (number or 0.0 for number in interval)
         print(f"{dear} over {cheap}: {means} nats per token, {ratio:.1f} times ({low:.1f} to {high:.1f}) on {len(own)}")
 
 

@@ -1,7 +1,9 @@
-"""Log-probabilities of held-out answers under the shipped variants: what was forgotten, and what it cost.
+"""Measure log-probabilities of held-out answers under the shipped variants: what was forgotten, and what it cost.
 
-Harmful answers are the bundled test pairs; normal answers are the base's own to the bundled normal test prompts. No
-sampling and no judge. Run: `python -m tests.bench.forgetting`; prints a JSON object a variant, nats per token.
+Harmful answers come from the bundled test pairs. Normal answers are the base's own answers to the bundled normal test
+prompts. Neither sampling nor a judge is involved.
+
+Run: `python -m tests.bench.forgetting`. Prints one JSON object per variant, in nats per token.
 """
 
 from __future__ import annotations

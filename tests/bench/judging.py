@@ -1,7 +1,7 @@
-"""Judging answers against writing them by the default judge: a prompt at a time, as Compare does, and in batches, as an
-evaluation does.
+"""Compare the time of judging answers with the time of writing them: one prompt at a time, as Compare does, and in
+batches, as an evaluation does. The judge is the default one.
 
-Run on an idle machine: `python -m tests.bench.judging`; prints JSON.
+Run on an idle machine: `python -m tests.bench.judging`. Prints JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variants", nargs="+", default=["base", "ga", "sku"])
     parser.add_argument("--limit", type=int, default=24, help="prompts of each kind")
-    parser.add_argument("--alone", type=int, default=12, help="prompts that are asked one at a time")
+    parser.add_argument("--alone", type=int, default=12, help="number of prompts to ask one at a time")
     given = parser.parse_args()
     session = LiveSession()
     model, judge = session.load(), session.judge("embedded")
@@ -38,9 +38,9 @@ def main() -> None:
         one_written, one_judged = 0.0, 0.0
         for prompt in asked:
             began = time.perf_counter()
-            found = session.answers([prompt], given.variants, DecodingConfig(max_new_tokens=64))
+            answers = session.answers([prompt], given.variants, DecodingConfig(max_new_tokens=64))
             written = time.perf_counter()
-            session.verdicts(prompt, [one.text for one in found])
+            session.verdicts(prompt, [answer.text for answer in answers])
             one_written, one_judged = one_written + written - began, one_judged + time.perf_counter() - written
         runner.write_answers()
         lines = runner.answers.found.values()

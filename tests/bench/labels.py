@@ -1,13 +1,16 @@
-"""How far labels carry a judge of this size: linear probes on the base's middle layers, by number and kind of labels.
+"""Measure how a judge of this size depends on its labels: linear probes trained on different numbers and kinds of them.
 
-Ridge regression on frozen states of the default base, ten folds by prompt, so that every label is judged by a probe
-that never saw its prompt: people's labels of answers of larger models, and our own of the default model's answers,
-each asked of probes that learnt from one kind or both. Beside them, how far a large language model agrees with people
-(`ratings.jsonl`: by the rubric in `assets/data`, answers cut at 1,300 characters), and how far people do with people.
-With XSTest's completions also: how many harmless answers to harmless questions the probes and the shipped judge call
-harmful, on prompts that neither learnt from. Prints JSON, ten minutes on two cores:
-`python -m tests.bench.labels --labelled human_labelled_answers.csv --xstest
-xstest_completions.csv --prompts advbench:advbench.csv --prompts do_not_answer:do_not_answer.jsonl`.
+The probes are ridge regressions on frozen states of the default base's middle layers. There are ten folds by prompt, so
+no probe has seen the prompt that it judges. One kind of label is people's labels of answers of larger models; the other
+is our own labels of the default model's answers. The probes learn from one kind or from both.
+
+For comparison, the output also has how often a large language model agrees with people (`ratings.jsonl`: rated by the
+rubric in `assets/data`, with answers cut at 1,300 characters), and how often people agree with each other. With
+XSTest's completions, it has how many harmless answers to harmless questions the probes and the shipped judge call
+harmful, on prompts that neither of them learned from.
+
+Run: `python -m tests.bench.labels --labelled human_labelled_answers.csv --xstest xstest_completions.csv
+--prompts advbench:advbench.csv --prompts do_not_answer:do_not_answer.jsonl`. Prints JSON. Takes ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from sku.models.variant_model import VariantModel, load_variant_model
 from sku.reporting.formatting import percent_number, percent_range
 
 LAYERS = (16, 18, 20, 22)
-"""Of 30: the last ones tell less, for they guess the next token."""
+"""Four of the base's 30 layers. The last layers are less informative, because they predict the next token."""
 FOLDS, SHARES = 10, (0.25, 0.5, 0.75, 1.0)
 RIDGE = 1.0
 RATINGS = Path(__file__).parent / "ratings.jsonl"
@@ -45,7 +48,7 @@ Line = dict[str, float | str]
 
 @torch.no_grad()
 def read(model: VariantModel, labels: Sequence[LabelledAnswer]) -> Tensor:
-    """The states of `LAYERS` of every answer, pooled as the judge pools them: `[N, F]`."""
+    """The states of every answer in `LAYERS`, pooled as the judge pools them: `[N, F]`."""
     rows = [encode_for_judge(model.tokenizer, one.prompt, one.answer) for one in labels]
     found: dict[int, Tensor] = {}
     for places in by_length([(row, {}) for row in rows], 4096):
@@ -59,7 +62,7 @@ def read(model: VariantModel, labels: Sequence[LabelledAnswer]) -> Tensor:
 
 
 def probed(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
-    """What a ridge regression on the states `known` says of those `asked`."""
+    """The predictions of a ridge regression for the states `asked`; it is trained on the states `known`."""
     mean, spread, width = known.mean(0), known.std(0), known.shape[1]
     learnt, wanted = ((states - mean) / spread / width**0.5 for states in (known, asked))
     weights = torch.linalg.solve(learnt @ learnt.T + RIDGE * torch.eye(len(learnt)), targets - HARM_THRESHOLD)
@@ -67,7 +70,7 @@ def probed(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
 
 
 class Probes:
-    """Labelled answers, read once, and what probes say of them."""
+    """Labelled answers with their states, computed once, and the scores that probes give them."""
 
     def __init__(self, model: VariantModel, labels: Sequence[LabelledAnswer]) -> None:
         self.labels, self.states = labels, read(model, labels)
@@ -77,7 +80,7 @@ class Probes:
         self.by_people = torch.tensor([one.by == "people" for one in labels])
 
     def folded(self, usable: Tensor) -> list[float]:
-        """Scores of all answers, each from probes of those `usable` `[N]` that are of other folds."""
+        """Scores of all answers. Each score comes from a probe trained on the `usable` `[N]` answers of other folds."""
         scores = torch.empty(len(self.labels)).double()
         for k in range(FOLDS):
             learnt, asked = (self.fold != k) & usable, self.fold == k
@@ -95,17 +98,17 @@ class Probes:
 
 
 def agreed(what: str, some: Sequence[tuple[LabelledAnswer, float]], threshold: float = HARM_THRESHOLD) -> Line:
-    """How often scores agree with the labels beside them."""
-    found = measure_agreement(what, [score for _, score in some], [bool(one.harmful) for one, _ in some], threshold)
+    """How often scores agree with the labels of the same answers."""
+    agreement = measure_agreement(what, [score for _, score in some], [bool(one.harmful) for one, _ in some], threshold)
     return {
-        f"{what}, n": found.n,
-        f"{what}, %": percent_number(found.accuracy),
-        f"{what}, AUC": round(found.auc or 0, 3),
+        f"{what}, n": agreement.n,
+        f"{what}, %": percent_number(agreement.accuracy),
+        f"{what}, AUC": round(agreement.auc or 0, 3),
     }
 
 
 def rated(labels: Sequence[LabelledAnswer]) -> Line:
-    """Agreement of a large language model with people."""
+    """The agreement of a large language model with people."""
     ratings = {line["id"]: line["severity"] for line in map(json.loads, RATINGS.read_text().splitlines())}
     ids = [PromptPair(one.prompt, one.answer, "harmful", "labels").id for one in labels]
     some = [(one, ratings[name]) for one, name in zip(labels, ids, strict=True) if name in ratings]
@@ -119,7 +122,7 @@ def rated(labels: Sequence[LabelledAnswer]) -> Line:
 
 
 def between(labels: Sequence[LabelledAnswer]) -> Line:
-    """How often people agree with people: answers that were labelled twice, once by severity, once by objective."""
+    """How often people agree with each other, on answers that were labelled twice: by severity and by objective."""
     twice: dict[tuple[str, str], list[LabelledAnswer]] = {}
     for one in labels:
         twice.setdefault((one.prompt, one.answer), []).append(one)
@@ -133,7 +136,7 @@ def between(labels: Sequence[LabelledAnswer]) -> Line:
 
 
 def by_variant() -> dict[str, str]:
-    """Of the rated answers to test prompts, how many are harmful, variant by variant."""
+    """For each variant, the number of harmful answers among the rated answers to test prompts."""
     counts: dict[str, list[bool]] = {}
     for line in map(json.loads, RATED_ANSWERS.read_text().splitlines()):
         if side_of(line["prompt_id"]) == "test":
@@ -144,9 +147,9 @@ def by_variant() -> dict[str, str]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--labelled", type=Path, required=True, help="answers with human scores, PyRIT's form")
-    parser.add_argument("--xstest", type=Path, required=True, help="XSTest completions with labels")
-    parser.add_argument("--prompts", action="append", default=[], help="sets that own answers were asked from")
+    parser.add_argument("--labelled", type=Path, required=True, help="answers with human scores, in PyRIT's format")
+    parser.add_argument("--xstest", type=Path, required=True, help="labelled XSTest completions")
+    parser.add_argument("--prompts", action="append", default=[], help="source of our own labelled answers' prompts")
     given = parser.parse_args()
     labelled = read_human_labels(given.labelled)
     people = [one for one in labelled if one.severity is not None]
@@ -164,10 +167,10 @@ def main() -> None:
     harmless = [one for one in completions if one.severity == 0.0 and one.refuses == 0.0]
     harmless = [one for one in harmless if side_of(one.prompt_id) == "test"]
     judged = EmbeddedJudge(model).harm([(one.prompt, one.answer) for one in harmless])
-    said = probed(probes.states[probes.by_people], probes.targets[probes.by_people], read(model, harmless))
+    scores = probed(probes.states[probes.by_people], probes.targets[probes.by_people], read(model, harmless))
     called = {
         "harmless answers": len(harmless),
-        "called harmful by probes": round(float((said >= HARM_THRESHOLD).double().mean()), 3),
+        "called harmful by probes": round(float((scores >= HARM_THRESHOLD).double().mean()), 3),
         "called harmful by the judge": round(sum(one.score >= HARM_THRESHOLD for one in judged) / len(judged), 3),
     }
     print(json.dumps([*report, called, {"rated harmful": by_variant()}], indent=2))

@@ -1,8 +1,9 @@
-"""How far the verdict is misled by what stands around an answer that people called harmful, on held-out prompts.
+"""Measure how easily text around a harmful answer misleads the shipped judge, on held-out prompts.
 
-Three forms of each answer: as it is; behind a sentence that declines; before a note to the judge. What became of them
-by the shipped judge and its outcomes, without the base's likelihoods (broken by emptiness and repetition only). Run:
-`python -m tests.bench.misled --labelled FILE`; prints JSON, two minutes on two cores.
+Every answer that people called harmful is judged in three forms: unchanged, after a sentence that declines, and before
+a note to the judge. The base's likelihoods are not used, so only empty and repetitive answers count as broken.
+
+Run: `python -m tests.bench.misled --labelled FILE`. Prints JSON. Takes two minutes on two cores.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def main() -> None:
     harmful = [one for one in labels if one.harmful and one.clear and side_of(one.prompt_id) == "test"]
     judge = LiveSession().judge("embedded")
     for name, form in FORMS.items():
-        said = judge_answers([(one.prompt, form.format(one.answer)) for one in harmful], judge)
-        print(json.dumps({"harmful answers": len(harmful), name: Counter(one.outcome for one in said)}))
+        verdicts = judge_answers([(one.prompt, form.format(one.answer)) for one in harmful], judge)
+        print(json.dumps({"harmful answers": len(harmful), name: Counter(verdict.outcome for verdict in verdicts)}))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,16 @@
-"""What is shipped, read by somebody else than the judge: every answer of the larger test set, rated by our rubric.
+"""Count the answers of the shipped variants to the larger test set by ratings, and compare with the judge.
 
-A large language model read each answer blind (`assets/data/rubric.md`); `assets/results/rated.jsonl` has its ratings
-beside what the embedded judge said of the same answers. Prints, variant by variant, how many of the harmful prompts are
-answered harmfully and how many harmless-sounding ones are refused, by the ratings and by the judge; how variants that
-stand side by side differ, prompt by prompt; how far each cuts the base's harmful rate; how far the two readers agree.
-With the data of the study, harmful answers by the source of their prompts. No model is loaded. Run:
-`python -m tests.bench.rated --data FOLDER`; prints tables.
+A large language model rated each answer by our rubric (`assets/data/rubric.md`), without knowing which variant wrote
+it. `assets/results/rated.jsonl` has these ratings and the embedded judge's verdicts on the same answers. No model is
+loaded.
+
+Run: `python -m tests.bench.rated --data FOLDER`. Prints tables, by the ratings and by the judge:
+
+- for each variant, the number of harmful answers to harmful prompts, and of refusals of prompts that sound harmful;
+- the difference of pairs of variants on the same prompts;
+- the reduction of the base's harmful rate by each variant;
+- the agreement of the judge with the ratings;
+- with `--data`, the number of harmful answers by the source of their prompts.
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ SIDE_BY_SIDE = (("sku@1.5", "ga@0.5"), ("sku@3", "ga@1"), ("sku@2.5", "sku@2"), 
 
 
 def rates(rows: list[RatedAnswer]) -> str:
-    """One line of the table: of one variant."""
+    """One line of the table, for one variant."""
     harmful, sounds = ([row for row in rows if row.set == name] for name in ("harmful", "sounds_harmful"))
     called = sum(row.rating == "harmful" for row in harmful)
     interval = intervals.wilson(called, len(harmful))
@@ -47,76 +52,79 @@ def rates(rows: list[RatedAnswer]) -> str:
 
 
 def difference(rows: list[RatedAnswer], one: str, other: str) -> str:
-    """Harmful rate of one variant minus another's, by the ratings and by the judge, with paired intervals."""
+    """The harmful rate of one variant minus another's, by the ratings and by the judge, with paired intervals."""
 
-    def said(reader: Reader) -> str:
-        found = intervals.paired_bootstrap(_harmful(rows, one, reader), _harmful(rows, other, reader))
-        return points(found.difference, found.low, found.high)
+    def change(reader: Reader) -> str:
+        interval = intervals.paired_bootstrap(_harmful(rows, one, reader), _harmful(rows, other, reader))
+        return points(interval.difference, interval.low, interval.high)
 
-    return f"{one} minus {other}, harmful: rated {said('rating')}, judge {said('outcome')}"
+    return f"{one} minus {other}, harmful: rated {change('rating')}, judge {change('outcome')}"
 
 
 def cut(rows: list[RatedAnswer], variant: str, prompts: Sequence[str] | None = None) -> str:
-    """By how much of the base's harmful rate a variant's is lower, both readers, with a bootstrap interval.
+    """The reduction of the base's harmful rate by a variant, as a share, with a bootstrap interval.
 
     Args:
-        rows: all of them.
-        variant: not the base.
-        prompts: ids of those that count; None: all.
+        rows: the rated answers of all variants.
+        variant: a variant other than the base.
+        prompts: the ids of the prompts to count; None counts all.
     """
 
-    def said(reader: Reader) -> str:
-        mine, base = (
+    def reduction(reader: Reader) -> str:
+        own, base = (
             {p: harmful for p, harmful in _harmful(rows, name, reader).items() if prompts is None or p in prompts}
             for name in (variant, "base")
         )
-        left, low, high = intervals.paired_ratio(mine, base)
+        left, low, high = intervals.paired_ratio(own, base)
         if left is None or low is None or high is None:
             return "-"
         return percent_with_interval(1 - left, 1 - high, 1 - low)
 
-    return f"{variant}, cut: rated {said('rating')}, judge {said('outcome')}"
+    return f"{variant}, cut: rated {reduction('rating')}, judge {reduction('outcome')}"
 
 
 def by_source(rows: list[RatedAnswer], data: Path) -> list[str]:
-    """Harmful answers by the source of their prompts, rated / judge: a line a source, a cell a variant; then cuts."""
+    """Harmful answers by the source of their prompts: one line per source, one cell (ratings/judge) per variant.
+
+    The reductions without the bundled prompts follow.
+    """
     variants = list(dict.fromkeys(row.variant for row in rows))
     counts = {name: {reader: _harmful(rows, name, reader) for reader in READERS} for name in variants}
     asked = {row.prompt_id for row in rows if row.set == "harmful"}
     lines, real = ["source | prompts | " + " | ".join(variants)], list[str]()
     for spec in prompt_sources(data, LARGER_TEST).harmful:
-        mine = {pair.prompt_id for pair in load_data(spec, "harmful").pairs} & asked
-        asked -= mine
-        real += [] if spec == "bundled" else mine
-        cells = ["/".join(f"{sum(counts[v][reader][p] for p in mine):.0f}" for reader in READERS) for v in variants]
-        lines.append(f"{spec.partition(':')[0]} | {len(mine)} | {' | '.join(cells)}")
+        prompts = {pair.prompt_id for pair in load_data(spec, "harmful").pairs} & asked
+        asked -= prompts
+        real += [] if spec == "bundled" else prompts
+        cells = ["/".join(f"{sum(counts[v][reader][p] for p in prompts):.0f}" for reader in READERS) for v in variants]
+        lines.append(f"{spec.partition(':')[0]} | {len(prompts)} | {' | '.join(cells)}")
     if asked:
         lines.append(f"of no source in {data}: {len(asked)} prompts")
     return [*lines, "without the bundled prompts:", *(cut(rows, v, real) for v in variants if v != "base")]
 
 
 def _harmful(rows: list[RatedAnswer], variant: str, reader: Reader) -> dict[str, float]:
-    mine = [row for row in rows if (row.variant, row.set) == (variant, "harmful")]
-    return {row.prompt_id: float(getattr(row, reader) == "harmful") for row in mine}
+    answers = [row for row in rows if (row.variant, row.set) == (variant, "harmful")]
+    return {row.prompt_id: float(getattr(row, reader) == "harmful") for row in answers}
 
 
-def kappa(said: Sequence[bool], truth: Sequence[bool]) -> float:
-    """Cohen's: agreement beyond what the two shares alone would give."""
+def kappa(judged: Sequence[bool], truth: Sequence[bool]) -> float:
+    """Cohen's kappa: the agreement beyond chance."""
     n = len(truth)
-    agreed = sum(a == b for a, b in zip(said, truth, strict=True)) / n
-    chance = sum(said) * sum(truth) / n**2 + (n - sum(said)) * (n - sum(truth)) / n**2
+    agreed = sum(a == b for a, b in zip(judged, truth, strict=True)) / n
+    chance = sum(judged) * sum(truth) / n**2 + (n - sum(judged)) * (n - sum(truth)) / n**2
     return (agreed - chance) / (1 - chance)
 
 
 def agreement(rows: list[RatedAnswer]) -> list[str]:
-    """How far the judge and the ratings agree: on harm where the judge read it, on refusal where it is clear."""
+    """How often the judge agrees with the ratings: on harm, and on refusal where the rating is clear."""
     read_too = [row for row in rows if row.severity is not None and row.outcome not in ("broken", "unjudged")]
     truth = [row.severity is not None and row.severity >= HARMFUL_FROM_SEVERITY for row in read_too]
     called = measure_agreement("harm", [float(row.outcome == "harmful") for row in read_too], truth)
     scored = measure_agreement("harm", [row.score for row in read_too], truth, HARM_THRESHOLD)
     clear = [row for row in rows if row.outcome != "broken" and row.refuses in (0, 1)]
-    said = [float(row.outcome == "refusal") for row in clear]
-    refusal = measure_agreement("refusal", said, [row.refuses == 1 for row in clear])
+    judged_refusals = [float(row.outcome == "refusal") for row in clear]
+    refusal = measure_agreement("refusal", judged_refusals, [row.refuses == 1 for row in clear])
     judged = [row.outcome == "harmful" for row in read_too]
     both = sum(a and b for a, b in zip(judged, truth, strict=True))
     return [
@@ -130,7 +138,7 @@ def agreement(rows: list[RatedAnswer]) -> list[str]:
 def main() -> None:
     """Count and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="the folder that the study was given: counts by source")
+    parser.add_argument("--data", type=Path, help="the folder with the study's data sets, for counts by source")
     data = parser.parse_args().data
     rows = read_ratings(RECORDED_STUDY.with_name("rated.jsonl"))
     print("variant | harmful: rated (95 %), judge | refusals: rated, judge | over-refusals: rated, judge")

@@ -1,9 +1,11 @@
-"""How often `judges/refusal.py` says what people said, on the prompts it was not written on and on all.
+"""Measure how often `judges/refusal.py` agrees with people, on held-out prompts and on all prompts.
 
-XSTest: whole, partial or no refusal. PyRIT: refusal or not; its set counts an answer to another question as a refusal,
-which no reading of the answer alone can find, so the figure is also given without such rows (the prompt is answered in
-another row, or the answer stands as an answer elsewhere). Harmful answers called full refusals are hidden from the
-judge, so they are counted too. Run: `python -m tests.bench.refusal --xstest FILE --labelled FILE`; prints JSON.
+XSTest's labels are full, partial or no refusal; PyRIT's are refusal or not. PyRIT counts an answer to another question
+as a refusal, which the answer alone cannot show. So the share is also given without such rows: those whose prompt is
+answered in another row, or whose answer is an answer elsewhere. Harmful answers that are called full refusals never
+reach the harm judge, so they are counted too.
+
+Run: `python -m tests.bench.refusal --xstest FILE --labelled FILE`. Prints JSON.
 """
 
 from __future__ import annotations
@@ -52,14 +54,14 @@ def main() -> None:
 
 
 def to_the_question(rows: Sequence[LabelledAnswer], everything: Sequence[LabelledAnswer]) -> list[LabelledAnswer]:
-    """Without the rows whose answer belongs to another question."""
+    """The rows without those whose answer belongs to another question."""
     answered = [row for row in everything if row.refuses == 0]
     prompts, answers = {row.prompt for row in answered}, {row.answer for row in answered}
     return [row for row in rows if row.refuses == 0 or not (row.prompt in prompts or row.answer in answers)]
 
 
 def share(right: Sequence[bool]) -> str:
-    """A rate with its Wilson interval, to read."""
+    """A rate with its Wilson interval, as text."""
     return f"{sum(right)} of {len(right)}: {percent_with_interval(*wilson(sum(right), len(right)), digits=1)}"
 
 

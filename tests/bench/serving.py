@@ -1,6 +1,6 @@
-"""What serving costs on this machine: three columns against one, a slider move, memory with all adapters, start-up.
+"""Measure the costs of serving on this machine: three columns against one, a slider move, memory, and start-up.
 
-Run on an idle machine: `python -m tests.bench.serving`. Prints one JSON object; every figure is a median of `--rounds`.
+Run on an idle machine: `python -m tests.bench.serving`. Prints one JSON object. Every time is a median of `--rounds`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as app.py does, before torch is there
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as in app.py, before torch is imported
 
 import psutil
 import torch
@@ -43,7 +43,7 @@ def main() -> None:
     full = resident()
     columns = {"base": ["base"], "sku": ["sku"], "three": ["base", "ga", "sku"]}
     times: dict[str, list[float]] = {name: [] for name in columns}
-    for _ in range(rounds):  # in turn, so that a machine that slows down slows all
+    for _ in range(rounds):  # in turn, so that a slower phase of the machine affects all of them
         for name, variants in columns.items():
             times[name].append(seconds(lambda v=variants: session.answers([PROMPT], v, config)))
     medians = {name: statistics.median(taken) for name, taken in times.items()}
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def slider_move(session: LiveSession, rounds: int) -> float:
-    """From a new coefficient to the point where the first forward may begin, and back to rest."""
+    """The time from a new coefficient until the first forward pass can begin, and to undo the change."""
 
     def move(coefficient: float) -> None:
         variant = session.variant(f"sku@{coefficient:g}")
@@ -76,14 +76,14 @@ def slider_move(session: LiveSession, rounds: int) -> float:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall time of `work`."""
+    """The wall time of `work`."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds."""
+    """The memory of this process in bytes."""
     gc.collect()
     return int(psutil.Process().memory_info().rss)
 

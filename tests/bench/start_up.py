@@ -1,6 +1,7 @@
-"""Seconds from `python app.py` to the page in a browser, and to the first words in all three columns.
+"""Measure the seconds from `python app.py` to the page in a browser, and to the first words in all three columns.
 
-Run on an idle machine: `python -m tests.bench.start_up`; an empty `SKU_HOME` gives the first start. Prints JSON.
+Run on an idle machine: `python -m tests.bench.start_up`. Use an empty `SKU_HOME` to measure the first start. Prints
+JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime
 
 
 def main() -> None:
-    """Start, open, ask, stop, print."""
+    """Start the app, open the page, ask a prompt, print the times, stop the app."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": 900})

@@ -1,7 +1,8 @@
-"""Eleven coefficients at once against eleven runs one by one, same prompts, same length, same process.
+"""Compare the time of eleven coefficients in one batch with eleven separate runs, on the same prompts and length.
 
-Once as the page asks, a prompt at a time, and once as an evaluation does, many prompts to a batch, where either way
-fills its batches. Run: `python -m tests.bench.sweep`; prints JSON.
+This is measured with one prompt at a time, as on the page, and with full batches of many prompts, as in an evaluation.
+
+Run: `python -m tests.bench.sweep`. Prints JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--adapter", default="sku")
-    parser.add_argument("--prompts", type=int, default=4, help="asked one at a time; eleven times as many in batches")
+    parser.add_argument("--prompts", type=int, default=4, help="number of prompts to ask one at a time")
     parser.add_argument("--tokens", type=int, default=48)
     given = parser.parse_args()
     session, config = LiveSession(), DecodingConfig(max_new_tokens=given.tokens)
@@ -42,7 +43,7 @@ def main() -> None:
 def seconds(
     session: LiveSession, prompts: Sequence[str], runs: Sequence[list[str]], size: int, config: DecodingConfig
 ) -> float:
-    """Of all runs over all prompts, `size` prompts to a batch."""
+    """The time of all runs over all prompts, with `size` prompts per batch."""
     began = time.perf_counter()
     for variants in runs:
         for start in range(0, len(prompts), size):

@@ -1,8 +1,9 @@
-"""Many visitors at once: what goes wrong, whose answer they get, and how long until the first word.
+"""Measure the page with many visitors at once: errors, answers that went to the wrong visitor, time to the first word.
 
-Every visitor asks prompts of their own, greedily, through the page's own streaming endpoint, and compares each answer
-with the one that the same prompt got alone. Run: `python -m tests.bench.visitors`; prints JSON. An app is started for
-it unless `--url` names one.
+Every visitor asks a prompt of their own, greedily, through the page's streaming endpoint. Each answer is compared with
+the answer that the same prompt got when nobody else was asking.
+
+Run: `python -m tests.bench.visitors`. Prints JSON. An app is started for the measurement unless `--url` names one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SUBJECTS = [
 
 
 class Visitor:
-    """One browser without a screen."""
+    """A client that behaves like a visitor's browser."""
 
     def __init__(self, url: str, name: str) -> None:
         self.http = httpx.Client(base_url=url, timeout=120)
@@ -45,7 +46,7 @@ class Visitor:
         self.name = name
 
     def ask(self, prompt: str, tokens: int) -> tuple[str, list[str], float]:
-        """How it ended, the three answers, and seconds to the first word of any."""
+        """Ask a prompt; return how the request ended, the three answers, and the seconds to the first word."""
         names, coefficients = COLUMNS
         data = [None, prompt, tokens, 0, 0, 2, 3, *names, *coefficients]
         body = {"data": data, "fn_index": self.place, "session_hash": self.session, "trigger_id": None}
@@ -56,20 +57,20 @@ class Visitor:
         first, shown = 0.0, [""] * 6
         with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
             for line in stream.iter_lines():
-                said: dict[str, Any] = json.loads(line[5:]) if line.startswith("data:") else {}
-                if said.get("msg") in ("process_generating", "process_completed"):
-                    if not said.get("success", True):
-                        return str(said["output"].get("error"))[:80], [], 0.0
-                    _apply(shown, said["output"].get("data") or [])
+                event: dict[str, Any] = json.loads(line[5:]) if line.startswith("data:") else {}
+                if event.get("msg") in ("process_generating", "process_completed"):
+                    if not event.get("success", True):
+                        return str(event["output"].get("error"))[:80], [], 0.0
+                    _apply(shown, event["output"].get("data") or [])
                     if not first and any(shown[:3]):
                         first = time.perf_counter() - began
-                if said.get("msg") == "process_completed":
+                if event.get("msg") == "process_completed":
                     return "answered", shown[:3], first
         return "the stream ended", [], 0.0
 
 
 def _apply(shown: list[str], data: list[Any]) -> None:
-    """Gradio sends the first state whole and then what changed."""
+    """Update the shown texts. Gradio first sends the full state, and then only the changes."""
     for i in range(0, min(len(data), 12), 2):
         part = data[i]
         if isinstance(part, str):
@@ -101,7 +102,7 @@ def main() -> None:
 
 
 def measure(url: str, visitors: int, seconds: float, tokens: int) -> dict[str, Any]:
-    """Ask alone first, then all at once."""
+    """Ask every prompt alone first, then all of them at the same time."""
     alone = Visitor(url, "alone")
     prompts = [f"Tell me one thing about {SUBJECTS[i % len(SUBJECTS)]} number {i}." for i in range(visitors)]
     expected = {prompt: alone.ask(prompt, tokens)[1] for prompt in prompts}
@@ -110,9 +111,9 @@ def measure(url: str, visitors: int, seconds: float, tokens: int) -> dict[str, A
     until = time.monotonic() + seconds
 
     def visit(prompt: str) -> None:
-        me = Visitor(url, prompt)
+        visitor = Visitor(url, prompt)
         while time.monotonic() < until:
-            end, answers, first = me.ask(prompt, tokens)
+            end, answers, first = visitor.ask(prompt, tokens)
             with lock:
                 ends[end] += 1
                 if end == "answered":

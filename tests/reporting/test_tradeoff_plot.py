@@ -31,7 +31,7 @@ def test_a_dead_model_is_crossed_out_and_off_the_front_and_its_share_is_said() -
     ga = row("ga@1", 0.0, 3.0, broken=97)
     figure = tradeoff_figure([BASE, *SKU, ga])
     assert list(named(figure, "broken").customdata) == ["ga@1"]
-    assert list(named(figure, "front", "lines").customdata) == ["sku@2", "sku@1", "base"]
+    assert list(named(figure, "Pareto front", "lines").customdata) == ["sku@2", "sku@1", "base"]
     (said,) = named(figure, "Gradient ascent").text
     assert "broken 97 %" in said
 
@@ -41,7 +41,7 @@ def test_own_rows_are_dashed_and_never_make_the_front_of_the_study() -> None:
     figure = tradeoff_figure([BASE, *SKU], own=[mine])
     assert named(figure, "SKU, keep (yours)", "lines").line.dash == "dash"
     assert named(figure, "SKU, keep (yours)").marker.symbol == "star-diamond-open"
-    assert "mine@1" not in named(figure, "front", "lines").customdata
+    assert "mine@1" not in named(figure, "Pareto front", "lines").customdata
 
 
 def test_a_zoom_survives_new_data() -> None:

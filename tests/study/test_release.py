@@ -51,7 +51,7 @@ def test_what_was_not_trained_stays_as_it_is_shipped(sku_home: Path, tmp_path: P
 
 
 def test_a_rule_that_chose_none_ships_none(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no form fits the rule"):
+    with pytest.raises(ValueError, match="no form satisfies the selection rule"):
         release.ship_adapters(None, tmp_path)
 
 

@@ -50,7 +50,7 @@ def test_rows_of_trainings_that_are_elsewhere_stay_if_they_were_measured_alike(s
     fresh = [row("base", 0, 40), row(here, 1, 30)]
     elsewhere = [row("contrast", 1, 5), row("ga", 1, 5, judge="another"), row("gone", 1, 5)]
     told: list[dict[str, Any]] = []
-    found = study._joined(fresh, [row("base", 0, 39), row("keep", 1, 29), *elsewhere], told.append)
+    found = study._merge_rows(fresh, [row("base", 0, 39), row("keep", 1, 29), *elsewhere], told.append)
     assert [one.run for one in found] == ["base", "contrast", here], "fresh rows replace their own, the order is kept"
     assert [one.harmful for one in found] == [40, 5, 30]
     assert [line["doing"].split()[0] for line in told] == ["ga", "gone"], "what is left out is said"
@@ -59,4 +59,6 @@ def test_rows_of_trainings_that_are_elsewhere_stay_if_they_were_measured_alike(s
 def test_recorded_rows_of_the_shipped_form_get_their_name_back(tmp_path: Path) -> None:
     result_files.write_rows(tmp_path / "validation.jsonl", [row("base", 0), row("sku", 1.5, 3)])
     (tmp_path / "choice.json").write_text('{"form": "contrast-wide"}')
-    assert [(one.run, one.variant) for one in study._recorded(tmp_path)][1:] == [("contrast-wide", "contrast-wide@1.5")]
+    assert [(one.run, one.variant) for one in study._read_earlier_rows(tmp_path)][1:] == [
+        ("contrast-wide", "contrast-wide@1.5")
+    ]
