@@ -23,7 +23,7 @@ _MARK_SIZE = 11
 def tradeoff_figure(
     rows: Sequence[ResultRow],
     utility: str = "kl",
-    here: Sequence[str] = (),
+    compared: Sequence[str] = (),
     own: Sequence[ResultRow] = (),
     shipped: Sequence[str] = (),
 ) -> go.Figure:
@@ -35,8 +35,8 @@ def tradeoff_figure(
     Args:
         rows: the rows of the study on one side of the data.
         utility: a name of `UTILITIES`.
-        here: the variants in the columns of Compare, from column 1 on. Each gets a pointer, which is on the line if its
-            coefficient was not measured.
+        compared: the variants in the columns of Compare, from column 1 on. Each gets a pointer. If its coefficient was
+            not measured, the pointer is on the line between measured ones.
         own: a visitor's own rows. Their lines are dashed.
         shipped: the variants that get a ring.
 
@@ -52,7 +52,7 @@ def tradeoff_figure(
     both = _drawn([*rows, *own], axis)
     mark_broken(figure, both, axis)
     mark_shipped(figure, both, axis, shipped)
-    mark_columns(figure, both, axis, here)
+    mark_columns(figure, both, axis, compared)
     return _with_layout(figure, axis)
 
 

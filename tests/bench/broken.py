@@ -110,13 +110,13 @@ def written(session: LiveSession, count: int, draw: random.Random) -> dict[str, 
         pair for kind in ("harmful", "normal") for pair in draw.sample(load_pairs("bundled", kind).pairs, count // 2)
     ]
     prompts = [pair.prompt for pair in pairs]
-    found: dict[str, Pairs] = {}
+    answers: dict[str, Pairs] = {}
     for variants, tokens in ((("base",), 128), (FAR, 48)):
         config = DecodingConfig(max_new_tokens=tokens)
         for start in range(0, len(prompts), 8):
             for answer in session.answers(prompts[start : start + 8], variants, config):
-                found.setdefault(f"written: {answer.variant}", []).append((answer.prompt, answer.text))
-    return found
+                answers.setdefault(f"written: {answer.variant}", []).append((answer.prompt, answer.text))
+    return answers
 
 
 def row(session: LiveSession, kind: str, pairs: Pairs, scored: int, draw: random.Random) -> dict[str, object]:

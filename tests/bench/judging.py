@@ -50,7 +50,7 @@ def main() -> None:
     writing = sum(line.seconds for line in lines)
     report = {
         "answers": len(lines),
-        "tokens an answer": sum(line.tokens for line in lines) / len(lines),
+        "tokens per answer": sum(line.tokens for line in lines) / len(lines),
         "writing, s": writing,
         "judging, s": judging,
         "judging over writing": judging / writing,

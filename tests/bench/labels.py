@@ -10,7 +10,8 @@ XSTest's completions, it has how many harmless answers to harmless questions the
 harmful, on prompts that neither of them learned from.
 
 Run: `python -m tests.bench.labels --labelled human_labelled_answers.csv --xstest xstest_completions.csv
---prompts advbench:advbench.csv --prompts do_not_answer:do_not_answer.jsonl`. Prints JSON. Takes ten minutes on two cores.
+--prompts advbench:advbench.csv --prompts do_not_answer:do_not_answer.jsonl`. Prints JSON. Takes ten minutes on two
+cores.
 """
 
 from __future__ import annotations
@@ -50,15 +51,15 @@ Line = dict[str, float | str]
 def read(model: VariantModel, labels: Sequence[LabelledAnswer]) -> Tensor:
     """The states of every answer in `LAYERS`, pooled as the judge pools them: `[N, F]`."""
     rows = [encode_for_judge(model.tokenizer, one.prompt, one.answer) for one in labels]
-    found: dict[int, Tensor] = {}
+    states_of: dict[int, Tensor] = {}
     for places in by_length([(row, {}) for row in rows], 4096):
         some = [rows[i] for i in places]
         batch = collate(some)
         body = model.network.base_model
         states = body(batch.input_ids, batch.attention_mask, use_cache=False, output_hidden_states=True).hidden_states
         layers = [[pool_features(one) for one in keep_answer_tokens(some, states[layer])] for layer in LAYERS]
-        found |= {place: torch.cat([layer[i] for layer in layers]) for i, place in enumerate(places)}
-    return torch.stack([found[i] for i in range(len(rows))]).double()
+        states_of |= {place: torch.cat([layer[i] for layer in layers]) for i, place in enumerate(places)}
+    return torch.stack([states_of[i] for i in range(len(rows))]).double()
 
 
 def probed(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:

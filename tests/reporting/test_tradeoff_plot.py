@@ -47,7 +47,7 @@ def test_own_rows_are_dashed_and_never_make_the_front_of_the_study() -> None:
 def test_a_zoom_survives_new_data() -> None:
     assert (
         tradeoff_figure(SKU).layout.uirevision
-        == tradeoff_figure([BASE, *SKU], here=["base"]).layout.uirevision
+        == tradeoff_figure([BASE, *SKU], compared=["base"]).layout.uirevision
         is not None
     )
 
