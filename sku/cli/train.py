@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import signal
 import sys
 from collections.abc import Callable
@@ -14,7 +13,9 @@ import typer
 
 from sku.cli.options import AsJson, print_json
 from sku.core.config import PRESETS, TrainConfig, find_preset
+from sku.core.jsonl import parse_json
 from sku.core.methods import METHODS
+from sku.core.text_lines import BYTE_ORDER_MARK, decode_utf8
 from sku.data.listing import training_sources
 
 _ABOUT_SET = (
@@ -71,10 +72,14 @@ def _config(context: typer.Context) -> TrainConfig:
     given = [name for name in flags if context.get_parameter_source(name).name == "COMMANDLINE"]  # type: ignore[union-attr]
     changes = {name: _value(name, flags[name]) for name in given if name in _settings_of_flags()}
     if flags["resume"]:
-        return _of_run(flags["out"], [*changes, *(["--set"] if flags["settings"] else [])])
+        others = [name for name in ("preset_name", "config", "settings") if name in given]
+        return _of_run(flags["out"], [*changes, *others])
+    if flags["config"] is not None and "preset_name" in given:
+        raise typer.BadParameter("a preset and a file of settings came; give one of the two", param_hint="--config")
     if flags["config"] is not None:
-        config = TrainConfig.from_dict(json.loads(flags["config"].read_text(encoding="utf-8")))
-        config = dataclasses.replace(config, **changes)
+        config = _of_file(flags["config"])
+        weights = {"weights": config.weights | changes["weights"]} if "weights" in changes else {}
+        config = dataclasses.replace(config, **changes | weights)
     else:
         config = find_preset(flags["preset_name"]).config(**{"method": flags["method"]} | changes)
     return config.changed(flags["settings"] or ())
@@ -90,6 +95,15 @@ def _of_run(out: Path, given: list[str]) -> TrainConfig:
             param_hint="--resume",
         )
     return TrainConfig.from_dict(runs.read_run(out).manifest.config)
+
+
+def _of_file(path: Path) -> TrainConfig:
+    if not path.is_file():
+        raise typer.BadParameter(
+            f"there is no file {str(path)!r}; give the JSON file of settings", param_hint="--config"
+        )
+    text = decode_utf8(path.read_bytes(), str(path)).removeprefix(BYTE_ORDER_MARK)
+    return TrainConfig.from_dict(parse_json(text, str(path)))
 
 
 def _settings_of_flags() -> set[str]:

@@ -80,6 +80,10 @@ class Method:
     """Where good answers are preserved unless a run says otherwise: in base + tau, as published, or in base - tau."""
     trained_factors: Factors = "both"
     """Which of the LoRA factors A and B are trained; the other stays as it was initialised."""
+    unbounded: bool = False
+    """The loss has no lower bound, so every step does more damage: the page keeps three points along the run."""
+    unpublished_marker: Marker | None = None
+    """Used in place of `marker` where the preservation is not the published one."""
     prepare: str | None = None
     """A function that sets the factors from the data before the first step, `module:name` under `sku.training` (a
     `Preparation` of `training/lora.py`). It depends on data and seed alone, so that a resumed run agrees."""
@@ -175,6 +179,7 @@ METHODS: dict[str, Method] = {
         "3.2). Corrected: answer masks by token position, KL over answer tokens only and bounded, random answers never "
         "the prompt's own, exact step count, LoRA for every base. The paper's own weights and coefficient are unknown.",
         Marker(BLUE, "■", "square"),
+        unpublished_marker=Marker(SKY, "✦", "star-diamond"),
     ),
     "sku_contrast": Method(
         "SKU contrast",
@@ -216,6 +221,7 @@ METHODS: dict[str, Method] = {
         "as published",
         "The forgetting term alone. It has no lower bound: more steps always mean more damage.",
         Marker(VERMILLION, "▲", "triangle-up"),
+        unbounded=True,
     ),
     "ga_mismatch": Method(
         "Gradient ascent + mismatch",
@@ -226,6 +232,7 @@ METHODS: dict[str, Method] = {
         "Ascent, random normal answers to harmful prompts, KL to base on normal answers; weights of the reference "
         "code. Corrected: masks by position, so the mismatch term leaves the question alone.",
         Marker(ORANGE, "▶", "triangle-right"),
+        unbounded=True,
     ),
     "ft": Method(
         "Fine-tuning",

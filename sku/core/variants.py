@@ -21,6 +21,8 @@ SUM = "sum"
 MAX_COEFFICIENT = 10.0
 MAX_PARTS = 8
 """Adapters of a sum: each costs time in every forward."""
+MAX_TEXT_CHARACTERS = 4096
+"""Of a variant as written: eight paths fit, a flood does not."""
 _HALF_A_NUMBER = re.compile(r"@[\d.]+e$", re.IGNORECASE)
 
 
@@ -99,9 +101,11 @@ def parse_variant(text: str) -> VariantSpec:
     """Read `NAME`, `NAME@COEFFICIENT`, either after `acquired:`, or a sum of such parts joined by `+`.
 
     Raises:
-        ValueError: if a name is empty, a coefficient is not a number from 0 to `MAX_COEFFICIENT`, or the base is part
-            of a sum or has a coefficient.
+        ValueError: if a name is empty or stands twice, a coefficient is not a number from 0 to `MAX_COEFFICIENT`, the
+            base is part of a sum or has a coefficient, or the text or the sum is too long.
     """
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise ValueError(f"variant {text[:40]!r}... has {len(text)} characters; at most {MAX_TEXT_CHARACTERS} are read")
     parts = tuple(_parse_part(part, text) for part in _split_sum(text.strip()))
     for part in parts:
         if part.name == BASE and (part.acquired or part.coefficient):
@@ -110,6 +114,9 @@ def parse_variant(text: str) -> VariantSpec:
             raise ValueError(f"variant {text!r} adds adapters to the base anyway; leave base out of the sum")
     if len(parts) > MAX_PARTS:
         raise ValueError(f"variant {text[:60]!r} sums {len(parts)} adapters; at most {MAX_PARTS} are taken")
+    written = [(part.name, part.acquired) for part in parts]
+    if len(set(written)) < len(written):
+        raise ValueError(f"variant {text!r} names an adapter twice; give it one coefficient")
     return VariantSpec(parts)
 
 

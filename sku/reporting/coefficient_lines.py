@@ -121,7 +121,8 @@ def _between(
 
 
 def _training(row: ResultRow) -> tuple[Hashable, ...]:
-    return row.model, row.side, row.attack, row.method, row.preservation, row.seed
+    summed = row.variant if row.coefficient is None else None  # sums have no coefficient in common to draw along
+    return row.model, row.side, row.attack, row.method, row.preservation, row.seed, summed
 
 
 def _grouped(rows: Iterable[ResultRow], key: Callable[[ResultRow], Hashable]) -> list[list[ResultRow]]:

@@ -12,8 +12,6 @@ from sku.core.variants import SUM
 BASE_MARKER = Marker("#7f7f7f", "○", "circle-open")
 _SUM = Marker(SKY, "⬢", "hexagon")
 """Several adapters added up."""
-_OUR_SKU = Marker(SKY, "✦", "star-diamond")
-"""SKU with a preservation that is not the published one."""
 _OUTCOMES: dict[Outcome, Marker] = {
     "harmful": Marker(VERMILLION, "▲", "triangle-up"),
     "refusal": Marker(BLUE, "■", "square"),
@@ -25,11 +23,13 @@ _OUTCOMES: dict[Outcome, Marker] = {
 
 def method_marker(method: str | None, preservation: str | None = None) -> Marker:
     """The mark of a method; None is the base. `preservation` tells SKU as published (push, or not said) from ours."""
-    if method == "sku" and preservation not in (None, "push"):
-        return _OUR_SKU
     if method == SUM:
         return _SUM
-    return METHODS[method].marker if method in METHODS else BASE_MARKER
+    found = METHODS.get(method or "")
+    if found is None:
+        return BASE_MARKER
+    published = preservation in (None, "push")
+    return found.marker if published else found.unpublished_marker or found.marker
 
 
 def outcome_marker(outcome: Outcome) -> Marker:

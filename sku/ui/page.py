@@ -75,7 +75,7 @@ def build_page(session: Session, cards: Sequence[JudgeCard] = (), gate: Gate | N
     """
     access = Access(session, gate or Gate())
     hosting = access.gate.hosting
-    trainings = TrainingJobs(hosting.training_minutes, hosting.keep_days)
+    trainings = TrainingJobs(minutes=hosting.training_minutes, days=hosting.keep_days)
     title = "sku: make a model forget, see what it costs"
     with gr.Blocks(title=title, fill_width=True, delete_cache=(3600, 3600)) as page:
         _add_header(page, session)

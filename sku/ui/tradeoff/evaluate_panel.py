@@ -50,7 +50,7 @@ def build_evaluate(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
     """Lay the panel out and wire it; returns an event that tells that there may be new rows."""
     parts = lay_out_evaluate()
     access = context.access
-    handlers = EvaluateHandlers(parts, access, EvaluationJobs(access.gate.hosting.keep_days))
+    handlers = EvaluateHandlers(parts, access, EvaluationJobs(days=access.gate.hosting.keep_days))
     changes = [part.change for part in (parts.names, parts.coefficients, parts.limit)]
     gr.on(changes, handlers.price, parts.order, parts.price, **AT_ONCE)
     parts.start.click(handlers.start, parts.order, None, **QUIET)

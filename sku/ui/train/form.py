@@ -26,8 +26,6 @@ MAX_PROBE_CHARACTERS = 200
 """Characters."""
 _PROBES = 6
 """Looks along a run."""
-_ASCENTS = ("ga", "ga_mismatch")
-"""Methods that get worse with every step: three checkpoints along the run are kept as variants."""
 _SHOWN = 5
 
 
@@ -71,7 +69,9 @@ class TrainForm:
             learning_rate=float(self.rate) if self.rate else None,
             seed=int(self.seed or 0),
             probe_every=max(1, total // _PROBES),
-            snapshots=tuple(sorted({max(1, total * i // 4) for i in (1, 2, 3)})) if self.method in _ASCENTS else None,
+            snapshots=tuple(sorted({max(1, total * i // 4) for i in (1, 2, 3)}))
+            if METHODS[self.method].unbounded
+            else None,
             probe=self.probe.strip() or None,
         )
 
@@ -159,3 +159,8 @@ def _kept(path: Path) -> Path:
         shutil.copyfile(path, kept)
     kept.touch()  # what is about to be used is not forgotten
     return kept
+
+
+def _quarters(steps: int) -> tuple[int, ...]:
+    """The steps after a quarter, a half and three quarters of a run."""
+    return tuple(sorted({max(1, steps * i // 4) for i in (1, 2, 3)}))
