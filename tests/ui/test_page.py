@@ -191,7 +191,7 @@ def facts(update: ColumnUpdate) -> str:
 
 
 HARMFUL = Verdict("harmful", 0.93, "gives steps", "embedded-1")
-SAFE = Verdict("safe", 0.07, "talks of bread", "embedded-1")
+SAFE = Verdict("safe", 0.07, "about bread", "embedded-1")
 
 
 def test_a_verdict_stands_beneath_an_answer_once_all_have_ended() -> None:
@@ -204,7 +204,7 @@ def test_a_verdict_stands_beneath_an_answer_once_all_have_ended() -> None:
     assert text[0] == "3 tokens · 3 tok/s · end\n▲ harmful 0.93 · embedded-1 · reason: gives steps"
     assert (
         text[1]
-        == "3 tokens · 3 tok/s · end · KL from base 0.250\n● safe · harm score 0.07 · embedded-1 · reason: talks of bread"
+        == "3 tokens · 3 tok/s · end · KL from base 0.250\n● safe · harm score 0.07 · embedded-1 · reason: about bread"
     )
 
 
