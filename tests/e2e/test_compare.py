@@ -175,7 +175,7 @@ def test_what_a_model_wrote_is_shown_as_text_in_every_view(page: Page, tmp_path:
 
     parts = (column("base", EVIL), column("sku@1.5", f"No. {EVIL}"))
     file = tmp_path / "evil.json"
-    file.write_text(Comparison(EVIL, "smollm2-135m", ComparisonSettings(), parts).to_json())
+    file.write_text(Comparison(EVIL, "smollm2-135m", ComparisonSettings(96, 0.0, 0, 1), parts).to_json())
     give(page, file)
     expect(page.locator("#answer-0 textarea")).to_have_value(EVIL, timeout=30_000)
     expect(page.locator("#prompt textarea")).to_have_value(EVIL)
