@@ -97,7 +97,7 @@ def test_the_strip_places_columns_on_the_recorded_line(monkeypatch: pytest.Monke
     monkeypatch.setattr(rate_scale, "_recorded", lambda: rows)
     shown = rate_scale.rate_scale_html(["base", "sku@1.5", "sku@3", "ga@1"])
     assert re.findall(r"left:([\d.]+)%", shown) == ["100.0", "25.0"]
-    assert "sku@1.5 10 %" in shown
+    assert "sku@1.5: 10 %" in shown
     assert "sku@3: not recorded" in shown
     monkeypatch.setattr(rate_scale, "_recorded", lambda: ())
     assert rate_scale.rate_scale_html(["base"]) == ""

@@ -99,7 +99,7 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def _column(part: ComparedColumn) -> str:
-    kl = "" if part.kl is None else f"<p>KL from base: {part.kl:.3f} nats per token</p>"
+    kl = "" if part.kl is None else f"<p>KL from base {part.kl:.3f} nats per token</p>"
     answers = []
     for i, answer in enumerate(part.answers):
         text = f"<pre>{html.escape(answer.text)}</pre>"
