@@ -96,7 +96,7 @@ class ScriptEndpoints:
         session = self._access.session
         answers = session.answers([asked.prompt], asked.variants, asked.config)
         try:
-            verdicts = session.verdicts(asked.prompt, [one.text for one in answers])
+            verdicts = session.verdicts(asked.prompt, [answer.text for answer in answers])
         except (ValueError, OSError) as error:  # an answer without a verdict is still useful
             verdicts = [Verdict("unjudged", None, str(error), "none")] * len(answers)
         return [_judged_answer(*pair) for pair in zip(answers, verdicts, strict=True)]

@@ -58,6 +58,6 @@ class Controls:
         """The variants in the shown columns.
 
         Raises:
-            ValueError: as `ColumnControls.text` does.
+            ValueError: if a shown column does not hold a valid variant.
         """
         return [self.columns[i].text() for i in self.shown()]

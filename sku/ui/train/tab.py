@@ -50,9 +50,9 @@ def _wire_form(parts: FormColumn, handlers: FormHandlers) -> None:
 
 
 def _wire_runs(filled: FormColumn, runs: RunColumn, handlers: RunHandlers) -> None:
-    look: dict[str, Any] = {"fn": handlers.look, "inputs": runs.choice, "outputs": runs.watched, **QUIET}
-    runs.clock.tick(**look, queue=False)
-    filled.start.click(handlers.start, filled.form.all, runs.run, api_visibility="private").then(**look)
+    refresh: dict[str, Any] = {"fn": handlers.look, "inputs": runs.choice, "outputs": runs.watched, **QUIET}
+    runs.clock.tick(**refresh, queue=False)
+    filled.start.click(handlers.start, filled.form.all, runs.run, api_visibility="private").then(**refresh)
     runs.cancel.click(handlers.cancel, None, None, **QUIET)
     runs.resume.click(handlers.resume, runs.run, None, **QUIET)
     runs.rerun.click(handlers.rerun, runs.run, filled.form.all, **QUIET)
