@@ -209,7 +209,7 @@ def test_parts_without_a_coefficient_get_their_default_everywhere(page: Page) ->
     assert page.shown.columns[1].variant == "one@1+two@1"
     parts = page.parts
     lens = page.asking.follow(REQUEST, page.values("base", "one+two") | {parts.toolbar.view: LENS})
-    assert "+0.0 nats in all" not in lens[parts.columns[1].view].value
+    assert "+0.0 nats in total" not in lens[parts.columns[1].view].value
 
 
 def test_difference_and_lens_work_with_a_sum(page: Page) -> None:
@@ -219,7 +219,7 @@ def test_difference_and_lens_work_with_a_sum(page: Page) -> None:
     assert "<ins>" in difference[parts.columns[1].view].value
     lens = page.asking.follow(REQUEST, values | {parts.toolbar.view: LENS})
     shown = lens[parts.columns[1].view].value
-    assert re.search(r"[+-]\d+\.\d nats in all", shown)
+    assert re.search(r"[+-]\d+\.\d nats in total", shown)
     assert "class='up'" in shown or "class='down'" in shown
     assert SUM in shown
 
