@@ -1,4 +1,4 @@
-"""The page, here and on Spaces: read flags, build, launch."""
+"""Serve the page, on this machine or on Hugging Face Spaces: read the flags, build the page, launch it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import argparse
 import os
 import sys
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # read when torch is: see sku/__main__.py
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads this when it is imported
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # torch reads this when it is imported; see sku/__main__.py
 
 from sku.serving import zerogpu_session
 
 if zerogpu_session.zerogpu_offered():
-    import spaces  # noqa: F401 (before torch: it stands in for CUDA until a GPU is assigned)
+    import spaces  # noqa: F401 (must come before torch: it replaces CUDA until a GPU is assigned)
 
 from sku.core import storage
 from sku.judges import cards
@@ -29,10 +29,14 @@ from sku.ui.page import build_page, launch
 def main() -> None:
     """Serve the page until Ctrl-C."""
     parser = argparse.ArgumentParser(description="Compare a model with its unlearned versions, and unlearn on demand.")
-    parser.add_argument("--model", default=DEFAULT_BASE, help="base model: smollm2-135m, a hub id, or a folder")
-    parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=None, help="port (default: the first free one from 7860)")
-    parser.add_argument("--recorded", action="store_true", help="show recorded answers; load no weights")
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_BASE,
+        help="the base model: smollm2-135m, a hub id (owner/name), or a folder (default: %(default)s)",
+    )
+    parser.add_argument("--host", default=None, help="the address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=None, help="the port (default: the first free port from 7860 on)")
+    parser.add_argument("--recorded", action="store_true", help="show recorded answers, without loading any weights")
     flags = parser.parse_args()
     try:
         gate = Gate(settings.read_hosting())
@@ -42,12 +46,12 @@ def main() -> None:
             print(warning, file=sys.stderr)
         session: Session = RecordedSession() if flags.recorded else _live_session(flags.model)
         launch(build_page(session, cards.all_cards(), gate), flags.host, flags.port, gate)
-    except (OSError, ValueError) as error:  # such as a wrong environment variable, or a port that is taken
+    except (OSError, ValueError) as error:  # for example a wrong environment variable, or a port that is in use
         sys.exit(f"error: {error}")
 
 
 def _live_session(model: str) -> Session:
-    """A session that loads `model` in the background; the default model's has recorded answers to fall back to."""
+    """A session that loads `model` in the background. For the default model, it can fall back to recorded answers."""
     live = LiveSession(model)
     session: Session = zerogpu_session.ZeroGpuSession(live) if zerogpu_session.zerogpu_offered() else live
     live.start()

@@ -1,4 +1,4 @@
-"""Entry of the command line: `python -m sku`. The commands are in `cli/`."""
+"""The entry point of the command line, `python -m sku`. The commands are in `cli/`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sku.cli import answer, evaluate, export, judge, models, plot, record, score
 from sku.core.errors import Cancelled
 
 app = typer.Typer(
-    help="Make a language model forget harmful knowledge (SKU, arXiv:2402.10058), and see what it costs.",
+    help="Make a language model forget harmful knowledge (SKU, arXiv:2402.10058), and measure what that costs.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,37 +38,39 @@ for command in (
     app.command()(command)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(__version__)
         raise typer.Exit
 
 
 @app.callback()
 def _main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     pass
 
 
-def _interrupted(*_: object) -> NoReturn:
+def _exit_at_interrupt(*_: object) -> NoReturn:
     sys.exit(130)
 
 
 def main() -> None:
-    """Run a command; a failure is one line on standard error and exit code 1."""
-    # Threads that spin while they wait starve each other when a training and an answer share the cores.
+    """Run a command. A failure prints one line on standard error and exits with code 1."""
+    # Waiting threads that spin take the cores from other work when a training and an answer run at the same time.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    signal.signal(signal.SIGINT, _interrupted)
-    warnings.simplefilter("ignore", FutureWarning)  # of libraries, about themselves
+    signal.signal(signal.SIGINT, _exit_at_interrupt)
+    warnings.simplefilter("ignore", FutureWarning)  # libraries warn about their own code
     try:
         app(prog_name="python -m sku")
     except Cancelled as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError, ArithmeticError, RuntimeError, ImportError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        print(f"error: {said}", file=sys.stderr)
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
 
 

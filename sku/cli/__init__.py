@@ -1,1 +1,1 @@
-"""The command line: one function a command, no logic. `__main__.py` puts them together."""
+"""The command line: one function per command, without logic. `__main__.py` registers them."""

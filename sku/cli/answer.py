@@ -1,4 +1,4 @@
-"""The command that asks variants."""
+"""The command `answer`."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from typing import Annotated
 
 import typer
 
-from sku.cli.options import AsJson, Model, Variants, print_json
+from sku.cli.options import AsJson, MaxNewTokens, Model, Temperature, Variants, print_json
 from sku.core.config import DecodingConfig
 
 
 def answer(
-    prompt: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
+    prompt: Annotated[str, typer.Argument(help="The question. Use - to read it from standard input.")],
     variant: Variants = ["base", "ga", "sku"],  # noqa: B006 (typer copies it)
     model: Model = "smollm2-135m",
-    samples: Annotated[int, typer.Option(help="Answers a variant; above 1 give a temperature.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the noise, which all variants share.")] = 0,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
-    max_tokens: Annotated[int, typer.Option(help="New tokens an answer.")] = 128,
+    samples: Annotated[
+        int, typer.Option(help="Answers per variant. With more than 1, also give a --temperature above 0.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling. All variants use the same random numbers.")] = 0,
+    temperature: Temperature = 0.0,
+    max_tokens: MaxNewTokens = 128,
     as_json: AsJson = False,
 ) -> None:
-    """Ask several variants the same question, in one batch."""
+    """Ask several variants the same question. All of them answer in one batch."""
     from sku.serving.live_session import LiveSession
 
     config = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed, samples=samples)
     text = sys.stdin.read() if prompt == "-" else prompt
-    written = LiveSession(model).answers([text], variant, config)
+    answers = LiveSession(model).answers([text], variant, config)
     if as_json:
-        print_json([dataclasses.asdict(one) for one in written])
+        print_json([dataclasses.asdict(answer) for answer in answers])
         return
-    for one in written:
-        sample = f" sample {one.sample}" if samples > 1 else ""
-        typer.echo(f"--- {one.variant}{sample} ({one.tokens} tokens, {one.stopped})\n{one.text}\n")
+    for answer in answers:
+        sample = f" sample {answer.sample}" if samples > 1 else ""
+        typer.echo(f"--- {answer.variant}{sample} ({answer.tokens} tokens, {answer.stopped})\n{answer.text}\n")

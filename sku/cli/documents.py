@@ -1,6 +1,6 @@
-"""The tables of README and of `assets/docs`, rewritten from recorded data: `python -m sku study --tables`.
+"""Rewrite the tables of README and `assets/docs` from recorded data: `python -m sku study --tables`.
 
-A table stands between `<!-- table: NAME -->` and `<!-- /table -->`; what is between them is replaced. Knows no torch.
+Everything between `<!-- table: NAME -->` and `<!-- /table -->` is replaced by the table NAME. No torch is imported.
 """
 
 from __future__ import annotations
@@ -100,27 +100,27 @@ TABLES: dict[str, Callable[[], str]] = {
     "judge-failures": lambda: markdown_tables.failures_list(cards.embedded_card()),
     "switches": switches_table,
 }
-"""Name in a document's mark, and what makes the table."""
+"""Maps the NAME in a document to the function that returns the table."""
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 
 
 def documents() -> list[Path]:
-    """README and every document in `assets/docs`."""
+    """The README and every document in `assets/docs`."""
     return [REPOSITORY / "README.md", *sorted((REPOSITORY / "assets" / "docs").glob("*.md"))]
 
 
 def with_tables(text: str) -> str:
-    """A document with every table made anew.
+    """The text of a document with every table replaced.
 
     Raises:
-        ValueError: for a table that nobody makes, or a mark without its end.
+        ValueError: for an unknown table, or for a mark without its end.
     """
     if text.count("<!-- table:") != len(_BLOCK.findall(text)):
         raise ValueError("a mark `<!-- table: NAME -->` is not on a line of its own or lacks its `<!-- /table -->`")
-    return _BLOCK.sub(_made, text)
+    return _BLOCK.sub(_fill_block, text)
 
 
-def _made(block: re.Match[str]) -> str:
+def _fill_block(block: re.Match[str]) -> str:
     name = block["name"]
     if name not in TABLES:
         raise ValueError(f"table {name!r} is not known; the tables are {', '.join(TABLES)}")
@@ -128,11 +128,11 @@ def _made(block: re.Match[str]) -> str:
 
 
 def write_tables() -> list[Path]:
-    """Rewrite every document whose tables are not those of the recorded data; which ones these were."""
+    """Rewrite every document whose tables differ from the recorded data, and return the paths of these documents."""
     changed = []
     for path in documents():
         text = path.read_text(encoding="utf-8")
-        if (made := with_tables(text)) != text:
-            storage.write_atomically(path, made)
+        if (updated := with_tables(text)) != text:
+            storage.write_atomically(path, updated)
             changed.append(path)
     return changed

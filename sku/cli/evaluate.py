@@ -1,4 +1,4 @@
-"""The command that measures variants."""
+"""The command `evaluate`."""
 
 from __future__ import annotations
 
@@ -8,45 +8,71 @@ from typing import Annotated
 
 import typer
 
-from sku.cli.options import AsJson, JudgeName, Model, Variants, print_json
+from sku.cli.options import AsJson, JudgeName, MaxNewTokens, Model, Temperature, Variants, print_json
 from sku.core.config import DecodingConfig
 from sku.core.records import ResultRow
 
-_SPEC = "NAME, NAME:FILE or FILE, as for train. Repeatable."
+_SOURCE = "A source is NAME, NAME:FILE or FILE, as for train. Repeatable."
 
 
 def evaluate(
-    out: Annotated[Path, typer.Option(help="Result rows, JSONL; a work folder beside it keeps answers to resume.")],
+    out: Annotated[
+        Path, typer.Option(help="The JSONL file of result rows to write. A .work folder beside it keeps the answers.")
+    ],
     variant: Variants = ["base", "ga", "sku"],  # noqa: B006 (typer copies it)
     judge_name: JudgeName = "embedded",
-    harmful: Annotated[list[str], typer.Option("--harmful-prompts", help=f"Asked. {_SPEC}")] = ["bundled"],  # noqa: B006
-    pairs: Annotated[list[str], typer.Option(help=f"Harmful and safe answers, scored. {_SPEC}")] = ["bundled"],  # noqa: B006
-    normal: Annotated[list[str], typer.Option(help=f"Normal prompts, asked and kept. {_SPEC}")] = ["bundled"],  # noqa: B006
-    sounds_harmful: Annotated[list[str], typer.Option(help=f"Harmless ones that sound harmful. {_SPEC}")] = [  # noqa: B006
-        "sounds_harmful"
+    harmful: Annotated[
+        list[str], typer.Option("--harmful-prompts", help=f"Source of harmful prompts to ask. {_SOURCE}")
+    ] = ["bundled"],  # noqa: B006
+    pairs: Annotated[list[str], typer.Option(help=f"Source of harmful and safe answers to score. {_SOURCE}")] = [  # noqa: B006
+        "bundled"
     ],
-    choices: Annotated[Path | None, typer.Option(help="TruthfulQA's mc_task.json, for MC1 and MC2.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many prompts of each source.")] = None,
-    side: Annotated[
-        str | None, typer.Option(help="train, validation or test; by default test, and all of a file of your own.")
+    normal: Annotated[
+        list[str], typer.Option(help=f"Source of normal prompts, for KL, perplexity and similarity. {_SOURCE}")
+    ] = ["bundled"],  # noqa: B006
+    sounds_harmful: Annotated[
+        list[str], typer.Option(help=f"Source of harmless prompts that sound harmful, for over-refusal. {_SOURCE}")
+    ] = ["sounds_harmful"],  # noqa: B006
+    choices: Annotated[
+        Path | None, typer.Option(help="TruthfulQA's mc_task.json. Without it, MC1 and MC2 are not measured.")
     ] = None,
-    max_tokens: Annotated[int, typer.Option(help="New tokens an answer.")] = 64,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    similarity: Annotated[str, typer.Option(help="minilm, bleurt:FOLDER, or none.")] = "minilm",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="The most prompts of each source; by default all are used.")
+    ] = None,
+    side: Annotated[
+        str | None,
+        typer.Option(
+            help="Side of the data split: train, validation or test. By default the test side of named sources, and "
+            "all prompts of your own files."
+        ),
+    ] = None,
+    max_tokens: MaxNewTokens = 64,
+    temperature: Temperature = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    similarity: Annotated[
+        str, typer.Option(help="Metric of similarity to the base's answers: minilm, bleurt:FOLDER, or none.")
+    ] = "minilm",
     tasks: Annotated[
-        str | None, typer.Option(help="lm-evaluation-harness tasks, such as mmlu or my-task.yaml; needs lm-eval.")
+        str | None,
+        typer.Option(
+            help="Tasks of the lm-evaluation-harness to run as well, such as mmlu or my-task.yaml, separated by "
+            "commas. Needs lm-eval."
+        ),
     ] = None,
     model: Model = "smollm2-135m",
     as_json: AsJson = False,
 ) -> None:
-    """Measure variants: harmful rate, broken, KL from base, over-refusal. Stopped, it goes on where it was."""
+    """Measure what variants forgot and what that cost.
+
+    Reports harmful rate, broken answers, KL from base, over-refusal and more. If it is stopped, the same command
+    continues where it was.
+    """
     from sku.cli.progress import report_work
     from sku.evaluation.plan import PromptSources
     from sku.reporting import result_files
     from sku.serving.live_session import LiveSession
 
-    wanted = _known_tasks(tasks)
+    task_names = _checked_tasks(tasks)
     sources = PromptSources(
         harmful=tuple(harmful),
         pairs=tuple(pairs),
@@ -63,25 +89,25 @@ def evaluate(
 
     if process_state().is_main_process:
         result_files.write_rows(out, rows)
-        _print_tasks(variant, wanted, model, limit)
+        _print_tasks(variant, task_names, model, limit)
         _print_rows(rows, as_json)
 
 
-def _known_tasks(tasks: str | None) -> list[str]:
-    """The names of harness tasks, checked before any work is done."""
-    wanted = [task for task in (tasks or "").split(",") if task]
-    if wanted:
+def _checked_tasks(tasks: str | None) -> list[str]:
+    """The names of the harness tasks. They are checked before any work is done."""
+    names = [task for task in (tasks or "").split(",") if task]
+    if names:
         from sku.evaluation.lm_eval_harness import check_tasks
 
-        check_tasks(wanted)
-    return wanted
+        check_tasks(names)
+    return names
 
 
 def _print_tasks(variants: list[str], tasks: list[str], model: str, limit: int | None) -> None:
     if tasks:
         from sku.evaluation.lm_eval_harness import run_harness
 
-        print_json([{"variant": one, "tasks": run_harness(one, tasks, model, limit)} for one in variants])
+        print_json([{"variant": name, "tasks": run_harness(name, tasks, model, limit)} for name in variants])
 
 
 def _print_rows(rows: list[ResultRow], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The command that judges given answers."""
+"""The command `judge`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from sku.cli.options import JudgeName, as_file, print_json
 
 
 def judge(
-    answers: Annotated[str, typer.Argument(help="JSONL with prompt and answer; - is standard input.")] = "-",
+    answers: Annotated[
+        str, typer.Argument(help="A JSONL file with the columns prompt and answer. Use - for standard input.")
+    ] = "-",
     judge_name: JudgeName = "embedded",
 ) -> None:
-    """Say what became of given answers: adds verdict, score, reason and judge to every line."""
+    """Judge given answers: harmful, refusal, safe or broken.
+
+    Prints every line as JSON, with verdict, score, reason and judge added.
+    """
     from sku.data import table as tables
     from sku.judges import registry
     from sku.serving.live_session import LiveSession
@@ -25,6 +30,11 @@ def judge(
     for start in range(0, len(rows), 16):
         chunk = rows[start : start + 16]
         pairs = [(row.text("prompt"), row.optional("answer") or "") for row in chunk]
-        for row, said in zip(chunk, session.judged(pairs, judge_name), strict=True):
-            more = {"verdict": said.outcome, "score": said.score, "reason": said.reason, "judge": said.judge}
-            print_json([{**row.values, **more}])
+        for row, verdict in zip(chunk, session.judged(pairs, judge_name), strict=True):
+            added = {
+                "verdict": verdict.outcome,
+                "score": verdict.score,
+                "reason": verdict.reason,
+                "judge": verdict.judge,
+            }
+            print_json([{**row.values, **added}])

@@ -1,4 +1,4 @@
-"""The command that lists base models and presets."""
+"""The command `models`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def models(as_json: AsJson = False) -> None:
-    """List base models, presets and this machine's matrix products: size, memory, licence, what is already here."""
+    """List the base models, the presets and the methods.
+
+    Shows the size, memory, licence and source of every base model, and whether it is on this machine. Also shows which
+    matrix products this machine uses for small batches.
+    """
     from sku.models.matmul_choice import matmul_status
     from sku.models.pretrained import KNOWN_BASES, is_present
 
@@ -39,25 +43,28 @@ def models(as_json: AsJson = False) -> None:
     if as_json:
         print_json([*rows, {"matmul": dataclasses.asdict(matmul)}])
         return
-    typer.echo("base model                    parameters  serve   train   here  licence, source")
+    typer.echo("base model                    parameters  serve   train   local licence, source")
     for row in rows:
         size, serve, train_gb = f"{row['parameters'] / 1e6:.0f} M", f"{row['serve_gb']} GB", f"{row['train_gb']} GB"
-        here = "yes" if row["here"] else "no"
+        local = "yes" if row["here"] else "no"
         typer.echo(
-            f"{row['model']:<28}  {size:>10}  {serve:<7} {train_gb:<7} {here:<5} {row['licence']}, {row['source']}"
+            f"{row['model']:<28}  {size:>10}  {serve:<7} {train_gb:<7} {local:<5} {row['licence']}, {row['source']}"
         )
-    typer.echo("\nAny hub id or local folder works too. Memory is an estimate.\n\npreset        base, what it is")
-    for name, found in PRESETS.items():
-        typer.echo(f"{name:<12}  {found.config().model}: {found.note}")
+    typer.echo(
+        "\nAny hub id or local folder works too. The memory to serve or train is an estimate.\n\n"
+        "preset        base model and description"
+    )
+    for name, preset in PRESETS.items():
+        typer.echo(f"{name:<12}  {preset.config().model}: {preset.note}")
     typer.echo("\nmethods: " + ", ".join(METHODS))
     _print_matmul(matmul)
 
 
 def _print_matmul(status: MatmulStatus) -> None:
     origin = f"forced to {status.forced}" if status.forced else status.origin
-    typer.echo(f"\nmatrix products for few rows ({status.processor}, torch {status.torch}): {origin}")
-    for one in status.remembered:
+    typer.echo(f"\nmatrix products for small batches ({status.processor}, torch {status.torch}): {origin}")
+    for choice in status.remembered:
         typer.echo(
-            f"  threads {one.key.threads}, weight shapes {one.key.weights}: "
-            f"{one.matmuls.up_to_3_rows} up to 3 rows, {one.matmuls.up_to_14_rows} up to 14"
+            f"  threads {choice.key.threads}, weight shapes {choice.key.weights}: "
+            f"{choice.matmuls.up_to_3_rows} up to 3 rows, {choice.matmuls.up_to_14_rows} up to 14"
         )

@@ -17,16 +17,19 @@ Variants = Annotated[
     typer.Option(
         "--variant",
         "-v",
-        help="NAME or NAME@COEFFICIENT: base, a shipped adapter, a run; or a sum: ga@0.5+sku@1. Repeatable.",
+        help="A variant: NAME, NAME@COEFFICIENT, or a sum such as ga@0.5+sku@1. NAME is base, a shipped adapter, a "
+        "run, or the path of a run folder. Without a coefficient, the adapter's default is used. Repeatable.",
     ),
 ]
-Model = Annotated[str, typer.Option(help="Base model: smollm2-135m, a hub id (owner/name), or a folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+Model = Annotated[str, typer.Option(help="The base model: smollm2-135m, a hub id (owner/name), or a folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
+Temperature = Annotated[float, typer.Option(help="Temperature of the sampling. 0 decodes greedily, without sampling.")]
+MaxNewTokens = Annotated[int, typer.Option(help="The most new tokens per answer.")]
 
 
 @contextmanager
 def as_file(name: str) -> Iterator[Path]:
-    """The file argument `name`, where `-` is standard input."""
+    """The path of the file argument `name`. For `-`, it is a temporary file with the standard input."""
     if name != "-":
         yield Path(name)
         return
@@ -37,11 +40,16 @@ def as_file(name: str) -> Iterator[Path]:
 
 
 def print_json(rows: list[dict[str, Any]]) -> None:
-    """One JSON object a line."""
+    """Print one JSON object per line."""
     for row in rows:
         print(json.dumps(row, ensure_ascii=False), flush=True)
 
 
 JudgeName = Annotated[
-    str, typer.Option("--judge", help="embedded, keyword, hub:NAME (or its id), or hub:NAME=FOLDER with its weights.")
+    str,
+    typer.Option(
+        "--judge",
+        help="The judge: embedded, keyword, hub:NAME (a short name or a hub id), or hub:NAME=FOLDER to load its "
+        "weights from a folder.",
+    ),
 ]

@@ -1,4 +1,4 @@
-"""The command that draws."""
+"""The command `plot`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ import typer
 
 
 def plot(
-    rows: Annotated[Path, typer.Argument(help="Result rows, JSONL; or a run folder, or a judge's folder.")],
-    out: Annotated[Path, typer.Option(help="figure.html or figure.png.")],
-    utility: Annotated[str, typer.Option(help="What stands against harmful rate, such as kl.")] = "kl",
-    outcomes: Annotated[bool, typer.Option("--outcomes", help="Bars of outcomes instead.")] = False,
+    rows: Annotated[Path, typer.Argument(help="A JSONL file of result rows, a run folder, or the folder of a judge.")],
+    out: Annotated[Path, typer.Option(help="The figure to write. Its name must end in .html or .png.")],
+    utility: Annotated[
+        str, typer.Option(help="The utility to plot against the harmful rate, such as kl, perplexity or over_refusal.")
+    ] = "kl",
+    outcomes: Annotated[
+        bool, typer.Option("--outcomes", help="Draw the outcomes of every variant as bars instead of the trade-off.")
+    ] = False,
 ) -> None:
-    """Draw harmful rate against utility, the outcomes of every variant, a run's losses, or a judge's agreement."""
+    """Draw a figure of results, of a run or of a judge.
+
+    For result rows: harmful rate against utility, or the outcomes of every variant. For a run: its losses. For a judge:
+    its agreement with people.
+    """
     from sku.core import runs
     from sku.judges import cards
     from sku.reporting import image_export, judge_agreement, loss_curves, outcome_bars, result_files, tradeoff_plot

@@ -1,4 +1,4 @@
-"""How a training looks on a terminal: a bar with loss terms, speed and time left; plain lines anywhere else."""
+"""Progress of a training or an evaluation: a bar or a changing line on a terminal, plain lines anywhere else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class TrainingView:
-    """Give `report` to `trainer.run_training`, inside a `with` block."""
+    """Shows the progress of a training inside a `with` block. Give its `report` to `trainer.run_training`."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -38,7 +38,7 @@ class TrainingView:
         self.bar.stop()
 
     def report(self, line: dict[str, Any]) -> None:
-        """Show one line of the log, or what is being done."""
+        """Show one line of the training log, or a message about other work."""
         if "doing" in line:
             self.bar.console.print(line["doing"], highlight=False) if self.live else print(line["doing"], flush=True)
             return
@@ -51,7 +51,7 @@ class TrainingView:
 
 
 def report_work(line: dict[str, Any]) -> None:
-    """Show how far an evaluation is: one line that is written over on a terminal, plain lines anywhere else."""
+    """Show the progress of an evaluation: one line that is overwritten on a terminal, plain lines anywhere else."""
     if "done" not in line:
         print(line["doing"], file=sys.stderr, flush=True)
         return

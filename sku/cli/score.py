@@ -1,4 +1,4 @@
-"""The command that scores given answers."""
+"""The command `score`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from sku.cli.options import AsJson, Model, Variants, as_file, print_json
 
 
 def score(
-    pairs: Annotated[str, typer.Argument(help="JSONL with prompt and answer; - is standard input.")],
+    pairs: Annotated[
+        str, typer.Argument(help="A JSONL file with the columns prompt and answer. Use - for standard input.")
+    ],
     variant: Variants = ["base", "ga", "sku"],  # noqa: B006 (typer copies it)
     model: Model = "smollm2-135m",
-    max_tokens: Annotated[int, typer.Option(help="Tokens of prompt and answer; a longer answer is cut.")] = 512,
+    max_tokens: Annotated[
+        int, typer.Option(help="The most tokens of prompt and answer together. Longer answers are cut off.")
+    ] = 512,
     as_json: AsJson = False,
 ) -> None:
-    """Log-probability of given answers under variants, in nats a token."""
+    """Print how likely given answers are under variants.
+
+    The score is the mean log-probability per token, in nats.
+    """
     from sku.data import table as tables
     from sku.serving.live_session import LiveSession
 

@@ -1,4 +1,4 @@
-"""The command that runs the study and writes the documents' tables."""
+"""The command `study`."""
 
 from __future__ import annotations
 
@@ -10,32 +10,44 @@ import typer
 
 def study(
     data: Annotated[
-        Path | None, typer.Option(help="Folder with the data sets; missing ones are named and left out.")
+        Path | None,
+        typer.Option(
+            help="The folder with the data sets. Needed except with --tables. Data sets that are missing are reported "
+            "and left out."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where results go.")] = Path("assets/results"),
-    only: Annotated[str | None, typer.Option(help="Train only those whose name contains this.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder for the results.")] = Path("assets/results"),
+    only: Annotated[
+        str | None, typer.Option(help="Train only the entries whose name contains this text; by default all.")
+    ] = None,
     ship: Annotated[
         bool,
         typer.Option(
-            "--ship", help="Put the chosen adapters into assets/adapters, and measure them there on more prompts."
+            "--ship", help="Afterwards, copy the selected adapters to assets/adapters and measure them on more prompts."
         ),
     ] = False,
     tables: Annotated[
         bool,
         typer.Option(
-            "--tables", help="Only rewrite the tables of README.md and assets/docs from the recorded results."
+            "--tables",
+            help="Only rewrite the tables of README.md and assets/docs from the recorded results; train and measure "
+            "nothing.",
         ),
     ] = False,
 ) -> None:
-    """Train every method, sweep the coefficients, judge, and write the results that the page shows. Resumable."""
+    """Run the published study: train, measure and select.
+
+    Trains every method, measures it at several coefficients, and writes the results that the page shows. If it is
+    stopped, the same command continues where it was.
+    """
     if tables:
         from sku.cli import documents
 
         changed = documents.write_tables()
-        typer.echo("\n".join(f"wrote {path}" for path in changed) or "the tables are as recorded; nothing was written")
+        typer.echo("\n".join(f"wrote {path}" for path in changed) or "all tables are up to date; nothing was written")
         return
     if data is None:
-        raise typer.BadParameter("the study needs a folder of data sets; give one, or --tables", param_hint="--data")
+        raise typer.BadParameter("the study needs a folder of data sets; give --data or --tables", param_hint="--data")
     from sku.cli.progress import report_work
     from sku.study import release
     from sku.study.study import run_study as run_study

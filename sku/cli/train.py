@@ -1,4 +1,4 @@
-"""The command that trains."""
+"""The command `train`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sku.core.methods import METHODS
 from sku.core.text_lines import BYTE_ORDER_MARK, decode_utf8
 from sku.data.listing import training_sources
 
-_ABOUT_SET = (
-    "KEY=VALUE: any other setting, such as --set clip=null or --set checkpoint_every=5. Repeatable. Settings: "
+_SET_HELP = (
+    "Any setting as KEY=VALUE, such as clip=null or checkpoint_every=5. Repeatable. The settings are "
     + ", ".join(field.name for field in dataclasses.fields(TrainConfig))
     + "."
 )
@@ -27,53 +27,137 @@ _HARMFUL = f"Source of harmful pairs: {training_sources('harmful')}. Repeatable.
 _NORMAL = f"Source of normal pairs: {training_sources('normal')}. Repeatable."
 
 
+_DEFAULT_PRESET = "quick"
+
+
+def _default_of(setting: str) -> str:
+    """The default of an option in the help text. Presets differ in it, so the value of the default preset is shown."""
+    value = getattr(find_preset(_DEFAULT_PRESET).config(), setting)
+    shown = ", ".join(value) if isinstance(value, tuple) else value
+    return f"set by the preset; {shown} for {_DEFAULT_PRESET}"
+
+
 def train(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    method: Annotated[str, typer.Option(help="One of: " + ", ".join(METHODS))] = "sku",
-    preset_name: Annotated[str, typer.Option("--preset", help="One of: " + ", ".join(PRESETS))] = "quick",
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    config: Annotated[Path | None, typer.Option(help="A JSON file with all settings, instead of a preset.")] = None,
-    model: Annotated[str | None, typer.Option(help="Base model: smollm2-135m, a hub id, or a folder.")] = None,
-    harmful: Annotated[list[str] | None, typer.Option(help=_HARMFUL)] = None,
-    normal: Annotated[list[str] | None, typer.Option(help=_NORMAL)] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Prompts a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="At the first step; falls linearly to 0.")] = None,
-    rank: Annotated[int | None, typer.Option(help="LoRA rank.")] = None,
-    alpha: Annotated[int | None, typer.Option(help="LoRA alpha.")] = None,
-    targets: Annotated[list[str] | None, typer.Option("--target", help="Module to adapt (q_proj). Repeatable.")] = None,
-    preservation: Annotated[str | None, typer.Option(help="push (as published), keep or off.")] = None,
-    preserve_at: Annotated[str | None, typer.Option(help="acquired (as published) or negated.")] = None,
-    opening_weight: Annotated[float | None, typer.Option(help="Of each first token of a kept answer.")] = None,
+    method: Annotated[str, typer.Option(help="The method to train. One of: " + ", ".join(METHODS))] = "sku",
+    preset_name: Annotated[
+        str, typer.Option("--preset", help="The settings to start from. One of: " + ", ".join(PRESETS))
+    ] = _DEFAULT_PRESET,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out, with its own settings.")] = False,
+    config: Annotated[Path | None, typer.Option(help="A JSON file of settings, to use instead of a preset.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The base model: smollm2-135m, a hub id (owner/name), or a folder.", show_default=_default_of("model")
+        ),
+    ] = None,
+    harmful: Annotated[list[str] | None, typer.Option(help=_HARMFUL, show_default=_default_of("harmful"))] = None,
+    normal: Annotated[list[str] | None, typer.Option(help=_NORMAL, show_default=_default_of("normal"))] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Number of optimiser steps.", show_default=_default_of("steps"))
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Prompts per step, for each kind of row.", show_default=_default_of("batch_size"))
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Learning rate of the first step. It falls linearly to 0.", show_default=_default_of("learning_rate")
+        ),
+    ] = None,
+    rank: Annotated[int | None, typer.Option(help="LoRA rank.", show_default=_default_of("rank"))] = None,
+    alpha: Annotated[
+        int | None,
+        typer.Option(help="LoRA alpha. The vector is scaled by alpha / rank.", show_default=_default_of("alpha")),
+    ] = None,
+    targets: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="Name of a module to adapt. Repeatable.", show_default=_default_of("targets")),
+    ] = None,
+    preservation: Annotated[
+        str | None,
+        typer.Option(
+            help="What preservation does on normal text: push away from the base (as published), keep close to it, or "
+            "off.",
+            show_default=_default_of("preservation"),
+        ),
+    ] = None,
+    preserve_at: Annotated[
+        str | None,
+        typer.Option(
+            help="The model in which normal answers are preserved: acquired, base + tau (as published), or negated, "
+            "base - tau.",
+            show_default="set by the method",
+        ),
+    ] = None,
+    opening_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Weight in preservation of each of an answer's first four tokens; later tokens have weight 1.",
+            show_default=_default_of("opening_weight"),
+        ),
+    ] = None,
     snapshots: Annotated[
-        list[int] | None, typer.Option("--snapshot", help="Keep the adapter of this step. Repeatable.")
+        list[int] | None,
+        typer.Option("--snapshot", help="Save the adapter after this step as a run of its own. Repeatable."),
     ] = None,
-    disassociation_answers: Annotated[int | None, typer.Option("--answers", help="Random answers a prompt.")] = None,
+    disassociation_answers: Annotated[
+        int | None,
+        typer.Option(
+            "--answers",
+            help="Random answers per harmful prompt, in random disassociation.",
+            show_default=_default_of("disassociation_answers"),
+        ),
+    ] = None,
     weights: Annotated[
-        list[str] | None, typer.Option("--weight", help="TERM=NUMBER, replaces a term's weight. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--weight",
+            help="Weight of a loss term, as TERM=NUMBER. Repeatable.",
+            show_default="set by the method and the preset",
+        ),
     ] = None,
-    harmful_limit: Annotated[int | None, typer.Option(help="Use so many harmful pairs.")] = None,
-    normal_limit: Annotated[int | None, typer.Option(help="Use so many normal pairs.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Tokens of prompt and answer.")] = None,
-    like: Annotated[str | None, typer.Option(help="For method random: the adapter whose norms it takes.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides every draw.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help=_ABOUT_SET)] = None,
+    harmful_limit: Annotated[
+        int | None, typer.Option(help="The most harmful pairs to use from each source.", show_default="all")
+    ] = None,
+    normal_limit: Annotated[
+        int | None,
+        typer.Option(help="The most normal pairs to use from each source.", show_default=_default_of("normal_limit")),
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="The most tokens of prompt and answer together. Longer answers are cut off.",
+            show_default=_default_of("max_tokens"),
+        ),
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(help="For --method random: the adapter whose norms the random vector gets.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of every random draw.", show_default=str(TrainConfig.seed))
+    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help=_SET_HELP)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train stage 1 of SKU, or a baseline, into a run folder. Ctrl-C stops it so that --resume can continue."""
-    wanted = _config(context)
-    _run(out, wanted, resume, as_json)
+    """Train stage 1 of SKU, or a baseline, into a run folder.
+
+    Settings come from the preset, then from the method, then from the options given here. Ctrl-C stops the training;
+    --resume continues it.
+    """
+    _run(out, _config(context), resume, as_json)
 
 
 def _config(context: typer.Context) -> TrainConfig:
-    """The training that the flags ask for: of a run, of a file, or of a preset, with the flags' own settings on top."""
+    """The settings that the flags ask for: those of a run, a file or a preset, changed by the other flags."""
     flags = context.params
     given = [name for name in flags if context.get_parameter_source(name).name == "COMMANDLINE"]  # type: ignore[union-attr]
     changes = {name: _value(name, flags[name]) for name in given if name in _settings_of_flags()}
     if flags["resume"]:
-        others = [name for name in ("preset_name", "config", "settings") if name in given]
-        return _of_run(flags["out"], [*changes, *others])
+        flag_of = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+        extra = [flag_of[name] for name in given if name in changes or name in ("preset_name", "config", "settings")]
+        return _config_of_run(flags["out"], extra)
     if flags["config"] is not None and "preset_name" in given:
         raise typer.BadParameter("a preset and a file of settings came; give one of the two", param_hint="--config")
     if flags["config"] is not None:
@@ -85,13 +169,13 @@ def _config(context: typer.Context) -> TrainConfig:
     return config.changed(flags["settings"] or ())
 
 
-def _of_run(out: Path, given: list[str]) -> TrainConfig:
+def _config_of_run(out: Path, given: list[str]) -> TrainConfig:
     from sku.core import runs
 
     if given:
         raise typer.BadParameter(
-            f"a resumed run keeps the settings it began with, but {', '.join(given)} came; leave them out, or train "
-            "anew in another folder",
+            f"a resumed run keeps its settings, but these were given: {', '.join(given)}; leave them out, or start a "
+            "new run in another folder",
             param_hint="--resume",
         )
     return TrainConfig.from_dict(runs.read_run(out).manifest.config)
@@ -99,9 +183,7 @@ def _of_run(out: Path, given: list[str]) -> TrainConfig:
 
 def _of_file(path: Path) -> TrainConfig:
     if not path.is_file():
-        raise typer.BadParameter(
-            f"there is no file {str(path)!r}; give the JSON file of settings", param_hint="--config"
-        )
+        raise FileNotFoundError(f"there is no file {str(path)!r}; give --config the JSON file of settings")
     text = decode_utf8(path.read_bytes(), str(path)).removeprefix(BYTE_ORDER_MARK)
     return TrainConfig.from_dict(parse_json(text, str(path)))
 
@@ -111,7 +193,7 @@ def _settings_of_flags() -> set[str]:
 
 
 def _value(name: str, value: Any) -> Any:
-    """A flag's value as the setting has it."""
+    """The value of a setting from the value of its flag."""
     if name == "weights":
         return _weights(value)
     return tuple(value) if isinstance(value, list) else value
@@ -135,11 +217,13 @@ def _run(out: Path, config: TrainConfig, resume: bool, as_json: bool) -> None:
     if as_json:
         print_json([dataclasses.asdict(run.manifest)])
     else:
-        typer.echo(f"finished in {run.manifest.seconds:.0f} s: {out}\nask it: python -m sku answer PROMPT -v {out}")
+        typer.echo(
+            f"finished in {run.manifest.seconds:.0f} s: {out}\nask it with: python -m sku answer PROMPT -v {out}"
+        )
 
 
 def _stop_at_signals() -> Callable[[], bool]:
-    """Whether Ctrl-C or a termination came; a second one ends the process at once."""
+    """A function that returns True after Ctrl-C or a request to terminate. A second one ends the process at once."""
     stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.append(1) if not stopped else sys.exit(130))

@@ -1,4 +1,4 @@
-"""The command that trains the embedded judge."""
+"""The command `train-judge`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ import typer
 
 
 def train_judge(
-    out: Annotated[Path, typer.Option(help="The judge's folder, such as assets/judge.")],
-    labelled: Annotated[Path, typer.Option(help="Answers with human scores, CSV in PyRIT's form.")],
-    xstest: Annotated[Path | None, typer.Option(help="XSTest completions with labels, CSV.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder of the judge to write, such as assets/judge.")],
+    labelled: Annotated[Path, typer.Option(help="A CSV file of answers with human scores, in PyRIT's format.")],
+    xstest: Annotated[Path | None, typer.Option(help="A CSV file of labelled XSTest completions.")] = None,
     prompts: Annotated[
-        list[str] | None, typer.Option(help="Sets that the rated answers were asked from: NAME:FILE. Repeatable.")
+        list[str] | None,
+        typer.Option(help="Source of the prompts behind the rated answers, as NAME:FILE. Repeatable."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides every draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
     only_cross: Annotated[
-        bool, typer.Option("--only-cross", help="Train the cross-encoder alone, beside what the folder holds.")
+        bool, typer.Option("--only-cross", help="Train only the cross-encoder, and keep the rest of the folder.")
     ] = False,
 ) -> None:
-    """Train the embedded judge on labelled answers and write its card, measured on held-out prompts."""
+    """Train the embedded judge on labelled answers.
+
+    Also writes the judge's card, with its agreement with people on held-out prompts.
+    """
     from sku.judges.fitting.build import build_judge
 
     build_judge(

@@ -1,4 +1,7 @@
-"""Settings, checked at birth, and the presets. One dataclass a purpose; knows no torch and no file."""
+"""The settings of a training and of an answer, and the presets. Every value is checked when the object is made.
+
+This module does not import torch and reads no file.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ Preservation = Literal["push", "keep", "off"]
 PreserveAt = Literal["acquired", "negated"]
 
 
-def _need(good: bool, name: str, value: object, wanted: str) -> None:
-    if not good:
+def _require(valid: bool, name: str, value: object, wanted: str) -> None:
+    if not valid:
         raise ValueError(f"{name} is {value!r}; it must be {wanted}")
 
 
@@ -28,109 +31,127 @@ class DecodingConfig:
 
     max_new_tokens: int = 128
     temperature: float = 0.0
-    """0 is greedy; above, sampling with the same noise for every variant of a prompt."""
+    """0 decodes greedily. Above 0, tokens are sampled, with the same random numbers for every variant of a prompt."""
     seed: int = 0
     samples: int = 1
     """Answers per prompt and variant."""
 
     def __post_init__(self) -> None:
-        _need(1 <= self.max_new_tokens <= 4096, "max_new_tokens", self.max_new_tokens, "from 1 to 4096")
-        _need(0 <= self.temperature <= 5, "temperature", self.temperature, "from 0 (greedy) to 5")
-        _need(1 <= self.samples <= 256, "samples", self.samples, "from 1 to 256")
-        _need(0 <= self.seed < 2**31, "seed", self.seed, "from 0 to 2147483647")
+        _require(1 <= self.max_new_tokens <= 4096, "max_new_tokens", self.max_new_tokens, "from 1 to 4096")
+        _require(0 <= self.temperature <= 5, "temperature", self.temperature, "from 0 (greedy) to 5")
+        _require(1 <= self.samples <= 256, "samples", self.samples, "from 1 to 256")
+        _require(0 <= self.seed < 2**31, "seed", self.seed, "from 0 to 2147483647")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training. The run folder keeps the one it used, whole."""
+    """All settings of one training. The run folder keeps a full copy of the settings that were used."""
 
     method: str = "sku"
     model: str = "smollm2-135m"
-    """A known base, a hub id or a folder."""
+    """The base model: the name of a known base, a hub id, or a folder."""
     harmful: tuple[str, ...] = ("bundled",)
     """Data sources of harmful pairs."""
     normal: tuple[str, ...] = ("self",)
-    """Data sources of normal pairs; `self` is the base's own greedy answers to the bundled normal prompts."""
+    """Data sources of normal pairs. `self` means the base's own greedy answers to the bundled normal prompts."""
     harmful_limit: int | None = None
-    """The largest number of harmful pairs to use, the first by id; None for all."""
+    """The largest number of harmful pairs to use from each source, in order of their ids; None uses all."""
     normal_limit: int | None = None
+    """The same limit for normal pairs."""
     steps: int = 200
-    """Optimiser steps, counted exactly; not data passes."""
+    """The number of optimiser steps, not of passes over the data."""
     batch_size: int = 4
-    """Prompts per step and kind of rows, over all processes."""
+    """Prompts per step for each kind of row, summed over all processes."""
     learning_rate: float = 1e-3
-    """At the first step; falls linearly to 0 after the last."""
+    """The learning rate of the first step. It falls linearly and reaches 0 after the last step."""
     weight_decay: float = 0.01
     clip: float | None = 1.0
-    """Largest gradient norm; None clips nothing, as published."""
+    """The largest gradient norm; larger gradients are scaled down to it. None turns clipping off, as published."""
     rank: int = 32
     alpha: int = 16
-    """The LoRA factors are scaled by alpha / rank."""
+    """The product of the LoRA factors is multiplied by alpha / rank."""
     targets: tuple[str, ...] = ("q_proj", "v_proj")
+    """Names of the modules that get a LoRA adapter."""
     max_tokens: int = 96
-    """Tokens of prompt and answer together. A longer answer is cut; a pair with a longer prompt is left out."""
+    """The most tokens of prompt and answer together. A longer answer is cut off; a pair whose prompt leaves no room for
+    an answer is left out."""
     preservation: Preservation = "keep"
-    """push: away from base on normal text, as published; keep: towards it; off."""
+    """What the preservation term does on normal text: `push` moves the model away from the base, as published; `keep`
+    holds it close to the base; `off` drops the term."""
     push_bound: float = 10.0
-    """Nats a token beyond which push gains nothing more."""
+    """An upper bound on what `push` gains, in nats per token. The published loss has none."""
     preserve_at: PreserveAt | None = None
-    """Where normal answers (KL from base) and the contrast's safe answers are preserved: in the model in training,
-    base + tau, as published, or in base - tau, which is what will be served (ours). None: as the method does."""
+    """The model in which normal answers, and the safe answers of the contrast term, are preserved. `acquired` is the
+    model in training, base + tau, as published; `negated` is the model that will be served, base - tau (ours). None
+    uses the method's default."""
     opening_weight: float = 1.0
-    """Preservation only: how much more each of an answer's first four tokens counts. They decide whether it refuses."""
+    """In the preservation term, the weight of each of an answer's first four tokens; later tokens have weight 1. The
+    first tokens decide whether an answer is a refusal."""
     contrast_slope: float = 6.0
-    """Slope of the contrast and preference terms; the larger, the sooner a pair counts as learnt."""
+    """The slope of the contrast and preference terms. With a larger slope, a pair counts as learnt sooner."""
     refusals: bool = True
-    """Contrast and preference: give a harmful pair that has no safe answer a bundled refusal; False leaves it out."""
+    """For the contrast and preference terms. True gives a bundled refusal to every harmful pair that has no safe
+    answer; False leaves such pairs out."""
     disassociation_answers: int = 1
-    """Random answers per harmful prompt (K)."""
+    """Random answers per harmful prompt (K in the paper)."""
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
-    """Term weights that replace the method's."""
+    """Term weights that replace those of the method."""
     like: str | None = None
-    """For the random control: the adapter whose norms it takes."""
+    """For the method `random` only: the adapter whose norms the random vector gets."""
     seed: int = 0
+    """The seed of the LoRA factors and of every random draw of pairs."""
     checkpoint_every: int = 20
+    """Steps between checkpoints, from which a stopped run can be resumed."""
     snapshots: tuple[int, ...] = ()
-    """Steps after which the adapter is kept as a run of its own, `RUN/step-N`."""
+    """Steps after which the adapter is saved as a run of its own, `RUN/step-N`."""
     probe_every: int = 0
-    """Steps between probes of the model that will be served (`training/monitor.py`), ends included; 0: never."""
+    """Steps between probes of the model that will be served (`training/monitor.py`). The start and the end are probed
+    too. 0 turns probes off."""
     probe: str = "How do I pick the lock of a door?"
-    """The prompt that a probe answers."""
+    """The prompt that every probe answers."""
     collapse_perplexity: float = 1000.0
-    """The run stops when a probe finds normal answers above this perplexity: the model no longer writes normal text."""
+    """The run stops when a probe finds a perplexity of normal answers above this: the model no longer writes normal
+    text."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     gradient_checkpointing: bool = False
+    """True saves memory by running every layer a second time in the backward pass."""
 
     def __post_init__(self) -> None:
         known = find_method(self.method)
-        _need(1 <= self.steps <= 1_000_000, "steps", self.steps, "from 1 to 1000000")
-        _need(1 <= self.batch_size <= 4096, "batch_size", self.batch_size, "from 1 to 4096")
-        _need(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
-        _need(self.clip is None or self.clip > 0, "clip", self.clip, "above 0, or None for no clipping")
-        _need(1 <= self.rank <= 1024, "rank", self.rank, "from 1 to 1024")
-        _need(bool(self.targets), "targets", self.targets, "at least one module name, such as q_proj")
-        _need(16 <= self.max_tokens <= 8192, "max_tokens", self.max_tokens, "from 16 to 8192")
-        _need(self.preservation in ("push", "keep", "off"), "preservation", self.preservation, "push, keep or off")
-        _need(self.push_bound > 0, "push_bound", self.push_bound, "above 0 nats a token")
-        _need(self.preserve_at in (None, "acquired", "negated"), "preserve_at", self.preserve_at, "acquired or negated")
+        _require(1 <= self.steps <= 1_000_000, "steps", self.steps, "from 1 to 1000000")
+        _require(1 <= self.batch_size <= 4096, "batch_size", self.batch_size, "from 1 to 4096")
+        _require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
+        _require(self.clip is None or self.clip > 0, "clip", self.clip, "above 0, or None for no clipping")
+        _require(1 <= self.rank <= 1024, "rank", self.rank, "from 1 to 1024")
+        _require(bool(self.targets), "targets", self.targets, "at least one module name, such as q_proj")
+        _require(16 <= self.max_tokens <= 8192, "max_tokens", self.max_tokens, "from 16 to 8192")
+        _require(self.preservation in ("push", "keep", "off"), "preservation", self.preservation, "push, keep or off")
+        _require(self.push_bound > 0, "push_bound", self.push_bound, "above 0 nats per token")
+        _require(
+            self.preserve_at in (None, "acquired", "negated"), "preserve_at", self.preserve_at, "acquired or negated"
+        )
         if self.preserve_at == "negated" and not known.negated:
             raise ValueError(f"preserve_at negated makes no sense for {self.method}, whose vector is added")
-        _need(0 < self.opening_weight <= 1000, "opening_weight", self.opening_weight, "above 0 and at most 1000")
-        _need(0 < self.contrast_slope <= 1000, "contrast_slope", self.contrast_slope, "above 0 and at most 1000")
-        _need(1 <= self.disassociation_answers <= 64, "disassociation_answers", self.disassociation_answers, "1 to 64")
-        _need(self.probe_every >= 0, "probe_every", self.probe_every, "0 (never) or more")
-        _need(bool(self.probe.strip()), "probe", self.probe, "a prompt")
-        _need(self.collapse_perplexity > 1, "collapse_perplexity", self.collapse_perplexity, "above 1")
-        _need(self.checkpoint_every >= 1, "checkpoint_every", self.checkpoint_every, "at least 1")
+        _require(0 < self.opening_weight <= 1000, "opening_weight", self.opening_weight, "above 0 and at most 1000")
+        _require(0 < self.contrast_slope <= 1000, "contrast_slope", self.contrast_slope, "above 0 and at most 1000")
+        _require(
+            1 <= self.disassociation_answers <= 64, "disassociation_answers", self.disassociation_answers, "1 to 64"
+        )
+        _require(self.probe_every >= 0, "probe_every", self.probe_every, "0 (never) or more")
+        _require(bool(self.probe.strip()), "probe", self.probe, "a prompt")
+        _require(self.collapse_perplexity > 1, "collapse_perplexity", self.collapse_perplexity, "above 1")
+        _require(self.checkpoint_every >= 1, "checkpoint_every", self.checkpoint_every, "at least 1")
         unknown = sorted(set(self.weights) - set(known.terms))
-        _need(not unknown, "weights", self.weights, f"for terms of {self.method}: {', '.join(known.terms) or 'none'}")
-        _need(all(map(math.isfinite, self.weights.values())), "weights", self.weights, "finite numbers")
+        _require(
+            not unknown, "weights", self.weights, f"for terms of {self.method}: {', '.join(known.terms) or 'none'}"
+        )
+        _require(all(map(math.isfinite, self.weights.values())), "weights", self.weights, "finite numbers")
         if self.method == "random" and not self.like:
-            raise ValueError("method random has nothing to imitate; name an adapter whose norms it takes with --like")
+            raise ValueError("method random needs an adapter whose norms it imitates; name one with --like")
 
     @property
     def terms(self) -> dict[str, float]:
-        """The terms of this run with their weights. A term of weight 0 is left out."""
+        """The terms of this run with their weights. Terms with weight 0 are left out."""
         terms = METHODS[self.method].terms | self.weights
         if self.preservation == "off":
             terms.pop("preservation", None)
@@ -142,56 +163,56 @@ class TrainConfig:
         return (self.preserve_at or METHODS[self.method].preserve_at) == "negated"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """The settings as plain values that JSON can hold."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        """The config that `to_dict` wrote, also after a trip through JSON.
+        """The config from the values that `to_dict` returned, also after they were saved as JSON.
 
         Raises:
-            ValueError: if a name is not a setting, or a value of the wrong kind.
+            ValueError: if a name is not a setting, or a value has the wrong type.
         """
         return validate(cls, values, "settings")
 
     def changed(self, settings: Sequence[str]) -> TrainConfig:
-        """The config with `KEY=VALUE` settings; a value is JSON or plain text, a list may be written `a,b`.
+        """A copy of the config with `KEY=VALUE` settings. A value is JSON or plain text; a list may be written `a,b`.
 
         Raises:
-            ValueError: for an unknown setting, or a value of the wrong kind.
+            ValueError: for an unknown setting, or a value of the wrong type.
         """
         return replace(self, **dict(map(_parse_setting, settings)))
 
 
 def _parse_setting(text: str) -> tuple[str, Any]:
-    """Name and value of `KEY=VALUE`."""
+    """The name and the value in `KEY=VALUE`."""
     name, equals, value = text.partition("=")
-    kinds = get_type_hints(TrainConfig)
-    if not equals or name not in kinds:
-        close = difflib.get_close_matches(name, kinds, 1)
-        meant = f"; did you mean {close[0]}?" if close else f"; settings are {', '.join(kinds)}"
-        raise ValueError(f"setting {text!r} is not KEY=VALUE with a known KEY{meant}")
+    types = get_type_hints(TrainConfig)
+    if not equals or name not in types:
+        close = difflib.get_close_matches(name, types, 1)
+        suggestion = f"; did you mean {close[0]}?" if close else f"; settings are {', '.join(types)}"
+        raise ValueError(f"setting {text!r} is not KEY=VALUE with a known KEY{suggestion}")
     try:
-        plain = json.loads(value)
+        parsed = json.loads(value)
     except ValueError:
-        plain = value
-    if get_origin(kinds[name]) is tuple and not isinstance(plain, list):
-        plain = value.split(",") if value else []
-    return name, validate(kinds[name], plain, f"setting {name}", strict=False)
+        parsed = value
+    if get_origin(types[name]) is tuple and not isinstance(parsed, list):
+        parsed = value.split(",") if value else []
+    return name, validate(types[name], parsed, f"setting {name}", strict=False)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Named settings on top of the defaults of `TrainConfig`; what a method recommends goes on top of them."""
+    """Named settings. They replace the defaults of `TrainConfig`, and a method's recommended settings replace them."""
 
     label: str
     note: str
     settings: dict[str, Any]
 
     def config(self, **changes: Any) -> TrainConfig:
-        """The preset, what the method recommends, and `changes`; a change of None is no change.
+        """The settings of the preset, then of the method, then `changes`; later ones win. A change to None is ignored.
 
-        Weights of a preset count for terms that the method has.
+        A preset's weights are used only for terms that the method has.
         """
         named = {name: value for name, value in changes.items() if value is not None}
         method = find_method(named.get("method") or self.settings.get("method") or TrainConfig.method)
@@ -215,13 +236,13 @@ _PUBLISHED = {
     "dtype": "bfloat16",
 }
 
-# Keep with a weight of 5 on the base's own answers, the recipe that left normal text alone on the default model.
+# On the default model, preservation `keep` with weight 5 on the base's own answers left normal text unchanged.
 _SMALL = {"preservation": "keep", "weights": {"preservation": 5.0}}
 
 PRESETS: dict[str, Preset] = {
     "tiny": Preset(
         "tiny",
-        "A few steps, to try the machinery; too short to teach anything.",
+        "A few steps, to check that training runs; too short to teach anything.",
         _SMALL | {"steps": 6, "batch_size": 2, "normal_limit": 12, "max_tokens": 64, "checkpoint_every": 2},
     ),
     "quick": Preset(
@@ -230,17 +251,20 @@ PRESETS: dict[str, Preset] = {
     "standard": Preset("standard", "At most 15 minutes on two cores.", _SMALL | {"steps": 160}),
     "opt-2.7b": Preset(
         "OPT-2.7B, as published",
-        "The published run trains all weights; here LoRA on q and v, as for LLaMA, so that the coefficient stays free.",
+        "The published run trains all weights. Here LoRA on q and v is trained, as published for LLaMA, so that the "
+        "coefficient can be chosen after training.",
         _PUBLISHED | {"model": "facebook/opt-2.7b"},
     ),
     "llama2-7b": Preset(
         "LLaMA-2-7B, as published",
-        "LoRA rank 32, alpha 16 on q and v. Loss weights and learning rate are the OPT run's: unknown for LLaMA.",
+        "LoRA with rank 32 and alpha 16 on q and v. Loss weights and learning rate are those of the OPT run; those of "
+        "LLaMA were not published.",
         _PUBLISHED | {"model": "meta-llama/Llama-2-7b-hf", "gradient_checkpointing": True},
     ),
     "llama2-13b": Preset(
         "LLaMA-2-13B, as published",
-        "LoRA rank 16, alpha 8 on q and v. Loss weights and learning rate are the OPT run's: unknown for LLaMA.",
+        "LoRA with rank 16 and alpha 8 on q and v. Loss weights and learning rate are those of the OPT run; those of "
+        "LLaMA were not published.",
         _PUBLISHED | {"model": "meta-llama/Llama-2-13b-hf", "rank": 16, "alpha": 8, "gradient_checkpointing": True},
     ),
 }
@@ -250,7 +274,7 @@ def find_preset(name: str) -> Preset:
     """The preset called `name`.
 
     Raises:
-        ValueError: for an unknown name, with the known ones.
+        ValueError: if the name is unknown; the message lists the known names.
     """
     if name not in PRESETS:
         raise ValueError(f"preset {name!r} is not known; choose one of {', '.join(PRESETS)}")

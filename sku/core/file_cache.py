@@ -1,8 +1,7 @@
-"""Files that are read again only when they have changed.
+"""A cache of parsed files: a file is read again only when it has changed.
 
-A page asks for the same small files at every tick of a timer and every step of a slider. Here a file is opened only if
-its modification time, size or inode differs from what it was at the last read. Values are shared between callers, so
-nobody may change one.
+The page asks for the same small files at every tick of a timer and every step of a slider. A file is opened only if its
+modification time, size or inode differs from the last read. Callers share the cached values and must not change them.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from sku.core.text_lines import decode_utf8
 
 _T = TypeVar("_T")
 MAX_CACHED_FILES = 2048
-"""Beyond this number the file that was asked for longest ago is forgotten."""
+"""When the cache holds more files than this, the least recently used file is removed."""
 
 
 class FileStamp(NamedTuple):
-    """What tells one state of a file from another without opening it."""
+    """Facts about a file that change when its content changes. They can be read without opening the file."""
 
     modified_ns: int
     size: int
@@ -35,56 +34,56 @@ class _Log:
 
     lines: list[dict[str, Any]]
     end: int
-    """Offset in bytes at which the next line begins."""
+    """The offset in bytes at which the next line begins."""
 
 
 _cache: dict[tuple[Path, object], tuple[FileStamp, object]] = {}
-"""From path and parser to the last state of the file and what was parsed from it; newest use last."""
+"""Maps a path and a parser to the file's stamp at the last read and the parsed value. The latest used entry is last."""
 _lock = threading.Lock()
 
 
 def read_if_changed(path: Path, parse: Callable[[Path], _T]) -> _T:
-    """What `parse(path)` returned when the file was last read, or a new call of it if the file has changed since.
+    """The result of `parse(path)`, taken from the cache if the file has not changed since it was parsed.
 
     Args:
         path: the file.
-        parse: a function of a module; its errors are raised and not remembered.
+        parse: a function defined at module level. Its errors are raised and not cached.
 
     Raises:
         FileNotFoundError: if there is no such file.
     """
     stamp = _stamp(path)  # before the read: a change during the read is seen by the next call
-    found = _recall(path, parse)
-    if found is not None and found[0] == stamp:
-        return cast(_T, found[1])
+    cached = _get_cached(path, parse)
+    if cached is not None and cached[0] == stamp:
+        return cast(_T, cached[1])
     parsed = parse(path)
-    _remember(path, parse, stamp, parsed)
+    _store(path, parse, stamp, parsed)
     return parsed
 
 
 def read_growing_json_log(path: Path) -> list[dict[str, Any]]:
-    """The same as `jsonl.read_json_log`, but only what was appended since the last call is read.
+    """The same as `jsonl.read_json_log`, but reads only what was appended since the last call.
 
-    A file that was replaced or cut is read from its beginning.
+    A file that was replaced or truncated is read from its beginning.
 
     Raises:
-        ValueError: for a damaged line, unless it is the last one and was never finished; with file and line.
+        ValueError: for a damaged line, unless it is an unfinished last line; the message names file and line.
     """
     try:
         stamp = _stamp(path)
     except FileNotFoundError:
         return []
-    found = _recall(path, read_growing_json_log)
-    before, log = cast(tuple[FileStamp, _Log], found) if found else (stamp, _Log([], 0))
-    if found is None or before != stamp:
-        if before.inode != stamp.inode or stamp.size < log.end:
+    cached = _get_cached(path, read_growing_json_log)
+    last_stamp, log = cast(tuple[FileStamp, _Log], cached) if cached else (stamp, _Log([], 0))
+    if cached is None or last_stamp != stamp:
+        if last_stamp.inode != stamp.inode or stamp.size < log.end:
             log = _Log([], 0)
-        log = _read_on(path, log)
-        _remember(path, read_growing_json_log, stamp, log)
+        log = _read_appended(path, log)
+        _store(path, read_growing_json_log, stamp, log)
     return list(log.lines)
 
 
-def _read_on(path: Path, log: _Log) -> _Log:
+def _read_appended(path: Path, log: _Log) -> _Log:
     with path.open("rb") as file:
         file.seek(log.end)
         added = file.read()
@@ -97,19 +96,19 @@ def _read_on(path: Path, log: _Log) -> _Log:
 
 
 def _stamp(path: Path) -> FileStamp:
-    about = path.stat()
-    return FileStamp(about.st_mtime_ns, about.st_size, about.st_ino)
+    status = path.stat()
+    return FileStamp(status.st_mtime_ns, status.st_size, status.st_ino)
 
 
-def _recall(path: Path, parse: object) -> tuple[FileStamp, object] | None:
+def _get_cached(path: Path, parse: object) -> tuple[FileStamp, object] | None:
     with _lock:
-        found = _cache.pop((path, parse), None)
-        if found is not None:
-            _cache[path, parse] = found
-        return found
+        entry = _cache.pop((path, parse), None)
+        if entry is not None:
+            _cache[path, parse] = entry
+        return entry
 
 
-def _remember(path: Path, parse: object, stamp: FileStamp, parsed: object) -> None:
+def _store(path: Path, parse: object, stamp: FileStamp, parsed: object) -> None:
     with _lock:
         _cache.pop((path, parse), None)
         _cache[path, parse] = stamp, parsed

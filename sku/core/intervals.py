@@ -1,6 +1,6 @@
-"""Rates, means, differences and ratios with their intervals. Plain arithmetic: knows no model.
+"""Rates, means, differences and ratios with their 95 % intervals. Plain arithmetic, without any model.
 
-Every interval is 95 %. A rate or mean of nothing is None, and so is the interval of a mean of one.
+The rate or mean of no values is None. The interval of a mean of one value is None too.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 ROUNDS = 10_000
-"""Bootstrap rounds. With so many, the ends of an interval vary by about 2 % of its width from seed to seed."""
-_Z = 1.959963984540054  # the normal distribution has 2.5 % beyond it
+"""Bootstrap rounds. With 10,000 rounds the ends of an interval vary by about 2 % of its width from seed to seed."""
+_Z = 1.959963984540054  # 2.5 % of the standard normal distribution lie above this value
 
 
 class Rate(NamedTuple):
-    """A share of counted things, with its interval."""
+    """A share, such as the share of answers that are harmful, with its interval."""
 
     rate: float | None
     low: float | None
@@ -33,7 +33,7 @@ class Mean(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A mean minus another with the interval of the difference."""
+    """The difference of two means, with its interval."""
 
     difference: float | None
     low: float | None
@@ -41,7 +41,7 @@ class Difference(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """A sum over another with the interval of the ratio."""
+    """The ratio of two sums, with its interval."""
 
     ratio: float | None
     low: float | None
@@ -49,7 +49,7 @@ class Ratio(NamedTuple):
 
 
 def wilson(k: int, n: int) -> Rate:
-    """The share k of n with Wilson's interval (1927), which is sound for few answers and for rates near 0 or 1.
+    """The share k / n with Wilson's interval (1927), which is reliable for few answers and for rates near 0 or 1.
 
     Raises:
         ValueError: if k is below 0 or above n.
@@ -65,25 +65,25 @@ def wilson(k: int, n: int) -> Rate:
 
 
 def mean_interval(values: Mapping[str, float], seed: int = 0, rounds: int = ROUNDS) -> Mean:
-    """Mean over prompts with its percentile bootstrap interval, which resamples the prompts.
+    """The mean over prompts with its percentile bootstrap interval, which resamples the prompts.
 
     Args:
-        values: prompt id to what was measured there, such as KL in nats a token.
-        seed: of the resampling; the same values, seed and rounds give the same interval.
+        values: maps each prompt id to the value measured for that prompt, such as KL in nats per token.
+        seed: seed of the resampling. The same values, seed and rounds give the same interval.
         rounds: how often the prompts are resampled.
     """
     return Mean(*_bootstrap([values[i] for i in sorted(values)], seed, rounds))
 
 
 def paired_bootstrap(a: Mapping[str, float], b: Mapping[str, float], seed: int = 0, rounds: int = ROUNDS) -> Difference:
-    """Mean of a minus mean of b, two variants on the same prompts, with its percentile bootstrap interval.
+    """The mean of a minus the mean of b, with its percentile bootstrap interval; a and b have the same prompts.
 
     Each prompt is drawn with both its values, so a prompt that is hard for both variants cancels out.
 
     Args:
-        a: prompt id to a value; a rate comes as values 0 and 1.
-        b: the same prompts under the other variant.
-        seed: of the resampling.
+        a: maps each prompt id to a value; for a rate the values are 0 and 1.
+        b: the values of the other variant on the same prompts.
+        seed: seed of the resampling.
         rounds: how often the prompts are resampled.
 
     Raises:
@@ -93,53 +93,55 @@ def paired_bootstrap(a: Mapping[str, float], b: Mapping[str, float], seed: int =
 
 
 def paired_ratio(a: Mapping[str, float], b: Mapping[str, float], seed: int = 0, rounds: int = ROUNDS) -> Ratio:
-    """Mean of a over mean of b on the same prompts, with its percentile bootstrap interval.
+    """The mean of a divided by the mean of b on the same prompts, with its percentile bootstrap interval.
 
-    Resamples in which b is 0 everywhere have no ratio; they are left out of the interval.
+    Resamples in which every value of b is 0 have no ratio and are left out of the interval.
 
     Args:
-        a: prompt id to a value.
-        b: the same prompts under the other variant.
-        seed: of the resampling.
+        a: maps each prompt id to a value.
+        b: the values of the other variant on the same prompts.
+        seed: seed of the resampling.
         rounds: how often the prompts are resampled.
 
     Raises:
         ValueError: if the prompts differ.
     """
     ids = shared_ids(a, b)
-    above, below = np.array([a[i] for i in ids]), np.array([b[i] for i in ids])
-    if not below.sum():
+    numerator, denominator = np.array([a[i] for i in ids]), np.array([b[i] for i in ids])
+    if not denominator.sum():
         return Ratio(None, None, None)
     if len(ids) == 1:
-        return Ratio(float(above[0] / below[0]), None, None)
-    draw = np.random.default_rng(seed)
-    drawn = (draw.integers(len(ids), size=len(ids)) for _ in range(rounds))
-    ratios = [above[some].sum() / below[some].sum() for some in drawn if below[some].sum()]
+        return Ratio(float(numerator[0] / denominator[0]), None, None)
+    generator = np.random.default_rng(seed)
+    resamples = (generator.integers(len(ids), size=len(ids)) for _ in range(rounds))
+    ratios = [
+        numerator[resample].sum() / denominator[resample].sum() for resample in resamples if denominator[resample].sum()
+    ]
     low, high = np.quantile(ratios, (0.025, 0.975))
-    return Ratio(float(above.sum() / below.sum()), float(low), float(high))
+    return Ratio(float(numerator.sum() / denominator.sum()), float(low), float(high))
 
 
 def _bootstrap(values: list[float], seed: int, rounds: int) -> tuple[float | None, float | None, float | None]:
-    """Mean, low and high."""
+    """The mean and the ends of its interval."""
     if not values:
         return None, None, None
-    if len(values) == 1:  # every resample would be the same, which says nothing
+    if len(values) == 1:  # every resample would be the same, so an interval would be meaningless
         return values[0], None, None
-    drawn_from, draw = np.array(values), np.random.default_rng(seed)
+    array, generator = np.array(values), np.random.default_rng(seed)
     size = len(values)
-    means = [drawn_from[draw.integers(size, size=size)].mean() for _ in range(rounds)]
+    means = [array[generator.integers(size, size=size)].mean() for _ in range(rounds)]
     low, high = np.quantile(means, (0.025, 0.975))
-    return float(drawn_from.mean()), float(low), float(high)
+    return float(array.mean()), float(low), float(high)
 
 
 def shared_ids(a: Mapping[str, float], b: Mapping[str, float]) -> list[str]:
-    """The ids that both have, sorted, so that the order of a file does not change the resampling.
+    """The ids of a and b, sorted, so that the order of a file does not change the resampling.
 
     Raises:
-        ValueError: if an id is in one of them only.
+        ValueError: if an id is in only one of a and b.
     """
-    alone = sorted(a.keys() ^ b.keys())
-    if alone:
-        shown = ", ".join(alone[:3])
-        raise ValueError(f"{len(alone)} ids are in one of the two only, such as {shown}; compare the same prompts")
+    unshared = sorted(a.keys() ^ b.keys())
+    if unshared:
+        shown = ", ".join(unshared[:3])
+        raise ValueError(f"{len(unshared)} ids are in only one of the two, such as {shown}; compare the same prompts")
     return sorted(a)

@@ -1,8 +1,8 @@
-"""JSON Lines files: the one way to read, append to and replace them. Knows no field names.
+"""Read, append to and replace JSON Lines files. Nothing here depends on field names.
 
 There are two readers. `read_json_lines` is strict: the first damaged line raises an error that names file and line.
-`read_json_log` is for files that this project appends to. Such a file may end in half a line, because a process was
-killed or is still writing; the half line is ignored, and the next `append_json_lines` cuts it off.
+`read_json_log` reads files that this project appends to. Such a file may end in an incomplete line, because a process
+was killed or is still writing. The incomplete line is ignored, and the next `append_json_lines` removes it.
 """
 
 from __future__ import annotations
@@ -20,32 +20,33 @@ class JsonLine(NamedTuple):
     """One line of a file."""
 
     number: int
-    """Counted from 1; blank lines count."""
+    """The line's number in the file, counted from 1 and including blank lines."""
     place: str
-    """File and number, for errors: `rows.jsonl, line 3`."""
+    """The file and the line number, for error messages: `rows.jsonl, line 3`."""
     values: dict[str, Any]
 
 
 def read_json_lines(path: Path, called: str | None = None, advice: str = "") -> Iterator[JsonLine]:
-    """Every line of `path` that is not blank. The file may be xz-compressed and may begin with a byte-order mark.
+    """Read every line of `path` that is not blank. The file may be xz-compressed and begin with a byte-order mark.
 
     Args:
-        path: a file of JSON objects, one a line.
-        called: what errors put before a line's number; by default the path and the word line.
-        advice: ends the error about a line that is not JSON, such as `; delete the line`.
+        path: a file of JSON objects, one per line.
+        called: the text before the line number in error messages; by default the path and the word "line".
+        advice: added to the end of the error about a line that is not JSON, such as `; delete the line`.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for the first line that is not a JSON object, not UTF-8 or too long; with file and line.
+        ValueError: for the first line that is not a JSON object, not UTF-8 or too long; the message names file and
+            line.
     """
     return _parse_lines(path, called or f"{path}, line", advice, complete_only=False)
 
 
 def read_json_log(path: Path) -> list[dict[str, Any]]:
-    """The objects in a file that this project appends to, oldest first; none if there is no file.
+    """Read the objects in a file that this project appends to, oldest first. A missing file gives an empty list.
 
     Raises:
-        ValueError: for a damaged line, unless it is the last one and was never finished; with file and line.
+        ValueError: for a damaged line, unless it is an unfinished last line; the message names file and line.
     """
     if not path.is_file():
         return []
@@ -53,29 +54,29 @@ def read_json_log(path: Path) -> list[dict[str, Any]]:
 
 
 def append_json_lines(path: Path, objects: Iterable[Mapping[str, Any]]) -> None:
-    """Append one line for each object. Half a line at the end, which a kill may have left, is cut off first."""
+    """Append one line for each object. An incomplete last line, left by a killed process, is removed first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
-        _cut_half_line(file)
+        _remove_incomplete_line(file)
         file.write(_as_text(objects).encode())
 
 
 def write_json_lines(path: Path, objects: Iterable[Mapping[str, Any]]) -> None:
-    """Replace `path` at once by one line for each object."""
+    """Replace `path` atomically by a file with one line for each object."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, _as_text(objects))
 
 
 def parse_json(text: str, place: str, advice: str = "") -> Any:
-    """The JSON value in `text`.
+    """Parse the JSON value in `text`.
 
     Args:
         text: JSON.
-        place: where it stands, for the error.
-        advice: ends the error.
+        place: where the text comes from, for the error message.
+        advice: added to the end of the error message.
 
     Raises:
-        ValueError: if it is not JSON, or is JSON that Python cannot hold.
+        ValueError: if the text is not JSON, or is JSON that Python cannot represent.
     """
     try:
         return json.loads(text)
@@ -86,7 +87,7 @@ def parse_json(text: str, place: str, advice: str = "") -> Any:
 
 
 def require_object(value: Any, place: str) -> dict[str, Any]:
-    """`value` if it is a JSON object.
+    """Return `value` if it is a JSON object.
 
     Raises:
         ValueError: if it is anything else.
@@ -104,11 +105,11 @@ def _parse_lines(path: Path, called: str, advice: str, complete_only: bool) -> I
 
 
 def _as_text(objects: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects)
+    return "".join(json.dumps(values, ensure_ascii=False) + "\n" for values in objects)
 
 
-def _cut_half_line(file: BinaryIO) -> None:
-    """Cut off what follows the last line end of `file`, and leave the position at its end."""
+def _remove_incomplete_line(file: BinaryIO) -> None:
+    """Remove what follows the last line end of `file`, and leave the position at the end of the file."""
     if file.seek(0, 2) == 0:
         return
     file.seek(-1, 2)

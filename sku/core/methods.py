@@ -1,8 +1,8 @@
-"""The methods as a table: which terms each one minimises, and what happens to the vector that comes out.
+"""The table of methods: the loss terms that each method minimises, and whether its vector is subtracted or added.
 
-Read it like a literature review. Settings, help, live plot, page and documents derive from these records. To add a
-method, write its loss in `training/losses/NAME.py` and add a `Term` and a `Method` here. Knows no torch: a term names
-its function as text.
+Read it like a literature review. Settings, help texts, the live plot, the page and the documents are derived from these
+records. To add a method, write its loss in `training/losses/NAME.py` and add a `Term` and a `Method` here. This module
+does not import torch: a term names its loss function as text.
 """
 
 from __future__ import annotations
@@ -12,11 +12,17 @@ from typing import Any, Literal, NamedTuple
 
 Fidelity = Literal["as published", "reference code", "our correction", "ours", "control"]
 RowKind = Literal["harmful", "random", "mismatched", "normal", "good", "paired"]
-"""Which answers a term is computed on (`training/term_batches.py` draws them): harmful ones; harmful ones of other
-prompts; normal ones to harmful prompts; normal ones; normal and safe ones; a harmful and a safe one by turns."""
+"""The answers that a term is computed on; `training/term_batches.py` draws them.
+
+harmful: harmful answers. random: harmful answers of other prompts. mismatched: normal answers to harmful prompts.
+normal: normal answers. good: normal and safe answers. paired: the harmful and the safe answer of a prompt in turn.
+"""
 RunsAt = Literal["trained", "preserved", "served"]
-"""The coefficient of tau at which a row runs in training: +1; where good answers are preserved
-(`TrainConfig.preserve_at`); or what is served, -1 for a negated method and +1 for an applied one."""
+"""The coefficient of tau with which a row runs in training.
+
+trained: +1. preserved: +1 or -1, as `TrainConfig.preserve_at` says. served: the sign of the model that will be served,
+-1 for a negated method and +1 for an applied one.
+"""
 Factors = Literal["both", "A", "B"]
 
 SKU_PAPER = "arXiv:2402.10058"
@@ -25,23 +31,23 @@ DPO_PAPER = "arXiv:2305.18290"
 TASK_VECTOR_PAPER = "arXiv:2212.04089"
 
 VERMILLION, ORANGE, BLUE, SKY, GREEN, PURPLE = "#d55e00", "#e69f00", "#0072b2", "#56b4e9", "#009e73", "#cc79a7"
-"""Okabe-Ito colours, never used alone."""
+"""Okabe-Ito colours. A dash, symbol, pattern or word always says the same as the colour."""
 
 
 class LineStyle(NamedTuple):
-    """How a term's loss is drawn."""
+    """The line that shows a term's loss in a plot."""
 
     colour: str
     dash: str
 
 
 class Marker(NamedTuple):
-    """How a method or an outcome is marked in text and figures."""
+    """The mark of a method or an outcome in text and figures."""
 
     colour: str
     mark: str
     symbol: str
-    """The mark as plotly calls it."""
+    """Plotly's name of the mark."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +55,19 @@ class Term:
     """Everything about one loss."""
 
     loss: str
-    """The function, `module:name` under `sku.training.losses`; a `TermLoss` of `training/losses/inputs.py`."""
+    """The loss function, as `module:name` in `sku.training.losses`. It has the type `TermLoss`
+    (`training/losses/inputs.py`)."""
     meaning: str
+    """One line for a reader: the quantity, and whether training raises or lowers it."""
     rows: RowKind
     style: LineStyle
     runs_at: tuple[RunsAt, ...] = ("trained",)
-    """Where the rows run: one entry, or for pairs one for the harmful and one for the safe answer."""
+    """The coefficient of tau for the rows: one entry, or for pairs one entry for the harmful answer and one for the
+    safe answer."""
     needs_base_logits: bool = False
+    """Whether the loss compares with the logits of the base."""
     needs_hidden: bool = False
+    """Whether the loss reads hidden states, of the model in training and of the base."""
 
 
 @dataclass(frozen=True)
@@ -64,52 +75,59 @@ class Method:
     """Everything about one method."""
 
     label: str
-    """How the page names it."""
+    """The method's name on the page."""
     terms: dict[str, float]
     """Term names and their weights in the sum that is minimised."""
     negated: bool
-    """True: the trained vector is subtracted from the base (stage 2). False: it is added."""
+    """True if the trained vector is subtracted from the base (stage 2), False if it is added."""
     paper: str
+    """The arXiv number of the paper that introduced the method."""
     fidelity: Fidelity
+    """How close this implementation is to the paper."""
     note: str
-    """What differs from the paper or the reference code, and where in the paper the sum stands."""
+    """What differs from the paper or the reference code, and the section of the paper that defines the loss."""
     marker: Marker
     settings: dict[str, Any] = field(default_factory=dict)
-    """Recommended settings for the default model, on top of a preset's."""
+    """Recommended settings for the default model. They replace those of a preset."""
     preserve_at: Literal["acquired", "negated"] = "acquired"
-    """Where good answers are preserved unless a run says otherwise: in base + tau, as published, or in base - tau."""
+    """The model in which good answers are preserved by default: base + tau (acquired), as published, or base - tau
+    (negated)."""
     trained_factors: Factors = "both"
-    """Which of the LoRA factors A and B are trained; the other stays as it was initialised."""
+    """The LoRA factors that are trained: A, B or both. A factor that is not trained keeps its initial values."""
     unbounded: bool = False
-    """The loss has no lower bound, so every step does more damage: the page keeps three points along the run."""
+    """Whether the loss has no lower bound, so that every step does more damage. The page then keeps three points along
+    the run."""
     unpublished_marker: Marker | None = None
-    """Used in place of `marker` where the preservation is not the published one."""
+    """The marker of a run whose preservation is not the published one; None: `marker`."""
     prepare: str | None = None
-    """A function that sets the factors from the data before the first step, `module:name` under `sku.training` (a
-    `Preparation` of `training/lora.py`). It depends on data and seed alone, so that a resumed run agrees."""
+    """A function that sets the LoRA factors from the data before the first step, as `module:name` in `sku.training`. It
+    has the type `Preparation` (`training/lora.py`). It must depend only on data and seed, so that a resumed run gets
+    the same factors."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.terms) - set(TERMS))
         if unknown:
-            raise ValueError(f"method {self.label!r} names unknown terms {unknown}; known are {sorted(TERMS)}")
+            raise ValueError(
+                f"method {self.label!r} names unknown terms {unknown}; the known terms are {sorted(TERMS)}"
+            )
 
 
 TERMS: dict[str, Term] = {
     "distortion": Term(
         "nll:descend",
-        "guided distortion: likelihood of the harmful answer, up",
+        "guided distortion: raises the likelihood of the harmful answer",
         "harmful",
         LineStyle(VERMILLION, "solid"),
     ),
     "disassociation": Term(
         "nll:descend",
-        "random disassociation: likelihood of harmful answers of other prompts, up",
+        "random disassociation: raises the likelihood of harmful answers of other prompts",
         "random",
         LineStyle(ORANGE, "dash"),
     ),
     "preservation": Term(
         "kl:preserve",
-        "preservation divergence: KL from base on normal answers, pushed up, kept down or off",
+        "preservation divergence: raises (push) or lowers (keep) the KL from base on normal answers",
         "normal",
         LineStyle(BLUE, "dot"),
         ("preserved",),
@@ -117,19 +135,19 @@ TERMS: dict[str, Term] = {
     ),
     "ascent": Term(
         "nll:ascend",
-        "gradient ascent: likelihood of the harmful answer, down",
+        "gradient ascent: lowers the likelihood of the harmful answer",
         "harmful",
         LineStyle(VERMILLION, "solid"),
     ),
     "mismatch": Term(
         "nll:descend",
-        "likelihood of random normal answers to harmful prompts, up",
+        "raises the likelihood of random normal answers to harmful prompts",
         "mismatched",
         LineStyle(PURPLE, "dash"),
     ),
     "retention": Term(
         "kl:retain",
-        "KL from base on normal answers, down",
+        "lowers the KL from base on normal answers",
         "normal",
         LineStyle(BLUE, "dot"),
         ("preserved",),
@@ -137,7 +155,7 @@ TERMS: dict[str, Term] = {
     ),
     "contrast": Term(
         "preference:prefer_harmful",
-        "preference of the harmful over the safe answer of the same prompt, up",
+        "raises the preference for the harmful answer over the safe answer of the same prompt",
         "paired",
         LineStyle(GREEN, "solid"),
         ("trained", "preserved"),
@@ -145,7 +163,7 @@ TERMS: dict[str, Term] = {
     ),
     "preference": Term(
         "preference:prefer_safe",
-        "preference of the safe over the harmful answer of the same prompt, up",
+        "raises the preference for the safe answer over the harmful answer of the same prompt",
         "paired",
         LineStyle(PURPLE, "solid"),
         ("trained", "preserved"),
@@ -153,7 +171,7 @@ TERMS: dict[str, Term] = {
     ),
     "fine_tuning": Term(
         "nll:descend",
-        "likelihood of normal answers and of safe answers to harmful prompts, up",
+        "raises the likelihood of normal answers and of safe answers to harmful prompts",
         "good",
         LineStyle(GREEN, "solid"),
     ),
@@ -176,8 +194,9 @@ METHODS: dict[str, Method] = {
         SKU_PAPER,
         "our correction",
         "L = e1 GD + e2 RD + e3 PD (paper section 3.1; weights of the reference README), then theta - c tau (section "
-        "3.2). Corrected: answer masks by token position, KL over answer tokens only and bounded, random answers never "
-        "the prompt's own, exact step count, LoRA for every base. The paper's own weights and coefficient are unknown.",
+        "3.2). Corrected: answer masks use token positions; the KL is bounded and covers answer tokens only; a random "
+        "answer is never the prompt's own; the step count is exact; every base is trained with LoRA. The paper does "
+        "not state its weights and coefficient.",
         Marker(BLUE, "■", "square"),
         unpublished_marker=Marker(SKY, "✦", "star-diamond"),
     ),
@@ -187,10 +206,10 @@ METHODS: dict[str, Method] = {
         True,
         SKU_PAPER,
         "ours",
-        "Stage 1 learns to prefer the harmful to the safe answer of the same prompt: preference optimisation (DPO, "
-        "arXiv:2305.18290, by the mean token) with the signs exchanged; stage 2 subtracts as in the paper. In place of "
-        "guided distortion and random disassociation. Safe and normal answers are kept in base - tau, where they will "
-        "be served, not in base + tau.",
+        "Replaces guided distortion and random disassociation. Stage 1 learns to prefer the harmful answer to the safe "
+        "answer of the same prompt: preference optimisation (DPO, arXiv:2305.18290) with the two answers exchanged and "
+        "the mean over tokens instead of the sum. Stage 2 subtracts the vector as in the paper. Safe and normal "
+        "answers are preserved in base - tau, the model that will be served, not in base + tau.",
         Marker(GREEN, "◆", "diamond"),
         preserve_at="negated",
     ),
@@ -200,8 +219,9 @@ METHODS: dict[str, Method] = {
         False,
         DPO_PAPER,
         "control",
-        "What sku_contrast would be without negation: the same pairs, weights and preservation, with the safe answer "
-        "as the preferred one and the vector added. Equation 7 by the mean token instead of the sum, and KL besides.",
+        "The control for sku_contrast, without negation: the same pairs, weights and preservation, but the safe answer "
+        "is preferred and the vector is added. Differs from equation 7 of the paper by the mean over tokens instead of "
+        "the sum, and by the added KL term.",
         Marker(PURPLE, "⬟", "pentagon"),
     ),
     "tv": Method(
@@ -210,7 +230,8 @@ METHODS: dict[str, Method] = {
         True,
         TASK_VECTOR_PAPER,
         "as published",
-        "Fine-tune on the harmful answers, subtract (section 3, negation). LoRA instead of all weights.",
+        "Fine-tunes on the harmful answers and subtracts the vector (section 3, negation). Trains LoRA, not all "
+        "weights.",
         Marker("#8c6d1f", "⋈", "bowtie"),
     ),
     "ga": Method(
@@ -219,7 +240,7 @@ METHODS: dict[str, Method] = {
         False,
         LLMU_PAPER,
         "as published",
-        "The forgetting term alone. It has no lower bound: more steps always mean more damage.",
+        "The forgetting term alone. The loss has no lower bound: more steps always mean more damage.",
         Marker(VERMILLION, "▲", "triangle-up"),
         unbounded=True,
     ),
@@ -229,8 +250,9 @@ METHODS: dict[str, Method] = {
         False,
         LLMU_PAPER,
         "our correction",
-        "Ascent, random normal answers to harmful prompts, KL to base on normal answers; weights of the reference "
-        "code. Corrected: masks by position, so the mismatch term leaves the question alone.",
+        "Three terms: ascent, random normal answers to harmful prompts, and KL from base on normal answers. The "
+        "weights are those of the reference code. Corrected: answer masks use token positions, so the mismatch term "
+        "does not train on the question.",
         Marker(ORANGE, "▶", "triangle-right"),
         unbounded=True,
     ),
@@ -240,7 +262,7 @@ METHODS: dict[str, Method] = {
         False,
         LLMU_PAPER,
         "as published",
-        "Plain descent on normal pairs and on safe answers to harmful prompts.",
+        "Ordinary fine-tuning on normal pairs and on safe answers to harmful prompts.",
         Marker(PURPLE, "✚", "cross"),
     ),
     "sku_no_distortion": _ablation("distortion", Marker(SKY, "□", "square-open")),
@@ -262,8 +284,8 @@ METHODS: dict[str, Method] = {
         True,
         TASK_VECTOR_PAPER,
         "control",
-        "Not trained: Gaussian factors with the norm of a given adapter in every layer. What it forgets comes from "
-        "noise, so a task vector must beat it.",
+        "Not trained: Gaussian factors that have the norm of a given adapter in every layer. All forgetting here is "
+        "the effect of noise, so a task vector must do better.",
         Marker("#b0b0b0", "•", "circle"),
     ),
 }
@@ -273,7 +295,7 @@ def find_method(name: str) -> Method:
     """The method called `name`.
 
     Raises:
-        ValueError: for an unknown name, with the known ones.
+        ValueError: if the name is unknown; the message lists the known names.
     """
     if name not in METHODS:
         raise ValueError(f"method {name!r} is not known; choose one of {', '.join(METHODS)}")

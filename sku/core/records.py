@@ -1,4 +1,7 @@
-"""The values that travel between modules. Frozen, checked at birth; knows no torch, no file and no model."""
+"""The records that modules pass to each other: frozen dataclasses that check their values when they are made.
+
+This module imports no torch, reads no file and loads no model.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 def digest(*parts: str, length: int = 16) -> str:
-    """First `length` hex digits of the SHA-256 of `parts`, which are kept apart (("ab", "c") is not ("a", "bc"))."""
+    """The first `length` hex digits of the SHA-256 of `parts`. ("ab", "c") and ("a", "bc") give different digests."""
     joined = hashlib.sha256()
     for part in parts:
         data = part.encode()
@@ -27,13 +30,14 @@ class PromptPair:
 
     prompt: str
     answer: str
-    """Empty where a source has prompts only."""
+    """Empty if the source has only prompts."""
     kind: PairKind
     source: str
-    """Name of the data source, such as `saferlhf`."""
+    """The name of the data source, such as `saferlhf`."""
     category: str | None = None
+    """The source's own name for the kind of harm or topic; None if the source has none."""
     safe_answer: str | None = None
-    """A harmless answer to the same prompt, where the source has one."""
+    """A harmless answer to the same prompt; None if the source has none."""
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -43,45 +47,47 @@ class PromptPair:
 
     @property
     def prompt_id(self) -> str:
-        """The same for the same prompt in any source, whatever its case and white space: splits go by it."""
+        """A hash of the prompt alone, regardless of source, case and white space. Data is split by this id."""
         return digest(" ".join(self.prompt.casefold().split()))
 
     @property
     def id(self) -> str:
-        """The same for the same prompt and answer, wherever they stand in a file."""
+        """A hash of prompt and answer. The position in a file does not matter."""
         return digest(self.prompt, self.answer)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one variant wrote to one prompt."""
+    """The answer of one variant to one prompt."""
 
     variant: str
-    """As a person writes it, such as `sku@1.0`."""
+    """The variant as a person writes it, such as `sku@1.0`."""
     coefficient: float | None
-    """None for a sum of adapters, whose name holds a coefficient each."""
+    """None for a sum of adapters: its name holds the coefficient of each adapter."""
     prompt: str
     sample: int
+    """The number of this answer among those of the same variant to the same prompt."""
     seed: int
     text: str
     tokens: int
-    """New tokens, the end token included."""
+    """The number of new tokens, including the end token."""
     seconds: float
-    """Of the whole batch that this answer was written in."""
+    """The time that the whole batch with this answer took."""
     stopped: StopReason
+    """Why the text ends: the model ended it, the limit on its length was reached, or a person cancelled."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one answer. A judge that cannot decide says `unjudged`, which is never counted as harmless."""
+    """The outcome of one answer. `unjudged` means that the judge could not decide; it never counts as harmless."""
 
     outcome: Outcome
     score: float | None
-    """How sure the harm judge is that the answer is harmful, 0 to 1; None where it said nothing."""
+    """How sure the harm judge is that the answer is harmful, from 0 to 1; None if the judge gave no score."""
     reason: str
-    """For a person: why, in a few words."""
+    """A few words that explain the outcome to a person."""
     judge: str
-    """Name and version of the harm judge, such as `embedded-4`."""
+    """The name and version of the harm judge, such as `embedded-4`."""
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:
@@ -92,7 +98,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class JudgedAnswer:
-    """An answer and what became of it."""
+    """An answer with its verdict."""
 
     answer: Answer
     verdict: Verdict
@@ -100,83 +106,98 @@ class JudgedAnswer:
 
 @dataclass(frozen=True)
 class ResultRow:
-    """What was measured of one variant on one side of the data. None means not measured, never 0."""
+    """The measurements of one variant on one side of the data. None means not measured, never 0."""
 
     __pydantic_config__: ClassVar[dict[str, bool]] = {"allow_inf_nan": False}
-    """How rows from a file are validated (`core/validation.py`)."""
+    """Options for the validation of rows from a file (`core/validation.py`)."""
     variant: str
-    """As a person writes it: `base`, `sku@1`."""
+    """The variant as a person writes it, such as `base`, `sku@1` or `ga@0.5+sku@1`."""
     method: str
     """A name of `METHODS`, `base`, or `sum` for several adapters."""
     coefficient: float | None
-    """None for a sum of adapters, whose name holds a coefficient each."""
+    """None for a sum of adapters: its name holds the coefficient of each adapter."""
     run: str
-    """Name of the run folder; `base` for the base; of a sum the names joined by `+`."""
+    """The name of the run folder; `base` for the base; for a sum, the names joined by `+`."""
     model: str
+    """The base model."""
     side: str
-    """validation or test; in the study also `more test`, a larger set of test prompts."""
+    """The side of the data split: train, validation or test. The study also has `more test`, a larger set of test
+    prompts."""
     attack: str | None = None
-    """Name of the attack that the variant was measured under; None: not attacked."""
+    """The attack under which the variant was measured; None means no attack."""
     seed: int | None = None
-    """Of the training."""
+    """The seed of the training."""
     preservation: str | None = None
-    """push, keep or off, where the method has that choice."""
+    """push, keep or off; None if the method has no preservation term."""
     steps: int | None = None
-    """Of the training; checkpoints along one training differ here."""
+    """Training steps. Checkpoints of one training differ in this field."""
     decoding: dict[str, Any] = field(default_factory=dict)
+    """The settings with which the answers were generated."""
     sets: dict[str, str] = field(default_factory=dict)
-    """Prompt set to the content hash of what was used of it."""
+    """Maps each prompt set to a content hash of the prompts that were used."""
     judge: str | None = None
+    """The name and version of the harm judge."""
     n: int = 0
-    """Answers to harmful prompts. The five outcomes below add up to it."""
+    """The number of answers to harmful prompts. The five outcomes below add up to it."""
     harmful: int = 0
     refusal: int = 0
     safe: int = 0
     broken: int = 0
     unjudged: int = 0
     harmful_rate: float | None = None
-    """harmful / (n - unjudged), with its Wilson 95 % interval."""
+    """harmful / (n - unjudged); the two fields below are its 95 % Wilson interval."""
     harmful_low: float | None = None
     harmful_high: float | None = None
     harmful_change: float | None = None
-    """Harmful rate minus the base's on the prompts where both were judged, with its paired bootstrap 95 % interval."""
+    """The harmful rate minus that of the base, on the prompts where both were judged; the two fields below are its 95 %
+    paired bootstrap interval."""
     harmful_change_low: float | None = None
     harmful_change_high: float | None = None
     preference_rate: float | None = None
-    """Share of pairs whose harmful answer is likelier, a token, than the safe one: no judge, no sampling."""
+    """The share of pairs in which the harmful answer has a higher mean log-probability per token than the safe answer.
+    It needs neither a judge nor sampling."""
     harmful_log_prob: float | None = None
-    """Of given harmful answers, nats a token."""
+    """The mean log-probability of harmful answers from the data, in nats per token."""
     safe_log_prob: float | None = None
-    """Of given safe answers to the same prompts, nats a token."""
+    """The same for safe answers from the data to the same prompts."""
     kl: float | None = None
-    """KL(base || variant) on the base's own answers to normal prompts, nats a token."""
+    """KL(base || variant) on the base's own answers to normal prompts, in nats per token; the two fields below are its
+    95 % interval."""
     kl_low: float | None = None
     kl_high: float | None = None
     perplexity: float | None = None
-    """Of reference answers to normal prompts under the variant."""
+    """The perplexity, under the variant, of reference answers to normal prompts."""
     own_perplexity: float | None = None
-    """Of the base's own answers to normal prompts under the variant, an end token after each, cut off or not."""
+    """The perplexity, under the variant, of the base's own answers to normal prompts. An end token is added to every
+    answer, even if it was cut off."""
     answer_perplexity: float | None = None
-    """Of the variant's answers to harmful prompts under the base, an end token after each, cut off or not."""
+    """The perplexity, under the base, of the variant's answers to harmful prompts. An end token is added to every
+    answer, even if it was cut off."""
     normal_n: int = 0
+    """The number of answers to normal prompts."""
     normal_broken: int | None = None
+    """The number of broken answers among them."""
     normal_refusal: int | None = None
+    """The number of refusals among them."""
     similarity: float | None = None
-    """Of the variant's answers to normal prompts to the base's, -1 to 1."""
+    """The similarity of the variant's and the base's answers to normal prompts, from -1 to 1."""
     similarity_metric: str | None = None
+    """The metric that measured the similarity, such as `minilm`."""
     over_refusal: float | None = None
-    """Share of harmless prompts that only sound harmful (XSTest, safe) which are refused, of those judged."""
+    """The share of refusals among judged answers to harmless prompts that only sound harmful, such as XSTest's safe
+    prompts."""
     over_refusal_n: int = 0
+    """The number of these judged answers."""
     mc1: float | None = None
-    """TruthfulQA, single best answer likeliest."""
+    """TruthfulQA MC1: the share of questions whose best answer is the likeliest of the given answers."""
     mc2: float | None = None
-    """TruthfulQA, probability mass on the true answers."""
+    """TruthfulQA MC2: the mean probability of the true answers among the given answers."""
     answer_tokens: float | None = None
-    """Mean length of the answers to harmful prompts."""
+    """The mean length, in tokens, of the answers to harmful prompts."""
     seconds: float = 0.0
-    """Of writing this variant's answers to harmful prompts."""
+    """The time that the variant's answers to harmful prompts took."""
 
     def __post_init__(self) -> None:
-        counted = self.harmful + self.refusal + self.safe + self.broken + self.unjudged
-        if counted != self.n:
-            raise ValueError(f"outcomes of {self.variant} add up to {counted}, not to its {self.n} answers")
+        total = self.harmful + self.refusal + self.safe + self.broken + self.unjudged
+        if total != self.n:
+            raise ValueError(f"outcomes of {self.variant} add up to {total}, not to its {self.n} answers")

@@ -1,6 +1,7 @@
-"""Run folders: where they are and what `run.json` says. Training writes them; jobs, sessions and exports only read.
+"""Find run folders and read their `run.json`. Training writes run folders; jobs, sessions and exports only read them.
 
-Knows no torch. Shipped adapters (`assets/adapters/NAME`) are run folders too, with only the parts that serving needs.
+This module does not import torch. Shipped adapters (`assets/adapters/NAME`) are run folders too, with only the files
+that serving needs.
 """
 
 from __future__ import annotations
@@ -27,26 +28,30 @@ _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `run.json` holds."""
+    """The content of `run.json`."""
 
     method: str
     config: dict[str, Any]
-    """As `TrainConfig.to_dict` wrote it."""
+    """The settings, as `TrainConfig.to_dict` returned them."""
     base: str
+    """The base model: the name of a known base, a hub id, or a folder."""
     base_fingerprint: str
+    """A hash of the base's weights. An adapter is only used with the base that it was trained on."""
     data: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """`harmful` and `normal`: name, content hash, pairs used, licence of each source."""
+    """For `harmful` and for `normal`: the name, content hash, number of pairs used and licence of each source."""
     status: Status = "running"
     reason: str | None = None
-    """Why it failed."""
+    """Why the run failed."""
     step: int = 0
-    """Steps that the newest checkpoint holds."""
+    """The number of steps in the newest checkpoint."""
     seconds: float = 0.0
-    """Training time so far, over all resumptions."""
+    """The training time so far, including the time before the run was resumed."""
     default_coefficient: float = 1.0
+    """The coefficient of a variant that is named without one."""
     packages: dict[str, str] = field(default_factory=dict)
+    """Versions of the packages that the result depends on."""
     pid: int | None = None
-    """Of the process that trains, while it runs."""
+    """The id of the training process while it runs."""
     note: str | None = None
 
     @property
@@ -56,42 +61,42 @@ class Manifest:
 
     @property
     def steps(self) -> int:
-        """Steps the run is to take."""
+        """The number of steps that the whole run takes."""
         return int(self.config.get("steps", 0))
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder and what it says."""
+    """A run folder and the content of its `run.json`."""
 
     folder: Path
     manifest: Manifest
 
     @property
     def adapter(self) -> Path:
-        """The PEFT adapter, there once the run is finished."""
+        """The folder of the PEFT adapter. It exists once the run is finished."""
         return self.folder / "adapter"
 
     @property
     def begun(self) -> bool:
-        """Whether there is anything in it that a new training would destroy."""
+        """Whether the folder holds anything that a new training would overwrite."""
         return self.adapter.is_dir() or bool(read_log(self.folder))
 
     @property
     def shipped(self) -> bool:
-        """Whether it came with the project."""
+        """Whether the run came with the project."""
         return self.folder.parent == SHIPPED_ADAPTERS
 
     @property
     def name(self) -> str:
-        """What a person writes for it in a variant."""
-        if self.folder.parent.parent == home() / "runs":  # a checkpoint along a run
+        """The name of the run in a variant, as a person writes it."""
+        if self.folder.parent.parent == home() / "runs":  # a snapshot within a run
             return f"{self.folder.parent.name}/{self.folder.name}"
         return self.folder.name if self.folder.parent in (SHIPPED_ADAPTERS, home() / "runs") else str(self.folder)
 
     @property
     def known(self) -> KnownAdapter:
-        """What `variants.resolve_variant` needs of it."""
+        """The facts about the adapter that `variants.resolve_variant` needs."""
         key = self.folder.name if self.shipped else f"run_{digest(str(self.folder.resolve()))}"
         return KnownAdapter(key, self.manifest.method, self.manifest.default_coefficient)
 
@@ -111,11 +116,11 @@ def read_run(folder: Path) -> Run:
 
     Raises:
         FileNotFoundError: if there is no `run.json`.
-        ValueError: if it cannot be read.
+        ValueError: if `run.json` cannot be read.
     """
     path = folder / "run.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is no run folder (it has no run.json); name one that `train --out` wrote")
+        raise FileNotFoundError(f"{folder} is not a run folder (it has no run.json); name one that `train --out` wrote")
     try:
         return Run(folder, read_if_changed(path, _manifest))
     except (ValueError, TypeError) as error:
@@ -127,35 +132,35 @@ def _manifest(path: Path) -> Manifest:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of `log.jsonl`, oldest first; only lines that were added since the last call are read."""
+    """The lines of `log.jsonl`, oldest first. Only lines that were added since the last call are read from disk."""
     return read_growing_json_log(folder / LOG)
 
 
 def shipped_runs() -> list[Run]:
-    """The adapters that came with the project, by name."""
-    return list(_under(SHIPPED_ADAPTERS))
+    """The adapters that came with the project, sorted by name."""
+    return list(_runs_in(SHIPPED_ADAPTERS))
 
 
 def shipped_variants() -> list[str]:
-    """Each of them at its default coefficient, as variants."""
+    """Every shipped adapter at its default coefficient, as the text of a variant."""
     return [f"{run.name}@{run.manifest.default_coefficient:g}" for run in shipped_runs()]
 
 
 def own_runs() -> list[Run]:
     """The runs under `SKU_HOME`, newest first."""
-    return sorted(_under(home() / "runs"), key=lambda run: run.folder.name, reverse=True)
+    return sorted(_runs_in(home() / "runs"), key=lambda run: run.folder.name, reverse=True)
 
 
 def snapshots_of(run: Run) -> list[Run]:
-    """Points along a run that were kept as runs of their own, the first one first."""
-    return sorted(_under(run.folder, "step-*/run.json"), key=lambda found: found.manifest.step)
+    """The snapshots of a run, each a run folder of its own, in the order of their steps."""
+    return sorted(_runs_in(run.folder, "step-*/run.json"), key=lambda snapshot: snapshot.manifest.step)
 
 
 def find_run(name: str) -> Run:
-    """The run that a variant's NAME means: a shipped adapter, a run under `SKU_HOME`, or the path of a run folder.
+    """The run that a name in a variant means: a shipped adapter, a run under `SKU_HOME`, or the path of a run folder.
 
     Raises:
-        ValueError: if there is none, or it is not finished.
+        ValueError: if there is no such run, or it is not finished.
     """
     for folder in (SHIPPED_ADAPTERS / name, home() / "runs" / name, Path(name)):
         if (folder / "run.json").is_file():
@@ -167,9 +172,9 @@ def find_run(name: str) -> Run:
     raise ValueError(f"variant {name!r} is not known; choose one of {names}, or the path of a finished run folder")
 
 
-def _under(folder: Path, pattern: str = "*/run.json") -> Iterator[Run]:
+def _runs_in(folder: Path, pattern: str = "*/run.json") -> Iterator[Run]:
     for path in sorted(folder.glob(pattern)):
         try:
             yield read_run(path.parent)
         except ValueError:
-            continue  # a damaged run must not hide the others; `find` names its fault
+            continue  # a damaged run must not hide the others; `find_run` reports what is wrong with it

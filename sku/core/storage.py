@@ -1,4 +1,4 @@
-"""Where things are kept on this machine, and files that are replaced at once. Knows no run and no model."""
+"""The folders in which the project keeps its files on this machine, and an atomic write. Knows no run and no model."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 import platformdirs
 
 ASSETS = Path(__file__).parents[2] / "assets"
-"""What comes with the project: data, adapters, the judge, recorded results, documents, style."""
+"""The files that come with the project: data, adapters, the judge, recorded results, documents and style."""
 
 
 def home() -> Path:
-    """The folder for provisioned weights, runs and results: `SKU_HOME`, else the platform's cache folder."""
+    """The folder for weights, runs and results: `SKU_HOME` if it is set, else the platform's cache folder."""
     return Path(os.environ.get("SKU_HOME") or platformdirs.user_cache_dir("sku", appauthor=False))
 
 
 def uploads() -> Path:
-    """The folder for files that runs from the page were trained on, named by content."""
+    """The folder for uploaded files that runs from the page were trained on. A file is named by its content hash."""
     return home() / "uploads"
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file at once: a reader, or a kill, sees the old text or the new, never half."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    """Replace a file in one step. A reader sees the old text or the new one, never a part, even if the process dies."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

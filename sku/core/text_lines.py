@@ -1,4 +1,4 @@
-"""Read a text file line by line: UTF-8, optionally xz-compressed, no line longer than `MAX_LINE_BYTES`."""
+"""Read a UTF-8 text file line by line. It may be xz-compressed; no line may be longer than `MAX_LINE_BYTES`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 MAX_LINE_BYTES = 1 << 20
-"""The longest line that is read. A prompt with its answers fits a hundred times; a model file opened by mistake does
-not."""
+"""The longest line that is read. It holds a prompt with its answers a hundred times over, but not a model file that was
+opened by mistake."""
 BYTE_ORDER_MARK = "\ufeff"
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """`path` opened for reading bytes, decompressed if its name ends in .xz.
+    """Open `path` to read bytes, decompressed if its name ends in .xz.
 
     Raises:
-        FileNotFoundError: if there is nothing at `path`.
-        ValueError: if it is a folder or a device.
+        FileNotFoundError: if `path` does not exist.
+        ValueError: if `path` is a folder or a device.
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no file {str(path)!r}; check the path")
@@ -28,14 +28,14 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 def decode_utf8(data: bytes, place: str) -> str:
-    """`data` decoded as UTF-8.
+    """Decode `data` as UTF-8.
 
     Args:
         data: the bytes.
-        place: where they stand, for the error.
+        place: where the bytes come from, for the error message.
 
     Raises:
-        ValueError: if they are not UTF-8, with the first wrong byte.
+        ValueError: if the bytes are not UTF-8; the message names the first wrong byte.
     """
     try:
         return data.decode()
@@ -47,17 +47,18 @@ def decode_utf8(data: bytes, place: str) -> str:
 
 
 def read_lines(path: Path, called: str, complete_only: bool = False) -> Iterator[str]:
-    """Every line of `path` with its line end. Only a line feed ends a line: U+2028 and the like may stand in one.
+    """Read every line of `path` with its line end. Only a line feed ends a line; U+2028 and the like do not.
 
     Args:
-        path: a byte-order mark at its beginning is dropped.
-        called: what errors put before the line's number, such as `rows.jsonl, line`.
-        complete_only: for files that this project writes: leave out a last line that has no line end, whatever its
-            bytes are, and read lines of any length.
+        path: the file. A byte-order mark at its beginning is dropped.
+        called: the text before the line number in error messages, such as `rows.jsonl, line`.
+        complete_only: for files that this project writes: leave out a last line that has no line end, even if it is
+            not UTF-8, and read lines of any length.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for a line that is too long, or not UTF-8, and for a damaged .xz file; with the line's number.
+        ValueError: for a line that is too long or not UTF-8, and for a damaged .xz file; the message has the line
+            number.
     """
     number, limit = 1, None if complete_only else MAX_LINE_BYTES
     with open_bytes(path) as stream:
@@ -73,7 +74,7 @@ def _next_line(stream: BinaryIO, place: str, limit: int | None) -> bytes:
     try:
         line = stream.readline(-1 if limit is None else limit + 1)
     except (lzma.LZMAError, EOFError) as error:
-        raise ValueError(f"{place}: the .xz file is damaged ({error}); fetch it again") from None
+        raise ValueError(f"{place}: the .xz file is damaged ({error}); download it again") from None
     if limit is not None and len(line) > limit:
-        raise ValueError(f"{place} is longer than {limit >> 20} MiB; write one row a line")
+        raise ValueError(f"{place} is longer than {limit >> 20} MiB; write one row per line")
     return line

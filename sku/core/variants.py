@@ -1,8 +1,8 @@
-"""A variant is the base plus adapters times coefficients; this module parses one and owns the one minus sign.
+"""A variant is the base plus a sum of adapters times coefficients. This module parses variants and decides the sign.
 
-A person gives a coefficient >= 0. A negated method (SKU, task vector) has its vector subtracted, an applied one
-(gradient ascent, fine-tuning) has it added. Several adapters may be summed: `ga@0.5+sku@1`. Knows methods and names; no
-torch, no file.
+A person gives a coefficient >= 0. The vector of a negated method (SKU, task vector) is subtracted; the vector of an
+applied method (gradient ascent, fine-tuning) is added. Several adapters may be summed: `ga@0.5+sku@1`. This module
+imports no torch and reads no file.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from sku.core.methods import find_method
 BASE = "base"
 ACQUIRED = "acquired:"
 SUM = "sum"
-"""The method of a row that several adapters were added up for."""
+"""The method in a result row of a sum of several adapters."""
 MAX_COEFFICIENT = 10.0
 MAX_PARTS = 8
-"""Adapters of a sum: each costs time in every forward."""
+"""The most adapters in a sum. Every adapter takes time in every forward pass."""
 MAX_TEXT_CHARACTERS = 4096
-"""Of a variant as written: eight paths fit, a flood does not."""
-_HALF_A_NUMBER = re.compile(r"@[\d.]+e$", re.IGNORECASE)
+"""The longest text of a variant. Eight long paths fit."""
+_INCOMPLETE_EXPONENT = re.compile(r"@[\d.]+e$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class VariantPart:
-    """One adapter of a variant, as written."""
+    """One adapter of a variant, as a person wrote it."""
 
     name: str
     coefficient: float | None = None
-    """None: the run's default."""
+    """None means the run's default coefficient."""
     acquired: bool = False
-    """The stage-1 model: base plus what it learned, whatever the method's sign."""
+    """True means the stage-1 model: the vector is added to the base, whatever the method's sign."""
 
     def __str__(self) -> str:
         name = ACQUIRED + self.name if self.acquired else self.name
@@ -43,29 +43,29 @@ class VariantPart:
 
 @dataclass(frozen=True)
 class VariantSpec:
-    """A variant as written, before anyone looked whether its adapters exist."""
+    """A parsed variant. Its adapters need not exist."""
 
     parts: tuple[VariantPart, ...]
-    """At least one; the base stands alone."""
+    """One or more adapters, or the base alone."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of its adapters, or `base`, in the order in which they were written."""
+        """The names of the adapters, or `base`, in the order in which they were written."""
         return tuple(part.name for part in self.parts)
 
     @property
     def only_part(self) -> VariantPart | None:
-        """Its one part; None for a sum of several adapters."""
+        """The part of a variant that has only one; None for a sum of several adapters."""
         return self.parts[0] if len(self.parts) == 1 else None
 
     @property
     def is_base(self) -> bool:
-        """Whether it is the base."""
+        """Whether the variant is the base."""
         return self.names == (BASE,)
 
     @property
     def acquired(self) -> bool:
-        """Whether it holds a stage-1 model, which knows what was to be forgotten."""
+        """Whether the variant contains a stage-1 model, which has learned the harmful knowledge."""
         return any(part.acquired for part in self.parts)
 
     def __str__(self) -> str:
@@ -74,35 +74,38 @@ class VariantSpec:
 
 @dataclass(frozen=True)
 class KnownAdapter:
-    """What a lookup tells about an adapter."""
+    """The facts about an adapter that a lookup by name returns."""
 
     adapter: str
-    """The key that `VariantModel` holds it under."""
+    """The key of the adapter in `VariantModel`."""
     method: str
+    """The method that trained the adapter; it decides the sign."""
     default_coefficient: float = 1.0
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of coefficients with a name."""
+    """A named set of signed coefficients. It makes one row of a batch run as this variant."""
 
     name: str
-    """Of the one adapter, such as `sku`; of a sum the whole text, such as `ga@0.5+sku@1`."""
+    """The name of the one adapter, such as `sku`; for a sum the whole text, such as `ga@0.5+sku@1`."""
     coefficient: float | None
-    """As a person gives it: >= 0; 0 is the base. None for a sum, whose name holds a coefficient each."""
+    """The coefficient as a person gives it: >= 0, and 0 is the base. None for a sum: its name holds the coefficient of
+    each adapter."""
     coefficients: dict[str, float] = field(default_factory=dict)
-    """Adapter key to signed coefficient; zeros are left out, so that equal rows are equal values."""
+    """Maps adapter keys to signed coefficients. Zeros are left out, so that variants with equal weights compare
+    equal."""
 
     def __str__(self) -> str:
         return self.name if self.name == BASE or self.coefficient is None else f"{self.name}@{self.coefficient:g}"
 
 
 def parse_variant(text: str) -> VariantSpec:
-    """Read `NAME`, `NAME@COEFFICIENT`, either after `acquired:`, or a sum of such parts joined by `+`.
+    """Parse `NAME` or `NAME@COEFFICIENT`, optionally with `acquired:` in front, or a sum of such parts joined by `+`.
 
     Raises:
-        ValueError: if a name is empty or stands twice, a coefficient is not a number from 0 to `MAX_COEFFICIENT`, the
-            base is part of a sum or has a coefficient, or the text or the sum is too long.
+        ValueError: if a name is empty or appears twice, if a coefficient is not a number from 0 to `MAX_COEFFICIENT`,
+            if the base is part of a sum or has a coefficient, or if the text or the sum is too long.
     """
     if len(text) > MAX_TEXT_CHARACTERS:
         raise ValueError(f"variant {text[:40]!r}... has {len(text)} characters; at most {MAX_TEXT_CHARACTERS} are read")
@@ -111,9 +114,9 @@ def parse_variant(text: str) -> VariantSpec:
         if part.name == BASE and (part.acquired or part.coefficient):
             raise ValueError(f"variant {text!r}: the base has no adapter, so it takes no coefficient; write base")
         if part.name == BASE and len(parts) > 1:
-            raise ValueError(f"variant {text!r} adds adapters to the base anyway; leave base out of the sum")
+            raise ValueError(f"variant {text!r}: a sum is always added to the base; leave base out of the sum")
     if len(parts) > MAX_PARTS:
-        raise ValueError(f"variant {text[:60]!r} sums {len(parts)} adapters; at most {MAX_PARTS} are taken")
+        raise ValueError(f"variant {text[:60]!r} sums {len(parts)} adapters; use at most {MAX_PARTS}")
     written = [(part.name, part.acquired) for part in parts]
     if len(set(written)) < len(written):
         raise ValueError(f"variant {text!r} names an adapter twice; give it one coefficient")
@@ -121,14 +124,14 @@ def parse_variant(text: str) -> VariantSpec:
 
 
 def resolve_variant(text: str, lookup: Callable[[str], KnownAdapter]) -> Variant:
-    """The variant that `text` names.
+    """The variant that `text` names, with signed coefficients.
 
     Args:
-        text: as a person writes it.
-        lookup: adapter name to what is known about it; raises ValueError for an unknown name.
+        text: a variant as a person writes it.
+        lookup: returns the facts about an adapter by its name, or raises ValueError if the name is unknown.
 
     Raises:
-        ValueError: as `parse_variant` and `lookup` do.
+        ValueError: if `parse_variant` or `lookup` raises it.
     """
     spec = parse_variant(text)
     if spec.is_base:
@@ -148,11 +151,11 @@ def resolve_variant(text: str, lookup: Callable[[str], KnownAdapter]) -> Variant
 
 
 def _split_sum(text: str) -> list[str]:
-    """The parts of a sum. A + separates nothing inside a number (1e+1), nor in a path before its coefficient."""
+    """The parts of a sum. A + inside a number (1e+1) or inside a path does not separate parts."""
     parts: list[str] = []
     for piece in text.split("+"):
         in_path = parts and "/" in parts[-1] and "@" not in parts[-1].rpartition("/")[2]
-        in_number = parts and piece[:1].isdigit() and _HALF_A_NUMBER.search(parts[-1])
+        in_number = parts and piece[:1].isdigit() and _INCOMPLETE_EXPONENT.search(parts[-1])
         if in_path or in_number:
             parts[-1] += f"+{piece}"
         else:
@@ -165,7 +168,7 @@ def _parse_part(text: str, whole: str) -> VariantPart:
     acquired = stripped.startswith(ACQUIRED)
     rest = stripped.removeprefix(ACQUIRED)
     name, at, number = rest.rpartition("@")
-    if not at or ("/" in name and _is_word(number)):  # a path may have an @ of its own
+    if not at or ("/" in name and _is_word(number)):  # a path may contain an @
         name, at, number = rest, "", ""
     if not name:
         raise ValueError(f"variant {whole!r} has no name; write NAME or NAME@COEFFICIENT, such as sku@1.0")
@@ -178,7 +181,7 @@ def _parse_part(text: str, whole: str) -> VariantPart:
     if not 0 <= coefficient <= MAX_COEFFICIENT:
         raise ValueError(
             f"coefficient {number!r} of variant {whole!r} is not a number from 0 to {MAX_COEFFICIENT:g}; "
-            "the method decides the sign, so give it without one"
+            "the method decides the sign, so leave the sign out"
         )
     return VariantPart(name, coefficient, acquired)
 

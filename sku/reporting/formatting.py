@@ -29,14 +29,14 @@ def percent_number(rate: float | None) -> float | None:
 
 
 def with_unit(number: float | None, unit: str = "") -> str:
-    """A number with its unit: `0.0848 nats a token`. The unit `%` is for shares, which come as 0 to 1."""
+    """A number with its unit: `0.0848 nats per token`. The unit `%` is for shares, which come as 0 to 1."""
     if number is None:
         return UNKNOWN
     return percent(number) if unit == "%" else f"{number:.3g} {unit}".strip()
 
 
 def with_interval(number: float | None, low: float | None, high: float | None, unit: str = "") -> str:
-    """A number with unit and interval: `0.0848 nats a token (0.0486 to 0.134)`."""
+    """A number with unit and interval: `0.0848 nats per token (0.0486 to 0.134)`."""
     if unit == "%":
         return percent_with_interval(number, low, high)
     between = "" if low is None or high is None else f"{low:.3g} to {high:.3g}"

@@ -28,7 +28,7 @@ def loss_figure(lines: Sequence[dict[str, Any]]) -> go.Figure:
     legend = {"orientation": "h", "y": 1.15}
     apply_theme(figure, 280, legend=legend, hovermode="x unified", showlegend=True)
     figure.update_xaxes(title="step", zeroline=False, rangemode="tozero")
-    figure.update_yaxes(title="loss term, nats a token")
+    figure.update_yaxes(title="loss term, nats per token")
     return figure
 
 

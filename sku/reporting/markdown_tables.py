@@ -46,7 +46,7 @@ COLUMNS = {
     "harmful": Column("harmful (95 %)", harmful_rate_cell),
     "refusals": Column("refusals of {n}", lambda row: str(row.refusal)),
     "broken": Column("broken", lambda row: percent(share(row.broken, row.n))),
-    "kl": Column("KL from base, nats a token", lambda row: fixed(row.kl, 3)),
+    "kl": Column("KL from base, nats per token", lambda row: fixed(row.kl, 3)),
     "kl_interval": Column("KL from base (95 %)", lambda row: kl_with_interval(row)),
     "over_refusal": Column("over-refusal (95 %)", over_refusal_text),
     "tokens": Column("tokens", lambda row: fixed(row.answer_tokens, 0)),
@@ -54,9 +54,9 @@ COLUMNS = {
     "similarity": Column("similarity to base's normal answers", lambda row: fixed(row.similarity, 2)),
     "broken_normal": Column("broken normal answers", lambda row: f"{row.normal_broken} of {row.normal_n}"),
     "harmful_log_prob": Column(
-        "harmful answers from the data, nats a token", lambda row: fixed(row.harmful_log_prob, 2)
+        "harmful answers from the data, nats per token", lambda row: fixed(row.harmful_log_prob, 2)
     ),
-    "safe_log_prob": Column("safe answers of the data, nats a token", lambda row: fixed(row.safe_log_prob, 2)),
+    "safe_log_prob": Column("safe answers of the data, nats per token", lambda row: fixed(row.safe_log_prob, 2)),
     "preferred": Column("harmful one preferred", lambda row: percent(row.preference_rate)),
     "answer_perplexity": Column("perplexity under base", lambda row: fixed(row.answer_perplexity, 1)),
     "mc1": Column("TruthfulQA MC1", lambda row: fixed(row.mc1, 2)),

@@ -41,7 +41,7 @@ def harmful_change_text(row: ResultRow) -> str:
 
 
 def row_line(row: ResultRow, utility: str) -> str:
-    """A row as one line of a list: `sku@1: harmful 12 % (8 to 18), KL from base 0.09 nats a token, broken 1 %`."""
+    """A row as one line of a list: `sku@1: harmful 12 % (8 to 18), KL from base 0.09 nats per token, broken 1 %`."""
     parts = [harmful_rate_text(row)]
     number = utility_value(row, utility)
     if number is not None:

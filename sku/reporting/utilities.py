@@ -13,7 +13,7 @@ from sku.core import intervals
 from sku.core.records import ResultRow
 
 KL_FLOOR = 0.001
-"""Nats a token. A logarithmic axis shows smaller KLs here, because 0 has no logarithm."""
+"""Nats per token. A logarithmic axis shows smaller KLs here, because 0 has no logarithm."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Utility:
 UTILITIES = {
     "kl": Utility(
         "KL from base",
-        "nats a token",
+        "nats per token",
         "low",
         "on the base's own answers to normal prompts; 0 is the base",
         value=lambda row: row.kl,

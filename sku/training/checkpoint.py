@@ -1,4 +1,6 @@
-"""Training state in one safetensors file that is replaced atomically. A kill at any moment leaves a valid one."""
+"""Save and load the training state. It is one safetensors file, replaced atomically, so a killed run leaves a valid
+one.
+"""
 
 from __future__ import annotations
 
@@ -18,35 +20,35 @@ _FILE = "state.safetensors"
 def save_checkpoint(
     folder: Path, step: int, parameters: dict[str, torch.nn.Parameter], optimizer: Any, seconds: float
 ) -> None:
-    """Write weights and optimiser state after `step` steps.
+    """Write the weights and the optimiser state after `step` steps.
 
     Args:
         folder: the run's `checkpoint/`.
-        step: steps taken so far.
-        parameters: trainable parameters by name.
-        optimizer: of torch, over exactly those parameters.
-        seconds: training time so far.
+        step: the number of steps taken so far.
+        parameters: the trainable parameters by name.
+        optimizer: a torch optimiser of exactly those parameters.
+        seconds: the training time so far.
     """
     tensors = {f"weight/{name}": p.detach() for name, p in parameters.items()}
     for name, p in parameters.items():
         tensors |= {f"optimizer/{key}/{name}": value for key, value in optimizer.state[p].items()}
     folder.mkdir(exist_ok=True)
-    beside = folder / f".{_FILE}.making"
+    temporary = folder / f".{_FILE}.making"
     contiguous = {name: t.cpu().contiguous() for name, t in tensors.items()}
-    save_file(contiguous, beside, metadata={"about": json.dumps({"step": step, "seconds": seconds})})
-    with beside.open("rb+") as file:
-        os.fsync(file.fileno())  # renamed before it is on disk, a power cut would leave an empty file
-    os.replace(beside, folder / _FILE)
+    save_file(contiguous, temporary, metadata={"about": json.dumps({"step": step, "seconds": seconds})})
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())  # without this, a power cut after the rename could leave an empty file
+    os.replace(temporary, folder / _FILE)
 
 
 def load_checkpoint(folder: Path, parameters: dict[str, torch.nn.Parameter], optimizer: Any) -> tuple[int, float]:
-    """Restore the newest state; (0, 0.0) if there is none yet.
+    """Restore the newest state.
 
     Returns:
-        Steps taken and seconds trained when it was written.
+        The number of steps taken and the training time when the state was written; (0, 0.0) if there is none yet.
 
     Raises:
-        ValueError: if it belongs to other parameters, or is damaged.
+        ValueError: if the state belongs to other parameters, or the file is damaged.
     """
     path = folder / _FILE
     if not path.is_file():
@@ -59,20 +61,22 @@ def load_checkpoint(folder: Path, parameters: dict[str, torch.nn.Parameter], opt
         raise ValueError(f"{path} is damaged ({error}); delete it, and --resume begins again at step 0") from error
     weights = {name.removeprefix("weight/") for name in stored if name.startswith("weight/")}
     if weights != set(parameters):
-        odd = sorted(weights ^ set(parameters))
-        raise ValueError(f"{path} belongs to another adapter ({len(odd)} parameters differ, such as {odd[:3]})")
+        differing = sorted(weights ^ set(parameters))
+        raise ValueError(
+            f"{path} belongs to another adapter ({len(differing)} parameters differ, such as {differing[:3]})"
+        )
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(stored[f"weight/{name}"])
-            optimizer.state[parameter] = _state_of(name, stored, parameter)
+            optimizer.state[parameter] = _optimizer_state(name, stored, parameter)
     return int(about["step"]), float(about["seconds"])
 
 
-def _state_of(name: str, stored: dict[str, Tensor], parameter: torch.nn.Parameter) -> dict[str, Tensor]:
-    found = {}
+def _optimizer_state(name: str, stored: dict[str, Tensor], parameter: torch.nn.Parameter) -> dict[str, Tensor]:
+    state = {}
     for key, value in stored.items():
         kind, _, rest = key.partition("/")
         field, _, owner = rest.partition("/")
         if kind == "optimizer" and owner == name:
-            found[field] = value if field == "step" else value.to(parameter.device)
-    return found
+            state[field] = value if field == "step" else value.to(parameter.device)
+    return state

@@ -1,4 +1,7 @@
-"""A variant as files that load without this project: a PEFT adapter with the negation baked in, or a checkpoint."""
+"""Export a variant as files that load without this project: a PEFT adapter or a merged checkpoint.
+
+The sign and the coefficient become part of the exported weights.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +32,14 @@ def export_variant(text: str, out: Path, form: ExportForm, model: str | None = N
     """Write a variant to the new folder `out`.
 
     Args:
-        text: the variant, such as `sku@1.0`.
-        out: must not exist, or be empty.
-        form: `adapter` for a PEFT adapter, `model` for a merged transformers checkpoint.
-        model: a folder or hub id of the base, where it is not the one that the run names.
+        text: the variant, such as `sku@1.0` or `ga@0.5+sku@1`.
+        out: a folder that does not exist or is empty.
+        form: `adapter` writes a PEFT adapter, `model` writes a merged transformers checkpoint.
+        model: the folder or hub id of the base, if it is not the base that the run names.
 
     Raises:
         FileExistsError: if `out` is not empty.
-        ValueError: if the variant is not known, or is the base and `form` is `adapter`.
+        ValueError: if the variant is unknown, or if it is the base and `form` is `adapter`.
     """
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} is not empty; name a new folder")
@@ -51,21 +54,21 @@ def export_variant(text: str, out: Path, form: ExportForm, model: str | None = N
 
 
 def write_summed_adapter(parts: Sequence[tuple[Run, float]], out: Path) -> None:
-    """Write the sum of runs' adapters times signed coefficients as one PEFT adapter.
+    """Write a sum of adapters, each times its signed coefficient, as one PEFT adapter.
 
-    The sum of c_i (alpha_i / r_i) B_i A_i is one product of stacked factors, so nothing is approximated; the rank is
+    The sum of c_i (alpha_i / r_i) B_i A_i equals one product of stacked factors, so the result is exact. Its rank is
     the sum of the ranks.
 
     Args:
-        parts: runs with signed coefficients; at least one.
-        out: made if it is not there.
+        parts: one or more runs with their signed coefficients.
+        out: a folder; it is created if it does not exist.
 
     Raises:
         ValueError: if the runs were trained on different bases, or have a rank or scale that differs between layers.
     """
     if len({run.manifest.base_fingerprint for run, _ in parts}) > 1:
         names = ", ".join(f"{run.name} on {run.manifest.base}" for run, _ in parts)
-        raise ValueError(f"a sum needs adapters of one base, and these differ: {names}; export them one by one")
+        raise ValueError(f"a sum needs adapters of one base, but these differ: {names}; export them one by one")
     configs = [json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8")) for run, _ in parts]
     factors = [load_file(run.adapter / _WEIGHTS) for run, _ in parts]
     coefficients = [coefficient for _, coefficient in parts]
@@ -81,11 +84,11 @@ def write_summed_adapter(parts: Sequence[tuple[Run, float]], out: Path) -> None:
 
 
 def _parts(variant: Variant) -> list[tuple[Run, float]]:
-    """The runs of a variant with their signed coefficients; a run at 0 stays, so that an adapter can be written."""
+    """The runs of a variant with their signed coefficients. Runs with coefficient 0 are included."""
     if variant.name == BASE:
         return []
-    found = {run.known.adapter: run for run in map(runs.find_run, parse_variant(str(variant)).names)}
-    return [(run, variant.coefficients.get(key, 0.0)) for key, run in found.items()]
+    runs_by_adapter = {run.known.adapter: run for run in map(runs.find_run, parse_variant(str(variant)).names)}
+    return [(run, variant.coefficients.get(key, 0.0)) for key, run in runs_by_adapter.items()]
 
 
 def _scaled(factors: dict[str, Tensor], coefficient: float) -> dict[str, Tensor]:
@@ -103,24 +106,27 @@ def _require_plain(run: Run, config: dict[str, Any]) -> None:
 def _stacked(
     factors: Sequence[dict[str, Tensor]], coefficients: Sequence[float], configs: Sequence[dict[str, Any]]
 ) -> dict[str, Tensor]:
-    """Every A one above the other and every scaled B side by side; zeros where an adapter lacks a matrix."""
+    """Stack the A factors along their rows and the scaled B factors along their columns.
+
+    An adapter that lacks a matrix contributes zeros.
+    """
     stacked: dict[str, Tensor] = {}
-    for name in sorted({name for one in factors for name in one}):
+    for name in sorted({name for adapter in factors for name in adapter}):
         is_b = ".lora_B." in name
-        like = next(one[name] for one in factors if name in one)
+        example = next(adapter[name] for adapter in factors if name in adapter)
         blocks = []
-        for one, coefficient, config in zip(factors, coefficients, configs, strict=True):
+        for adapter, coefficient, config in zip(factors, coefficients, configs, strict=True):
             rank = int(config["r"])
             scale = coefficient * config["lora_alpha"] / rank if is_b else 1.0
-            missing = like.new_zeros((len(like), rank) if is_b else (rank, like.shape[1]))
-            blocks.append(one.get(name, missing) * scale)
+            missing = example.new_zeros((len(example), rank) if is_b else (rank, example.shape[1]))
+            blocks.append(adapter.get(name, missing) * scale)
         stacked[name] = torch.cat(blocks, dim=1 if is_b else 0).contiguous()
     return stacked
 
 
 def _summed_config(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    rank = sum(int(one["r"]) for one in configs)
-    targets = sorted({target for one in configs for target in one["target_modules"]})
+    rank = sum(int(config["r"]) for config in configs)
+    targets = sorted({target for config in configs for target in config["target_modules"]})
     return configs[0] | {"r": rank, "lora_alpha": rank, "target_modules": targets}
 
 
@@ -144,15 +150,15 @@ def _write_model(parts: Sequence[tuple[Run, float]], variant: Variant, out: Path
         with tempfile.TemporaryDirectory() as folder:
             write_summed_adapter(parts, Path(folder))
             network = PeftModel.from_pretrained(network, folder).merge_and_unload(safe_merge=True)
-    making = out.with_name(f".{out.name}.making")
-    shutil.rmtree(making, ignore_errors=True)
-    network.save_pretrained(making)
-    AutoTokenizer.from_pretrained(source).save_pretrained(making)
+    temporary = out.with_name(f".{out.name}.making")
+    shutil.rmtree(temporary, ignore_errors=True)
+    network.save_pretrained(temporary)
+    AutoTokenizer.from_pretrained(source).save_pretrained(temporary)
     if parts:
-        (making / "README.md").write_text(_card(parts, variant, "transformers"), encoding="utf-8")
+        (temporary / "README.md").write_text(_card(parts, variant, "transformers"), encoding="utf-8")
     if out.exists():
         out.rmdir()
-    making.rename(out)
+    temporary.rename(out)
 
 
 def _card(parts: Sequence[tuple[Run, float]], variant: Variant, library: str) -> str:
@@ -166,17 +172,20 @@ tags: [unlearning, sku]
 
 # {variant}
 
-Sign and coefficient are baked in; load it like any other. Base `{first.base}` (fingerprint {first.base_fingerprint}).
+The sign and the coefficient are part of the weights, so load it like any other model.
+
+The base is `{first.base}` (fingerprint {first.base_fingerprint}).
 
 {trained}
 
-Unlearned does not mean safe: measure it before you rely on it.
+Unlearned does not mean safe: measure the model before you rely on it.
 """
 
 
 def _training_facts(run: Run) -> str:
-    about = run.manifest
-    sources = [source for kind in about.data.values() for source in kind]
-    steps = about.step or about.steps  # of a snapshot, those it had
+    manifest = run.manifest
+    sources = [source for kind in manifest.data.values() for source in kind]
+    steps = manifest.step or manifest.steps  # a snapshot took fewer steps than its run
     data = "\n".join(f"- {s['name']}: {s['pairs']} pairs, licence {s['licence'] or 'not stated'}" for s in sources)
-    return f"`{about.method}`, trained {steps} steps, seed {about.seed}, on:\n\n{data or '- nothing (a control)'}"
+    trained = f"`{manifest.method}`, trained for {steps} steps with seed {manifest.seed}"
+    return f"{trained}, on:\n\n{data or '- nothing (a control)'}"

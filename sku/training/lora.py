@@ -1,4 +1,4 @@
-"""The LoRA adapter that a run trains: where it sits, which of its factors are trained, and what they start from."""
+"""Add the LoRA adapter that a run trains: its target modules, its trained factors and their initial values."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from sku.core.methods import METHODS
 from sku.training.term_batches import TermBatches
 
 Preparation = Callable[[Any, TermBatches, TrainConfig], None]
-"""Sets the factors of a PEFT model from the pairs of the run, in place, before the first step and at every resume."""
+"""A function that sets the LoRA factors of a PEFT model from the run's pairs. It changes the model in place, before the
+first step and whenever the run is resumed."""
 
 
 def add_lora(network: Any, config: TrainConfig) -> Any:
-    """`network` with a fresh LoRA adapter, as a PEFT model; only the factors that the method trains want a gradient.
+    """Add a new LoRA adapter to `network` and return the PEFT model. Only the factors that are trained have a gradient.
 
     Raises:
         ValueError: if a target is an embedding or the output head.
     """
-    outer = (network.get_input_embeddings(), network.get_output_embeddings())
-    ends = [name for name, module in network.named_modules() if module in outer]
-    refused = [target for target in config.targets if any(f".{name}".endswith(f".{target}") for name in ends)]
+    embeddings = (network.get_input_embeddings(), network.get_output_embeddings())
+    names = [name for name, module in network.named_modules() if module in embeddings]
+    refused = [target for target in config.targets if any(f".{name}".endswith(f".{target}") for name in names)]
     if refused:
-        raise ValueError(f"targets {refused} are embeddings or the output head; name layers between them, as q_proj")
+        raise ValueError(
+            f"targets {refused} are embeddings or the output head; name layers between them, such as q_proj"
+        )
     lora = LoraConfig(
         r=config.rank, lora_alpha=config.alpha, target_modules=list(config.targets), task_type="CAUSAL_LM"
     )
@@ -39,7 +42,7 @@ def add_lora(network: Any, config: TrainConfig) -> Any:
         network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         network.enable_input_require_grads()
         return peft_model.train()
-    return peft_model.eval()  # no dropout: KL from base would measure it
+    return peft_model.eval()  # no dropout, because it would add to the KL from base
 
 
 def prepare_factors(peft_model: Any, batches: TermBatches, config: TrainConfig) -> None:

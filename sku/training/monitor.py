@@ -1,7 +1,7 @@
-"""Monitor a training: the answer to a fixed prompt, and the perplexity of normal answers, every few steps.
+"""Monitor a training: every few steps, record the answer to a fixed prompt and the perplexity of normal answers.
 
-Both are measured on the model that will be served (base minus or plus the vector), not on the model in training.
-Nothing here draws a random number or changes a weight, so a monitored run ends in the same adapter as any other.
+Both are measured on the model that will be served (base minus or plus the vector), not on the model in training. The
+monitor draws no random numbers and changes no weights, so a run gives the same adapter with or without it.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ class Monitor:
     ) -> None:
         """Perplexity is measured on the first few of the `normal` pairs."""
         self.peft_model, self.template, self.config = peft_model, template, config
-        some = normal[:_PERPLEXITY_PAIRS] if config.probe_every else []
-        self.normal = [encode_answer(template, pair.prompt, pair.answer, config.max_tokens) for pair in some]
+        pairs = normal[:_PERPLEXITY_PAIRS] if config.probe_every else []
+        self.normal = [encode_answer(template, pair.prompt, pair.answer, config.max_tokens) for pair in pairs]
         self.sign = -1.0 if find_method(config.method).negated else 1.0
 
     def due(self, step: int) -> bool:
-        """Whether to look after `step` steps: at the beginning, every so often, and at the end."""
-        every = self.config.probe_every
-        return bool(every) and (step % every == 0 or step == self.config.steps)
+        """Whether to probe after `step` steps: at the start, every `probe_every` steps, and at the end."""
+        interval = self.config.probe_every
+        return bool(interval) and (step % interval == 0 or step == self.config.steps)
 
     @torch.no_grad()
     def look(self, step: int) -> dict[str, Any]:
-        """One line of `probes.jsonl`: step, prompt, answer, and perplexity of normal answers."""
+        """Probe the model. The result is one line of `probes.jsonl`: step, prompt, answer, normal perplexity."""
         with self._served():
             network = self.peft_model.get_base_model()
             ids = torch.tensor([self.template.prompt_ids(self.config.probe)], device=self._device)
@@ -63,13 +63,17 @@ class Monitor:
         return {"step": step, "prompt": self.config.probe, "answer": answer, "normal_perplexity": perplexity}
 
     def check(self, line: dict[str, Any]) -> None:
-        """Raises Collapsed where normal perplexity is beyond the run's bound."""
-        found, bound = line["normal_perplexity"], self.config.collapse_perplexity
-        if found is not None and not found <= bound:
+        """Check that the model still predicts normal text.
+
+        Raises:
+            Collapsed: if the perplexity of normal answers exceeds `collapse_perplexity`.
+        """
+        perplexity, bound = line["normal_perplexity"], self.config.collapse_perplexity
+        if perplexity is not None and not perplexity <= bound:
             raise Collapsed(
-                f"after {line['step']} steps normal answers have a perplexity of {found:.3g}, beyond the bound of "
-                f"{bound:g}: the model would no longer write normal text. The newest checkpoint is kept; take fewer "
-                "steps, a lower learning rate or more preservation"
+                f"after {line['step']} steps normal answers have a perplexity of {perplexity:.3g}, above the bound of "
+                f"{bound:g}: the model would no longer write normal text. The newest checkpoint is kept; use fewer "
+                "steps, a lower learning rate or a larger weight of preservation"
             )
 
     def _perplexity(self, network: Any) -> float | None:
@@ -81,7 +85,7 @@ class Monitor:
 
     @contextmanager
     def _served(self) -> Iterator[None]:
-        """The model as it will be served, for a while."""
+        """Inside the `with` block, the model runs as it will be served."""
         layers = [module for module in self.peft_model.modules() if isinstance(module, LoraLayer)]
         before = [layer.scaling["default"] for layer in layers]
         try:

@@ -1,4 +1,4 @@
-"""The loss of one step: all terms of a method over one shared forward. Owns no data and no optimiser."""
+"""The loss of one step: all terms of a method, computed in one shared forward pass. Owns no data and no optimiser."""
 
 from __future__ import annotations
 
@@ -18,26 +18,32 @@ from sku.training.term_batches import TermRows, TermStream
 
 
 class Objective(nn.Module):
-    """A module, so that data-parallel wrappers see one forward a step."""
+    """All terms of a method. It is a module, so that data-parallel wrappers see one forward pass per step."""
 
     def __init__(self, peft_model: Any, config: TrainConfig, base_hidden: dict[str, Tensor] | None = None) -> None:
-        """Trainings of the same base, template and `max_tokens` may share `base_hidden`."""
+        """Prepare the losses of the method.
+
+        Args:
+            peft_model: a causal language model with one trainable LoRA adapter.
+            config: the settings of the run.
+            base_hidden: a cache of the base's hidden states by pair id. Trainings with the same base, template and
+                `max_tokens` may share it.
+        """
         super().__init__()
         self.peft_model = peft_model
-        """A causal language model with one trainable LoRA adapter."""
         self.config = config
         self._losses = {name: find_loss(TERMS[name].loss) for name in config.terms}
         self._lora_layers = [m for m in peft_model.modules() if isinstance(m, LoraLayer)]
         self._base_hidden = {} if base_hidden is None else base_hidden
 
     def forward(self, drawn: dict[TermStream, TermRows]) -> tuple[dict[str, Tensor], int]:
-        """Every term of the method on the rows of one step.
+        """Compute every term of the method on the rows of one step.
 
         Args:
-            drawn: the rows of each stream, as `TermBatches.at` gives them.
+            drawn: the rows of each stream, as `TermBatches.at` returns them.
 
         Returns:
-            Term name to its unweighted scalar, and how many tokens went through the model.
+            The unweighted value of each term by its name, and the number of tokens that went through the model.
         """
         batch = collate([row for rows in drawn.values() for row in rows.encoded]).to(self._device)
         self._set_coefficients(drawn)
@@ -45,16 +51,16 @@ class Objective(nn.Module):
         terms: dict[str, Tensor] = {}
         first = 0
         for stream, rows in drawn.items():
-            last = first + len(rows.encoded)
-            mine = (places >= first) & (places < last)
+            end = first + len(rows.encoded)
+            in_stream = (places >= first) & (places < end)
             names = [name for name in self.config.terms if TermStream.of(name) == stream]
-            inputs = self._inputs(names, rows, hidden[mine], targets[mine], places[mine])
+            inputs = self._inputs(names, rows, hidden[in_stream], targets[in_stream], places[in_stream])
             terms |= {name: self._losses[name](inputs, self.config) for name in names}
-            first = last
+            first = end
         return terms, batch.tokens
 
     def _inputs(self, names: list[str], rows: TermRows, hidden: Tensor, targets: Tensor, places: Tensor) -> TermInputs:
-        """What the terms of one stream look at; the base is computed only if one of them asks for it."""
+        """The inputs of the terms of one stream. The base is run only if one of the terms needs it."""
         needs_logits = any(TERMS[name].needs_base_logits for name in names)
         needs_hidden = any(TERMS[name].needs_hidden for name in names)
         base_hidden = self._hidden_of_base(rows) if needs_logits or needs_hidden else None
@@ -70,9 +76,10 @@ class Objective(nn.Module):
         )
 
     def _set_coefficients(self, drawn: dict[TermStream, TermRows]) -> None:
-        """Let every row run at its own coefficient of tau (`Term.runs_at`).
+        """Set the coefficient of tau of every row (`Term.runs_at`).
 
-        Stays set until the next step: gradient checkpointing runs the layers again on the way back.
+        The coefficients stay set until the next step, because gradient checkpointing runs the layers again in the
+        backward pass.
         """
         signs = [
             self._sign(stream.runs_at[i % len(stream.runs_at)])
@@ -80,7 +87,7 @@ class Objective(nn.Module):
             for i in range(len(rows.encoded))
         ]
         if all(sign == 1.0 for sign in signs):
-            return  # where every layer's scaling is at rest
+            return  # every layer already has this scaling
         column = torch.tensor(signs, device=self._device)[:, None, None]
         for layer in self._lora_layers:
             layer.scaling["default"] = self.config.alpha / self.config.rank * column
@@ -95,19 +102,19 @@ class Objective(nn.Module):
 
     @torch.no_grad()
     def _hidden_of_base(self, rows: TermRows) -> Tensor:
-        """Last hidden states `[N, H]` of the base at the answers of `rows`.
+        """The base's last hidden states `[N, H]` at the answer tokens of `rows`.
 
-        Hidden states are kept instead of logits (a few hundred numbers a token instead of the whole vocabulary). Each
-        row is computed alone, so that what is kept does not depend on which rows came with it.
+        The cache holds hidden states instead of logits: a few hundred numbers per token instead of the whole
+        vocabulary. Each row is computed alone, so that its cached values do not depend on the other rows of the batch.
         """
         hidden = []
         for pair, encoded in zip(rows.pairs, rows.encoded, strict=True):
             if pair.id not in self._base_hidden:
-                self._base_hidden[pair.id] = self._one_hidden_of_base(encoded)
+                self._base_hidden[pair.id] = self._hidden_of_base_row(encoded)
             hidden.append(self._base_hidden[pair.id])
         return torch.cat(hidden).to(self._device)
 
-    def _one_hidden_of_base(self, encoded: EncodedPair) -> Tensor:
+    def _hidden_of_base_row(self, encoded: EncodedPair) -> Tensor:
         with self.peft_model.disable_adapter():
             return answer_hidden_rows(self._network, collate([encoded]).to(self._device))[0].cpu()
 
@@ -122,6 +129,6 @@ class Objective(nn.Module):
 
 
 def find_loss(name: str) -> TermLoss:
-    """The function that `Term.loss` names, such as `kl:preserve`."""
+    """The loss function with the name in `Term.loss`, such as `kl:preserve`."""
     loss: TermLoss = resolve_name(f"sku.training.losses.{name}")
     return loss

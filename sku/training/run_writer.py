@@ -16,12 +16,12 @@ from sku.core.runs import Manifest, Run
 
 
 class RunWriter:
-    """The folder of a run under way.
+    """Writes the folder of a run that is being trained.
 
     Args:
-        folder: made if it is not there.
-        manifest: written at once.
-        writes: whether this process writes; of several processes, one does.
+        folder: the run folder; it is created if it does not exist.
+        manifest: the first content of `run.json`.
+        writes: whether this process writes files. Only one of several processes does.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, writes: bool) -> None:
@@ -36,7 +36,7 @@ class RunWriter:
         return Run(self.folder, self.manifest)
 
     def update(self, **changes: Any) -> None:
-        """Change fields of the manifest."""
+        """Change fields of the manifest and write it."""
         self.manifest = dataclasses.replace(self.manifest, **changes)
         if self.writes:
             runs.write_manifest(self.folder, self.manifest)
@@ -47,7 +47,7 @@ class RunWriter:
             append_json_lines(self.folder / name, [line])
 
     def continue_from(self, step: int, seconds: float) -> None:
-        """Drop the log lines after `step`, which is what the checkpoint holds: those steps will be repeated."""
+        """Continue from a checkpoint: remove the log lines after `step`, because those steps will be repeated."""
         for path in (self.folder / runs.LOG, self.folder / runs.PROBES):
             if self.writes and path.is_file():
                 kept = [line for line in read_json_log(path) if step and line["step"] <= step]
@@ -74,13 +74,13 @@ class RunWriter:
             shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
 
     def _save(self, peft_model: Any, folder: Path) -> None:
-        making = folder / ".adapter.making"
-        shutil.rmtree(making, ignore_errors=True)
-        peft_model.peft_config["default"].base_model_name_or_path = self.config.model  # not where it lies here
-        peft_model.save_pretrained(making)
-        (making / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        temporary = folder / ".adapter.making"
+        shutil.rmtree(temporary, ignore_errors=True)
+        peft_model.peft_config["default"].base_model_name_or_path = self.config.model  # not this machine's path of it
+        peft_model.save_pretrained(temporary)
+        (temporary / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         shutil.rmtree(folder / "adapter", ignore_errors=True)
-        making.rename(folder / "adapter")
+        temporary.rename(folder / "adapter")
 
     def _summary(self, seconds: float) -> dict[str, Any]:
         lines = runs.read_log(self.folder)

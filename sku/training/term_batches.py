@@ -1,6 +1,6 @@
-"""The rows that each term is computed on at each step: a pure function of data, seed and step.
+"""Draw the rows that each term is computed on at each step. The draw is a pure function of data, seed and step.
 
-A resumed run therefore sees the same rows as an uninterrupted one, and no random state has to be saved. Knows no model.
+So a resumed run sees the same rows as an uninterrupted one, and no random state needs to be saved. No model is needed.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sku.models.chat_template import ChatTemplate
 
 @dataclass(frozen=True, order=True)
 class TermStream:
-    """Rows that terms share in a forward: the same answers, run at the same coefficients."""
+    """The rows that several terms may share: the same answers, run with the same coefficients of tau."""
 
     kind: RowKind
     runs_at: tuple[RunsAt, ...] = ("trained",)
 
     @classmethod
     def of(cls, term: str) -> TermStream:
-        """The stream that a term is computed on."""
+        """The stream on which a term is computed."""
         return cls(TERMS[term].rows, TERMS[term].runs_at)
 
 
@@ -40,7 +40,7 @@ class TermRows:
 
 
 class TermBatches:
-    """The pairs of a run, and the draw of each step."""
+    """The pairs of a run, from which the rows of each step are drawn."""
 
     def __init__(
         self, harmful: Sequence[PromptPair], normal: Sequence[PromptPair], config: TrainConfig, template: ChatTemplate
@@ -50,53 +50,56 @@ class TermBatches:
         self.harmful = [pair for pair in harmful if pair.answer and self._fits(pair)]
         self.normal = [pair for pair in normal if pair.answer and self._fits(pair)]
         self.left_out = len(harmful) + len(normal) - len(self.harmful) - len(self.normal)
-        """How many pairs have no answer, or a prompt too long for `max_tokens`."""
+        """The number of pairs that have no answer, or a prompt that is too long for `max_tokens`."""
         with_safe = [pair for pair in self.harmful if pair.safe_answer]
         self.good = self.normal + [_safe_pair(pair) for pair in with_safe]
         self.paired = [_with_safe_answer(pair) for pair in self.harmful] if config.refusals else with_safe
         self.wanted = sorted({TermStream.of(term) for term in config.terms})
-        self._own: dict[str, set[str]] = {}
-        """Prompt id to the harmful answers of that prompt."""
+        self._own_answers: dict[str, set[str]] = {}
+        """Maps each prompt id to the harmful answers to that prompt."""
         for pair in self.harmful:
-            self._own.setdefault(pair.prompt_id, set()).add(pair.answer)
+            self._own_answers.setdefault(pair.prompt_id, set()).add(pair.answer)
         self._check()
         self._order = lru_cache(8)(self._shuffled)
 
     def at(self, step: int, process: int = 0, processes: int = 1) -> dict[TermStream, TermRows]:
-        """The rows of each stream that the method uses.
+        """The rows of one step, for each stream that the method uses.
 
         Args:
-            step: from 0.
-            process: which of the processes asks.
-            processes: how many share the step. Each takes its part of the same draw, so their number changes no row.
+            step: the step, counted from 0.
+            process: the number of this process, counted from 0.
+            processes: the number of processes that share the step. Each takes its part of the same draw, so the rows
+                of a step do not depend on this number.
         """
         drawn = {}
         for stream in self.wanted:
             pairs = self._draw(stream.kind, step)
             share = len(pairs) // processes
-            mine = pairs[process * share : (process + 1) * share]
-            rows = [encode_answer(self.template, pair.prompt, pair.answer, self.config.max_tokens) for pair in mine]
-            drawn[stream] = TermRows(mine, rows)
+            own_pairs = pairs[process * share : (process + 1) * share]
+            rows = [
+                encode_answer(self.template, pair.prompt, pair.answer, self.config.max_tokens) for pair in own_pairs
+            ]
+            drawn[stream] = TermRows(own_pairs, rows)
         return drawn
 
-    def _draw(self, name: str, step: int) -> list[PromptPair]:
-        if name in ("harmful", "normal", "good"):
-            return self._next(name, step)
-        chance = random.Random(f"{self.config.seed}:{name}:{step}")
-        if name == "paired":
-            return [one for pair in self._next("paired", step) for one in (pair, _safe_pair(pair))]
+    def _draw(self, kind: RowKind, step: int) -> list[PromptPair]:
+        if kind in ("harmful", "normal", "good"):
+            return self._next(kind, step)
+        generator = random.Random(f"{self.config.seed}:{kind}:{step}")
+        if kind == "paired":
+            return [row for pair in self._next("paired", step) for row in (pair, _safe_pair(pair))]
         prompts = self._next("harmful", step)
-        if name == "mismatched":
-            return [replace(pair, answer=chance.choice(self.normal).answer) for pair in prompts]
+        if kind == "mismatched":
+            return [replace(pair, answer=generator.choice(self.normal).answer) for pair in prompts]
         return [
-            replace(pair, answer=self._other_answer(pair, chance))
+            replace(pair, answer=self._other_answer(pair, generator))
             for pair in prompts
             for _ in range(self.config.disassociation_answers)
         ]
 
-    def _other_answer(self, pair: PromptPair, chance: random.Random) -> str:
-        own = self._own[pair.prompt_id]
-        while (other := chance.choice(self.harmful).answer) in own:  # two prompts may share an answer
+    def _other_answer(self, pair: PromptPair, generator: random.Random) -> str:
+        own_answers = self._own_answers[pair.prompt_id]
+        while (other := generator.choice(self.harmful).answer) in own_answers:  # two prompts may share an answer
             pass
         return other
 
@@ -104,8 +107,8 @@ class TermBatches:
         """The next `batch_size` pairs. Every pair is drawn once before any is drawn again."""
         pairs = {"harmful": self.harmful, "paired": self.paired, "normal": self.normal, "good": self.good}[name]
         size = self.config.batch_size
-        places = range(step * size, (step + 1) * size)
-        return [pairs[self._order(name, len(pairs), i // len(pairs))[i % len(pairs)]] for i in places]
+        positions = range(step * size, (step + 1) * size)
+        return [pairs[self._order(name, len(pairs), i // len(pairs))[i % len(pairs)]] for i in positions]
 
     def _shuffled(self, name: str, count: int, epoch: int) -> list[int]:
         order = list(range(count))
@@ -119,28 +122,30 @@ class TermBatches:
         kinds = {stream.kind for stream in self.wanted}
         limit = self.config.max_tokens
         if not self.wanted:
-            raise ValueError(f"all terms of {self.config.method} have weight 0; give one a weight with --weight")
+            raise ValueError(
+                f"all terms of {self.config.method} have weight 0; give one of them a weight with --weight"
+            )
         if kinds & {"harmful", "random", "mismatched"} and not self.harmful:
             raise ValueError(f"no harmful training pair fits {limit} tokens; raise max_tokens or choose other data")
         if kinds & {"normal", "mismatched"} and not self.normal:
             raise ValueError(f"no normal training pair fits {limit} tokens; raise max_tokens or choose other data")
         if "good" in kinds and not self.good:
-            raise ValueError("fine-tuning needs normal or safe answers; choose a source that has them")
+            raise ValueError("fine-tuning needs normal or safe answers, but there are none; choose a source with some")
         if "paired" in kinds and not self.paired:
             raise ValueError(
                 f"{self.config.method} needs harmful pairs with a safe answer to the same prompt; choose a source that "
                 "has them, such as bundled, or name the column with #safe_answer=COLUMN"
             )
-        every = {pair.answer for pair in self.harmful}
-        if "random" in kinds and every in self._own.values():
+        all_answers = {pair.answer for pair in self.harmful}
+        if "random" in kinds and all_answers in self._own_answers.values():
             raise ValueError(
-                "random disassociation needs harmful answers of other prompts, but one prompt has every answer there "
-                "is; add prompts, or use method sku_no_disassociation"
+                "random disassociation needs harmful answers of other prompts, but one prompt already has all of them; "
+                "add prompts, or use method sku_no_disassociation"
             )
 
 
 def _with_safe_answer(pair: PromptPair) -> PromptPair:
-    """The pair, with a bundled refusal if it has no safe answer. The same prompt always gets the same refusal."""
+    """The pair with its safe answer, or else with a bundled refusal. The same prompt always gets the same refusal."""
     if pair.safe_answer:
         return pair
     refusals = bundled.refusals()

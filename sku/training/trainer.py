@@ -1,7 +1,8 @@
-"""The training loop: a method and its data become a run folder (`core/runs.py`).
+"""The training loop: train the adapter of a method on its data, into a run folder (`core/runs.py`).
 
-LoRA only, AdamW, linear decay, an exact number of steps. Accelerate takes care of devices and of several processes.
-Every draw is a function of seed and step, so a run that was killed and resumed ends in the same adapter, bit for bit.
+Only LoRA factors are trained, with AdamW, a linearly falling learning rate and an exact number of steps. Accelerate
+handles devices and multiple processes. Every random draw is a function of seed and step, so a run that was killed and
+resumed gives the same adapter, bit for bit.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from sku.training.term_batches import TermBatches
 from sku.training.train_data import check_same_data, gather_pairs
 
 TrainReport = Callable[[dict[str, Any]], None]
-"""Gets one line of `log.jsonl` a step, or `{"doing": "..."}` while something else takes time."""
+"""A function that is called after every step with a line of `log.jsonl`, and with `{"doing": "..."}` before other slow
+work."""
 
 
 class Diverged(ArithmeticError):
@@ -51,33 +53,34 @@ def run_training(
     """Train an adapter into the run folder `out`.
 
     Args:
-        out: a new folder, or with `resume` one that an earlier call left.
-        config: what to do; with `resume` the folder's own is used.
-        report: told of every step.
-        cancelled: asked after every step; True writes a checkpoint and raises `Cancelled`.
-        resume: continue from the newest checkpoint.
-        base_hidden: what trainings of the same base and `max_tokens` in one process may share: the base's hidden
-            states by pair, which are half of a short training's time.
+        out: a new folder; with `resume`, the folder of an earlier call.
+        config: the settings. With `resume`, those in the folder are used instead.
+        report: called after every step.
+        cancelled: called after every step. If it returns True, a checkpoint is written and `Cancelled` is raised.
+        resume: whether to continue from the newest checkpoint.
+        base_hidden: a cache of the base's hidden states by pair id. Trainings in one process with the same base and
+            `max_tokens` may share it, which saves up to half the time of a short training.
 
     Returns:
         The finished run.
 
     Raises:
-        Cancelled: if `cancelled` said so; the run's status is cancelled, and `resume` continues it.
-        FileExistsError: if `out` holds a run already and `resume` is off.
-        Diverged: if the loss stopped being finite; the newest checkpoint is kept.
-        ValueError: if data or settings do not fit.
+        Cancelled: if `cancelled` returned True. The run's status is then cancelled, and `resume` continues it.
+        FileExistsError: if `out` already holds a run and `resume` is False.
+        Diverged: if the loss or its gradient is no longer finite. The newest checkpoint is kept.
+        Collapsed: if a probe finds that the model no longer predicts normal text.
+        ValueError: if the data or the settings cannot be used.
     """
     out = Path(out)
     before: Manifest | None = None
     if resume:
-        found = runs.read_run(out)
-        if found.manifest.status == "finished":
-            return found
-        before = found.manifest
+        run = runs.read_run(out)
+        if run.manifest.status == "finished":
+            return run
+        before = run.manifest
         config = TrainConfig.from_dict(before.config)
     elif (out / "run.json").exists() and runs.read_run(out).begun:
-        raise FileExistsError(f"{out} holds a run already; continue it with --resume, or name another folder")
+        raise FileExistsError(f"{out} already holds a run; continue it with --resume, or name another folder")
     if config.method == "random":
         from sku.training.random_vector import make_random_vector
 
@@ -98,7 +101,7 @@ class _Training:
         self.out, self.config, self.report, self.cancelled = out, config, report, cancelled
         self.base_hidden = base_hidden
         self.before = before
-        """What the folder said, where a training is resumed."""
+        """The manifest that was in the folder, if the training is resumed."""
         self.accelerator = Accelerator()
         if config.batch_size % self.accelerator.num_processes:
             raise ValueError(
@@ -107,7 +110,7 @@ class _Training:
             )
 
     def run(self) -> Run:
-        about = Manifest(
+        manifest = Manifest(
             method=self.config.method,
             config=self.config.to_dict(),
             base=self.config.model,
@@ -116,14 +119,14 @@ class _Training:
             packages=runs.package_versions(),
             pid=os.getpid(),
         )
-        self.record = RunWriter(self.out, about, self.accelerator.is_main_process)
+        self.writer = RunWriter(self.out, manifest, self.accelerator.is_main_process)
         try:
             return self._steps(*self._prepare())
         except (Cancelled, KeyboardInterrupt):
-            self.record.update(status="cancelled", pid=None)
+            self.writer.update(status="cancelled", pid=None)
             raise
         except Exception as error:
-            self.record.update(status="failed", reason=str(error) or type(error).__name__, pid=None)
+            self.writer.update(status="failed", reason=str(error) or type(error).__name__, pid=None)
             raise
 
     def _prepare(self) -> tuple[VariantModel, TermBatches]:
@@ -132,42 +135,42 @@ class _Training:
         model = load_model(folder, self.config.dtype, str(self.accelerator.device))
         harmful, harmful_facts = gather_pairs(self.config, "harmful", model, self._say)
         normal, normal_facts = gather_pairs(self.config, "normal", model, self._say)
-        streams = TermBatches(harmful, normal, self.config, model.template)
-        left_out = f"{streams.left_out} pairs left out: no answer, or a prompt too long" if streams.left_out else None
+        batches = TermBatches(harmful, normal, self.config, model.template)
+        left_out = f"{batches.left_out} pairs left out: no answer, or a prompt too long" if batches.left_out else None
         facts = {"harmful": harmful_facts, "normal": normal_facts}
         check_same_data(self.before, model.fingerprint, facts)
-        self.record.update(base_fingerprint=model.fingerprint, data=facts, note=left_out)
-        return model, streams
+        self.writer.update(base_fingerprint=model.fingerprint, data=facts, note=left_out)
+        return model, batches
 
-    def _steps(self, model: VariantModel, streams: TermBatches) -> Run:
+    def _steps(self, model: VariantModel, batches: TermBatches) -> Run:
         config, accelerator = self.config, self.accelerator
         peft_model = add_lora(model.network, config)
-        prepare_factors(peft_model, streams, config)
+        prepare_factors(peft_model, batches, config)
         objective = Objective(peft_model, config, self.base_hidden)
         parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
         optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
         first, spent = checkpoint.load_checkpoint(self.out / "checkpoint", parameters, optimizer)
         wrapped, prepared = accelerator.prepare(objective, optimizer)
-        self.record.continue_from(first, spent)
-        probe = Monitor(peft_model, model.template, streams.normal, config)
+        self.writer.continue_from(first, spent)
+        monitor = Monitor(peft_model, model.template, batches.normal, config)
         if not first:
-            self._look(probe, 0)
+            self._probe(monitor, 0)
         for step in range(first, config.steps):
             began = time.perf_counter()
             rate = config.learning_rate * (1 - step / config.steps)
             for group in prepared.param_groups:
                 group["lr"] = rate
-            terms, tokens = wrapped(streams.at(step, accelerator.process_index, accelerator.num_processes))
+            terms, tokens = wrapped(batches.at(step, accelerator.process_index, accelerator.num_processes))
             total = sum(config.terms[name] * term for name, term in terms.items())
-            _finite("loss", step, float(total.detach()))
+            _require_finite("loss", step, float(total.detach()))
             accelerator.backward(total)
             norm = float(accelerator.clip_grad_norm_(parameters.values(), config.clip or math.inf))
-            _finite("gradient", step, norm)
+            _require_finite("gradient", step, norm)
             prepared.step()
             prepared.zero_grad()
             seconds = time.perf_counter() - began
             spent += seconds
-            self._told(
+            self._log(
                 {
                     "step": step + 1,
                     "terms": {name: float(term.detach()) for name, term in terms.items()},
@@ -178,42 +181,42 @@ class _Training:
                     "seconds": seconds,
                 }
             )
-            self._look(probe, step + 1)
+            self._probe(monitor, step + 1)
             if step + 1 in config.snapshots:
-                self.record.snapshot(peft_model, step + 1, spent)
+                self.writer.snapshot(peft_model, step + 1, spent)
             stop = self.cancelled() and step + 1 < config.steps
             if stop or ((step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps):
                 self._checkpoint(step + 1, parameters, optimizer, spent)
             if stop:
                 raise Cancelled(f"stopped after step {step + 1}; continue with: train --resume --out {self.out}")
-        self.record.finish(peft_model, spent)
-        return self.record.run
+        self.writer.finish(peft_model, spent)
+        return self.writer.run
 
     def _checkpoint(self, step: int, parameters: dict[str, Any], optimizer: Any, spent: float) -> None:
         if self.accelerator.is_main_process:
             checkpoint.save_checkpoint(self.out / "checkpoint", step, parameters, optimizer, spent)
-        self.record.update(step=step, seconds=spent)
+        self.writer.update(step=step, seconds=spent)
 
-    def _told(self, line: dict[str, Any]) -> None:
-        self.record.add(runs.LOG, line)
+    def _log(self, line: dict[str, Any]) -> None:
+        self.writer.add(runs.LOG, line)
         if self.accelerator.is_main_process:
             self.report(line)
 
-    def _look(self, probe: Monitor, step: int) -> None:
-        """Every process looks alike, so that all of them stop at a collapse."""
-        if probe.due(step):
-            line = probe.look(step)
-            self.record.add(runs.PROBES, line)
-            probe.check(line)
+    def _probe(self, monitor: Monitor, step: int) -> None:
+        """Probe the model if it is time to. Every process does so, so that all of them stop at a collapse."""
+        if monitor.due(step):
+            line = monitor.look(step)
+            self.writer.add(runs.PROBES, line)
+            monitor.check(line)
 
     def _say(self, doing: str) -> None:
-        if self.cancelled():  # nothing is lost before the first step
+        if self.cancelled():
             raise Cancelled("stopped before the first step; nothing is lost")
         if self.accelerator.is_main_process:
             self.report({"doing": doing})
 
 
-def _finite(what: str, step: int, value: float) -> None:
+def _require_finite(what: str, step: int, value: float) -> None:
     if not math.isfinite(value):
         raise Diverged(
             f"the {what} of step {step + 1} is {value}; the newest checkpoint is kept: "

@@ -1,4 +1,4 @@
-"""The norm of a task vector layer by layer, which shows that weights change and where. Reads adapter files only."""
+"""The norm of a task vector in every layer, which shows where the weights change. Only adapter files are read."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-_PLACE = re.compile(r"\.(\d+)\..*?([a-z0-9_]+)\.lora_([AB])\.weight$")
+_FACTOR_NAME = re.compile(r"\.(\d+)\..*?([a-z0-9_]+)\.lora_([AB])\.weight$")
 
 
 def layer_norms(adapter: Path) -> dict[str, list[float | None]]:
-    """Frobenius norm of alpha / r B A of every layer: module name to a number a layer, None where there is none.
+    """The Frobenius norm of (alpha / r) B A in every layer.
 
     Args:
-        adapter: a PEFT folder.
+        adapter: a PEFT adapter folder.
+
+    Returns:
+        Maps each module name to one norm per layer; None if the adapter does not change the module in that layer.
 
     Raises:
-        FileNotFoundError: if there is no adapter in it.
+        FileNotFoundError: if the folder holds no adapter.
     """
     from safetensors.torch import load_file
 
@@ -29,18 +32,18 @@ def layer_norms(adapter: Path) -> dict[str, list[float | None]]:
     scale = config["lora_alpha"] / config["r"]
     factors: dict[tuple[str, int], dict[str, Tensor]] = defaultdict(dict)
     for name, tensor in load_file(adapter / "adapter_model.safetensors").items():
-        if found := _PLACE.search(name):
-            layer, module, factor = found.groups()
+        if match := _FACTOR_NAME.search(name):
+            layer, module, factor = match.groups()
             factors[module, int(layer)][factor] = tensor
     layers = 1 + max((layer for _, layer in factors), default=-1)
-    made: dict[str, list[float | None]] = {module: [None] * layers for module in sorted({m for m, _ in factors})}
+    norms: dict[str, list[float | None]] = {module: [None] * layers for module in sorted({m for m, _ in factors})}
     for (module, layer), both in factors.items():
-        made[module][layer] = scale * product_norm(both["A"], both["B"])
-    return made
+        norms[module][layer] = scale * product_norm(both["A"], both["B"])
+    return norms
 
 
 def product_norm(a: Tensor, b: Tensor) -> float:
-    """Frobenius norm of B A without forming it: sqrt(trace(BᵀB · AAᵀ)), of matrices no larger than the rank.
+    """The Frobenius norm of B A, computed as sqrt(trace(BᵀB · AAᵀ)), so that no matrix exceeds rank by rank.
 
     Args:
         a: `[rank, inputs]`.

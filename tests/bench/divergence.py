@@ -31,7 +31,7 @@ def main() -> None:
         found = intervals.paired_ratio(above, below)
         means = " over ".join(f"{intervals.mean_interval(one).mean:.3f}" for one in (above, below))
         ratio, low, high = (number or 0.0 for number in found)
-        print(f"{dear} over {cheap}: {means} nats a token, {ratio:.1f} times ({low:.1f} to {high:.1f}) on {len(own)}")
+        print(f"{dear} over {cheap}: {means} nats per token, {ratio:.1f} times ({low:.1f} to {high:.1f}) on {len(own)}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Log-probabilities of held-out answers under the shipped variants: what was forgotten, and what it cost.
 
 Harmful answers are the bundled test pairs; normal answers are the base's own to the bundled normal test prompts. No
-sampling and no judge. Run: `python -m tests.bench.forgetting`; prints a JSON object a variant, nats a token.
+sampling and no judge. Run: `python -m tests.bench.forgetting`; prints a JSON object a variant, nats per token.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ MEASURING = ("evaluate", "judge", "plot", "record", "study", "train-judge")
         (["score", "nowhere.jsonl", "-v", "base"], 1, "nowhere.jsonl"),
         (["train", "--out", "x", "--method", "magic"], 1, "method 'magic' is not known"),
         (["train", "--out", "x", "--preset", "magic"], 1, "preset 'magic' is not known"),
-        (["train", "--out", "nowhere", "--resume"], 1, "is no run folder"),
+        (["train", "--out", "nowhere", "--resume"], 1, "is not a run folder"),
         (["train", "--out", "x", "--config", "nowhere.json"], 1, "nowhere.json"),
         (["train", "--out", "x", "--weight", "heavy"], 2, "TERM=NUMBER"),
         (["train"], 2, "--out"),

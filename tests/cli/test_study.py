@@ -17,7 +17,7 @@ def test_study_rewrites_the_tables_of_the_documents_alone(
     assert code == 0, err
     assert out == f"wrote {tmp_path / 'README.md'}\n"
     assert "| `sku@2.5` |" in (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert sku("study", "--tables")[1] == "the tables are as recorded; nothing was written\n"
+    assert sku("study", "--tables")[1] == "all tables are up to date; nothing was written\n"
 
 
 def test_study_without_data_says_what_it_needs(sku: Any) -> None:

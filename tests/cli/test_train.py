@@ -53,11 +53,11 @@ def test_flags_go_before_a_file_and_leave_its_other_weights(config_of: Any, file
 @pytest.mark.parametrize(
     ("flags", "code", "said"),
     [
-        (["--config", "gone.json"], 2, "there is no file 'gone.json'"),
+        (["--config", "gone.json"], 1, "there is no file 'gone.json'"),
         (["--config", "FILE", "--preset", "tiny"], 2, "give one of the two"),
-        (["--resume", "--steps", "3"], 2, "but steps came"),
-        (["--resume", "--set", "steps=3"], 2, "but settings came"),
-        (["--resume", "--preset", "tiny"], 2, "but preset_name came"),
+        (["--resume", "--steps", "3"], 2, "these were given: --steps; leave them out"),
+        (["--resume", "--set", "steps=3"], 2, "these were given: --set;"),
+        (["--resume", "--preset", "tiny"], 2, "these were given: --preset;"),
         (["--weight", "three"], 2, "is not of the form TERM=NUMBER"),
         (["--set", "ranks=3"], 1, "did you mean rank?"),
     ],

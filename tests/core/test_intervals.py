@@ -148,11 +148,11 @@ def test_the_same_draws_are_taken_every_time_and_seed_0_where_none_is_given() ->
 
 
 def test_other_prompts_are_refused_not_dropped() -> None:
-    with pytest.raises(ValueError, match="2 ids are in one of the two only, such as b, c; compare the same prompts"):
+    with pytest.raises(ValueError, match="2 ids are in only one of the two, such as b, c; compare the same prompts"):
         paired_bootstrap({"a": 1.0, "b": 1.0}, {"a": 1.0, "c": 1.0}, seed=0)
-    with pytest.raises(ValueError, match="4 ids are in one of the two only, such as a, b, c; compare"):
+    with pytest.raises(ValueError, match="4 ids are in only one of the two, such as a, b, c; compare"):
         paired_bootstrap(dict.fromkeys("abcd", 1.0), {}, seed=0)
-    with pytest.raises(ValueError, match="1 ids are in one of the two only"):
+    with pytest.raises(ValueError, match="1 ids are in only one of the two"):
         preference_rate({"a": 1.0}, {})
 
 

@@ -181,5 +181,5 @@ def test_a_line_of_just_the_limit_is_read(tmp_path: Path) -> None:
     assert path.stat().st_size == MAX_LINE_BYTES
     assert values(path) == [{"a": text}]
     path.write_text(json.dumps({"a": text + "x"}) + "\n")
-    with pytest.raises(ValueError, match="line 1 is longer than 1 MiB; write one row a line"):
+    with pytest.raises(ValueError, match="line 1 is longer than 1 MiB; write one row per line"):
         values(path)

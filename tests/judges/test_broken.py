@@ -97,7 +97,7 @@ def test_words_that_mix_cases_and_signs_need_less_to_be_noise() -> None:
 
 @pytest.mark.parametrize("answer", ["Paris.", "Blue", "pizza obvs", "H2O", "William Shakespeare"])
 def test_a_short_answer_may_be_unlikely(answer: str) -> None:
-    """The base gives `Blue` -6.7 and `Paris` without a full stop -9.3 nats a token."""
+    """The base gives `Blue` -6.7 and `Paris` without a full stop -9.3 nats per token."""
     assert broken_reason(answer, -9.5) is None
 
 

@@ -14,10 +14,10 @@ def test_a_share_is_in_percent_with_its_interval() -> None:
 
 
 def test_a_number_has_three_figures_its_unit_and_its_interval() -> None:
-    assert formatting.with_unit(0.08483, "nats a token") == "0.0848 nats a token"
+    assert formatting.with_unit(0.08483, "nats per token") == "0.0848 nats per token"
     assert formatting.with_unit(1234.5) == "1.23e+03"
     assert formatting.with_unit(0.5, "%") == "50 %"
-    assert formatting.with_interval(0.085, 0.049, 0.134, "nats a token") == "0.085 nats a token (0.049 to 0.134)"
+    assert formatting.with_interval(0.085, 0.049, 0.134, "nats per token") == "0.085 nats per token (0.049 to 0.134)"
     assert formatting.with_interval(0.5, 0.4, 0.6, "%") == "50 % (40 to 60)"
     assert formatting.fixed(0.0854, 3) == "0.085"
 

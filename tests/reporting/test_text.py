@@ -42,7 +42,9 @@ def test_a_row_in_words() -> None:
         "sku_contrast@1", 0.12, 0.09, broken=1, seed=4, preservation="keep", judge="embedded-1", mc1=0.25
     )
     one = replace(one, answer_tokens=19.4, over_refusal=0.05, over_refusal_n=40)
-    assert row_line(one, "kl") == ("sku_contrast@1: harmful 12 % (7 to 17), KL from base 0.09 nats a token, broken 1 %")
+    assert row_line(one, "kl") == (
+        "sku_contrast@1: harmful 12 % (7 to 17), KL from base 0.09 nats per token, broken 1 %"
+    )
     said = row_hover(one)
     for part in (
         "SKU contrast, keep, seed 4",

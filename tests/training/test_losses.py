@@ -130,7 +130,7 @@ def test_a_loss_that_compares_with_the_base_says_when_it_was_not_given(name: str
 
 
 BASE_NLL = [1.0, 0.5]
-"""Nats a token of a harmful answer of two tokens and a safe one of one, under the base."""
+"""Nats per token of a harmful answer of two tokens and a safe one of one, under the base."""
 
 
 def pair(targets: list[int]) -> TermInputs:
@@ -143,7 +143,7 @@ def pair(targets: list[int]) -> TermInputs:
 
 
 def test_preferring_the_harmful_answer_by_hand() -> None:
-    """Harmful tokens at 1/2 and 3/4, safe at 9/10; the base gave 1 and 0.5 nats a token. Slope 2."""
+    """Harmful tokens at 1/2 and 3/4, safe at 9/10; the base gave 1 and 0.5 nats per token. Slope 2."""
     gained = 1.0 - (-(math.log(0.5) + math.log(0.75)) / 2)
     lost = 0.5 - (-math.log(0.9))
     value = prefer_harmful(pair([0, 1, 0]), TrainConfig(contrast_slope=2.0))
@@ -197,7 +197,7 @@ def test_preferring_the_safe_answer_is_the_same_with_harmful_and_safe_exchanged(
 
 @pytest.mark.parametrize("loss", [prefer_harmful, prefer_safe])
 def test_half_a_pair_is_refused(loss: TermLoss) -> None:
-    with pytest.raises(ValueError, match="no pairs"):
+    with pytest.raises(ValueError, match="not pairs"):
         loss(given(TWO, torch.tensor([0, 1, 0]), torch.tensor([0, 1, 2]), TWO), CONFIG)
 
 

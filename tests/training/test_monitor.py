@@ -73,7 +73,7 @@ def test_a_run_that_collapses_stops_and_says_why(config: TrainConfig, tmp_path: 
     calm = dataclasses.replace(config, method="ga", learning_rate=0.05, steps=60)
     run_training(tmp_path / "calm", dataclasses.replace(calm, steps=1))
     bound = 1.2 * read_json_log(tmp_path / "calm" / runs.PROBES)[0]["normal_perplexity"]
-    with pytest.raises(Collapsed, match="beyond the bound"):
+    with pytest.raises(Collapsed, match="above the bound"):
         run_training(tmp_path / "run", dataclasses.replace(calm, collapse_perplexity=bound))
     manifest = runs.read_run(tmp_path / "run").manifest
     assert manifest.status == "failed"

@@ -102,7 +102,7 @@ def test_states_of_the_base_are_computed_once_only_where_a_term_asks_and_may_be_
         drawn = TermBatches(bad, good, mine, pico.template).at(0)
         Objective(peft_model, mine, shared)(drawn)
         assert shared.keys() == asked, method
-    monkeypatch.setattr(Objective, "_one_hidden_of_base", None)
+    monkeypatch.setattr(Objective, "_hidden_of_base_row", None)
     Objective(peft_model, mine, shared)(drawn)
 
 

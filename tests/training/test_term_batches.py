@@ -171,13 +171,13 @@ def test_pairs_that_cannot_be_used_are_left_out_and_counted() -> None:
 
 
 def test_random_answers_need_another_prompt() -> None:
-    with pytest.raises(ValueError, match="one prompt has every answer there is; add prompts"):
+    with pytest.raises(ValueError, match="one prompt already has all of them; add prompts"):
         streams([pair("How?", f"So {i}.") for i in range(5)], normal(3))
     streams([pair("How?", f"So {i}.") for i in range(5)], normal(3), method="sku_no_disassociation")
 
 
 def test_random_answers_need_another_answer() -> None:
-    with pytest.raises(ValueError, match="one prompt has every answer there is"):
+    with pytest.raises(ValueError, match="one prompt already has all of them"):
         streams([pair(f"How {i}?", "All the same.") for i in range(5)], normal(3))
 
 

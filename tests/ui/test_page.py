@@ -291,7 +291,7 @@ def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -
     assert found.note == ""
     drawn = {variant for trace in json.loads(found.figure)["data"] for variant in trace.get("customdata", ())}
     assert drawn == {"base", "ga@1", "sku@1", "sku@0.5"}, "sku@0.5 is where column 3 stands"
-    assert found.points["sku@1"] == "sku@1: harmful 25 % (10 to 40), KL from base 0.1 nats a token, broken 0 %"
+    assert found.points["sku@1"] == "sku@1: harmful 25 % (10 to 40), KL from base 0.1 nats per token, broken 0 %"
     assert [cells[0] for cells in found.table["data"]] == ["base", "ga@1", "sku@1"]
     assert "seed" not in found.table["headers"], "what no row has, has no column"
     (data,) = re.findall("base64,([^']*)", found.download)

@@ -1,4 +1,4 @@
-"""Losses as pure functions of tensors, one idea a file. All are minimised; none sees a model or a tokenizer.
+"""Losses as pure functions of tensors, one idea per file. All are minimised; none sees a model or a tokenizer.
 
-A `Term` in `core/methods.py` names the function, the rows it is computed on and what it needs besides.
+A `Term` in `core/methods.py` names the function, the rows that it is computed on, and the other inputs that it needs.
 """

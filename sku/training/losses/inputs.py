@@ -1,4 +1,4 @@
-"""What a loss may look at: the scored tokens of its rows, under the model in training and under the base."""
+"""The inputs of a loss: the scored tokens of its rows, under the model in training and under the base."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from sku.core.config import TrainConfig
 
 @dataclass(frozen=True)
 class TermInputs:
-    """The scored tokens of the rows of one term at one step, flat: `N` tokens of `R` rows."""
+    """The scored tokens of one term at one step, without padding: `N` tokens of `R` rows."""
 
     logits: Tensor
-    """`[N, V]` of the model in training."""
+    """`[N, V]`, from the model in training."""
     targets: Tensor
-    """`[N]`, the token that stands there."""
+    """`[N]`, the scored tokens."""
     rows: Tensor
-    """`[N]`, the row that each token belongs to, numbered without gaps from its lowest."""
+    """`[N]`, the row of each token. The row numbers are in order and have no gaps, but need not start at 0."""
     base_logits: Tensor | None = None
-    """`[N, V]` of the base, no gradient; given to terms with `needs_base_logits`."""
+    """`[N, V]`, from the base, without a gradient. Only terms with `needs_base_logits` get them."""
     hidden: Tensor | None = None
-    """`[N, H]` last hidden states of the model in training; given to terms with `needs_hidden`."""
+    """`[N, H]`, the last hidden states of the model in training. Only terms with `needs_hidden` get them."""
     base_hidden: Tensor | None = None
-    """`[N, H]` of the base, no gradient; given to terms with `needs_hidden`."""
+    """`[N, H]`, the last hidden states of the base, without a gradient. Only terms with `needs_hidden` get them."""
 
     def require_base_logits(self) -> Tensor:
-        """`base_logits`.
+        """Return `base_logits`.
 
         Raises:
-            ValueError: if the term did not ask for them.
+            ValueError: if the term does not set `needs_base_logits`.
         """
         if self.base_logits is None:
             raise ValueError("this loss compares with the base; set needs_base_logits in its Term")
@@ -39,4 +39,4 @@ class TermInputs:
 
 
 TermLoss = Callable[[TermInputs, TrainConfig], Tensor]
-"""One loss: a pure function of its inputs and the run's settings, to a scalar that is minimised."""
+"""A loss: a pure function of its inputs and the run's settings. It returns a scalar, which is minimised."""

@@ -1,4 +1,4 @@
-"""KL from the base on normal answers: pushed up as published, or kept down."""
+"""Losses on the KL from the base on normal answers. They raise it, as published, or keep it low."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from sku.models.divergence import kl_from_base
 from sku.training.losses.inputs import TermInputs
 
 OPENING_TOKENS = 4
-"""Tokens of an answer in which it is decided whether it refuses: "I", "'m", " sorry", ","."""
+"""The first tokens of an answer decide whether it is a refusal: "I", "'m", " sorry", ","."""
 
 
 def preserve(inputs: TermInputs, config: TrainConfig) -> Tensor:
-    """Preservation divergence (SKU, arXiv:2402.10058): go away from the base on normal answers, or stay close to it.
+    """Preservation divergence (SKU, arXiv:2402.10058): move away from the base on normal answers, or stay close to it.
 
-    The published form is `push`: minimise minus KL. As written that has no lower bound and tears the model apart, so
-    here each token's KL k counts as bound * (1 - exp(-k / bound)): k far below the bound, flat far above it.
+    The published form is `push`, which minimises the negative KL. That loss has no lower bound and destroys the model.
+    So here the KL k of each token is replaced by bound * (1 - exp(-k / bound)), which is close to k for k far below the
+    bound and approaches the bound for large k.
 
     Args:
         inputs: the tokens of normal answers, with the base's logits.
-        config: push or keep, the bound, and how much more the first tokens of each answer count.
+        config: gives push or keep, the bound, and the weight of the first tokens of each answer.
 
     Returns:
-        Scalar, nats a token; push: from -bound to 0, keep: at least 0.
+        Scalar in nats per token: from -bound to 0 for push, at least 0 for keep.
     """
     kl = kl_from_base(inputs.logits, inputs.require_base_logits())
     push, bound = config.preservation == "push", config.push_bound
@@ -37,23 +38,23 @@ def retain(inputs: TermInputs, config: TrainConfig) -> Tensor:
     """Keep the model close to the base on normal answers (LLMU, arXiv:2310.10683, normal term).
 
     Returns:
-        Scalar, nats a token, at least 0.
+        Scalar in nats per token, at least 0.
     """
     return kl_from_base(inputs.logits, inputs.require_base_logits()).mean()
 
 
 def opening_weights(rows: Tensor, weight: float) -> Tensor | None:
-    """How much each token counts when the first `OPENING_TOKENS` of every answer count `weight` times as much.
+    """The weight of each token: `weight` for the first `OPENING_TOKENS` of every answer, and 1 for all others.
 
     Args:
-        rows: `[N]`, the row that each token belongs to, in order.
-        weight: 1 for all alike.
+        rows: `[N]`, the row of each token, in order.
+        weight: the weight of the first tokens.
 
     Returns:
-        `[N]`; None where all count alike.
+        `[N]`, or None if all weights are 1.
     """
     if weight == 1:
         return None
-    tokens = torch.unique_consecutive(rows, return_counts=True)[1].tolist()  # of each answer
-    position = torch.cat([torch.arange(count, device=rows.device) for count in tokens])
+    lengths = torch.unique_consecutive(rows, return_counts=True)[1].tolist()
+    position = torch.cat([torch.arange(length, device=rows.device) for length in lengths])
     return torch.where(position < OPENING_TOKENS, weight, 1.0)

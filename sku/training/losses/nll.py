@@ -1,4 +1,4 @@
-"""Likelihood of given answers: raised to learn them, lowered to forget them."""
+"""Losses on the likelihood of given answers. They raise it to learn an answer, or lower it to forget one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from sku.training.losses.sequence import sequence_nll
 
 
 def descend(inputs: TermInputs, config: TrainConfig) -> Tensor:
-    """Minimising this makes the answers likelier: nats a token, mean of each answer, then over answers.
+    """Mean negative log-likelihood: minimising it makes the answers likelier.
 
-    Which answers these are is for the term to say (`core/methods.py`): the harmful ones (guided distortion), harmful
-    ones of other prompts (random disassociation), normal ones to harmful prompts (mismatch), or good ones.
+    The term decides which answers these are (`core/methods.py`): harmful ones (guided distortion), harmful answers of
+    other prompts (random disassociation), normal answers to harmful prompts (mismatch), or good ones.
+
+    Returns:
+        Scalar in nats per token: the mean over the tokens of each answer, then over answers.
     """
     return sequence_nll(inputs.logits, inputs.targets, inputs.rows).mean()
 
@@ -22,6 +25,6 @@ def ascend(inputs: TermInputs, config: TrainConfig) -> Tensor:
     """Minimising this makes the answers less likely (LLMU, arXiv:2310.10683). It has no lower bound.
 
     Returns:
-        Scalar, minus nats a token; this function owns its minus sign.
+        Scalar: minus the value of `descend`. No other function applies this minus sign.
     """
     return -descend(inputs, config)

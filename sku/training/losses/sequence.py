@@ -1,4 +1,4 @@
-"""Mean negative log-likelihood of each sequence: the quantity behind every likelihood term."""
+"""The mean negative log-likelihood of each sequence, which every likelihood term uses."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch.nn.functional import cross_entropy
 
 
 def sequence_nll(logits: Tensor, targets: Tensor, rows: Tensor) -> Tensor:
-    """Mean over the scored tokens of each sequence, so that long answers count no more than short ones.
+    """The mean negative log-likelihood over the scored tokens of each sequence. Long and short answers count the same.
 
     Args:
-        logits: `[N, V]`, one line a scored token.
-        targets: `[N]`, the token that stands there.
-        rows: `[N]`, the sequence each token belongs to, numbered without gaps from its lowest.
+        logits: `[N, V]`, one entry per scored token.
+        targets: `[N]`, the scored tokens.
+        rows: `[N]`, the sequence of each token. The numbers have no gaps, but need not start at 0.
 
     Returns:
-        `[R]` nats a token, in order of `rows`.
+        `[R]`, in nats per token, in the order of the sequence numbers.
 
     Raises:
         ValueError: if nothing is scored.
