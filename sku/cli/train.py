@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sku.cli.options import AsJson, print_json
+from sku.cli.options import AsJson, print_json, stop_at_signals
 from sku.core.config import PRESETS, TrainConfig, find_preset
 from sku.core.jsonl import parse_json
 from sku.core.methods import METHODS
@@ -208,7 +205,7 @@ def _weights(given: list[str]) -> dict[str, float]:
 
 
 def _run(out: Path, config: TrainConfig, resume: bool, as_json: bool) -> None:
-    cancelled = _stop_at_signals()
+    cancelled = stop_at_signals()
     from sku.cli.progress import TrainingView
     from sku.training.trainer import run_training
 
@@ -220,11 +217,3 @@ def _run(out: Path, config: TrainConfig, resume: bool, as_json: bool) -> None:
         typer.echo(
             f"finished in {run.manifest.seconds:.0f} s: {out}\nask it with: python -m sku answer PROMPT -v {out}"
         )
-
-
-def _stop_at_signals() -> Callable[[], bool]:
-    """A function that returns True after Ctrl-C or a request to terminate. A second one ends the process at once."""
-    stopped: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.append(1) if not stopped else sys.exit(130))
-    return lambda: bool(stopped)
