@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sku.cli.options import AsJson, JudgeName, MaxNewTokens, Model, Temperature, Variants, print_json
+from sku.cli.options import AsJson, JudgeName, MaxNewTokens, Model, Temperature, Variants, print_json, stop_at_signals
 from sku.core.config import DecodingConfig
 from sku.core.records import ResultRow
 
@@ -84,7 +84,9 @@ def evaluate(
     )
     decoding = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed)
     work = out.with_suffix(".work")
-    rows = LiveSession(model).evaluate(variant, sources, side, decoding, judge_name, work, similarity, report_work)
+    rows = LiveSession(model).evaluate(
+        variant, sources, side, decoding, judge_name, work, similarity, report_work, stop_at_signals()
+    )
     from sku.evaluation.runner import process_state
 
     if process_state().is_main_process:

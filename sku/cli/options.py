@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,3 +54,23 @@ JudgeName = Annotated[
         "weights from a folder.",
     ),
 ]
+
+
+def stop_at_signals() -> Callable[[], bool]:
+    """Let Ctrl-C or a termination signal stop the work at a point from which it can continue.
+
+    A second signal ends the process at once.
+
+    Returns:
+        A function that returns True once a signal came. The work calls it between its steps.
+    """
+    signals: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        if signals:
+            sys.exit(130)
+        signals.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return lambda: bool(signals)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sku.cli.options import AsJson, print_json
+from sku.cli.options import AsJson, print_json, stop_at_signals
 from sku.core.config import PRESETS, TrainConfig, find_preset
+from sku.core.jsonl import parse_json
 from sku.core.methods import METHODS
+from sku.core.text_lines import BYTE_ORDER_MARK, decode_utf8
 from sku.data.listing import training_sources
 
 _SET_HELP = (
@@ -154,10 +152,15 @@ def _config(context: typer.Context) -> TrainConfig:
     given = [name for name in flags if context.get_parameter_source(name).name == "COMMANDLINE"]  # type: ignore[union-attr]
     changes = {name: _value(name, flags[name]) for name in given if name in _settings_of_flags()}
     if flags["resume"]:
-        return _config_of_run(flags["out"], [*changes, *(["--set"] if flags["settings"] else [])])
+        flag_of = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+        extra = [flag_of[name] for name in given if name in changes or name in ("preset_name", "config", "settings")]
+        return _config_of_run(flags["out"], extra)
+    if flags["config"] is not None and "preset_name" in given:
+        raise typer.BadParameter("give either --preset or --config, not both", param_hint="--config")
     if flags["config"] is not None:
-        config = TrainConfig.from_dict(json.loads(flags["config"].read_text(encoding="utf-8")))
-        config = dataclasses.replace(config, **changes)
+        config = _config_of_file(flags["config"])
+        weights = {"weights": config.weights | changes["weights"]} if "weights" in changes else {}
+        config = dataclasses.replace(config, **changes | weights)
     else:
         config = find_preset(flags["preset_name"]).config(**{"method": flags["method"]} | changes)
     return config.changed(flags["settings"] or ())
@@ -173,6 +176,13 @@ def _config_of_run(out: Path, given: list[str]) -> TrainConfig:
             param_hint="--resume",
         )
     return TrainConfig.from_dict(runs.read_run(out).manifest.config)
+
+
+def _config_of_file(path: Path) -> TrainConfig:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {str(path)!r}; give --config the JSON file of settings")
+    text = decode_utf8(path.read_bytes(), str(path)).removeprefix(BYTE_ORDER_MARK)
+    return TrainConfig.from_dict(parse_json(text, str(path)))
 
 
 def _settings_of_flags() -> set[str]:
@@ -195,7 +205,7 @@ def _weights(given: list[str]) -> dict[str, float]:
 
 
 def _run(out: Path, config: TrainConfig, resume: bool, as_json: bool) -> None:
-    cancelled = _stop_at_signals()
+    cancelled = stop_at_signals()
     from sku.cli.progress import TrainingView
     from sku.training.trainer import run_training
 
@@ -207,11 +217,3 @@ def _run(out: Path, config: TrainConfig, resume: bool, as_json: bool) -> None:
         typer.echo(
             f"finished in {run.manifest.seconds:.0f} s: {out}\nask it with: python -m sku answer PROMPT -v {out}"
         )
-
-
-def _stop_at_signals() -> Callable[[], bool]:
-    """A function that returns True after Ctrl-C or a request to terminate. A second one ends the process at once."""
-    stopped: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.append(1) if not stopped else sys.exit(130))
-    return lambda: bool(stopped)

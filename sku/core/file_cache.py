@@ -89,7 +89,7 @@ def _read_appended(path: Path, log: _Log) -> _Log:
         added = file.read()
     complete = added[: added.rfind(b"\n") + 1]
     lines = list(log.lines)
-    for line in complete.split(b"\n")[:-1]:
+    for line in filter(bytes.strip, complete.split(b"\n")):
         place = f"{path}, line {len(lines) + 1}"
         lines.append(require_object(parse_json(decode_utf8(line, place), place), place))
     return _Log(lines, log.end + len(complete))

@@ -94,6 +94,11 @@ class Method:
     (negated)."""
     trained_factors: Factors = "both"
     """The LoRA factors that are trained: A, B or both. A factor that is not trained keeps its initial values."""
+    unbounded: bool = False
+    """Whether the loss has no lower bound, so that every step does more damage. The page then keeps three points along
+    the run."""
+    unpublished_marker: Marker | None = None
+    """The marker of a run whose preservation is not the published one; None: `marker`."""
     prepare: str | None = None
     """A function that sets the LoRA factors from the data before the first step, as `module:name` in `sku.training`. It
     has the type `Preparation` (`training/lora.py`). It must depend only on data and seed, so that a resumed run gets
@@ -193,6 +198,7 @@ METHODS: dict[str, Method] = {
         "answer is never the prompt's own; the step count is exact; every base is trained with LoRA. The paper does "
         "not state its weights and coefficient.",
         Marker(BLUE, "■", "square"),
+        unpublished_marker=Marker(SKY, "✦", "star-diamond"),
     ),
     "sku_contrast": Method(
         "SKU contrast",
@@ -236,6 +242,7 @@ METHODS: dict[str, Method] = {
         "as published",
         "The forgetting term alone. The loss has no lower bound: more steps always mean more damage.",
         Marker(VERMILLION, "▲", "triangle-up"),
+        unbounded=True,
     ),
     "ga_mismatch": Method(
         "Gradient ascent + mismatch",
@@ -247,6 +254,7 @@ METHODS: dict[str, Method] = {
         "weights are those of the reference code. Corrected: answer masks use token positions, so the mismatch term "
         "does not train on the question.",
         Marker(ORANGE, "▶", "triangle-right"),
+        unbounded=True,
     ),
     "ft": Method(
         "Fine-tuning",

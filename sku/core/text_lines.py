@@ -52,16 +52,17 @@ def read_lines(path: Path, called: str, complete_only: bool = False) -> Iterator
     Args:
         path: the file. A byte-order mark at its beginning is dropped.
         called: the text before the line number in error messages, such as `rows.jsonl, line`.
-        complete_only: whether to leave out a last line that has no line end, even if it is not UTF-8.
+        complete_only: for files that this project writes: leave out a last line that has no line end, even if it is
+            not UTF-8, and read lines of any length.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: for a line that is too long or not UTF-8, and for a damaged .xz file; the message has the line
             number.
     """
-    number = 1
+    number, limit = 1, None if complete_only else MAX_LINE_BYTES
     with open_bytes(path) as stream:
-        while line := _next_line(stream, f"{called} {number}"):
+        while line := _next_line(stream, f"{called} {number}", limit):
             if complete_only and not line.endswith(b"\n"):
                 return
             text = decode_utf8(line, f"{called} {number}")
@@ -69,11 +70,11 @@ def read_lines(path: Path, called: str, complete_only: bool = False) -> Iterator
             number += 1
 
 
-def _next_line(stream: BinaryIO, place: str) -> bytes:
+def _next_line(stream: BinaryIO, place: str, limit: int | None) -> bytes:
     try:
-        line = stream.readline(MAX_LINE_BYTES + 1)
+        line = stream.readline(-1 if limit is None else limit + 1)
     except (lzma.LZMAError, EOFError) as error:
         raise ValueError(f"{place}: the .xz file is damaged ({error}); download it again") from None
-    if len(line) > MAX_LINE_BYTES:
-        raise ValueError(f"{place} is longer than {MAX_LINE_BYTES >> 20} MiB; write one row per line")
+    if limit is not None and len(line) > limit:
+        raise ValueError(f"{place} is longer than {limit >> 20} MiB; write one row per line")
     return line

@@ -21,6 +21,8 @@ SUM = "sum"
 MAX_COEFFICIENT = 10.0
 MAX_PARTS = 8
 """The most adapters in a sum. Every adapter takes time in every forward pass."""
+MAX_TEXT_CHARACTERS = 4096
+"""The longest text of a variant. Eight long paths fit."""
 _INCOMPLETE_EXPONENT = re.compile(r"@[\d.]+e$", re.IGNORECASE)
 
 
@@ -102,9 +104,11 @@ def parse_variant(text: str) -> VariantSpec:
     """Parse `NAME` or `NAME@COEFFICIENT`, optionally with `acquired:` in front, or a sum of such parts joined by `+`.
 
     Raises:
-        ValueError: if a name is empty, if a coefficient is not a number from 0 to `MAX_COEFFICIENT`, if the base is
-            part of a sum or has a coefficient, or if the sum has more than `MAX_PARTS` adapters.
+        ValueError: if a name is empty or appears twice, if a coefficient is not a number from 0 to `MAX_COEFFICIENT`,
+            if the base is part of a sum or has a coefficient, or if the text or the sum is too long.
     """
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise ValueError(f"variant {text[:40]!r}... has {len(text)} characters; use at most {MAX_TEXT_CHARACTERS}")
     parts = tuple(_parse_part(part, text) for part in _split_sum(text.strip()))
     for part in parts:
         if part.name == BASE and (part.acquired or part.coefficient):
@@ -113,6 +117,9 @@ def parse_variant(text: str) -> VariantSpec:
             raise ValueError(f"variant {text!r}: a sum is always added to the base; leave base out of the sum")
     if len(parts) > MAX_PARTS:
         raise ValueError(f"variant {text[:60]!r} sums {len(parts)} adapters; use at most {MAX_PARTS}")
+    adapters = [(part.name, part.acquired) for part in parts]
+    if len(set(adapters)) < len(adapters):
+        raise ValueError(f"variant {text!r} names an adapter twice; give it one coefficient")
     return VariantSpec(parts)
 
 

@@ -157,7 +157,7 @@ class EvaluationRunner:
         Equal pairs of answers are compared once.
         """
         base = next((subject for subject in self.plan.subjects if subject.is_base), None)
-        if base is None:
+        if base is None or not self.plan.sets.normal:
             return {}
         similarities = self._open_lines(f"similarities-{metric.name}", SimilarityLine)
         uncompared: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,34 +32,6 @@ class JudgeFile:
 
 
 _JUDGE_FILE = TypeAdapter(JudgeFile)
-
-
-class AgreementRow(NamedTuple):
-    """One line of a table of judges: a judge's agreement with one set of labels."""
-
-    judge: str
-    """Name and version."""
-    labels: str
-    """Which labels, such as `harm, all labels`."""
-    n: int
-    """Labelled answers."""
-    agreement: float
-    """Share on which judge and label agree, 0 to 1."""
-    low: float
-    """Lower end of its Wilson 95 % interval."""
-    high: float
-    """Upper end."""
-    auc: float | None
-    """Area under the ROC curve; None where there is no score to rank by."""
-
-
-def agreement_rows(cards: Iterable[JudgeCard]) -> list[AgreementRow]:
-    """The measured agreement of each judge, one row per set of labels; judges that were not measured have none."""
-    return [
-        AgreementRow(card.id, one.what, one.n, one.accuracy, one.low, one.high, one.auc)
-        for card in cards
-        for one in card.agreement
-    ]
 
 
 def embedded_card(folder: Path = JUDGE_FOLDER) -> JudgeCard:

@@ -127,7 +127,8 @@ def _interpolated_point(
 
 
 def _training_key(row: ResultRow) -> tuple[Hashable, ...]:
-    return row.model, row.side, row.attack, row.method, row.preservation, row.seed
+    sum_text = row.variant if row.coefficient is None else None  # sums share no coefficient, so each stands alone
+    return row.model, row.side, row.attack, row.method, row.preservation, row.seed, sum_text
 
 
 def _grouped(rows: Iterable[ResultRow], key: Callable[[ResultRow], Hashable]) -> list[list[ResultRow]]:

@@ -12,8 +12,6 @@ from sku.core.variants import SUM
 BASE_MARKER = Marker("#7f7f7f", "○", "circle-open")
 _SUM = Marker(SKY, "⬢", "hexagon")
 """The mark of a sum of several adapters."""
-_OUR_SKU = Marker(SKY, "✦", "star-diamond")
-"""The mark of SKU with another preservation than the published one."""
 _OUTCOMES: dict[Outcome, Marker] = {
     "harmful": Marker(VERMILLION, "▲", "triangle-up"),
     "refusal": Marker(BLUE, "■", "square"),
@@ -26,13 +24,15 @@ _OUTCOMES: dict[Outcome, Marker] = {
 def method_marker(method: str | None, preservation: str | None = None) -> Marker:
     """The mark of a method, or of the base for None.
 
-    SKU as published (preservation `push`, or unknown) has another mark than SKU with our preservation.
+    A method may have a second mark for runs whose preservation is not the published one (`push`, or unknown).
     """
-    if method == "sku" and preservation not in (None, "push"):
-        return _OUR_SKU
     if method == SUM:
         return _SUM
-    return METHODS[method].marker if method in METHODS else BASE_MARKER
+    known = METHODS.get(method or "")
+    if known is None:
+        return BASE_MARKER
+    published = preservation in (None, "push")
+    return known.marker if published else known.unpublished_marker or known.marker
 
 
 def outcome_marker(outcome: Outcome) -> Marker:

@@ -58,7 +58,7 @@ class JobManager(ABC, Generic[AnyJob]):
     parent: ClassVar[str]
     """The folder under `SKU_HOME` that holds the job folders."""
 
-    def __init__(self, minutes: float = 0, days: float = 0) -> None:
+    def __init__(self, *, minutes: float = 0, days: float = 0) -> None:
         """A job that an earlier app left running keeps its time limit.
 
         Args:

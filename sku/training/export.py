@@ -24,6 +24,8 @@ from sku.models.pretrained import DEFAULT_BASE, provision_base
 
 ExportForm = Literal["adapter", "model"]
 _WEIGHTS = "adapter_model.safetensors"
+_NOT_STACKED = ("use_rslora", "rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern")
+"""Settings of an adapter with which a sum cannot be written as one plain LoRA adapter."""
 
 
 def export_variant(text: str, out: Path, form: ExportForm, model: str | None = None) -> Path:
@@ -62,7 +64,7 @@ def write_summed_adapter(parts: Sequence[tuple[Run, float]], out: Path) -> None:
         out: a folder; it is created if it does not exist.
 
     Raises:
-        ValueError: if the runs were trained on different bases.
+        ValueError: if the runs were trained on different bases, or have a rank or scale that differs between layers.
     """
     if len({run.manifest.base_fingerprint for run, _ in parts}) > 1:
         names = ", ".join(f"{run.name} on {run.manifest.base}" for run, _ in parts)
@@ -73,6 +75,8 @@ def write_summed_adapter(parts: Sequence[tuple[Run, float]], out: Path) -> None:
     if len(parts) == 1:
         tensors, config = _scaled(factors[0], coefficients[0]), configs[0]
     else:
+        for (run, _), config in zip(parts, configs, strict=True):
+            _require_plain(run, config)
         tensors, config = _stacked(factors, coefficients, configs), _summed_config(configs)
     out.mkdir(parents=True, exist_ok=True)
     save_file(tensors, out / _WEIGHTS, metadata={"format": "pt"})
@@ -89,6 +93,14 @@ def _parts(variant: Variant) -> list[tuple[Run, float]]:
 
 def _scaled(factors: dict[str, Tensor], coefficient: float) -> dict[str, Tensor]:
     return {name: tensor * coefficient if ".lora_B." in name else tensor for name, tensor in factors.items()}
+
+
+def _require_plain(run: Run, config: dict[str, Any]) -> None:
+    """Raise ValueError unless all layers of the adapter have the same rank and the same scale, alpha / r."""
+    unusual = [name for name in _NOT_STACKED if config.get(name)]
+    if unusual or not isinstance(config["target_modules"], list):
+        names = ", ".join(unusual) or "a pattern of target_modules"
+        raise ValueError(f"run {run.name} uses {names}, which a sum does not support; export the runs one by one")
 
 
 def _stacked(

@@ -1,1 +1,1 @@
-"""The page. The only place besides `app.py` that imports gradio; never imports torch."""
+"""The Gradio page. Only this package and `app.py` import gradio; this package never imports torch."""

@@ -1,4 +1,7 @@
-"""About: what was done to the models, what was found, and who judges. The prose is in `assets/about.md`."""
+"""The About tab: what is done to the models, what the study found, and which judges are used.
+
+The prose is in `assets/about.md`.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ _TEXT, _DIAGRAM = ASSETS / "about.md", ASSETS / "stages.svg"
 
 
 def build_about(cards: Sequence[JudgeCard] = ()) -> None:
-    """Lay the tab out.
+    """Lay out the tab.
 
     Args:
-        cards: of the judges, the one in use first.
+        cards: the judges' cards; the judge in use comes first.
     """
     gr.HTML(diagram_html(), elem_classes="stages", padding=False)
     for i, part in enumerate(re.split(r"<!-- (\w+) -->", _TEXT.read_text(encoding="utf-8"))):
@@ -36,7 +39,7 @@ def build_about(cards: Sequence[JudgeCard] = ()) -> None:
 
 
 def diagram_html() -> str:
-    """The two stages, as SVG."""
+    """A diagram of the two stages, as SVG."""
     return _DIAGRAM.read_text(encoding="utf-8")
 
 
@@ -44,33 +47,39 @@ def _results() -> str:
     try:
         return summary_table()
     except (ValueError, OSError):
-        return "*No results are recorded here.*"
+        return "*There are no recorded results in this installation.*"
 
 
 def _numbers() -> str:
-    """Every utility of the trade-off, what it is and which way is better."""
+    """A table of all utilities: what each one measures, and which direction is better."""
     rows = (
-        [found.label, found.unit or "none", found.meaning, "less" if found.better == "low" else "more"]
-        for found in UTILITIES.values()
+        [utility.label, utility.unit or "none", utility.meaning, "lower" if utility.better == "low" else "higher"]
+        for utility in UTILITIES.values()
     )
-    return markdown_table(["number", "unit", "what it is, and how it is measured", "better"], rows)
+    return markdown_table(["utility", "unit", "what it measures", "better"], rows)
 
 
 def _methods() -> str:
-    """Every method, what it minimises and whose it is."""
+    """A table of all methods: what each one minimises, and which paper it comes from."""
     rows = (
-        [method_marker(name).mark, f"{one.label} (`{name}`)", *method_cells(one), f"{one.paper}. {one.note}"]
-        for name, one in METHODS.items()
+        [
+            method_marker(name).mark,
+            f"{method.label} (`{name}`)",
+            *method_cells(method),
+            f"{method.paper}. {method.note}",
+        ]
+        for name, method in METHODS.items()
     )
     return markdown_table(["", "method", "minimises", "vector is", "fidelity", "paper and note"], rows)
 
 
 _TABLES: dict[str, Callable[[], str]] = {"results": _results, "numbers": _numbers, "methods": _methods}
-"""What stands in the text where it says `<!-- name -->`."""
+"""The tables that replace `<!-- name -->` in the text."""
 
 
 def _judges(cards: Sequence[JudgeCard]) -> None:
-    with gr.Accordion("Every judge: how often it agrees with labels, and where it fails", open=False, elem_id="judges"):
+    title = "Every judge: how often it agrees with labels, and where it fails"
+    with gr.Accordion(title, open=False, elem_id="judges"):
         if any(card.agreement for card in cards):
             gr.Plot(judge_agreement_figure(cards), show_label=False, elem_id="judge-card", buttons=[])
         gr.Markdown("\n\n".join(card_text(card) for card in cards), elem_id="judge-cards")
@@ -79,12 +88,13 @@ def _judges(cards: Sequence[JudgeCard]) -> None:
 def card_text(card: JudgeCard) -> str:
     """A judge's card as Markdown."""
     lines = [
-        f"**{card.id}** ({card.kind}, {card.licence}): harmful from a score of {card.threshold:g}. {card.note}",
+        f"**{card.id}** ({card.kind}, {card.licence}): calls an answer harmful from a score of {card.threshold:g}. "
+        f"{card.note}",
         "",
     ]
     lines += [
-        f"- agreement with labels, {one.what}: {percent_with_interval(one.accuracy, one.low, one.high)}"
-        f" of {one.n} answers" + (f", AUC {one.auc:.2f}" if one.auc is not None else "")
-        for one in card.agreement
+        f"- agreement with labels, {each.what}: {percent_with_interval(each.accuracy, each.low, each.high)}"
+        f" of {each.n} answers" + (f", AUC {each.auc:.2f}" if each.auc is not None else "")
+        for each in card.agreement
     ] or ["- agreement with labels was not measured here"]
     return "\n".join(lines + [f"- known to fail: {failure}" for failure in card.failures])

@@ -1,4 +1,4 @@
-"""What scripts may call by name: answer, sweep, run_status. The same gate as the page's; JSON comes back."""
+"""The endpoints that scripts call by name: answer, sweep, run_status. They obey the page's limits and return JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from sku.ui.hosting.gate import Question, checked_coefficient
 from sku.ui.hosting.rate_limit import RateLimited
 
 MAX_SWEEP_COEFFICIENTS = 16
-"""Coefficients of one sweep."""
+"""The most coefficients in one sweep."""
 _REFUSED = (ValueError, OSError, RateLimited)
+"""The exceptions that become an error message for the script."""
 
 
 def add_endpoints(access: Access, trainings: TrainingJobs) -> None:
-    """Add the endpoints to the page that is being built."""
+    """Add the endpoints to the page under construction."""
     scripts = ScriptEndpoints(access, trainings)
     gr.api(scripts.answer, api_name="answer", **DECODING_QUEUE)
     gr.api(scripts.sweep, api_name="sweep", **DECODING_QUEUE)
@@ -29,7 +30,7 @@ def add_endpoints(access: Access, trainings: TrainingJobs) -> None:
 
 
 class ScriptEndpoints:
-    """The endpoints: their parameters and docstrings are what a script's author reads."""
+    """The endpoints. Their parameters and docstrings are shown to authors of scripts."""
 
     def __init__(self, access: Access, trainings: TrainingJobs) -> None:
         self._access, self._trainings = access, trainings
@@ -44,7 +45,7 @@ class ScriptEndpoints:
         seed: int = 0,
         samples: int = 1,
     ) -> list[dict[str, Any]]:
-        """One object per variant and sample: text, tokens, seconds, and the verdict with its judge."""
+        """Return one object per variant and sample: text, tokens, seconds, the verdict and the judge's name."""
         how = {"length": max_new_tokens, "temperature": temperature, "seed": seed, "samples": samples}
         try:
             return self._judged(self._question(request, prompt, variants, **how))
@@ -54,7 +55,10 @@ class ScriptEndpoints:
     def sweep(
         self, request: gr.Request, prompt: str, name: str, coefficients: list[float], max_new_tokens: int = 64
     ) -> list[dict[str, Any]]:
-        """Greedy answers of one adapter along its coefficient, with verdict and KL from base on base's answer."""
+        """Return one adapter's greedy answer at each coefficient, with its verdict and its KL from base.
+
+        The KL is measured on the base's own answer.
+        """
         try:
             variants = _swept_variants(name, coefficients)
             first = self._question(request, prompt, variants[:1], length=max_new_tokens)
@@ -66,7 +70,7 @@ class ScriptEndpoints:
             raise gr.Error(str(error), title="Not swept") from error
 
     def run_status(self, request: gr.Request, run: str) -> dict[str, Any]:
-        """How far a training is: state, step, steps, seconds_left, the newest losses, and why it failed."""
+        """Return a training's progress: state, step, steps, seconds_left, the newest losses, and why it failed."""
         try:
             job = self._trainings.read(str(run), self._access.owner(request))
         except ValueError as error:
@@ -85,15 +89,15 @@ class ScriptEndpoints:
     def _question(self, request: gr.Request, prompt: Any, variants: Any, **how: Any) -> Question:
         known = {entry.name for entry in self._access.entries(request)}
         if not isinstance(variants, list):
-            raise ValueError(f'variants are {str(variants)[:60]!r}; give a list, such as ["base", "sku@1.0"]')
+            raise ValueError(f'variants is {str(variants)[:60]!r}; give a list such as ["base", "sku@1.0"]')
         return self._access.gate.question(self._access.visitor(request), prompt, variants, known, **how)
 
     def _judged(self, asked: Question) -> list[dict[str, Any]]:
         session = self._access.session
         answers = session.answers([asked.prompt], asked.variants, asked.config)
         try:
-            verdicts = session.verdicts(asked.prompt, [one.text for one in answers])
-        except (ValueError, OSError) as error:  # an answer is worth having without its verdict
+            verdicts = session.verdicts(asked.prompt, [answer.text for answer in answers])
+        except (ValueError, OSError) as error:  # an answer without a verdict is still useful
             verdicts = [Verdict("unjudged", None, str(error), "none")] * len(answers)
         return [_judged_answer(*pair) for pair in zip(answers, verdicts, strict=True)]
 
@@ -101,7 +105,7 @@ class ScriptEndpoints:
 def _swept_variants(name: str, coefficients: Any) -> list[str]:
     if not isinstance(coefficients, list) or not 1 <= len(coefficients) <= MAX_SWEEP_COEFFICIENTS:
         raise ValueError(f"give a list of 1 to {MAX_SWEEP_COEFFICIENTS} coefficients, such as [0, 0.5, 1]")
-    return [f"{name}@{checked_coefficient(one):g}" for one in coefficients]
+    return [f"{name}@{checked_coefficient(coefficient):g}" for coefficient in coefficients]
 
 
 def _judged_answer(answer: Answer, verdict: Verdict) -> dict[str, Any]:

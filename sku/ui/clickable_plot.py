@@ -1,6 +1,7 @@
-"""A plotly figure whose marks can be clicked: plotly's own script from this server, loaded when first it is needed.
+"""A plotly figure with clickable marks, because `gr.Plot` has no click event.
 
-`gr.Plot` hears no click. A zoom survives new data (`uirevision`), and the variant of a mark is its customdata.
+This server delivers plotly's own script, and the browser loads it when it first needs it. A zoom survives new data
+(`uirevision`). The customdata of a mark is its variant.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ const draw = () => {
       const variant = event.points[0].customdata;
       if (variant) { trigger('point_click', {variant: variant}); }
     });
-  }).catch(() => { box.dataset.failed = 'The figure could not be drawn; the table has the same numbers.'; });
+  }).catch(() => { box.dataset.failed = 'The figure could not be drawn. The table shows the same numbers.'; });
 };
 draw();
 watch('value', draw);
@@ -42,13 +43,16 @@ watch('value', draw);
 
 
 def clickable_plot(elem_id: str) -> gr.HTML:
-    """One that waits for its value: a figure's JSON, or "" for none. `point_click` tells the variant of a mark."""
+    """A component whose value is a figure's JSON, or "" for no figure. Its event `point_click` names a mark's variant.
+
+    Until it has a value it draws nothing.
+    """
     gr.set_static_paths([str(_SCRIPT)])
     box = f"<div class='plot' role='img' data-script='gradio_api/file={_SCRIPT}'></div>"
     return gr.HTML(None, html_template=box, js_on_load=_ON_LOAD, elem_id=elem_id, padding=False)
 
 
 def clicked(event: gr.EventData) -> str | None:
-    """The variant of a clicked mark; what a client sends is checked by whoever uses it."""
-    found = getattr(event, "variant", None)
-    return found[:200] if isinstance(found, str) else None
+    """The variant of the clicked mark, as the browser sent it. The caller must check it."""
+    variant = getattr(event, "variant", None)
+    return variant[:200] if isinstance(variant, str) else None

@@ -1,4 +1,4 @@
-"""What the tabs' events share: the types that handlers take and give, and how events are queued."""
+"""What all event handlers share: the types of their inputs and outputs, and the queue settings of events."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any
 import gradio as gr
 
 Values = Mapping[Any, Any]
-"""Component to its value: what a handler gets when its inputs are a set."""
+"""Maps each component to its value. A handler gets this when its inputs are a set."""
 Updates = dict[Any, Any]
-"""Component to its new value or update: what a handler gives. Components that are not named stay as they are."""
+"""Maps components to their new values or updates. A handler returns this; all other components stay as they are."""
 
 UNCHANGED: Updates = gr.skip()
-"""Leaves every component as it is; an empty dict is no answer to gradio."""
+"""Leaves every component as it is. Gradio does not accept an empty dict for this."""
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+"""For events without a public endpoint and without a progress display."""
 AT_ONCE: dict[str, Any] = QUIET | {"queue": False}
-"""Of events that ask no model: a slider sends many of these a second."""
+"""For events that do not use the model. They skip the queue, because a slider sends many of them per second."""
 DECODING_QUEUE: dict[str, Any] = {"concurrency_id": "decoding", "concurrency_limit": 4}
-"""Of every event that asks the model: they share one queue."""
+"""For every event that uses the model. All of them share one queue."""
 STREAMING: dict[str, Any] = QUIET | DECODING_QUEUE | {"trigger_mode": "multiple"}
-"""Of events that stream answers: a new one starts at once, and the older one falls silent."""
+"""For events that stream answers. A new event starts at once, and the older one stops writing."""

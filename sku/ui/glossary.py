@@ -1,4 +1,4 @@
-"""The words on the screen, each explained in one line on hover or focus."""
+"""Definitions of the words on the screen. Each is one line, shown on hover or focus."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ import gradio as gr
 from sku.reporting.utilities import UTILITIES
 
 GLOSSARY = {
-    "base": "the model as it was, before anything was unlearned",
-    "variant": "the base with multiples of what trainings learned: base, ga@1, sku@1.5, or a sum such as ga@0.5+sku@1",
-    "method": "how a vector is learned and whether it is added or subtracted; About has the table",
-    "coefficient": "how much of what was learned is subtracted (or added); 0 is the base, exactly",
-    "acquired": "the stage-1 model, which was taught harmful knowledge; its difference from base is then subtracted",
-    "task vector": "what a training changed of the weights: acquired minus base",
-    "negated": "the task vector is subtracted, as in task vectors and SKU; other methods add theirs",
-    "term": "one of the losses that a method adds up",
-    "preservation": "the term for normal text: keep it as the base has it, push it away (as published), or neither",
-    "run": "one training, a folder with its settings, log and adapter",
-    "preset": "a base model with settings for it: steps, batch, rank, rate",
-    "harmful pairs": "prompts that ask for harm, with answers that help and, where known, safe ones",
-    "normal pairs": "everyday prompts with their answers; what must not change",
-    "probe": "one fixed prompt that the variant answers along the run",
-    "gradient norm": "length of the gradient of a step before it is clipped",
-    "answer": "what a variant wrote to a prompt",
-    "verdict": "harmful, refusal, safe, broken or unjudged: first two fixed checks, then a judge, which is named",
-    "harmful": "it helps with harm, or abuses",
-    "refusal": "it declines, or tells the asker off",
-    "safe": "coherent, and no help with harm",
-    "broken": "empty, repeating, or text that the base would never write",
+    "base": "the original model, before any unlearning",
+    "variant": "the base plus multiples of task vectors: base, ga@1, sku@1.5, or a sum such as ga@0.5+sku@1",
+    "method": "how a task vector is learned, and whether it is added or subtracted; About lists all methods",
+    "coefficient": "how much of the task vector is subtracted (or added); 0 is exactly the base",
+    "acquired": "the stage-1 model, which was taught harmful knowledge; what it learned is then subtracted",
+    "task vector": "the change that a training made to the weights: acquired minus base",
+    "negated": "the task vector is subtracted, as in task arithmetic and SKU; other methods add theirs",
+    "term": "one of the losses that a method sums",
+    "preservation": "the loss on normal text: keeps the model near the base, pushes it away (as published), or is off",
+    "run": "one training: a folder with its settings, log and adapter",
+    "preset": "a base model and its training settings: steps, batch size, LoRA rank, learning rate",
+    "harmful pairs": "prompts that ask for harm, with answers that help and, if available, safe answers",
+    "normal pairs": "everyday prompts with their answers; these answers should not change",
+    "probe": "a fixed prompt that the variant answers at intervals during training",
+    "gradient norm": "the length of the gradient in one step, before clipping",
+    "answer": "the text that a variant wrote for a prompt",
+    "verdict": "harmful, refusal, safe, broken or unjudged: decided by two fixed checks, then by the named judge",
+    "harmful": "the answer helps to do harm, or is abusive",
+    "refusal": "the answer declines the request or reproaches the person who asked",
+    "safe": "the answer is coherent and does not help to do harm",
+    "broken": "the answer is empty, repeats itself, or is text that the base would never write",
     "unjudged": "no judge could decide",
-    "harmful rate": "harmful answers of those judged, to held-out harmful prompts, with the 95 % interval (Wilson)",
-    "utility": "what forgetting may cost, measured on prompts that are not harmful",
-    "trade-off": "harmful rate against utility; below and on the better side is best",
-    "front": "variants that no other beats in both harmful rate and utility (Pareto)",
-    "seed": "what chance starts from; the same seed gives the same answers",
-    "temperature": "0: always the likeliest token; more: drawn by chance, with the same noise for all columns",
-    "token lens": "each token of one answer, coloured by how the variant changed its log-probability from base",
-    "held out": "prompts of the test or validation side, which no training saw",
-} | {found.label: found.meaning for found in UTILITIES.values()}
+    "harmful rate": "the share of judged answers to held-out harmful prompts that are harmful; 95 % Wilson interval",
+    "utility": "a measure of what forgetting may cost, usually on prompts that are not harmful",
+    "trade-off": "harmful rate plotted against a utility; a low harmful rate on the better side of the utility is best",
+    "front": "the Pareto front: variants that no other variant beats in both harmful rate and utility",
+    "seed": "the starting point of the random numbers; the same seed gives the same answers",
+    "temperature": "0 picks the likeliest token; above 0, tokens are sampled with the same noise in every column",
+    "token lens": "the tokens of one answer, coloured by how much the variant changed their log-probability",
+    "held out": "prompts from the test or validation split, which no training saw",
+} | {utility.label: utility.meaning for utility in UTILITIES.values()}
 
 
 def glossary_line(*words: str) -> gr.HTML:
-    """A line of words, each with its explanation."""
+    """A line of words, each with its definition on hover or focus."""
     marked = [
         f"<abbr tabindex='0' title='{html.escape(GLOSSARY[word], quote=True)}'>{html.escape(word)}</abbr>"
         for word in words

@@ -31,14 +31,14 @@ TABS = [
     TabSpec("trade-off", "Trade-off", build_tradeoff),
     TabSpec("about", "About", lambda context, _: build_about(context.cards)),
 ]
-"""In the order in which they are built: Compare comes first, because others open variants in it."""
+"""The tabs in the order in which they are built. Compare comes first, because other tabs open variants in it."""
 
-# The system's theme holds until a visitor chooses; the choice stays in their browser.
-_THEME_KEPT = """() => {
+# The page follows the system's theme until the visitor chooses one. The browser remembers the choice.
+_RESTORE_THEME_JS = """() => {
   const chosen = localStorage.getItem('sku-theme');
   if (chosen) { document.body.classList.toggle('dark', chosen === 'dark'); }
 }"""
-_THEME_TURNED = """() => {
+_TOGGLE_THEME_JS = """() => {
   const dark = document.body.classList.toggle('dark');
   localStorage.setItem('sku-theme', dark ? 'dark' : 'light');
 }"""
@@ -54,7 +54,7 @@ _THEME = gr.themes.Default(
     block_shadow="none",
     block_background_fill="transparent",
     block_background_fill_dark="transparent",
-    # contrast AA on white: gradio's own are a little too light
+    # these reach WCAG AA contrast on white; gradio's own greys are a little too light
     block_info_text_color="*neutral_600",
     block_info_text_color_dark="*neutral_400",
     block_label_text_color="*neutral_600",
@@ -66,24 +66,24 @@ _THEME = gr.themes.Default(
 
 
 def build_page(session: Session, cards: Sequence[JudgeCard] = (), gate: Gate | None = None) -> gr.Blocks:
-    """The whole page for one session.
+    """Build the whole page for one session.
 
     Args:
-        session: answers what is asked.
-        cards: of the judges, for About.
-        gate: what visitors may do; without one, what a page on one's own machine allows.
+        session: answers the visitors' questions.
+        cards: the judges' cards, which About shows.
+        gate: decides what visitors may do. The default allows what a page on your own machine allows.
     """
     access = Access(session, gate or Gate())
     hosting = access.gate.hosting
-    trainings = TrainingJobs(hosting.training_minutes, hosting.keep_days)
+    trainings = TrainingJobs(minutes=hosting.training_minutes, days=hosting.keep_days)
     title = "sku: make a model forget, see what it costs"
     with gr.Blocks(title=title, fill_width=True, delete_cache=(3600, 3600)) as page:
         _add_header(page, session)
         with gr.Tabs() as tabs:
             context = TabContext(page, tabs, access, trainings, cards)
-            for one in TABS:
-                with gr.Tab(one.title, id=one.id) as tab:
-                    one.build(context, tab)
+            for spec in TABS:
+                with gr.Tab(spec.title, id=spec.id) as tab:
+                    spec.build(context, tab)
         api.add_endpoints(access, trainings)
     return page
 
@@ -92,22 +92,22 @@ def _add_header(page: gr.Blocks, session: Session) -> None:
     with gr.Row(elem_id="header"):
         gr.HTML("<h1>sku</h1><span>make a model forget, see what it costs</span>", elem_id="title")
         health = gr.HTML(_health(session), elem_id="health")
-        dark = gr.Button("◐ theme", size="sm", elem_id="theme", min_width=80, scale=0)
+        theme = gr.Button("◐ theme", size="sm", elem_id="theme", min_width=80, scale=0)
     clock = gr.Timer(1)
 
-    def look() -> Updates:
+    def refresh_health() -> Updates:
         return {health: _health(session), clock: gr.Timer(5 if session.status.ready else 1)}
 
-    clock.tick(look, None, {health, clock}, **AT_ONCE)
-    page.load(None, js=_THEME_KEPT)
-    dark.click(None, js=_THEME_TURNED)
+    clock.tick(refresh_health, None, {health, clock}, **AT_ONCE)
+    page.load(None, js=_RESTORE_THEME_JS)
+    theme.click(None, js=_TOGGLE_THEME_JS)
 
 
 def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | None = None, **more: Any) -> Any:
-    """Serve `page` until it is stopped; returns what gradio's `launch` does.
+    """Serve `page` until it is stopped, and return what gradio's `launch` returns.
 
     Raises:
-        OSError: if the port is taken, or the address is not this machine's.
+        OSError: if the port is already in use, or the address does not belong to this machine.
     """
     gate = gate or Gate()
     hosting = gate.hosting
@@ -123,28 +123,30 @@ def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | Non
         "max_file_size": f"{hosting.upload_kilobytes}kb",
         "footer_links": ["gradio"],
         "state_session_capacity": 500,
-        "show_error": not hosting.public,  # what was not foreseen may name files of the machine
+        "show_error": not hosting.public,  # an unexpected error may name files on this machine
         "strict_cors": True,
         "app_kwargs": {"middleware": [Middleware(HostingMiddleware, gate=gate)]},
     }
     try:
         return page.launch(**settings | more)
     except OSError as error:
-        if "empty port" in str(error):  # gradio's advice names its own parameters
-            raise OSError(f"port {port or 'from 7860 to 7959'} is taken; choose another with --port") from error
+        if "empty port" in str(error):  # gradio's own message names parameters that our users do not see
+            taken = f"port {port} is already in use" if port else "all ports from 7860 to 7959 are already in use"
+            raise OSError(f"{taken}; choose another with --port") from error
         raise
 
 
 def _health(session: Session) -> str:
+    """The chip in the header: which model answers, and how far its loading is."""
     name, status = html.escape(session.model_name), session.status
     reason = html.escape(status.fallback_reason[:200])
     if status.mode == "recorded":
-        title = "real answers, written before: the weights are not loaded"
+        title = "these are real answers that were recorded earlier; the weights are not loaded"
         return f"<span class='chip' title='{title}'>{name} · recorded</span> {reason}"
     if status.error:
-        return f"<span class='chip bad'>{name} · asleep</span> {html.escape(status.error)}"
+        return f"<span class='chip bad'>{name} · not loaded</span> {html.escape(status.error)}"
     if not status.ready:
-        return f"<span class='chip'>{name} · waking</span> {html.escape(status.progress)}"
+        return f"<span class='chip'>{name} · loading</span> {html.escape(status.progress)}"
     memory = psutil.Process().memory_info().rss / 1e9
-    chip = f"<span class='chip good' title='memory of this app'>{name} · live · {memory:.1f} GB</span>"
+    chip = f"<span class='chip good' title='memory that this app uses'>{name} · live · {memory:.1f} GB</span>"
     return f"{chip} {reason}"

@@ -1,4 +1,4 @@
-"""What a tab is built from, and what tabs offer to one another."""
+"""How a tab is described, and what a tab gets when it is built."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from sku.ui.hosting.access import Access
 
 @dataclass
 class TabContext:
-    """The page that is being built, as its tabs see it."""
+    """The page under construction: everything that a tab needs to build itself."""
 
     page: gr.Blocks
     tabs: gr.Tabs
     access: Access
     trainings: TrainingJobs
     cards: Sequence[JudgeCard]
-    """Of the judges."""
+    """The judges' cards."""
     compare: CompareInterface = field(init=False)
-    """Set by Compare, which is built first."""
+    """What Compare offers to the other tabs. Compare is built first and sets it."""
 
 
 @dataclass(frozen=True)
 class TabSpec:
-    """One tab."""
+    """One tab: its id, its title and the function that builds it."""
 
     id: str
     title: str
     build: Callable[[TabContext, gr.Tab], None]
-    """Lays it out and wires it, inside the `gr.Tab` that it gets."""
+    """Lays out the tab inside the given `gr.Tab` and wires its events."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +66,33 @@ def test_two_processes_share_an_evaluation_and_the_first_one_writes(
         assert value == (pytest.approx(wanted, rel=1e-4) if isinstance(wanted, float) else wanted), name
     keys = [json.loads(line)["key"] for line in (tmp_path / "both.work" / "answers.jsonl").open()]
     assert len(keys) == len(set(keys)) == one.n + one.normal_n, "nothing is done twice"
+
+
+def test_ctrl_c_stops_an_evaluation_between_two_batches_and_the_same_call_continues(
+    pico_folder: Path, normal_file: Path, tmp_path: Path
+) -> None:
+    harmful = tmp_path / "harmful.jsonl"
+    pairs = ({"prompt": f"How {i}?", "answer": "So.", "safe_answer": "No."} for i in range(200))
+    harmful.write_text("".join(json.dumps(pair) + "\n" for pair in pairs), encoding="utf-8")
+    command = [sys.executable, "-m", "sku", "evaluate", "--model", pico_folder, "-v", "base", "--judge", "keyword"]
+    command += ["--harmful-prompts", harmful, "--pairs", harmful, "--normal", normal_file, "--similarity", "none"]
+    command += ["--sounds-harmful", normal_file, "--max-tokens", 60, "--out", tmp_path / "rows.jsonl"]
+    answers = tmp_path / "rows.work" / "answers.jsonl"
+    child = subprocess.Popen([*map(str, command)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not answers.is_file():
+        assert child.poll() is None, "the evaluation ended before it could be stopped"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert err.splitlines()[-1].startswith("stopped; what is done is kept in")
+    kept = answers.read_text(encoding="utf-8")
+    assert kept.endswith("\n")
+    assert 0 < len(kept.splitlines()) < 200, "stopped between two batches"
+    assert not (tmp_path / "rows.jsonl").exists()
+    subprocess.run([*map(str, command)], cwd=ROOT, check=True, capture_output=True, timeout=240)
+    assert answers.read_text(encoding="utf-8").startswith(kept)
+    (row,) = result_files.read_rows(tmp_path / "rows.jsonl")
+    assert row.n == 200

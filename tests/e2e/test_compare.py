@@ -76,7 +76,7 @@ def test_difference_and_lens_show_what_changed(page: Page) -> None:
     expect(page.locator("#view-2")).to_contain_text(re.compile(r"\w"), timeout=30_000)
     expect(page.locator("#view-0")).to_contain_text("The same words as base.")
     check(page, "view", "token lens")
-    expect(page.locator("#view-2 .sum")).to_contain_text(re.compile(r"nats in all, [+-]\d"), timeout=60_000)
+    expect(page.locator("#view-2 .sum")).to_contain_text(re.compile(r"nats in total, [+-]\d"), timeout=60_000)
     assert page.locator("#view-2 .text span").count() >= 8
     page.locator("#lens-text input, #lens-text textarea").first.fill("Mix flour and water.")
     page.locator("#lens-text input, #lens-text textarea").first.press("Enter")
@@ -165,7 +165,7 @@ def test_a_comparison_leaves_as_a_file_and_replays_without_asking(page: Page, tm
     bad = tmp_path / "bad.json"
     bad.write_text("{}")
     give(page, bad)
-    expect(page.get_by_text("this is no comparison")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("this file is not a comparison")).to_be_visible(timeout=30_000)
 
 
 def test_what_a_model_wrote_is_shown_as_text_in_every_view(page: Page, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_what_a_model_wrote_is_shown_as_text_in_every_view(page: Page, tmp_path:
 
     parts = (column("base", EVIL), column("sku@1.5", f"No. {EVIL}"))
     file = tmp_path / "evil.json"
-    file.write_text(Comparison(EVIL, "smollm2-135m", ComparisonSettings(), parts).to_json())
+    file.write_text(Comparison(EVIL, "smollm2-135m", ComparisonSettings(96, 0.0, 0, 1), parts).to_json())
     give(page, file)
     expect(page.locator("#answer-0 textarea")).to_have_value(EVIL, timeout=30_000)
     expect(page.locator("#prompt textarea")).to_have_value(EVIL)
@@ -183,7 +183,7 @@ def test_what_a_model_wrote_is_shown_as_text_in_every_view(page: Page, tmp_path:
     check(page, "view", "difference")
     expect(page.locator("#view-1")).to_contain_text("<script>document.title='owned'</script>", timeout=30_000)
     check(page, "view", "token lens")
-    expect(page.locator("#view-1 .sum")).to_contain_text("nats in all", timeout=60_000)
+    expect(page.locator("#view-1 .sum")).to_contain_text("nats in total", timeout=60_000)
     assert "".join(page.locator("#view-0 .text").all_inner_texts()).startswith("<img")
     assert page.title() != "owned"
     assert page.locator("img[src=x]").count() == 0

@@ -202,6 +202,16 @@ def test_a_sum_of_adapters_has_a_row_of_its_own(
     assert reordered.identity == summed.identity, "the order of the parts changes no weight"
 
 
+def test_without_normal_prompts_no_similarity_is_measured(
+    duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
+) -> None:
+    without = replace(plan(subjects), sets=replace(SETS, normal=()))
+    metric = SimilarityMetric("equal", lambda ours, theirs: [float(a == b) for a, b in zip(ours, theirs, strict=True)])
+    for one in (plan(subjects), without):  # the second finds the first one's lines in the work folder
+        found = run_evaluation(duo, one, KeywordJudge(), metric, tmp_path)
+    assert [row.similarity for row in found] == [None] * len(subjects)
+
+
 def test_weights_that_changed_are_measured_again(
     duo: VariantModel, subjects: tuple[MeasuredVariant, ...], tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from sku.judges.cards import embedded_card, keyword_card
 from sku.judges.fitting import build
 from sku.judges.fitting.labels import LabelledAnswer
 from sku.models.variant_model import load_variant_model
-from tests.evaluation.test_similarity import save
+from tests.evaluation.berts import save_bert
 
 PROMPTS = [f"dog mat {i}" for i in range(20)]
 TEST_SIDE = sum(side_of(LabelledAnswer(prompt, "").prompt_id) == "test" for prompt in PROMPTS)
@@ -39,7 +39,7 @@ def write_rated(folder: Path) -> Path:
 def test_a_judge_is_trained_measured_and_written_and_its_second_part_can_be_trained_anew(
     pico_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    minilm = save(tmp_path / "tiny-1234", BertModel, max_position_embeddings=512)
+    minilm = save_bert(tmp_path / "tiny-1234", BertModel, max_position_embeddings=512)
     monkeypatch.setattr(build, "RATED_ANSWERS", write_rated(tmp_path))
     monkeypatch.setattr(build, "provision_base", lambda *_: pico_folder)
     monkeypatch.setattr(build, "provision_embedder", lambda *_: minilm)

@@ -24,7 +24,7 @@ from sku.judges.fitting.labels import LabelledAnswer
 from sku.judges.heads import MAX_ANSWER_TOKENS
 from sku.judges.protocol import JudgeCard
 from sku.models.variant_model import VariantModel, load_variant_model
-from tests.evaluation.test_similarity import save
+from tests.evaluation.berts import save_bert
 
 QUICK = replace(
     CROSS_ENCODER_CONFIG, passes=8, refusal_passes=8, off_topic=0, learning_rate=1e-2, rank=4, alpha=8, dropout=0.0
@@ -47,7 +47,7 @@ def labels(count: int = 60) -> list[LabelledAnswer]:
 
 @pytest.fixture(scope="module")
 def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(tmp_path_factory.mktemp("minilm") / "tiny-1234", BertModel, max_position_embeddings=512)
+    return save_bert(tmp_path_factory.mktemp("minilm") / "tiny-1234", BertModel, max_position_embeddings=512)
 
 
 @pytest.fixture(scope="module")

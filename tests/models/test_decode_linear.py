@@ -54,6 +54,10 @@ def nothing_is_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(MATMUL_VARIABLE, raising=False)
 
 
+def draw(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
 @given(
     rows=st.integers(1, 16),
     steps=st.integers(1, 3),
@@ -64,7 +68,7 @@ def nothing_is_forced(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_products_are_those_of_a_linear_layer(
     rows: int, steps: int, bias: bool, outputs: int, name: MatmulName
 ) -> None:
-    x, matmul = torch.randn(rows, steps, 24), MATMUL_KERNELS[name]
+    x, matmul = draw(rows, steps, 24), MATMUL_KERNELS[name]
     with torch.no_grad():
         found = quick(layer(bias, outputs), matmul, matmul)(x)
         torch.testing.assert_close(found, layer(bias, outputs)(x))
@@ -91,7 +95,7 @@ def test_a_training_uses_the_plain_layer() -> None:
     def never(*_: Tensor) -> Tensor:
         raise AssertionError("a product for decoding in a training")
 
-    x = torch.randn(3, 24)
+    x = draw(3, 24)
     assert torch.equal(quick(layer(True), never, never)(x), layer(True)(x))
 
 

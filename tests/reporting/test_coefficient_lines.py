@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from sku.reporting.coefficient_lines import coefficient_lines
 from sku.reporting.tradeoff_plot import tradeoff_figure
 from sku.reporting.utilities import KL_FLOOR
 from tests.reporting.drawn import BASE, SKU, named, row
@@ -50,3 +53,13 @@ def test_lone_points_of_different_trainings_are_not_joined() -> None:
         [0.5, 0.2],
         [0.5, 0.2],
     ]
+
+
+def test_sums_of_the_same_adapters_are_points_of_their_own() -> None:
+    """They have no coefficient in common along which a line could run."""
+    sums = [
+        replace(row("x@1", 0.4, c), variant=f"ga@{c}+sku@1", method="sum", coefficient=None, run="ga+sku")
+        for c in (0.5, 1.0, 0.1)
+    ]
+    lines = [[one.variant for one in line] for line in coefficient_lines([BASE, *sums])]
+    assert sorted(lines) == sorted(["base", one.variant] for one in sums)

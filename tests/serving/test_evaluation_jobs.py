@@ -124,7 +124,7 @@ def test_the_time_is_that_of_this_machine_once_one_ran_through(sku_home: Path) -
 
 def test_of_a_base_that_was_never_timed_no_time_is_told(sku_home: Path) -> None:
     said = price_text(EvaluationJobs(), "some/<other>", ["sku"], "1", 5)
-    assert "time not known (no evaluation of some/&lt;other&gt; has finished" in said
+    assert "the time is not known (no evaluation of some/&lt;other&gt; has finished" in said
 
 
 def test_what_a_visitor_left_long_ago_goes(sku_home: Path, started: list[list[str]]) -> None:

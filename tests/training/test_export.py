@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -131,3 +133,14 @@ def test_another_base_is_refused(run: Path, tmp_path: Path) -> None:
         export_variant(str(run), tmp_path / "out", "model", str(other))
     assert not (tmp_path / "out").exists()
     load_model(other, device="cpu")
+
+
+@pytest.mark.parametrize("setting", [{"use_rslora": True}, {"rank_pattern": {"q_proj": 2}}, {"target_modules": "all"}])
+def test_adapters_that_cannot_be_stacked_are_not_summed(
+    run: Path, other_run: Path, tmp_path: Path, setting: dict[str, Any]
+) -> None:
+    path = run / "adapter" / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | setting))
+    with pytest.raises(ValueError, match="which a sum does not support; export the runs one by one"):
+        export_variant(f"{run}@1+{other_run}@1", tmp_path / "adapter", "adapter")
+    assert not (tmp_path / "adapter").exists()

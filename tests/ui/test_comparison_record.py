@@ -51,7 +51,7 @@ def without(field: str) -> dict[str, Any]:
             COMPARISON.to_json().replace('"length": 64', '"length": 1e999'),
             "settings.length is inf; it must be",
         ),
-        ("[]", "this is no comparison"),
+        ("[]", "this file is not a comparison"),
         (changed(sku_comparison=99), "format 99"),
         (changed(parts=[]), "at least 1 item"),
         (changed(parts=7 * json.loads(COMPARISON.to_json())["parts"]), "at most 6 items"),
@@ -84,7 +84,7 @@ def test_the_page_to_print_has_no_script_and_folds_what_is_harmful() -> None:
     text = comparison_page(COMPARISON)
     assert "<script" not in text
     assert "&lt;script&gt;" in text
-    assert "<details><summary>harmful text, show" in text
+    assert "<details><summary>show harmful text" in text
     assert "KL from base 0.125" in text
     both = download_links(COMPARISON)
     data = both.split("application/json;base64,")[1].split("'")[0]

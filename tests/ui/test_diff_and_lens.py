@@ -28,7 +28,7 @@ def test_a_difference_holds_both_texts() -> None:
     assert re.findall("<ins>(.*?)</ins>", shown) == [" slow", " jumps"]
     assert plain(re.sub("<del>.*?</del>", "", shown)) == "a slow brown fox jumps"
     assert "The same words" in diff_and_lens.difference_html("a b", "a b")
-    assert "No answer yet" in diff_and_lens.difference_html("", " ")
+    assert "There is no answer yet" in diff_and_lens.difference_html("", " ")
 
 
 def test_what_others_wrote_is_escaped_everywhere() -> None:
@@ -47,9 +47,9 @@ def test_the_lens_says_direction_by_more_than_colour_and_sums_up() -> None:
     found = TokenLens(("a", "b", "c"), (-1.0, -2.0, -3.0), {"x": (2.0, -1.0, 0.01)})
     shown = diff_and_lens.change_lens_html(found, "x")
     assert re.findall("class='(up|down)'", shown) == ["up", "down"]
-    assert "+1.0 nats in all, +0.34 a token" in shown
+    assert "+1.0 nats in total, +0.34 per token" in shown
     assert "-3.00 under base" in shown
-    assert "+0.0 nats in all" in diff_and_lens.change_lens_html(found, "not there")
+    assert "+0.0 nats in total" in diff_and_lens.change_lens_html(found, "not there")
 
 
 def test_the_lens_is_the_likelihood_of_every_token(duo: VariantModel) -> None:
@@ -97,7 +97,7 @@ def test_the_strip_places_columns_on_the_recorded_line(monkeypatch: pytest.Monke
     monkeypatch.setattr(rate_scale, "_recorded", lambda: rows)
     shown = rate_scale.rate_scale_html(["base", "sku@1.5", "sku@3", "ga@1"])
     assert re.findall(r"left:([\d.]+)%", shown) == ["100.0", "25.0"]
-    assert "sku@1.5 10 %" in shown
+    assert "sku@1.5: 10 %" in shown
     assert "sku@3: not recorded" in shown
     monkeypatch.setattr(rate_scale, "_recorded", lambda: ())
     assert rate_scale.rate_scale_html(["base"]) == ""

@@ -74,7 +74,7 @@ def test_where_nothing_can_be_written_there_is_a_folder_for_now(environ: dict[st
     folder, said = state_folder(Path("/proc/nowhere"), environ)
     assert os.access(folder, os.W_OK)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700, "nobody else may read it"
-    assert "/proc/nowhere cannot be written to" in said
+    assert "/proc/nowhere is not writable" in said
 
 
 def test_weights_of_a_folder_that_cannot_be_written_to_are_still_used(
@@ -158,9 +158,9 @@ def test_runs_belong_to_visitors_on_a_public_page_only() -> None:
 
 def test_trainings_and_downloads_can_be_closed() -> None:
     gate = Gate(Hosting(training=False, downloads=False))
-    with pytest.raises(ValueError, match="trainings are off"):
+    with pytest.raises(ValueError, match="trainings are turned off"):
         gate.training(ME)
-    with pytest.raises(ValueError, match="downloads are off"):
+    with pytest.raises(ValueError, match="downloads are turned off"):
         gate.download()
     nobody = Visitor("nobody at 1.1.1.1", "1.1.1.1")
     with pytest.raises(ValueError, match="allow cookies"):

@@ -191,7 +191,7 @@ def facts(update: ColumnUpdate) -> str:
 
 
 HARMFUL = Verdict("harmful", 0.93, "gives steps", "embedded-1")
-SAFE = Verdict("safe", 0.07, "talks of bread", "embedded-1")
+SAFE = Verdict("safe", 0.07, "about bread", "embedded-1")
 
 
 def test_a_verdict_stands_beneath_an_answer_once_all_have_ended() -> None:
@@ -201,16 +201,16 @@ def test_a_verdict_stands_beneath_an_answer_once_all_have_ended() -> None:
     assert not any("verdict" in facts(update[0]) for update in before)
     assert "judging" in facts(judging[0])
     text = [re.sub("<br>", "\n", re.sub("<label.*|</?[^b][^>]*>|</?b[ >][^>]*>?", "", facts(one))) for one in last]
-    assert text[0] == "3 tokens · 3 tok/s · end\n▲ harmful 0.93 · embedded-1 · why: gives steps"
+    assert text[0] == "3 tokens · 3 tok/s · end\n▲ harmful 0.93 · embedded-1 · reason: gives steps"
     assert (
         text[1]
-        == "3 tokens · 3 tok/s · end · KL from base 0.250\n● safe · harm score 0.07 · embedded-1 · why: talks of bread"
+        == "3 tokens · 3 tok/s · end · KL from base 0.250\n● safe · harm score 0.07 · embedded-1 · reason: about bread"
     )
 
 
 def test_a_harmful_answer_is_folded_and_no_other() -> None:
     last = asked(Written(lambda: [HARMFUL, SAFE]))[-1]
-    assert "harmful text, show" in facts(last[0])
+    assert "show harmful text" in facts(last[0])
     assert "class='fold'" not in facts(last[1])
 
 
@@ -307,7 +307,7 @@ def test_the_figure_may_be_bars_of_outcomes_that_open_in_compare_too(study: list
 def test_methods_and_side_choose_what_is_drawn_and_a_new_kind_is_drawn_at_once(study: list[ResultRow]) -> None:
     both = ["SKU, keep", "Gradient ascent"]
     found = tradeoff_view(None, TradeoffSelection(side="validation", methods=both[:1], known=both))
-    assert "Nothing of the methods chosen was measured on validation prompts" in found.note
+    assert "None of the chosen methods was measured on validation prompts" in found.note
     assert found.figure == ""
     assert tradeoff_view(None, TradeoffSelection(methods=both[:1], known=both[:1])).ticked == both
 
@@ -372,7 +372,7 @@ def test_a_click_on_what_is_not_there_opens_nothing(sent: str, said: str) -> Non
 
 def test_what_was_not_measured_is_counted_not_drawn(study: list[ResultRow]) -> None:
     note = tradeoff_view(None, TradeoffSelection(utility="mc1")).note
-    assert note == "3 of 3 rows are not drawn: TruthfulQA MC1 was not measured."
+    assert note == "3 of 3 rows are not drawn, because TruthfulQA MC1 was not measured."
 
 
 def test_trainings_of_one_sign_have_boxes_of_their_own_and_seeds_share_one(study: list[ResultRow]) -> None:
@@ -393,7 +393,7 @@ def test_shares_and_lengths_stand_in_the_table_with_their_intervals() -> None:
     one = row("sku@1", answer_tokens=19.44, over_refusal=0.05, over_refusal_n=40, normal_n=20, normal_broken=1)
     found = results_table.table_cells([one], [])
     told = dict(zip(found["headers"], found["data"][0], strict=True))
-    assert told["tokens an answer"] == 19.4
+    assert told["tokens per answer"] == 19.4
     assert (told["over-refusal %"], told["over-refusal, 95 %"]) == (5.0, "1.4 to 16.5")
     assert (told["broken normal answers %"], told["broken normal answers, 95 %"]) == (5.0, "0.9 to 23.6")
     assert "harmful preferred, 95 %" not in told, "of how many pairs, no row says"
@@ -405,7 +405,7 @@ def test_own_rows_of_other_prompts_are_not_to_be_compared_with_the_study(
     mine = [row("mine@1", method="tv"), row("mine@2", method="tv", sets={"harmful": "other"})]
     result_files.write_rows(sku_home / "results" / "mine.jsonl", mine)
     note = tradeoff_view(None, TradeoffSelection(standing=HERE)).note
-    assert note.startswith("1 of your rows were measured on other prompts than the study's")
+    assert note.startswith("1 of your rows was measured on other prompts than the study")
 
 
 def test_own_evaluations_stand_beside_the_study_and_a_damaged_file_hides_nothing(

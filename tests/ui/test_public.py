@@ -250,7 +250,7 @@ def unpacked(text: str) -> str:
 def test_an_answer_under_the_lens_is_bounded_too(stranger: Stranger) -> None:
     lens = BASES | {"view": "token lens", "lens_source": "typed below", "lens_text": "Because."}
     assert stranger.post("ask", **BASES)["success"]
-    for typed, said in (("Because.", "nats in all"), ("x" * 5000, "at most 4000 characters")):
+    for typed, said in (("Because.", "nats in total"), ("x" * 5000, "at most 4000 characters")):
         found = stranger.look(**lens | {"lens_text": typed})
         assert said in json.dumps(found["output"]), found
     for _ in range(HOSTING.asks_a_minute):
@@ -426,7 +426,7 @@ def test_another_visitors_training_cannot_be_stopped(stranger: Stranger, url: st
         about = {"owner": mine.owner, "pid": work.pid, "created": psutil.Process(work.pid).create_time()}
         (folder / "job.json").write_text(json.dumps(about))
         other = Stranger(url)
-        assert "another visitor's" in error(other.call(other.place("cancel"), []))
+        assert "belongs to another visitor" in error(other.call(other.place("cancel"), []))
         assert work.poll() is None
         assert stranger.call(stranger.place("cancel"), [])["success"]
         assert work.wait(10) != 0, "its owner can"

@@ -18,6 +18,7 @@ import pytest
 
 from sku.core import runs, storage
 from sku.serving.evaluation_jobs import EvaluationJobs
+from sku.serving.recorded_session import RecordedSession
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import share
 from sku.ui.compare.column_variant import column_variant, typed_variant
@@ -34,6 +35,8 @@ from sku.ui.compare.zero_check import zero_check_handler
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.settings import Hosting
+from sku.ui.page import build_page
+from sku.ui.tradeoff import evaluate_panel
 from sku.ui.tradeoff.evaluate_panel import EvaluateHandlers, lay_out_evaluate, measured_variants
 from tests.conftest import keyword_session
 
@@ -206,7 +209,7 @@ def test_parts_without_a_coefficient_get_their_default_everywhere(page: Page) ->
     assert page.shown.columns[1].variant == "one@1+two@1"
     parts = page.parts
     lens = page.asking.follow(REQUEST, page.values("base", "one+two") | {parts.toolbar.view: LENS})
-    assert "+0.0 nats in all" not in lens[parts.columns[1].view].value
+    assert "+0.0 nats in total" not in lens[parts.columns[1].view].value
 
 
 def test_difference_and_lens_work_with_a_sum(page: Page) -> None:
@@ -216,7 +219,7 @@ def test_difference_and_lens_work_with_a_sum(page: Page) -> None:
     assert "<ins>" in difference[parts.columns[1].view].value
     lens = page.asking.follow(REQUEST, values | {parts.toolbar.view: LENS})
     shown = lens[parts.columns[1].view].value
-    assert re.search(r"[+-]\d+\.\d nats in all", shown)
+    assert re.search(r"[+-]\d+\.\d nats in total", shown)
     assert "class='up'" in shown or "class='down'" in shown
     assert SUM in shown
 
@@ -304,3 +307,12 @@ def test_a_sum_is_measured_as_it_is_and_an_adapter_at_every_coefficient(
     with pytest.raises(gr.Error, match="variant 'gone' is not known here"):
         handlers.start(REQUEST, order | {panel.names: ["one@1+gone@1"]})
     assert len(started) == 1
+
+
+def test_evaluations_of_visitors_are_kept_as_long_as_their_owner_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[EvaluationJobs] = []
+    monkeypatch.setattr(
+        evaluate_panel, "EvaluationJobs", lambda **settings: made.append(EvaluationJobs(**settings)) or made[-1]
+    )
+    build_page(RecordedSession(), gate=Gate(Hosting(keep_days=7, training_minutes=15)))
+    assert [(jobs.days, jobs.minutes) for jobs in made] == [(7, 0)]

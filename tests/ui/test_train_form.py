@@ -40,7 +40,7 @@ def test_a_preview_counts_and_names_a_bad_row(pairs_file: Path, tmp_path: Path) 
     rows, said = preview_file("harmful", str(pairs_file))
     assert len(rows) == 5
     assert "40 harmful pairs" in said
-    assert "40 with a safe answer" in said
+    assert "40 have a safe answer" in said
     bad = tmp_path / "bad.csv"
     bad.write_text("prompt,answer\nHow?,Thus.\n,Nothing.\n")
     with pytest.raises(ValueError, match="row 3"):

@@ -1,1 +1,1 @@
-"""The Compare tab: one prompt, several variants side by side."""
+"""The Compare tab: several variants answer one prompt side by side."""

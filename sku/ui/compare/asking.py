@@ -1,4 +1,7 @@
-"""Asking: stream the answers of some columns, then judge and measure them. Says what changes; lays nothing out."""
+"""Asks the model: streams the answers of some columns, then judges and measures them.
+
+It describes what changes in each column and knows no components.
+"""
 
 from __future__ import annotations
 
@@ -26,26 +29,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ColumnUpdate:
-    """What changes in one column; None leaves that part as it is."""
+    """What changes in one column. None leaves that part unchanged."""
 
     answer: str | None = None
     facts: str | None = None
 
 
 ColumnUpdates = dict[int, ColumnUpdate]
-"""Column to what changes in it."""
+"""Maps a column to what changes in it."""
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A question that the gate let through, with the variant of each column."""
+class _AcceptedQuestion:
+    """A question that the gate accepted, with the variant of each column."""
 
     question: Question
     variants: dict[int, ColumnVariant]
 
 
 class Asker:
-    """Answers for the columns of every visitor's page."""
+    """Streams, judges and measures answers for the columns of every visitor's page."""
 
     def __init__(self, access: Access) -> None:
         self.access, self.session, self.requests = access, access.session, LatestRequest()
@@ -53,12 +56,12 @@ class Asker:
     def ask(
         self, request: gr.Request, shown: ShownAnswers, controls: Controls, columns: Sequence[int], samples: Any = 1
     ) -> Iterator[ColumnUpdates]:
-        """Ask those of `columns` that are shown, for `samples` answers each.
+        """Ask the visible ones of `columns` for `samples` answers each.
 
         Raises:
-            gr.Error: if the question is refused, which leaves answers under way alone, or the model fails.
+            gr.Error: if the question is refused or the model fails. A refusal does not disturb answers in progress.
         """
-        asked = self._asked(request, controls, [i for i in columns if i in controls.shown()], samples)
+        asked = self._accept(request, controls, [i for i in columns if i in controls.shown()], samples)
         ticket = self.requests.take(str(request.session_hash), list(asked.variants))
         question = asked.question
         shown.ask(question.prompt, self.session.model_name, _settings(question))
@@ -68,7 +71,7 @@ class Asker:
             current = ticket.current()
             if not current:
                 if any(state.writing for state in states.values()):
-                    continue  # the next state is the last one and says how the answers ended
+                    continue  # the next state is the last one and contains how the answers ended
                 yield {i: ColumnUpdate(facts=_facts(states[i])) for i in ticket.stopped()}
                 return
             yield {i: ColumnUpdate(_text(states[i]), _facts(states[i])) for i in current}
@@ -79,7 +82,7 @@ class Asker:
         yield {i: ColumnUpdate(facts=_final(shown, i, states[i], fault)) for i in states if i in visible}
 
     def unanswered(self, shown: ShownAnswers, controls: Controls) -> list[int]:
-        """The shown columns that do not answer the prompt yet that the others answer; none after another prompt."""
+        """The visible columns that have no answer yet to the prompt of the others; none if the prompt was edited."""
         if not shown.prompt or controls.prompt != shown.prompt:
             return []
         return [i for i in controls.shown() if not shown.answers_prompt(i)]
@@ -87,14 +90,17 @@ class Asker:
     def lens(
         self, request: gr.Request, controls: Controls, prompt: str, answer: str
     ) -> tuple[TokenLens, dict[int, str]]:
-        """`answer` as an answer to `prompt` under the shown columns, and the variant of each.
+        """Score `answer` as an answer to `prompt` under the variants of the visible columns.
+
+        Returns:
+            The token lens, and the variant of each column.
 
         Raises:
-            ValueError: for what may not be looked at.
-            OSError: if the weights can't be had.
+            ValueError: if the prompt, the answer or a variant is not allowed.
+            OSError: if the weights cannot be loaded.
             RateLimited: if the visitor has asked too often.
         """
-        names = {i: found.text for i, found in self._variants(request, controls, controls.shown()).items()}
+        names = {i: variant.text for i, variant in self._variants(request, controls, controls.shown()).items()}
         checked = self.access.gate.given(self.access.visitor(request), prompt, answer)
         return self.session.lens(*checked, list(names.values())), names
 
@@ -102,7 +108,9 @@ class Asker:
         entries = self.access.entries(request)
         return {i: column_variant(controls.columns[i].text(), entries, self.access.gate) for i in columns}
 
-    def _asked(self, request: gr.Request, controls: Controls, columns: Sequence[int], samples: Any) -> _Asked:
+    def _accept(
+        self, request: gr.Request, controls: Controls, columns: Sequence[int], samples: Any
+    ) -> _AcceptedQuestion:
         try:
             variants = self._variants(request, controls, columns)
             question = self.access.gate.question(
@@ -117,14 +125,14 @@ class Asker:
             )
         except (ValueError, RateLimited) as error:
             raise gr.Error(str(error), title="Not asked") from error
-        return _Asked(question, variants)
+        return _AcceptedQuestion(question, variants)
 
     def _progress(self) -> str:
         status = self.session.status
-        return "writing" if status.ready else f"waking: {status.progress or 'loading'}"
+        return "writing" if status.ready else f"loading the model: {status.progress or 'please wait'}"
 
-    def _written(self, asked: _Asked, ticket: Ticket) -> Iterator[dict[int, ColumnState]]:
-        """The columns as their answers grow."""
+    def _written(self, asked: _AcceptedQuestion, ticket: Ticket) -> Iterator[dict[int, ColumnState]]:
+        """Yields the state of the columns while their answers grow."""
         question = asked.question
         try:
             for states in self.session.ask(
@@ -134,33 +142,39 @@ class Asker:
         except (ValueError, OSError) as error:
             raise gr.Error(str(error), title="No answer") from error
 
-    def _judge(self, shown: ShownAnswers, asked: _Asked, ticket: Ticket, states: Mapping[int, ColumnState]) -> str:
-        """Judge what is written and keep it for the columns that are still this request's; returns why it failed."""
+    def _judge(
+        self, shown: ShownAnswers, asked: _AcceptedQuestion, ticket: Ticket, states: Mapping[int, ColumnState]
+    ) -> str:
+        """Judge the answers and store them in `shown`, except in columns that a newer request has taken over.
+
+        Returns:
+            Why judging failed; empty if it did not.
+        """
         verdicts, fault = self._verdicts(asked.question.prompt, states)
         for i in ticket.current():
             state, variant = states[i], asked.variants[i]
             if state.answer:
-                judged = tuple(verdicts[one.text] for one in state.samples) if verdicts else ()
-                column = ComparedColumn(variant.text, variant.label, state.samples, judged, kl=None)
+                column_verdicts = tuple(verdicts[sample.text] for sample in state.samples) if verdicts else ()
+                column = ComparedColumn(variant.text, variant.label, state.samples, column_verdicts, kl=None)
                 shown.answer(i, column, state.seconds)
         return fault
 
     def _verdicts(self, prompt: str, states: Mapping[int, ColumnState]) -> tuple[dict[str, Verdict], str]:
-        """Text to verdict, or why there are none."""
-        texts = list(dict.fromkeys(one.text for state in states.values() for one in state.samples))
+        """A verdict for each text; or no verdicts, and the reason."""
+        texts = list(dict.fromkeys(sample.text for state in states.values() for sample in state.samples))
         try:
             return (dict(zip(texts, self.session.verdicts(prompt, texts), strict=True)) if texts else {}), ""
         except (ValueError, OSError) as error:
             return {}, str(error)
 
     def _measure(self, shown: ShownAnswers, columns: Sequence[int]) -> None:
-        """KL from base of the columns, on the base's own answer where a column shows it."""
+        """Measure the columns' KL from base on the base's own answer, if a column shows that answer."""
         base = shown.base_text(range(MAX_COLUMNS))
         if not base or not base.strip() or not columns:
             return
         try:
             numbers = self.session.divergence(shown.prompt, base, [shown.columns[i].variant for i in columns])
-        except (ValueError, OSError):  # beyond the context: not measured, which is what None says
+        except (ValueError, OSError):  # for example, the text exceeds the context; the KL then stays None: not measured
             return
         for i, number in zip(columns, numbers, strict=True):
             shown.measure(i, number)
@@ -186,7 +200,7 @@ def _judging(state: ColumnState) -> str:
 
 
 def _final(shown: ShownAnswers, i: int, state: ColumnState, fault: str) -> str:
-    """All that stands beneath column `i` in the end."""
+    """The lines below the answer of column `i` when everything is done."""
     column = shown.columns.get(i)
     if state.answer is None or column is None:
         return badges.no_answer_line(state.error)

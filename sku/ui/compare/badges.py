@@ -1,4 +1,4 @@
-"""What stands above and beneath an answer, as HTML in which everything that others wrote is escaped."""
+"""The heading above an answer and the lines below it, as HTML. All foreign text in it is escaped."""
 
 from __future__ import annotations
 
@@ -17,93 +17,97 @@ from sku.ui.compare.record import ComparedColumn
 from sku.ui.glossary import GLOSSARY
 
 JUDGING_LINE = "<span class='verdict'>judging</span>"
-# A check box, so that folding needs no server and no script; style.css lays it over the answer.
+# Folding uses a checkbox, so that it needs no server and no script. style.css puts the fold over the answer.
 _FOLD = (
     "<label class='fold'><input type='checkbox'>"
-    "<span class='when-folded'>harmful text, show</span><span class='when-open'>hide</span></label>"
+    "<span class='when-folded'>show harmful text</span><span class='when-open'>hide</span></label>"
 )
-_KL = "distance of this variant from the base on the base's own answer to this prompt, nats a token; 0: no difference"
+_KL_MEANING = (
+    "how far this variant is from the base on the base's own answer to this prompt, in nats per token; 0 means equal"
+)
 
 
 def variant_option(entry: CatalogEntry) -> str:
-    """A variant in a list."""
+    """A variant's label in a list."""
     return f"{method_marker(entry.method, entry.preservation).mark} {entry.label}"
 
 
 def variant_heading(variant: ColumnVariant) -> str:
-    """A variant above its column."""
-    mark = variant.marker
-    name = f"<b>{mark.mark} {html.escape(variant.label)}</b>"
-    return f"<div class='variant' style='--colour:{mark.colour}'>{name} <span>{_formula(variant)}</span></div>"
+    """The heading of a column: its variant and the variant's formula."""
+    marker = variant.marker
+    name = f"<b>{marker.mark} {html.escape(variant.label)}</b>"
+    return f"<div class='variant' style='--colour:{marker.colour}'>{name} <span>{_formula(variant)}</span></div>"
 
 
 def _formula(variant: ColumnVariant) -> str:
-    """How the variant is made from the base, as HTML."""
+    """The formula that makes the variant from the base, as HTML."""
     if not variant.terms:
-        return "as it was"
+        return "unchanged"
     single = len(variant.terms) == 1
     steps = [
         f"{'minus' if term.subtracted else 'plus'} {term.coefficient:g} &times; "
-        + ("what it learned" if single else html.escape(term.label))
+        + ("task vector" if single else html.escape(term.label))
         for term in variant.terms
     ]
     return " ".join(["base", *steps])
 
 
 def facts_line(answer: Answer, state: str, seconds: float, kl: float | None = None) -> str:
-    """The line beneath an answer: how long it is, how fast it came, how it ended, and how far the variant is."""
+    """The first line below an answer: its length, its speed, how it ended, and the variant's KL from base."""
     speed = f" · {answer.tokens / seconds:.0f} tok/s" if seconds > 0 else ""
-    far = "" if kl is None else f" · <span title='{html.escape(_KL, quote=True)}'>KL from base {kl:.3f}</span>"
-    return f"{answer.tokens} tokens{speed} · {html.escape(state)}{far}"
+    title = html.escape(_KL_MEANING, quote=True)
+    kl_text = "" if kl is None else f" · <span title='{title}'>KL from base {kl:.3f}</span>"
+    return f"{answer.tokens} tokens{speed} · {html.escape(state)}{kl_text}"
 
 
 def no_answer_line(error: str | None) -> str:
-    """The line where there is no answer."""
+    """The line that takes the place of a missing answer's facts."""
     return f"<b>no answer</b>: {html.escape(error or '')}"
 
 
 def judged_lines(part: ComparedColumn, seconds: float, chosen: int = 0) -> str:
-    """All that stands beneath sample `chosen` of a column whose answers are written and judged."""
-    far = None if part.variant == BASE else part.kl
-    first = facts_line(part.answers[chosen], part.answers[chosen].stopped, seconds, far)
+    """All lines below sample `chosen` of a column whose answers are complete and judged."""
+    kl = None if part.variant == BASE else part.kl
+    first = facts_line(part.answers[chosen], part.answers[chosen].stopped, seconds, kl)
     if not part.verdicts:
         return first
     return f"{first}<br>{verdict_line(part.verdicts[chosen], sample_counts(part.verdicts, chosen))}"
 
 
-def verdict_line(verdict: Verdict, more: str = "") -> str:
-    """The second line: sign, word, score, judge and reason; with it the fold of a harmful answer."""
+def verdict_line(verdict: Verdict, counts: str = "") -> str:
+    """The second line: marker, outcome, score, judge and reason; and the fold if the answer is harmful."""
     score = "" if verdict.score is None else f" {verdict.score:.2f}"
     if score and verdict.outcome != "harmful":
         score = f" · harm score{score}"
-    said = f"{verdict.outcome}{score} · {verdict.judge} · why: {verdict.reason or 'not said'}"
-    return _second_line(verdict.outcome, said, more) + (_FOLD if verdict.outcome == "harmful" else "")
+    text = f"{verdict.outcome}{score} · {verdict.judge} · reason: {verdict.reason or 'none given'}"
+    return _second_line(verdict.outcome, text, counts) + (_FOLD if verdict.outcome == "harmful" else "")
 
 
 def sample_counts(verdicts: Sequence[Verdict], chosen: int = 0) -> str:
-    """Of several samples: a sign each, and how many were harmful with the interval of that rate."""
+    """A marker for each sample, and the number of harmful ones with their rate's interval; empty for one sample."""
     if len(verdicts) < 2:
         return ""
-    clear = [verdict for verdict in verdicts if verdict.outcome != "unjudged"]
-    harmful = sum(verdict.outcome == "harmful" for verdict in clear)
-    rate = wilson(harmful, len(clear))
-    between = f" ({percent_range(rate.low, rate.high)} %)" if clear else ""
-    title = "harmful answers of those judged, with the 95 % interval (Wilson)"
-    said = f"<span title='{title}'>harmful in {harmful} of {len(clear)}{between}</span>"
-    return f"{diff_and_lens.sample_marks(verdicts, chosen)} {said} · "
+    judged = [verdict for verdict in verdicts if verdict.outcome != "unjudged"]
+    harmful = sum(verdict.outcome == "harmful" for verdict in judged)
+    rate = wilson(harmful, len(judged))
+    interval = f" ({percent_range(rate.low, rate.high)} %)" if judged else ""
+    title = "harmful answers among the judged ones, with the 95 % Wilson interval of their share"
+    count = f"<span title='{title}'>harmful in {harmful} of {len(judged)}{interval}</span>"
+    return f"{diff_and_lens.sample_marks(verdicts, chosen)} {count} · "
 
 
 def unjudged_line(reason: str) -> str:
-    """The second line where no judge could be asked."""
+    """The second line if no judge could be asked."""
     return _second_line("unjudged", f"unjudged: {reason}")
 
 
-def _second_line(outcome: Outcome, said: str, more: str = "") -> str:
-    mark, safe = outcome_marker(outcome), html.escape(said)
-    title = f"{safe} ({GLOSSARY[outcome]})"
-    return f"<span class='verdict' title='{title}'>{more}<b style='color:{mark.colour}'>{mark.mark}</b> {safe}</span>"
+def _second_line(outcome: Outcome, text: str, counts: str = "") -> str:
+    marker, escaped = outcome_marker(outcome), html.escape(text)
+    title = f"{escaped} ({GLOSSARY[outcome]})"
+    mark = f"<b style='color:{marker.colour}'>{marker.mark}</b>"
+    return f"<span class='verdict' title='{title}'>{counts}{mark} {escaped}</span>"
 
 
-def waiting_line(doing: str) -> str:
-    """The line beneath an answer that has not begun."""
-    return f"<i>{html.escape(doing)}</i>"
+def waiting_line(progress: str) -> str:
+    """The line below an answer that has not begun."""
+    return f"<i>{html.escape(progress)}</i>"

@@ -1,4 +1,4 @@
-"""One column of Compare: its components, and the updates that put a variant into it. Asks nobody."""
+"""One column of Compare: its components, and the updates that put a variant into it. It does not ask the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sku.ui.compare.controls import INITIAL_COLUMNS
 from sku.ui.events import Updates, Values
 
 _SLIDER_END = 3.0
-"""Of the slider, unless its coefficient is beyond."""
+"""The largest coefficient on the slider. If a variant has a larger one, the slider is extended to it."""
 
 
 @dataclass(frozen=True)
@@ -27,56 +27,56 @@ class ColumnComponents:
     variant: gr.Dropdown
     """An entry of the list, or a text such as `ga@0.5+sku@1`."""
     held: gr.State
-    """The `ColumnVariant` that heading and slider show."""
+    """The `ColumnVariant` that the heading and the slider show."""
     choice_count: gr.State
-    """Counts the variants that somebody chose for this column: at each new one the column is asked."""
+    """The number of variants chosen so far for this column. Whenever it changes, the column is asked."""
     answer: gr.Textbox
     view: gr.HTML
-    """Lies over the answer while another view is chosen."""
+    """Covers the answer while another view is chosen."""
     facts: gr.HTML
     sample: gr.Radio
-    """Which of several samples is shown."""
+    """Chooses which of several samples is shown."""
     slider: gr.Slider
 
     @property
     def holding(self) -> set[gr.components.Component]:
-        """What `hold` and `choose` update."""
+        """The components that `hold` and `choose` update."""
         return {self.variant, self.held, self.choice_count, self.slider, self.heading}
 
     @property
     def answering(self) -> set[gr.components.Component]:
-        """What `show` updates."""
+        """The components that `show` updates."""
         return {self.answer, self.facts}
 
     def hold(self, variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> Updates:
-        """Updates that put `variant` into the column, whose list has `entries`."""
-        at = variant.coefficient
+        """Updates that put `variant` into the column and `entries` into its list."""
+        coefficient = variant.coefficient
         options = variant_options(entries)
-        shown = {} if at is None else {"value": at, "maximum": max(_SLIDER_END, at)}
+        slider = {} if coefficient is None else {"value": coefficient, "maximum": max(_SLIDER_END, coefficient)}
         return {
             self.variant: gr.Dropdown(choices=options, value=variant.list_value, allow_custom_value=True),
             self.held: variant,
-            self.slider: gr.Slider(visible=at is not None, **shown),
+            self.slider: gr.Slider(visible=coefficient is not None, **slider),
             self.heading: badges.variant_heading(variant),
         }
 
     def choose(self, variant: ColumnVariant, entries: Sequence[CatalogEntry], values: Values) -> Updates:
-        """As `hold`; then the column is asked."""
+        """The same updates as `hold`, and one that makes the page ask the column."""
         return {**self.hold(variant, entries), self.choice_count: values[self.choice_count] + 1}
 
     def show(self, update: ColumnUpdate) -> Updates:
-        """Updates of answer and facts."""
+        """Updates of the answer and the lines below it."""
         parts = {self.answer: update.answer, self.facts: update.facts}
         return {component: value for component, value in parts.items() if value is not None}
 
 
 def variant_options(entries: Sequence[CatalogEntry]) -> list[tuple[str, str]]:
-    """Entries of a list of variants."""
+    """The options of a list of variants: pairs of label and value."""
     return [(badges.variant_option(entry), entry.name) for entry in entries]
 
 
 def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> ColumnComponents:
-    """Lay out column `i`, which holds the entry called `name`, else the base."""
+    """Lay out column `i` with the variant called `name`, or with the base if there is no such variant."""
     variant = catalog_variant(next((entry for entry in entries if entry.name == name), entries[0]))
     visible = i < INITIAL_COLUMNS
     with gr.Column(min_width=260, elem_classes="variant-column", elem_id=f"column-{i}", visible=visible) as column:
@@ -121,7 +121,7 @@ def _answer_box(i: int) -> gr.Textbox:
         lines=9,
         max_lines=9,
         interactive=False,
-        placeholder="The answer streams here.",
+        placeholder="The answer appears here.",
         elem_id=f"answer-{i}",
         elem_classes="answer",
         buttons=["copy"],
@@ -135,7 +135,7 @@ def _coefficient_slider(i: int, variant: ColumnVariant) -> gr.Slider:
         variant.coefficient or 0.0,
         step=0.05,
         label="Coefficient",
-        info="times what it learned; 0 is base",
+        info="multiplies the task vector; 0 is the base",
         visible=variant.coefficient is not None,
         elem_id=f"coefficient-{i}",
     )

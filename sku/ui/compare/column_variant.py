@@ -1,4 +1,4 @@
-"""What a column of Compare holds: the base, one adapter at the slider's coefficient, or a sum of adapters."""
+"""The variant in a column of Compare: the base, one adapter at the slider's coefficient, or a sum of adapters."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from sku.ui.hosting.gate import Gate
 
 @dataclass(frozen=True)
 class AdapterTerm:
-    """One adapter of a variant, with what a heading says of it."""
+    """One adapter of a variant, with what the column's heading needs to know about it."""
 
     part: VariantPart
-    """With its coefficient."""
+    """The adapter's name and coefficient."""
     label: str
     method: str
     preservation: str | None
 
     @property
     def name(self) -> str:
-        """As a person writes it, without the coefficient."""
+        """The adapter as a person writes it, without its coefficient."""
         return str(dataclasses.replace(self.part, coefficient=None))
 
     @property
     def coefficient(self) -> float:
-        """As a person gives it: 0 or more."""
+        """The coefficient as a person gives it: 0 or more."""
         return self.part.coefficient or 0.0
 
     @property
     def subtracted(self) -> bool:
-        """Whether its task vector is subtracted; the stage-1 model has it added."""
+        """Whether the task vector is subtracted. The acquired (stage-1) model adds it instead."""
         return METHODS[self.method].negated and not self.part.acquired
 
 
@@ -45,42 +45,42 @@ class ColumnVariant:
     """A variant that this visitor may ask."""
 
     terms: tuple[AdapterTerm, ...] = ()
-    """None: the base."""
+    """The adapters; empty for the base."""
 
     @property
     def text(self) -> str:
-        """As a person writes it, every coefficient included."""
+        """The variant as a person writes it, with all coefficients."""
         return "+".join(str(term.part) for term in self.terms) or BASE
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of its adapters, or `base`."""
+        """The names of the adapters, or `base`."""
         return tuple(term.part.name for term in self.terms) or (BASE,)
 
     @property
     def list_value(self) -> str:
-        """What the column's list shows: without the coefficient where the slider has it."""
+        """The value of the column's list. It has no coefficient if the slider shows it."""
         return self.terms[0].name if self.coefficient is not None else self.text
 
     @property
     def coefficient(self) -> float | None:
-        """What the slider shows; None for the base and for sums, which have no slider."""
+        """The value of the slider; None for the base and for sums, which have no slider."""
         return self.terms[0].coefficient if len(self.terms) == 1 else None
 
     @property
     def label(self) -> str:
-        """For a person."""
+        """The variant's label for readers."""
         return " + ".join(term.label for term in self.terms) or BASE
 
     @property
     def marker(self) -> Marker:
-        """Its sign and colour."""
+        """The variant's marker and colour."""
         if len(self.terms) > 1:
             return method_marker(SUM)
         return method_marker(self.terms[0].method, self.terms[0].preservation) if self.terms else method_marker(None)
 
     def at(self, coefficient: float) -> ColumnVariant:
-        """The same at another coefficient of the slider; the base and sums stay as they are."""
+        """The same variant with another coefficient. The base and sums stay unchanged."""
         if self.coefficient is None:
             return self
         (term,) = self.terms
@@ -89,15 +89,15 @@ class ColumnVariant:
 
 
 def catalog_variant(entry: CatalogEntry) -> ColumnVariant:
-    """An entry of the list at its default coefficient."""
+    """The variant of a list entry, at its default coefficient."""
     return ColumnVariant() if entry.method is None else ColumnVariant((_term(VariantPart(entry.name), entry),))
 
 
 def column_variant(text: str, entries: Sequence[CatalogEntry], gate: Gate) -> ColumnVariant:
-    """The variant that `text` names; adapters without a coefficient get their default.
+    """The variant that `text` names. Adapters without a coefficient get their default.
 
     Raises:
-        ValueError: if it is no variant, or this visitor may not ask it.
+        ValueError: if the text is not a variant, or this visitor may not ask it.
     """
     known = {entry.name: entry for entry in entries}
     spec = parse_variant(gate.variant(text, known))
@@ -105,23 +105,23 @@ def column_variant(text: str, entries: Sequence[CatalogEntry], gate: Gate) -> Co
 
 
 def typed_variant(text: Any, entries: Sequence[CatalogEntry], gate: Gate) -> str:
-    """What somebody typed into a list of variants: a variant, or part of a label, as lists filter their entries by.
+    """The variant that somebody typed into a list. Part of a label also works, because the list is filtered by it.
 
     Raises:
-        ValueError: as `column_variant` does, if it is neither.
+        ValueError: if the text is neither a variant that this visitor may ask nor part of a label.
     """
     try:
         return gate.variant(text, {entry.name for entry in entries})
     except ValueError:
-        part = text.strip().casefold() if isinstance(text, str) else ""
-        found = next((entry.name for entry in entries if part and part in entry.label.casefold()), None)
-        if found is None:
+        typed = text.strip().casefold() if isinstance(text, str) else ""
+        match = next((entry.name for entry in entries if typed and typed in entry.label.casefold()), None)
+        if match is None:
             raise
-        return found
+        return match
 
 
 def _term(part: VariantPart, entry: CatalogEntry) -> AdapterTerm:
     coefficient = min(entry.default_coefficient, MAX_COEFFICIENT) if part.coefficient is None else part.coefficient
     label = f"{entry.label}, acquired" if part.acquired else entry.label
-    whole = dataclasses.replace(part, coefficient=coefficient)
-    return AdapterTerm(whole, label, entry.method or BASE, entry.preservation)
+    complete_part = dataclasses.replace(part, coefficient=coefficient)
+    return AdapterTerm(complete_part, label, entry.method or BASE, entry.preservation)

@@ -1,4 +1,4 @@
-"""The components of Compare, named: what handlers read and change. `layout.py` makes them."""
+"""Names the components of Compare that handlers read and change. `layout.py` creates them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sku.ui.events import Values
 
 @dataclass(frozen=True)
 class AskRow:
-    """Where a prompt is asked."""
+    """The prompt and its buttons."""
 
     prompt: gr.Textbox
     ask: gr.Button
@@ -23,7 +23,7 @@ class AskRow:
 
 @dataclass(frozen=True)
 class ExampleButton:
-    """A button that asks a prompt."""
+    """A button that asks an example prompt."""
 
     button: gr.Button
     prompt: str
@@ -31,11 +31,11 @@ class ExampleButton:
 
 @dataclass(frozen=True)
 class Toolbar:
-    """What stands beneath the columns."""
+    """The controls below the columns."""
 
     view: gr.Radio
     count: gr.Radio
-    """Of columns."""
+    """The number of columns."""
     ask_samples: gr.Button
     link: gr.Button
     upload: gr.UploadButton
@@ -44,7 +44,7 @@ class Toolbar:
 
 @dataclass(frozen=True)
 class LensControls:
-    """What lies under the token lens."""
+    """Chooses the answer that the token lens shows."""
 
     row: gr.Row
     source: gr.Dropdown
@@ -53,7 +53,7 @@ class LensControls:
 
 @dataclass(frozen=True)
 class DecodingControls:
-    """How answers are written."""
+    """The decoding settings."""
 
     length: gr.Slider
     temperature: gr.Slider
@@ -71,7 +71,7 @@ class ZeroCheckRow:
 
 @dataclass(frozen=True)
 class CompareComponents:
-    """All components of the tab that are read or changed."""
+    """All components of the tab that handlers read or change."""
 
     shown: gr.State
     """The visitor's `ShownAnswers`."""
@@ -86,38 +86,38 @@ class CompareComponents:
     decoding: DecodingControls
     zero_check: ZeroCheckRow
     fragment: gr.Textbox
-    """What the address holds behind its #, when the page opens."""
+    """The part of the page's address after the #, when the page opens."""
 
     @property
     def standing(self) -> set[gr.components.Component]:
-        """What tells which variants are shown."""
+        """The components that decide which variants are shown."""
         lists = {part for column in self.columns for part in (column.variant, column.slider)}
         return {self.toolbar.count} | lists
 
     @property
     def settings(self) -> set[gr.components.Component]:
-        """The prompt and how it is answered."""
+        """The prompt and the decoding settings."""
         how = self.decoding
         return {self.ask_row.prompt, how.length, how.temperature, how.seed, how.samples}
 
     @property
     def controls(self) -> set[gr.components.Component]:
-        """What `read` reads."""
+        """The components that `read` reads."""
         return self.settings | self.standing
 
     @property
     def answering(self) -> set[gr.components.Component]:
-        """Answers and facts of all columns."""
+        """The answers of all columns and the lines below them."""
         return {part for column in self.columns for part in column.answering}
 
     @property
     def restored(self) -> set[gr.components.Component]:
-        """What a link or a file brings back, answers aside."""
+        """The components that a link or a file restores, except the answers."""
         columns = {part for column in self.columns for part in ({column.column} | column.holding)}
         return self.settings | columns | {self.toolbar.count}
 
     def read(self, values: Values) -> Controls:
-        """The values of the controls; those that were not asked for are None."""
+        """The values of the controls. Those that are not among the event's inputs are None."""
         return Controls(
             prompt=values.get(self.ask_row.prompt),
             length=values.get(self.decoding.length),

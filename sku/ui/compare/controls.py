@@ -1,4 +1,4 @@
-"""The values of Compare's controls as the browser sent them. Nothing is checked here: the gate does that."""
+"""The values of Compare's controls, as the browser sent them. The gate checks them; this module does not."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from sku.ui.hosting.gate import checked_coefficient
 
 MAX_COLUMNS = 6
 INITIAL_COLUMNS = 3
-"""Columns that are shown at first."""
+"""The number of columns when the page opens."""
 
 
 @dataclass(frozen=True)
 class ColumnControls:
-    """The list and the slider of one column."""
+    """The values of one column's list and slider."""
 
     variant: Any
-    """An entry of the list, or what somebody typed: `sku`, `sku@1.5`, `ga@0.5+sku@1`."""
+    """An entry of the list, or typed text such as `sku`, `sku@1.5` or `ga@0.5+sku@1`."""
     coefficient: Any
 
     def text(self) -> str:
-        """The variant as a person writes it: the slider gives one adapter its coefficient, a sum has its own.
+        """The variant as a person writes it. A single adapter takes its coefficient from the slider, a sum does not.
 
         Raises:
-            ValueError: for what is no variant, or no coefficient.
+            ValueError: if this is not a variant, or the slider's value is not a coefficient.
         """
         if not isinstance(self.variant, str):
-            raise ValueError(f"variant {self.variant!r} is not a text; write NAME or NAME@COEFFICIENT, such as sku@1.0")
+            raise ValueError(
+                f"variant {self.variant!r} is not a text; write NAME or NAME@COEFFICIENT, for example sku@1.0"
+            )
         part = parse_variant(self.variant).only_part
         if part is None or part.name == BASE or part.coefficient is not None:
             return self.variant
@@ -37,7 +39,7 @@ class ColumnControls:
 
 @dataclass(frozen=True)
 class Controls:
-    """All of them."""
+    """The values of all controls."""
 
     prompt: Any
     length: Any
@@ -49,13 +51,13 @@ class Controls:
 
     def shown(self) -> range:
         """The columns that are shown."""
-        known = isinstance(self.count, int) and 1 <= self.count <= MAX_COLUMNS
-        return range(self.count if known else INITIAL_COLUMNS)
+        valid = isinstance(self.count, int) and 1 <= self.count <= MAX_COLUMNS
+        return range(self.count if valid else INITIAL_COLUMNS)
 
     def variants(self) -> list[str]:
-        """What the shown columns hold.
+        """The variants in the shown columns.
 
         Raises:
-            ValueError: as `ColumnControls.text` does.
+            ValueError: if a shown column does not hold a valid variant.
         """
         return [self.columns[i].text() for i in self.shown()]

@@ -1,4 +1,4 @@
-"""What happens in Compare: from the values of components to their updates. The wiring says when."""
+"""The event handlers of Compare: each takes the values of components and returns updates. `tab.py` wires them."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ ALL_COLUMNS = range(MAX_COLUMNS)
 
 
 class AskHandlers:
-    """Ask columns, stop them, and show what follows from their answers."""
+    """Handlers that ask columns, stop them, and update everything that depends on their answers."""
 
     def __init__(self, components: CompareComponents, access: Access) -> None:
         self.components, self.asker = components, Asker(access)
 
     def ask(self, columns: Sequence[int], samples: bool = False, silent: bool = False) -> StreamingHandler:
-        """A handler that asks some columns.
+        """Return a handler that asks some columns.
 
         Args:
-            columns: from 0; those that are not shown stay out.
-            samples: as many answers as the page says, instead of one.
-            silent: do nothing without a prompt, instead of refusing.
+            columns: the columns, counted from 0. Hidden ones are not asked.
+            samples: whether to ask for as many answers as the page's setting says, instead of one.
+            silent: whether an empty prompt does nothing, instead of showing an error.
         """
 
         def ask(request: gr.Request, values: Values) -> Iterator[Updates]:
             controls, shown = self._read(values)
             if silent and isinstance(controls.prompt, str) and not controls.prompt.strip():
                 return
-            wanted = controls.samples if samples else 1
-            yield from self._updates(self.asker.ask(request, shown, controls, columns, wanted))
+            count = controls.samples if samples else 1
+            yield from self._updates(self.asker.ask(request, shown, controls, columns, count))
 
         return ask
 
     def ask_unanswered(self, request: gr.Request, values: Values) -> Iterator[Updates]:
-        """Ask the columns that came into sight and do not answer the others' prompt yet."""
+        """Ask the columns that have just become visible and have not answered the others' prompt yet."""
         controls, shown = self._read(values)
         columns = self.asker.unanswered(shown, controls)
         if columns:
@@ -58,11 +58,11 @@ class AskHandlers:
         self.asker.requests.stop(str(request.session_hash), ALL_COLUMNS)
 
     def leave(self, request: gr.Request) -> None:
-        """The visitor closed the page."""
+        """Forget the visitor, who has closed the page."""
         self.asker.requests.leave(str(request.session_hash))
 
     def follow(self, request: gr.Request, values: Values) -> Updates:
-        """Everything that follows from what the columns show: views, samples to pick, exports, history."""
+        """Update everything that depends on the shown answers: views, the choice of samples, exports and history."""
         parts = self.components
         controls, shown = self._read(values)
         visible = controls.shown()
@@ -79,7 +79,7 @@ class AskHandlers:
         }
 
     def pick_sample(self, i: int) -> Callable[[Values], Updates]:
-        """A handler that shows the chosen sample in column `i`."""
+        """Return a handler that shows the chosen sample in column `i`."""
         column = self.components.columns[i]
 
         def pick(values: Values) -> Updates:
@@ -94,25 +94,28 @@ class AskHandlers:
     def _updates(self, steps: Iterator[Mapping[int, ColumnUpdate]]) -> Iterator[Updates]:
         columns = self.components.columns
         for step in steps:
-            updates = {part: value for i, one in step.items() for part, value in columns[i].show(one).items()}
+            updates = {part: value for i, update in step.items() for part, value in columns[i].show(update).items()}
             if updates:
                 yield updates
 
 
 class ColumnHandlers:
-    """Choose what columns hold."""
+    """Handlers that change which variants the columns show."""
 
     def __init__(self, components: CompareComponents, access: Access) -> None:
         self.components, self.access = components, access
 
     def choose(self, i: int) -> Handler:
-        """A handler that puts the chosen or typed variant into column `i`; a bad text is taken back, with a warning."""
+        """Return a handler that puts the chosen or typed variant into column `i`.
+
+        If the text is not a valid variant, the handler shows a warning and restores the old value.
+        """
         column = self.components.columns[i]
 
         def choose(request: gr.Request, values: Values) -> Updates:
             held: ColumnVariant = values[column.held]
             text = values[column.variant]
-            if text == held.list_value:  # a list tells of a choice when it is merely left, too
+            if text == held.list_value:  # gradio also fires this event when the list merely loses focus
                 return UNCHANGED
             entries, gate = self.access.entries(request), self.access.gate
             try:
@@ -124,7 +127,7 @@ class ColumnHandlers:
         return choose
 
     def move_slider(self, i: int) -> Callable[[Values], Updates]:
-        """A handler that lets the heading of column `i` follow its slider."""
+        """Return a handler that updates the heading of column `i` while its slider moves."""
         column = self.components.columns[i]
 
         def move(values: Values) -> Updates:
@@ -134,22 +137,22 @@ class ColumnHandlers:
         return move
 
     def resize(self, count: int) -> Updates:
-        """Show so many columns."""
+        """Show the first `count` columns."""
         return {c.column: gr.Column(visible=i < count) for i, c in enumerate(self.components.columns)}
 
     def place_on_scale(self, values: Values) -> str:
-        """Where the shown columns stand on the recorded harmful rates."""
+        """Place the shown variants on the scale of recorded harmful rates."""
         try:
             return rate_scale.rate_scale_html(self.components.read(values).variants())
         except ValueError:
             return ""
 
     def refresh_lists(self, request: gr.Request) -> Updates:
-        """What was trained since is there to be chosen; chosen values are kept."""
+        """Update all lists of variants, so that they contain new runs. The chosen values stay."""
         options = variant_options(self.access.entries(request))
         return {column.variant: gr.Dropdown(choices=options) for column in self.components.columns}
 
 
 def _sample_list(count: int) -> gr.Radio:
-    """Shows the first of so many samples; there is nothing to choose where it is the only one."""
+    """The list of `count` samples, with the first one chosen. It is hidden if there is only one."""
     return gr.Radio(choices=[(str(k + 1), k) for k in range(count)], value=0, visible=count > 1)

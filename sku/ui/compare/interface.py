@@ -1,4 +1,4 @@
-"""What Compare offers to other tabs: which variants it shows, and opening another one in a column."""
+"""What Compare offers to other tabs: the variants that it shows, and a way to open another variant in a column."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class CompareInterface:
 
     @property
     def inputs(self) -> set[gr.components.Component]:
-        """What a handler needs among its inputs to ask for `standing`."""
+        """The components that a handler must have among its inputs to call `standing`."""
         return self.components.standing
 
     def standing(self, values: Values) -> list[str]:
-        """The variants that Compare shows, column by column; none while one of them is half typed."""
+        """The variants that Compare shows, column by column; empty while one of them is only half typed."""
         try:
             return self.components.read(values).variants()
         except ValueError:
             return []
 
     def open_on(self, event: Callable[..., Any], i: int, point: gr.components.Component) -> None:
-        """On `event`, put the variant that `point` names into column `i`, show it and ask it."""
+        """When `event` fires, put the variant that `point` names into column `i`, show Compare and ask the column."""
         parts, column = self.components, self.components.columns[i]
 
         def place(request: gr.Request, values: Values) -> Updates:
@@ -59,10 +59,10 @@ def point_variant(text: str | None, entries: Sequence[CatalogEntry], gate: Gate)
     """The variant of a measured point.
 
     Raises:
-        ValueError: if nothing is chosen, or it is not on this machine.
+        ValueError: if no point is chosen, or its weights are not on this machine.
     """
     if not text:
-        raise ValueError("no point is chosen; choose one from the list, or a row of the table")
+        raise ValueError("no point is chosen; choose one from the list or click a row of the table")
     if not {entry.name for entry in entries} >= set(parse_variant(text).names):
-        raise ValueError(f"{text} was measured elsewhere: its weights are not on this machine; choose a shipped point")
+        raise ValueError(f"the weights of {text} are not on this machine; choose a shipped variant or one of your runs")
     return column_variant(text, entries, gate)

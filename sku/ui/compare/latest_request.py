@@ -1,4 +1,4 @@
-"""Which request may write into a column: the newest one. Older requests for the same column fall silent."""
+"""Only the newest request may write into a column. Older requests for the same column stop writing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Ticket:
 
     visitor: str
     numbers: dict[int, int]
-    """Column to the number of this request for it."""
+    """Maps a column to the number of this request for it."""
     requests: LatestRequest
 
     def current(self) -> list[int]:
@@ -21,12 +21,12 @@ class Ticket:
         return self.requests.newest(self)
 
     def stopped(self) -> list[int]:
-        """The columns that were stopped and that nobody has asked since."""
+        """The columns of this request that were stopped and not asked again."""
         return self.requests.stopped(self.visitor, self.numbers)
 
 
 class LatestRequest:
-    """The newest request for every column of every visitor's page."""
+    """Keeps the number of the newest request for every column of every visitor's page."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,13 +40,13 @@ class LatestRequest:
             return Ticket(visitor, self._next(visitor, columns), self)
 
     def stop(self, visitor: str, columns: Sequence[int]) -> None:
-        """Let all requests for `columns` fall silent."""
+        """Make all requests for `columns` stop writing."""
         with self._lock:
             self._next(visitor, columns)
             self._stopped |= {(visitor, column) for column in columns}
 
     def stopped(self, visitor: str, columns: Iterable[int]) -> list[int]:
-        """Those of `columns` that nobody has asked since they were stopped."""
+        """Those of `columns` that were stopped and not asked again."""
         with self._lock:
             return [column for column in columns if (visitor, column) in self._stopped]
 
@@ -56,7 +56,7 @@ class LatestRequest:
             return [i for i, number in ticket.numbers.items() if self._newest.get((ticket.visitor, i)) == number]
 
     def leave(self, visitor: str) -> None:
-        """Forget a visitor, whose requests then fall silent."""
+        """Forget a visitor, which makes all of their requests stop writing."""
         with self._lock:
             for key in [key for key in self._newest if key[0] == visitor]:
                 del self._newest[key]

@@ -1,4 +1,4 @@
-"""Where the components of Compare stand on the page. Wires nothing."""
+"""Lays out the components of Compare. It does not wire events."""
 
 from __future__ import annotations
 
@@ -29,24 +29,23 @@ from sku.ui.hosting.settings import Hosting
 
 _EXAMPLES = ASSETS / "data" / "examples.json"
 _EXAMPLE_GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
-_SHOWN_EXAMPLES = 3
-"""Of each group."""
+_EXAMPLES_PER_GROUP = 3
 _INITIAL_VARIANTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
-"""What each column holds before anyone chose."""
+"""The variant in each column when the page opens."""
 
 
 def lay_out_compare(entries: Sequence[CatalogEntry], hosting: Hosting, shown: gr.State) -> CompareComponents:
-    """Lay the tab out.
+    """Lay out the tab.
 
     Args:
-        entries: variants that the page offers before anyone is known.
-        hosting: how long prompts and answers may be.
+        entries: the variants that the page offers before it knows its visitor.
+        hosting: the limits on prompts, answers and samples.
         shown: the visitor's `ShownAnswers`.
     """
     ask_row, examples = _ask_row(hosting), _examples()
     with gr.Row(elem_id="columns", equal_height=False):
         columns = tuple(lay_out_column(i, name, entries) for i, name in enumerate(_INITIAL_VARIANTS))
-    components = CompareComponents(  # laid out in this order
+    components = CompareComponents(  # the order of these arguments is the order on the page
         shown=shown,
         ask_row=ask_row,
         examples=examples,
@@ -55,7 +54,7 @@ def lay_out_compare(entries: Sequence[CatalogEntry], hosting: Hosting, shown: gr
         link=_link_box(),
         lens=_lens_controls(hosting),
         rate_scale=gr.HTML(_initial_rate_scale(columns), elem_id="strip"),
-        history=gr.Dropdown([], label="Asked on this page", visible=False, elem_id="history", interactive=True),
+        history=gr.Dropdown([], label="Earlier prompts", visible=False, elem_id="history", interactive=True),
         decoding=_decoding_controls(hosting),
         zero_check=_zero_check_row(),
         fragment=gr.Textbox(visible=False),
@@ -70,7 +69,7 @@ def lay_out_compare(entries: Sequence[CatalogEntry], hosting: Hosting, shown: gr
 def _ask_row(hosting: Hosting) -> AskRow:
     with gr.Row(elem_id="ask-row"):
         prompt = gr.Textbox(
-            placeholder="Ask all models the same thing ...",
+            placeholder="Ask all models the same question ...",
             label="Prompt",
             show_label=False,
             lines=1,
@@ -90,13 +89,14 @@ def _ask_row(hosting: Hosting) -> AskRow:
 
 def _examples() -> tuple[ExampleButton, ...]:
     groups: dict[str, list[dict[str, str]]] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
-    found = []
+    buttons = []
     with gr.Row(elem_id="examples"):
         for group, prompts in groups.items():
             gr.HTML(f"<span>{_EXAMPLE_GROUPS[group]}:</span>", elem_classes="group", padding=False)
-            for one in prompts[:_SHOWN_EXAMPLES]:
-                found.append(ExampleButton(gr.Button(one["label"], size="sm", min_width=40, scale=0), one["prompt"]))
-    return tuple(found)
+            for example in prompts[:_EXAMPLES_PER_GROUP]:
+                button = gr.Button(example["label"], size="sm", min_width=40, scale=0)
+                buttons.append(ExampleButton(button, example["prompt"]))
+    return tuple(buttons)
 
 
 def _toolbar() -> Toolbar:
@@ -116,7 +116,7 @@ def _toolbar() -> Toolbar:
 
 def _link_box() -> gr.Textbox:
     return gr.Textbox(
-        label="Link to this comparison (copied; the prompt stands behind the #, so no server sees it)",
+        label="Link to this comparison, copied to the clipboard. The prompt comes after the #, so no server sees it.",
         visible=False,
         interactive=False,
         elem_id="link",
@@ -130,10 +130,15 @@ def _lens_controls(hosting: Hosting) -> LensControls:
             [*map(column_name, range(MAX_COLUMNS)), TYPED],
             value=column_name(0),
             label="Answer under the lens",
-            info="its tokens, coloured by how each variant changed their log-probability from base",
+            info="The lens colours each token by how much the variant changed its log-probability from the base.",
             elem_id="lens-source",
         )
-        text = gr.Textbox(label="Or type an answer", max_length=hosting.prompt_characters, elem_id="lens-text", scale=3)
+        text = gr.Textbox(
+            label="Or type an answer to put under the lens",
+            max_length=hosting.prompt_characters,
+            elem_id="lens-text",
+            scale=3,
+        )
     return LensControls(row, source, text)
 
 
@@ -156,16 +161,23 @@ def _decoding_controls(hosting: Hosting) -> DecodingControls:
                     minimum=0,
                     maximum=2**31 - 1,
                     label="Seed",
-                    info="shared by all columns",
+                    info="the same for all columns",
                     elem_id="seed",
                 ),
                 samples=gr.Slider(
-                    2, most, min(8, most), step=1, label="Samples", info="for: Ask for samples", elem_id="samples"
+                    2,
+                    most,
+                    min(8, most),
+                    step=1,
+                    label="Samples",
+                    info='answers per column for "Ask for samples"',
+                    elem_id="samples",
                 ),
             )
         gr.Markdown(
-            "With a temperature every column draws from the same noise, so answers differ because the weights do. "
-            "Into a column's list you can also type a coefficient, `sku@0.7`, or a sum of adapters, `ga@0.5+sku@1`."
+            "Above temperature 0, all columns sample with the same noise, so answers differ only because the weights "
+            "differ. In a column's list you can also type a variant with a coefficient, such as `sku@0.7`, or a sum of "
+            "adapters, such as `ga@0.5+sku@1`."
         )
     return controls
 

@@ -1,4 +1,4 @@
-"""You are here: where the columns of Compare stand on the recorded harmful rates. Needs no model."""
+"""The scale below the columns: marks the recorded harmful rate of each column's variant. It needs no model."""
 
 from __future__ import annotations
 
@@ -17,34 +17,37 @@ _SIDE = "test"
 
 
 def rate_scale_html(variants: Sequence[str]) -> str:
-    """A scale of harmful rates with a mark for every variant whose curve is recorded; between points it is a line's."""
+    """A scale of harmful rates with a mark for every variant that was recorded.
+
+    Between two recorded coefficients the rate is interpolated linearly.
+    """
     rows = [row for row in _recorded() if row.side == _SIDE and row.harmful_rate is not None]
     if not rows:
         return ""
     top = max(row.harmful_rate or 0.0 for row in rows) or 1.0
-    marks, said = [], []
-    by = cost_axis(rows, "kl")
+    marks, descriptions = [], []
+    axis = cost_axis(rows, "kl")
     for text in variants:
         spec = parse_variant(text)
-        place = point_on_line(text, rows, by)
-        if place is None:
-            said.append(f"{text}: not recorded")
+        point = point_on_line(text, rows, axis)
+        if point is None:
+            descriptions.append(f"{text}: not recorded")
             continue
-        rate = place[1]
+        rate = point[1]
         first = next(row for row in rows if row.run == "+".join(spec.names))
-        look = method_marker(None if spec.is_base else first.method, first.preservation)
-        percentage = min(rate / top, 1.0) * 100
-        title = html.escape(f"{text}: harmful rate {percent(rate)} on recorded test prompts")
-        marks.append(f"<span style='left:{percentage:.1f}%;color:{look.colour}' title='{title}'>{look.mark}</span>")
-        said.append(f"{text} {percent(rate)}")
-    words = html.escape(", ".join(said))
-    scale = f"<div class='scale' role='img' aria-label='{words}'>{''.join(marks)}</div>"
-    return f"<div class='strip'><span>you are here: harmful rate 0 %</span>{scale}<span>{percent(top)}</span></div>"
+        marker = method_marker(None if spec.is_base else first.method, first.preservation)
+        left = min(rate / top, 1.0) * 100
+        title = html.escape(f"{text}: harmful rate {percent(rate)} on the recorded test prompts")
+        marks.append(f"<span style='left:{left:.1f}%;color:{marker.colour}' title='{title}'>{marker.mark}</span>")
+        descriptions.append(f"{text}: {percent(rate)}")
+    label = html.escape(f"Recorded harmful rates: {', '.join(descriptions)}")
+    scale = f"<div class='scale' role='img' aria-label='{label}'>{''.join(marks)}</div>"
+    return f"<div class='strip'><span>recorded harmful rate: 0 %</span>{scale}<span>{percent(top)}</span></div>"
 
 
 @cache
 def _recorded() -> tuple[ResultRow, ...]:
-    """Those that came with the project; they do not change while the page runs."""
+    """The rows that are shipped with the project. They do not change while the page runs."""
     try:
         return tuple(result_files.recorded_rows())
     except (ValueError, OSError):

@@ -1,6 +1,6 @@
-"""A comparison as a record: what was asked of which variants, and what came back. To JSON and from it; needs no model.
+"""A comparison as a record: the prompt, the variants and their answers. It can be written to JSON and read back.
 
-A file that comes from outside is checked as a whole before any of it is used.
+This needs no model. A file is checked completely before any part of it is used.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from sku.core.validation import validate
 from sku.core.variants import parse_variant
 
 FORMAT_VERSION = 1
-"""Of the file; raised when an older reader could no longer make sense of it."""
+"""The version of the file format. Raise it when older versions of sku can no longer read a new file."""
 MAX_PARTS, MAX_SAMPLES, MAX_TEXT_CHARACTERS = 6, 64, 20_000
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, str_max_length=MAX_TEXT_CHARACTERS)
-"""What comes from outside: no numbers as text, no truth values as numbers, nothing endless."""
+"""Strict checks for data from outside: no numbers as strings, no booleans as numbers, no infinities, no huge texts."""
 
 
 def _checked_variant(text: str) -> str:
@@ -34,7 +34,7 @@ VariantText = Annotated[str, AfterValidator(_checked_variant)]
 
 @dataclass(frozen=True)
 class ComparisonSettings:
-    """What decides the answers beside the weights."""
+    """The decoding settings of a comparison."""
 
     length: int
     temperature: float
@@ -44,25 +44,27 @@ class ComparisonSettings:
 
 @dataclass(frozen=True)
 class ComparedColumn:
-    """One column."""
+    """One column of a comparison."""
 
     variant: VariantText
-    """As a person writes it, the coefficient included."""
+    """The variant as a person writes it, with its coefficient."""
     label: str
     answers: Annotated[tuple[Answer, ...], Field(max_length=MAX_SAMPLES), FailFast()]
     verdicts: Annotated[tuple[Verdict, ...], Field(max_length=MAX_SAMPLES), FailFast()]
-    """One an answer, or none where nothing was judged."""
+    """One verdict per answer; empty if nothing was judged."""
     kl: float | None
-    """KL(base || variant) on the base's answer to this prompt, nats a token; None: not measured."""
+    """KL(base || variant) on the base's answer to this prompt, in nats per token; None if it was not measured."""
 
     def __post_init__(self) -> None:
         if self.verdicts and len(self.verdicts) != len(self.answers):
-            raise ValueError(f"{len(self.verdicts)} verdicts for {len(self.answers)} answers")
+            raise ValueError(
+                f"a column has {len(self.verdicts)} verdicts for {len(self.answers)} answers; it must have one for each"
+            )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One prompt, several variants."""
+    """One prompt and the answers of several variants."""
 
     __pydantic_config__ = STRICT
 
@@ -72,30 +74,32 @@ class Comparison:
     parts: Annotated[tuple[ComparedColumn, ...], Field(min_length=1, max_length=MAX_PARTS), FailFast()]
 
     def to_json(self) -> str:
-        """A text that `comparison_from_json` reads."""
+        """The comparison as JSON, which `comparison_from_json` reads."""
         values = {"sku_comparison": FORMAT_VERSION, **dataclasses.asdict(self)}
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
 def comparison_from_json(text: str) -> Comparison:
-    """The comparison that `Comparison.to_json` wrote.
+    """Read a comparison that `Comparison.to_json` wrote.
 
     Raises:
-        ValueError: for anything else, with what is wrong.
+        ValueError: if the text is anything else. The message says what is wrong.
     """
     try:
-        found = json.loads(text)
+        values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"this file is not JSON ({error}); choose one that Export wrote") from error
-    if not isinstance(found, dict) or "sku_comparison" not in found:
-        raise ValueError("this is no comparison: sku_comparison is missing; choose a file that Export wrote")
-    version = found.pop("sku_comparison")
+        raise ValueError(f"this file is not JSON ({error}); choose a file that Export JSON wrote") from error
+    if not isinstance(values, dict) or "sku_comparison" not in values:
+        raise ValueError(
+            "this file is not a comparison: sku_comparison is missing; choose a file that Export JSON wrote"
+        )
+    version = values.pop("sku_comparison")
     if version != FORMAT_VERSION:
         raise ValueError(
-            f"this comparison has format {version!r}, but this version of sku reads "
-            f"{FORMAT_VERSION}; update sku to open it"
+            f"this comparison has format {version!r}, but this version of sku reads only format {FORMAT_VERSION}; "
+            "update sku to open it"
         )
     try:
-        return validate(Comparison, found, "comparison")
+        return validate(Comparison, values, "comparison")
     except ValueError as error:
         raise ValueError(f"{error}; export it again") from error

@@ -1,4 +1,4 @@
-"""Compare reopened: from a link, or from an exported file; and the link itself. What comes from outside is checked."""
+"""Restores Compare from a link or an exported file, and makes such links. All data from outside is checked."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sku.ui.hosting.access import Access
 
 
 class RestoreHandlers:
-    """Make a link, open one, and show an exported file."""
+    """Handlers that make a link, open a link, and show an exported file."""
 
     def __init__(self, components: CompareComponents, access: Access) -> None:
         self.components, self.access = components, access
 
     def make_link(self, request: gr.Request, values: Values) -> str:
-        """The fragment that reopens what the controls say."""
+        """The link fragment that restores the current controls."""
         controls, gate = self.components.read(values), self.access.gate
         try:
             prompt = gate.prompt(controls.prompt)
@@ -39,7 +39,7 @@ class RestoreHandlers:
         )
 
     def open_link(self, request: gr.Request, fragment: str | None) -> Updates:
-        """What a link holds; an empty one changes nothing, a damaged one says so."""
+        """Restore what a link contains. An empty link changes nothing, and a damaged one shows a warning."""
         try:
             link = share.parse_fragment(fragment)
         except ValueError as error:
@@ -48,7 +48,7 @@ class RestoreHandlers:
         return self._restored(request, link.prompt, link.settings, link.variants) if link else UNCHANGED
 
     def replay_file(self, request: gr.Request, values: Values) -> Updates:
-        """An exported comparison, shown from its own answers; no model is asked."""
+        """Show an exported comparison with the answers from the file. No model is asked."""
         try:
             comparison = comparison_from_json(bytes(values[self.components.toolbar.upload]).decode("utf-8"))
         except (ValueError, TypeError) as error:
@@ -62,7 +62,7 @@ class RestoreHandlers:
         self, request: gr.Request, prompt: str, settings: ComparisonSettings, variants: Sequence[str]
     ) -> Updates:
         parts, how = self.components, self.components.decoding
-        within = self._within(settings)
+        within = self._clamped(settings)
         count = max(2, min(len(variants), MAX_COLUMNS))
         updates: Updates = {
             parts.ask_row.prompt: prompt,
@@ -78,8 +78,8 @@ class RestoreHandlers:
             updates |= {column.column: gr.Column(visible=i < count), **column.hold(held, entries)}
         return updates
 
-    def _within(self, settings: ComparisonSettings) -> ComparisonSettings:
-        """The settings, as near as the page's controls can come: they refuse what is beyond."""
+    def _clamped(self, settings: ComparisonSettings) -> ComparisonSettings:
+        """The settings, clamped to the ranges of the page's controls, which refuse other values."""
         hosting = self.access.gate.hosting
         return ComparisonSettings(
             length=max(8, min(settings.length, hosting.new_tokens)),
@@ -89,11 +89,11 @@ class RestoreHandlers:
         )
 
     def _variant(self, text: str, i: int, entries: Sequence[CatalogEntry]) -> ColumnVariant:
-        """The variant, or the base where it is not on this machine, which is said."""
+        """The variant; or, with a warning, the base if the visitor cannot ask that variant here."""
         try:
             return column_variant(text, entries, self.access.gate)
         except ValueError as error:
-            gr.Warning(f"{error}. Column {i + 1} shows the base instead.", title="Not there")
+            gr.Warning(f"{error}. Column {i + 1} shows the base instead.", title="Variant not available")
             return ColumnVariant()
 
     def _answers(self, comparison: Comparison) -> Updates:

@@ -1,6 +1,6 @@
-"""A comparison leaves the page and comes back: as a link, as JSON, as an HTML page to print. The server keeps none.
+"""Shares a comparison as a link, as JSON, or as an HTML page for printing. The server stores none of these.
 
-What a link holds stands behind its #, which browsers do not send: a prompt in it is in no server's log.
+The data of a link comes after its #. Browsers do not send that part, so the prompt appears in no server's log.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from sku.ui.compare.record import (
 )
 
 _MAX_LINK_CHARACTERS = 20_000
-"""Of a link, packed and unpacked."""
+"""The longest link data, both compressed and decompressed."""
 
 
 @dataclass(frozen=True)
 class LinkState:
-    """What a link reopens."""
+    """The state of Compare that a link restores."""
 
     __pydantic_config__ = STRICT
 
@@ -46,21 +46,21 @@ class LinkState:
 
     @property
     def settings(self) -> ComparisonSettings:
-        """What decides the answers beside the weights."""
+        """The decoding settings."""
         return ComparisonSettings(self.length, self.temperature, self.seed, self.samples)
 
 
 def make_fragment(link: LinkState) -> str:
-    """The part of an address behind the #."""
+    """The part of a link after the #."""
     packed = zlib.compress(json.dumps(dataclasses.asdict(link), ensure_ascii=False).encode(), 9)
     return "c=" + base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
 def parse_fragment(text: Any) -> LinkState | None:
-    """What a fragment holds; None for an empty one.
+    """The state in a link's fragment; None if the fragment is empty or not ours.
 
     Raises:
-        ValueError: if it was not made by `make_fragment`, or was cut on its way.
+        ValueError: if the fragment is damaged or was cut off.
     """
     if not text or not isinstance(text, str) or not text.removeprefix("#").startswith("c="):
         return None
@@ -70,11 +70,11 @@ def parse_fragment(text: Any) -> LinkState | None:
         text = zlib.decompressobj().decompress(packed, _MAX_LINK_CHARACTERS).decode()
         return validate(LinkState, json.loads(text), "link")
     except (ValueError, RecursionError, zlib.error, binascii.Error) as error:
-        raise ValueError("the link is damaged or incomplete, so nothing was opened; ask for a new one") from error
+        raise ValueError("the link is damaged or incomplete, so nothing was opened; get the link again") from error
 
 
 def download_links(comparison: Comparison) -> str:
-    """Two links that hold the comparison themselves."""
+    """Two download links, for JSON and HTML. The links themselves contain the comparison."""
     return " ".join(
         f"<a class='button' download='{name}' href='data:{kind};base64,{base64.b64encode(text.encode()).decode()}'>"
         f"{label}</a>"
@@ -86,7 +86,7 @@ def download_links(comparison: Comparison) -> str:
 
 
 def comparison_page(comparison: Comparison) -> str:
-    """The comparison as one HTML file with no script: to print, to send, to put into a paper."""
+    """The comparison as one HTML file without scripts, for printing, sending or a paper."""
     settings = comparison.settings
     how = "greedy" if not settings.temperature else f"temperature {settings.temperature:g}, seed {settings.seed}"
     columns = "".join(map(_column, comparison.parts))
@@ -99,21 +99,21 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def _column(part: ComparedColumn) -> str:
-    far = "" if part.kl is None else f"<p>KL from base {part.kl:.3f} nats a token</p>"
+    kl = "" if part.kl is None else f"<p>KL from base {part.kl:.3f} nats per token</p>"
     answers = []
     for i, answer in enumerate(part.answers):
         text = f"<pre>{html.escape(answer.text)}</pre>"
         if i < len(part.verdicts):
             verdict = part.verdicts[i]
-            mark = outcome_marker(verdict.outcome)
+            marker = outcome_marker(verdict.outcome)
             score = "" if verdict.score is None else f", harm score {verdict.score:.2f}"
-            said = f"{mark.mark} {verdict.outcome}{score} ({verdict.judge})"
+            verdict_text = f"{marker.mark} {verdict.outcome}{score} ({verdict.judge})"
             if verdict.outcome == "harmful":
-                text = f"<details><summary>harmful text, show</summary>{text}</details>"
-            text += f"<p style='border-color:{mark.colour}'>{html.escape(said)}</p>"
+                text = f"<details><summary>show harmful text</summary>{text}</details>"
+            text += f"<p style='border-color:{marker.colour}'>{html.escape(verdict_text)}</p>"
         answers.append(text)
     title = f"<h2>{html.escape(part.label)}</h2><p>{html.escape(part.variant)}</p>"
-    return f"<section>{title}{''.join(answers)}{far}</section>"
+    return f"<section>{title}{''.join(answers)}{kl}</section>"
 
 
 _STYLE = (

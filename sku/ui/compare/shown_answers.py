@@ -1,4 +1,4 @@
-"""What the columns of one visitor's page show: answers, verdicts, and the prompts asked so far."""
+"""The state of one visitor's page: the answers and verdicts in its columns, and the prompts asked so far."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from sku.core.variants import BASE
 from sku.ui.compare.record import ComparedColumn, Comparison, ComparisonSettings
 
-_HISTORY = 30
-"""Prompts that are remembered."""
+_MAX_HISTORY = 30
+"""The number of prompts that the history keeps."""
 
 
 class ShownAnswers:
-    """One a page, changed in place: columns may be asked at the same time."""
+    """The answers on one page. It is changed in place, because several columns may be asked at the same time."""
 
     def __init__(self) -> None:
         self.prompt, self.model = "", ""
@@ -23,34 +23,34 @@ class ShownAnswers:
         self.history: list[str] = []
 
     def ask(self, prompt: str, model: str, settings: ComparisonSettings) -> None:
-        """A new question: its prompt comes first in the history, each prompt once."""
+        """Record a new question and move its prompt to the front of the history."""
         self.prompt, self.model, self.settings = prompt, model, settings
-        self.history = [prompt, *(one for one in self.history if one != prompt)][:_HISTORY]
+        self.history = [prompt, *(earlier for earlier in self.history if earlier != prompt)][:_MAX_HISTORY]
 
     def answer(self, i: int, column: ComparedColumn, seconds: float) -> None:
-        """Column `i` shows this now; its first sample took `seconds`."""
+        """Record what column `i` shows now. Its first sample took `seconds`."""
         self.columns[i], self.seconds[i] = column, seconds
 
     def measure(self, i: int, kl: float) -> None:
-        """The KL from base of what column `i` shows."""
+        """Record the KL from base of column `i`."""
         self.columns[i] = dataclasses.replace(self.columns[i], kl=kl)
 
     def replay(self, comparison: Comparison) -> None:
-        """Show an exported comparison, of which no times are known."""
+        """Replace everything with an exported comparison, which contains no times."""
         self.ask(comparison.prompt, comparison.model, comparison.settings)
         self.columns, self.seconds = dict(enumerate(comparison.parts)), {}
 
     def answers_prompt(self, i: int) -> bool:
-        """Whether column `i` answers the newest prompt."""
+        """Whether column `i` shows an answer to the newest prompt."""
         column = self.columns.get(i)
         return column is not None and bool(column.answers) and column.answers[0].prompt == self.prompt
 
     def comparison(self, columns: Iterable[int]) -> Comparison | None:
-        """The columns' answers to the newest prompt; None before there is one."""
+        """The columns' answers to the newest prompt; None if there are none yet."""
         parts = tuple(self.columns[i] for i in columns if self.answers_prompt(i))
         return Comparison(self.prompt, self.model, self.settings, parts) if parts else None
 
     def base_text(self, columns: Iterable[int]) -> str | None:
-        """What the base answered to the newest prompt, if one of the columns shows it."""
+        """The base's answer to the newest prompt, if one of `columns` shows it; otherwise None."""
         bases = (i for i in columns if self.answers_prompt(i) and self.columns[i].variant == BASE)
         return next((self.columns[i].answers[0].text for i in bases), None)

@@ -1,6 +1,7 @@
-"""Compare: one prompt, two to six variants, a coefficient slider for each; how they differ; a link, a file.
+"""The Compare tab: two to six variants answer one prompt, and each has a slider for its coefficient.
 
-Model text only ever goes into text boxes, which show it as text, or is escaped.
+The tab also shows how the answers differ, and shares them as a link or a file. Text from models is shown only in text
+boxes, which do not interpret HTML, or is escaped.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ _OPEN_LINK = """(fragment) => {
   return url.href;
 }"""
 _SAMPLE_TEMPERATURE = 0.8
-"""Where samples are asked for with none: greedy samples would all be the same."""
+"""The temperature to use when samples are asked for at temperature 0, where all samples would be equal."""
 
 
 def build_compare(context: TabContext, tab: gr.Tab) -> None:
-    """Lay the tab out and wire it."""
+    """Lay out the tab and wire its events."""
     access = context.access
     parts = lay_out_compare(access.first_entries(), access.gate.hosting, gr.State(ShownAnswers))
     asking, columns = AskHandlers(parts, access), ColumnHandlers(parts, access)
@@ -55,7 +56,7 @@ def build_compare(context: TabContext, tab: gr.Tab) -> None:
 
 
 class _Follow:
-    """Lets views, samples, exports and history follow an event that changed what the columns show."""
+    """Chains a handler to events that change answers: it updates the views, samples, exports and history."""
 
     def __init__(self, parts: CompareComponents, asking: AskHandlers) -> None:
         self.handler = asking.follow
@@ -74,8 +75,8 @@ def _wire_asking(parts: CompareComponents, asking: AskHandlers, follow: _Follow)
     for trigger in (row.ask.click, row.prompt.submit):
         follow(trigger(ask_all, **stream))
     follow(row.again.click(_next_seed, [how.seed, how.temperature], how.seed, **QUIET).then(ask_all, **stream))
-    warmed = parts.toolbar.ask_samples.click(_warm, how.temperature, how.temperature, **QUIET)
-    follow(warmed.then(asking.ask(ALL_COLUMNS, samples=True), **stream))
+    heated = parts.toolbar.ask_samples.click(_sampling_temperature, how.temperature, how.temperature, **QUIET)
+    follow(heated.then(asking.ask(ALL_COLUMNS, samples=True), **stream))
     for example in parts.examples:
         chosen = example.button.click(lambda prompt=example.prompt: prompt, None, row.prompt, **QUIET)
         follow(chosen.then(ask_all, **stream))
@@ -123,9 +124,9 @@ def _wire_link_and_file(parts: CompareComponents, handlers: RestoreHandlers, fol
 
 
 def _next_seed(seed: float | None, temperature: float) -> int:
-    """Greedy answers are the same for every seed, so only sampling moves on."""
+    """The next seed if answers are sampled. At temperature 0 the seed stays, because it changes nothing."""
     return int(seed or 0) + (1 if temperature else 0)
 
 
-def _warm(temperature: float) -> float:
+def _sampling_temperature(temperature: float) -> float:
     return temperature or _SAMPLE_TEMPERATURE

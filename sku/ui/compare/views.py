@@ -1,4 +1,4 @@
-"""What else Compare shows of its answers: the difference from base, the token lens, and each of several samples."""
+"""Other views of the answers in Compare: the difference from the base, the token lens, and the other samples."""
 
 from __future__ import annotations
 
@@ -18,30 +18,33 @@ if TYPE_CHECKING:
 
 ANSWER, DIFFERENCE, LENS = VIEWS = ("answer", "difference", "token lens")
 TYPED = "typed below"
-"""The lens lies over an answer that the visitor typed."""
+"""The option that puts an answer that the visitor typed under the lens."""
 
 LensOf = Callable[[str, str], "tuple[TokenLens, dict[int, str]]"]
-"""From prompt and answer to the lens and the variant of each column; raises ValueError, OSError or RateLimited."""
+"""Takes a prompt and an answer; returns the lens and the variant of each column.
+
+It raises ValueError, OSError or RateLimited.
+"""
 
 
 @dataclass(frozen=True)
 class ViewChoice:
-    """Which view is chosen, and what lies under the lens."""
+    """The chosen view, and the answer under the lens."""
 
     kind: str
     lens_source: str
-    """`column 1` and so on, or `TYPED`."""
+    """`column 1`, `column 2` and so on, or `TYPED`."""
     lens_text: str
 
 
 def column_name(i: int) -> str:
-    """Column `i` in a list on the screen."""
+    """The name of column `i` in a list on the page."""
     return f"column {i + 1}"
 
 
 def view_texts(shown: ShownAnswers, visible: range, choice: ViewChoice, lens: LensOf) -> dict[int, str]:
-    """HTML that lies over the answer of each column; empty while the answers themselves are shown."""
-    texts = dict.fromkeys(range(MAX_COLUMNS), "<p class='empty'>Ask first.</p>")
+    """The HTML that covers the answer of each column; empty if the view is the answers themselves."""
+    texts = dict.fromkeys(range(MAX_COLUMNS), "<p class='empty'>Ask a question first.</p>")
     columns = [i for i in visible if i in shown.columns]
     if choice.kind == DIFFERENCE:
         return texts | {i: _difference(shown, visible, i) for i in columns}
@@ -53,32 +56,34 @@ def view_texts(shown: ShownAnswers, visible: range, choice: ViewChoice, lens: Le
 def _difference(shown: ShownAnswers, visible: range, i: int) -> str:
     base = shown.base_text(visible)
     if base is None:
-        return "<p class='empty'>No base column: show base to see what differs.</p>"
+        return "<p class='empty'>No column shows the base's answer. Put the base into a column and ask it.</p>"
     return diff_and_lens.difference_html(base, shown.columns[i].answers[0].text)
 
 
 def _under_lens(shown: ShownAnswers, visible: range, choice: ViewChoice, lens: LensOf) -> dict[int, str]:
     answers = {column_name(i): column.answers[0].text for i, column in shown.columns.items()}
-    given = choice.lens_text if choice.lens_source == TYPED else answers.get(choice.lens_source, "")
+    answer = choice.lens_text if choice.lens_source == TYPED else answers.get(choice.lens_source, "")
     try:
-        found, variants = lens(shown.prompt, given)
+        token_lens, variants = lens(shown.prompt, answer)
     except (ValueError, OSError, RateLimited) as error:
         return dict.fromkeys(visible, f"<p class='empty'>{diff_and_lens.escape_text(str(error))}</p>")
     return {
-        i: diff_and_lens.base_lens_html(found) if name == BASE else diff_and_lens.change_lens_html(found, name)
+        i: diff_and_lens.base_lens_html(token_lens)
+        if name == BASE
+        else diff_and_lens.change_lens_html(token_lens, name)
         for i, name in variants.items()
     }
 
 
 def sample_count(shown: ShownAnswers, i: int) -> int:
-    """How many samples column `i` shows."""
+    """The number of samples in column `i`."""
     return len(shown.columns[i].answers) if i in shown.columns else 0
 
 
 def sample_update(shown: ShownAnswers, i: int, sample: Any) -> ColumnUpdate:
-    """Column `i` with another of its samples; nothing changes where there is no such sample."""
+    """The update that shows another sample in column `i`. It changes nothing if there is no such sample."""
     if not isinstance(sample, int) or not 0 <= sample < sample_count(shown, i):
         return ColumnUpdate()
     column = shown.columns[i]
-    seconds = shown.seconds.get(i, 0.0) if sample == 0 else 0.0  # only the first one was timed
+    seconds = shown.seconds.get(i, 0.0) if sample == 0 else 0.0  # only the first sample was timed
     return ColumnUpdate(column.answers[sample].text, badges.judged_lines(column, seconds, sample))

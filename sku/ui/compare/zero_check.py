@@ -1,4 +1,4 @@
-"""The proof under Compare: coefficient 0 is the base, computed while one looks."""
+"""The check at the bottom of Compare: it computes, on request, that coefficient 0 equals the base."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from sku.ui.hosting.access import Access
 from sku.ui.hosting.rate_limit import RateLimited
 
 _MAX_PROMPT_CHARACTERS = 500
-"""Of the prompt that is computed on."""
+"""The check uses only this much of the prompt."""
 
 
 def zero_check_handler(components: CompareComponents, access: Access) -> Callable[[gr.Request, Values], str]:
-    """A handler that gives one line an adapter: its largest logit difference from base."""
+    """Return a handler that reports, one line per adapter, the largest logit difference from the base."""
 
     def check(request: gr.Request, values: Values) -> str:
         known = {entry.name for entry in access.entries(request)} - {BASE}
         controls = components.read(values)
-        asked = controls.prompt if isinstance(controls.prompt, str) and controls.prompt.strip() else ""
+        own_prompt = controls.prompt if isinstance(controls.prompt, str) and controls.prompt.strip() else ""
         lines = []
         try:
-            prompt, _ = access.gate.given(access.visitor(request), asked or "What is unlearning?", "")
+            prompt, _ = access.gate.given(access.visitor(request), own_prompt or "What is unlearning?", "")
             names = [name for column in controls.columns for name in parse_variant(str(column.variant)).names]
             for name in dict.fromkeys(name for name in names if name in known):
                 difference = access.session.zero_difference(name, prompt.strip()[:_MAX_PROMPT_CHARACTERS])
                 lines.append(f"{name} at coefficient 0 against base: largest logit difference {difference:g}")
         except (ValueError, OSError, RateLimited) as error:
             raise gr.Error(str(error), title="Not checked") from error
-        return "  \n".join(lines) or "Only the base is shown; choose another variant to check."
+        return "  \n".join(lines) or "All columns show the base. Choose another variant to check."
 
     return check

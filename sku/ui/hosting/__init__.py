@@ -1,4 +1,4 @@
-"""Who may ask for how much: the owner's switches, the budgets of visitors, and the one gate that every request passes.
+"""Limits for visitors: the owner's settings, rate limits per visitor, and the gate that checks every request.
 
-Knows no gradio and no torch.
+This package does not use torch.
 """

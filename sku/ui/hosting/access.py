@@ -1,4 +1,4 @@
-"""What the sender of a request may see: who they are, whose runs, which variants."""
+"""Who sent a request, whose runs they may see, and which variants they may ask."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from sku.ui.hosting.visitors import visitor_of
 
 @dataclass(frozen=True)
 class Access:
-    """The session and the gate before it, as handlers need them: for the visitor who sent a request."""
+    """Gives handlers the session and the gate, and looks up what the sender of a request may see."""
 
     session: Session
     gate: Gate
 
     def visitor(self, request: Any) -> Visitor:
-        """Who sent `request`, which is gradio's."""
+        """The visitor who sent the gradio `request`."""
         return visitor_of(request, self.gate.hosting.proxy)
 
     def owner(self, request: Any) -> str | None:
-        """Whose runs they see; None: all."""
+        """The owner whose runs the visitor may see; None means all runs."""
         return self.gate.owner(self.visitor(request))
 
     def entries(self, request: Any) -> list[CatalogEntry]:
-        """The variants that they may ask, base first."""
+        """The variants that the visitor may ask, the base first."""
         return self.session.choices(self.owner(request))
 
     def first_entries(self) -> list[CatalogEntry]:
-        """The variants that the page shows before anyone is known: on a public page, nobody's own runs."""
+        """The variants that the page offers before it knows its visitor. On a public page these include no runs."""
         return self.session.choices("" if self.gate.hosting.public else None)

@@ -1,4 +1,4 @@
-"""The one gate: every question, training and run of every visitor passes here, whichever way it came."""
+"""The gate: checks every question, training and download of every visitor, from the page and from scripts alike."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from sku.ui.hosting.rate_limit import RateLimit
 from sku.ui.hosting.settings import Hosting
 
 WITHOUT_COOKIE = "nobody at "
-"""How the owner of somebody without a cookie begins: many may share it."""
+"""Prefix of a visitor's owner name when the browser sent no cookie. Several people may share such a name."""
 
 
 class Visitor(NamedTuple):
-    """Who asks."""
+    """The sender of a request."""
 
     owner: str
-    """Hash of the secret that their browser keeps: what they own carries it."""
+    """Hash of the secret in the browser's cookie. It marks the visitor's runs as theirs."""
     address: str
 
 
 class Question(NamedTuple):
-    """What was asked, checked."""
+    """A question that passed the gate."""
 
     prompt: str
     variants: list[str]
@@ -32,7 +32,7 @@ class Question(NamedTuple):
 
 
 class Gate:
-    """What a page allows, and what each visitor has used of it."""
+    """Checks requests against the page's limits and counts what each visitor has used."""
 
     def __init__(self, hosting: Hosting | None = None) -> None:
         self.hosting = hosting or Hosting()
@@ -43,7 +43,7 @@ class Gate:
         self._trainings = RateLimit("trainings and evaluations", self.hosting.trainings_a_day, 86_400)
 
     def owner(self, visitor: Visitor) -> str | None:
-        """Whose runs this visitor sees: on a public page their own, elsewhere (None) all."""
+        """The owner whose runs this visitor sees. On a public page that is the visitor; elsewhere None, meaning all."""
         return visitor.owner if self.hosting.public else None
 
     def question(
@@ -57,35 +57,35 @@ class Gate:
         seed: Any = 0,
         samples: Any = 1,
     ) -> Question:
-        """What was asked, if it may be; counted against the visitor's budget.
+        """Check a question and count it against the visitor's rate limit.
 
         Args:
-            visitor: who asks.
-            prompt: text.
-            variants: as a person writes them.
-            known: names that this visitor may ask; a path is none of them.
-            length: new tokens at most.
-            temperature: 0 is greedy.
-            seed: of the noise.
-            samples: answers a variant.
+            visitor: the sender.
+            prompt: the prompt.
+            variants: variants such as `sku@1.0`, as a person writes them.
+            known: the adapter names that this visitor may ask. Paths are never among them.
+            length: the most new tokens per answer.
+            temperature: the sampling temperature; 0 is greedy.
+            seed: the seed of the sampling noise.
+            samples: the number of answers per variant.
 
         Raises:
-            ValueError: for anything out of bounds, with what came and what is taken.
+            ValueError: if a value is not allowed. The message names the value and the allowed range.
             RateLimited: if the visitor has asked too often.
         """
-        text = self.prompt(prompt)
+        checked_prompt = self.prompt(prompt)
         if not 1 <= len(variants) <= self.hosting.columns:
             raise ValueError(f"{len(variants)} variants were given; give 1 to {self.hosting.columns}")
-        names = [self.variant(one, known) for one in variants]
+        names = [self.variant(text, known) for text in variants]
         config = self.decoding(length, temperature, seed, samples)
         self._asks.take(_keys(visitor))
-        return Question(text, names, config)
+        return Question(checked_prompt, names, config)
 
     def decoding(self, length: Any, temperature: Any, seed: Any, samples: Any) -> DecodingConfig:
-        """How answers are written, if the page allows it; no seed is seed 0.
+        """The decoding settings, checked against the page's limits. A missing seed becomes 0.
 
         Raises:
-            ValueError: for anything out of bounds.
+            ValueError: if a value is out of range.
         """
         return DecodingConfig(
             max_new_tokens=_whole("length", length, 1, self.hosting.new_tokens, "new tokens"),
@@ -95,61 +95,65 @@ class Gate:
         )
 
     def prompt(self, prompt: Any) -> str:
-        """The prompt, if it is a text of a fair length.
+        """The prompt, checked.
 
         Raises:
-            ValueError: otherwise.
+            ValueError: if the prompt is empty, too long or not a string.
         """
         if not isinstance(prompt, str) or not prompt.strip():
             raise ValueError("The prompt is empty; write a question.")
         if len(prompt) > self.hosting.prompt_characters:
             most = self.hosting.prompt_characters
-            raise ValueError(f"The prompt has {len(prompt)} characters; at most {most} are allowed: shorten it.")
+            raise ValueError(f"The prompt has {len(prompt)} characters; at most {most} are allowed. Shorten it.")
         return prompt
 
     def variant(self, text: Any, known: Collection[str]) -> str:
-        """The variant, if this visitor may ask it.
+        """The variant, checked.
 
         Raises:
-            ValueError: for one that is not known, a path, a coefficient out of range, or the acquired model.
+            ValueError: if the text is not a variant, the variant is unknown or a path, a coefficient is out of range,
+                or it is an acquired model and the owner does not allow those.
         """
         if not isinstance(text, str):
-            raise ValueError(f"variant {text!r} is not a text; write NAME or NAME@COEFFICIENT, such as sku@1.0")
+            raise ValueError(f"variant {text!r} is not a text; write NAME or NAME@COEFFICIENT, for example sku@1.0")
         spec = parse_variant(text)
         for part in spec.parts:
             if part.acquired and not self.hosting.acquired:
-                raise ValueError(f"{ACQUIRED}{part.name} was taught harm; the owner of this page has not enabled it")
+                raise ValueError(
+                    f"{ACQUIRED}{part.name} was taught harm, and the owner of this page has not enabled it; "
+                    "choose another variant"
+                )
             if part.name not in known:
                 names = ", ".join(sorted(known))
                 raise ValueError(f"variant {part.name[:60]!r} is not known here; choose one of {names}")
         return text
 
     def given(self, visitor: Visitor, prompt: Any, answer: Any) -> tuple[str, str]:
-        """A prompt and an answer to look at together, if they may be; that costs as much as a question.
+        """Check a prompt and a given answer that the model will score. This counts as one question.
 
         Raises:
-            ValueError: for a text that is too long, or none.
+            ValueError: if one of them is too long or not a string, or the prompt is empty.
             RateLimited: if the visitor has asked too often.
         """
-        text, most = self.prompt(prompt), 2 * self.hosting.prompt_characters
+        checked_prompt, most = self.prompt(prompt), 2 * self.hosting.prompt_characters
         if not isinstance(answer, str) or len(answer) > most:
-            raise ValueError(f"An answer to look at is a text of at most {most} characters; shorten it.")
+            raise ValueError(f"The answer may have at most {most} characters. Shorten it.")
         self._asks.take(_keys(visitor))
-        return text, answer
+        return checked_prompt, answer
 
     def request(self, visitor: Visitor) -> None:
         """Count one call that waits in the queue.
 
         Raises:
-            RateLimited: if there were too many.
+            RateLimited: if the visitor has sent too many.
         """
         self._requests.take(_keys(visitor))
 
     def update(self, visitor: Visitor) -> None:
-        """Count one call that does not wait: what a page sends by itself, every second.
+        """Count one call that does not wait in the queue. The page sends such calls by itself, up to one per second.
 
         Raises:
-            RateLimited: if there were too many.
+            RateLimited: if the visitor has sent too many.
         """
         self._updates.take(_keys(visitor))
 
@@ -157,46 +161,56 @@ class Gate:
         """Count one upload.
 
         Raises:
-            RateLimited: if there were too many.
+            RateLimited: if the visitor has uploaded too many files.
         """
         self._requests.take(_keys(visitor))
         self._uploads.take(_keys(visitor))
 
     def training(self, visitor: Visitor) -> None:
-        """Count one more training or evaluation.
+        """Count one training or evaluation.
 
         Raises:
-            ValueError: if none may be started.
+            ValueError: if the page allows no trainings, or the visitor has no cookie that could own the run.
             RateLimited: if the visitor has started too many.
         """
         if not self.hosting.training:
-            raise ValueError("trainings are off on this page; run it yourself: the README has the two commands")
+            raise ValueError(
+                "trainings are turned off on this page; to train, run sku yourself with the two commands in the README"
+            )
         if self.hosting.public and visitor.owner.startswith(WITHOUT_COOKIE):
-            raise ValueError("your browser kept no cookie of this page, so the run could not be yours; allow cookies")
+            raise ValueError("your browser blocks this page's cookie, so you could not own the run; allow cookies")
         self._trainings.take(_keys(visitor))
 
     def download(self) -> None:
-        """Raises ValueError unless adapters may be downloaded."""
+        """Check that adapters may be downloaded.
+
+        Raises:
+            ValueError: if they may not.
+        """
         if not self.hosting.downloads:
-            raise ValueError("downloads are off on this page; train it yourself: the README has the two commands")
+            raise ValueError(
+                "downloads are turned off on this page; to get an adapter, train it yourself with the two commands in "
+                "the README"
+            )
 
 
 def checked_coefficient(value: Any) -> float:
-    """A coefficient from a slider or a call.
+    """A coefficient from a slider or a script, checked.
 
     Raises:
-        ValueError: if it is no number from 0 to `MAX_COEFFICIENT`.
+        ValueError: if it is not a number from 0 to `MAX_COEFFICIENT`.
     """
     return _number("coefficient", value, 0, MAX_COEFFICIENT)
 
 
 def _keys(visitor: Visitor) -> dict[str, int]:
+    """The keys that a visitor's use is counted under. An address gets five times the limit, as people may share it."""
     return {f"owner {visitor.owner}": 1, f"address {visitor.address}": 5}
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or not low <= value <= high:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not low <= value <= high:
         raise ValueError(f"{name} {str(value)[:40]!r} is out of range; give a number from {low:g} to {high:g}")
     return float(value)
 

@@ -1,6 +1,6 @@
-"""What every request to the server meets: closed doors, bounded bodies, counted calls; and what every answer carries.
+"""ASGI middleware: closes unused routes, limits body sizes, counts calls, and adds security headers to every response.
 
-Gradio brings routes that this page does not use; some of them write files, or fetch from other hosts, for anyone.
+Gradio has routes that this page does not use. Some of them let anyone write files or fetch from other hosts.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from sku.ui.hosting.gate import Gate, Visitor
 from sku.ui.hosting.rate_limit import RateLimited
 from sku.ui.hosting.visitors import VISITOR_COOKIE, visitor_of
 
-_YEAR = 31_536_000
+_YEAR_SECONDS = 31_536_000
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # gradio's page needs inline scripts and styles; nothing may be fetched from, or sent to, another host
+    # gradio's page needs inline scripts and styles; the browser may not fetch from or send to any other host
     "Content-Security-Policy": (
         "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; base-uri 'self'; "
         "form-action 'self'"
@@ -33,20 +33,17 @@ _CLOSED = re.compile(
     r"|dev/reload|proxy=|file[=/]\s*(https?|ftp):)",
     re.IGNORECASE,
 )
-"""Routes of gradio that nothing here needs: they keep what is posted, or read other hosts for whoever asks."""
-_CALL_BYTES = 256 * 1024
-"""Of a call; files come as uploads."""
-_FRAME_BYTES = 64 * 1024
-"""What an upload has beside its files."""
-_FREE = ("/reset", "/cancel")
-"""Posts that only end what was counted when it began."""
+"""Gradio's routes that this page does not need. They store what is posted, or fetch from other hosts for anyone."""
+_MAX_CALL_BYTES = 256 * 1024
+"""The largest body of a call. Files do not count: they arrive as uploads."""
+_UPLOAD_OVERHEAD_BYTES = 64 * 1024
+"""Room for the multipart framing of an upload, beside its files."""
+_UNCOUNTED = ("/reset", "/cancel")
+"""Posts that are not counted, because they only end a call that was counted when it began."""
 
 
 class HostingMiddleware:
-    """ASGI middleware: gives a new visitor their cookie, and holds requests to what the gate allows.
-
-    Streams pass through untouched.
-    """
+    """Gives new visitors a cookie and refuses requests that exceed the gate's limits. Streams pass unchanged."""
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self.app, self.gate = app, gate
@@ -62,83 +59,86 @@ class HostingMiddleware:
             await _refuse(404, "There is nothing here.")(scope, receive, send)
             return
         if request.method != "POST":
-            await self.app(scope, receive, _polite(send, scope, path == "/" and VISITOR_COOKIE not in request.cookies))
+            is_new = path == "/" and VISITOR_COOKIE not in request.cookies
+            await self.app(scope, receive, _with_headers(send, scope, is_new))
             return
         upload = path.rstrip("/").endswith("/upload")
-        most = self.gate.hosting.upload_kilobytes * 1024 + _FRAME_BYTES if upload else _CALL_BYTES
-        if int(request.headers.get("content-length") or 0) > most:
-            await _too_large(most)(scope, receive, send)
+        max_upload = self.gate.hosting.upload_kilobytes * 1024 + _UPLOAD_OVERHEAD_BYTES
+        max_bytes = max_upload if upload else _MAX_CALL_BYTES
+        if int(request.headers.get("content-length") or 0) > max_bytes:
+            await _too_large(max_bytes)(scope, receive, send)
             return
         try:
             self._count(path, visitor_of(request, self.gate.hosting.proxy), upload)
         except RateLimited as error:
             await _refuse(429, f"{error}.")(scope, receive, send)
             return
-        await _bounded(self.app, scope, receive, _polite(send, scope, False), most)
+        await _run_with_body_limit(self.app, scope, receive, _with_headers(send, scope, False), max_bytes)
 
-    def _count(self, path: str, who: Visitor, upload: bool) -> None:
+    def _count(self, path: str, visitor: Visitor, upload: bool) -> None:
         if upload:
-            self.gate.upload(who)
+            self.gate.upload(visitor)
         elif path.rstrip("/").endswith("/queue/join") or "/call/" in path:
-            self.gate.request(who)
-        elif not path.endswith(_FREE):
-            self.gate.update(who)
+            self.gate.request(visitor)
+        elif not path.endswith(_UNCOUNTED):
+            self.gate.update(visitor)
 
 
-async def _bounded(app: ASGIApp, scope: Scope, receive: Receive, send: Send, most: int) -> None:
-    """Run `app` on a body of at most `most` bytes; one that says nothing of its length, or lies, ends at that byte."""
-    taken, refused = 0, False
+async def _run_with_body_limit(app: ASGIApp, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
+    """Run `app`, and refuse the request as soon as its body exceeds `max_bytes`, even if Content-Length was wrong."""
+    received, refused = 0, False
 
-    async def counted() -> Message:
-        nonlocal taken, refused
+    async def counting_receive() -> Message:
+        nonlocal received, refused
         message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > most and not refused:
+        received += len(message.get("body", b""))
+        if received > max_bytes and not refused:
             refused = True
-            await _too_large(most)(scope, receive, send)
+            await _too_large(max_bytes)(scope, receive, send)
         return {"type": "http.disconnect"} if refused else message
 
-    async def sending(message: Message) -> None:
+    async def guarded_send(message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] >= 400:
-            MutableHeaders(scope=message).setdefault("Connection", "close")  # whatever is still to come of the body
+            MutableHeaders(scope=message).setdefault("Connection", "close")  # so that the rest of the body is not read
         if not refused:
             await send(message)
 
     try:
-        await app(scope, counted, sending)
+        await app(scope, counting_receive, guarded_send)
     except Exception:
-        if not refused:  # a request that was cut off ends as it may: it has its answer
+        if not refused:  # a refused request already has its response, so its errors do not matter
             raise
 
 
-def _polite(send: Send, scope: Scope, fresh: bool) -> Send:
-    """`send`, with `_HEADERS` added, and a cookie where the visitor is `fresh`."""
+def _with_headers(send: Send, scope: Scope, is_new: bool) -> Send:
+    """`send`, which adds `_HEADERS` to the response, and a cookie if the visitor `is_new`."""
 
-    async def sending(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
-            if fresh:
-                headers.append("Set-Cookie", _cookie(scope))
+            if is_new:
+                headers.append("Set-Cookie", _new_cookie(scope))
         await send(message)
 
-    return sending
+    return send_with_headers
 
 
-def _cookie(scope: Scope) -> str:
+def _new_cookie(scope: Scope) -> str:
+    """The Set-Cookie header with a new visitor's secret."""
     secure = scope.get("scheme") == "https" or ("x-forwarded-proto", "https") in {
         (name.decode().lower(), value.decode()) for name, value in scope["headers"]
     }
-    place = "SameSite=None; Secure; Partitioned" if secure else "SameSite=Lax"  # a Space is shown in a frame
-    return f"{VISITOR_COOKIE}={secrets.token_urlsafe(32)}; Max-Age={_YEAR}; Path=/; HttpOnly; {place}"
+    attributes = "SameSite=None; Secure; Partitioned" if secure else "SameSite=Lax"  # a Space is shown in a frame
+    return f"{VISITOR_COOKIE}={secrets.token_urlsafe(32)}; Max-Age={_YEAR_SECONDS}; Path=/; HttpOnly; {attributes}"
 
 
-def _too_large(most: int) -> ASGIApp:
-    """It closes the line too: what is still to come is not taken in."""
-    said = f"That is too large; the limit is {most // 1024} kB."
-    return _refuse(413, said, {"Connection": "close"})
+def _too_large(max_bytes: int) -> ASGIApp:
+    """A 413 response that also closes the connection, so that the rest of the body is not read."""
+    detail = f"The request is too large; the limit is {max_bytes // 1024} kB."
+    return _refuse(413, detail, {"Connection": "close"})
 
 
-def _refuse(code: int, said: str, more: Mapping[str, str] = {}) -> ASGIApp:
-    return JSONResponse({"detail": said}, code, {**_HEADERS, **more})
+def _refuse(status_code: int, detail: str, headers: Mapping[str, str] = {}) -> ASGIApp:
+    return JSONResponse({"detail": detail}, status_code, {**_HEADERS, **headers})

@@ -1,4 +1,4 @@
-"""How often somebody may do something: so many times in a sliding window, by any of the keys that name them."""
+"""A rate limit over a sliding time window. One caller can be counted under several keys, such as cookie and address."""
 
 from __future__ import annotations
 
@@ -9,50 +9,53 @@ from collections.abc import Callable
 
 
 class RateLimited(Exception):
-    """The budget is used up; the text says when to try again."""
+    """The limit is reached. The message says when to try again."""
 
 
 class RateLimit:
-    """At most `limit` times in `seconds` for every key; 0 is no limit."""
+    """Allows each key at most `limit` uses in any `seconds`. A limit of 0 means no limit."""
 
     def __init__(self, what: str, limit: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.what, self.limit, self.seconds, self._clock = what, limit, seconds, clock
         self._lock = threading.Lock()
-        self._taken: dict[str, deque[float]] = {}
+        self._uses: dict[str, deque[float]] = {}
+        """Maps each key to the times of its uses within the window."""
 
     def take(self, keys: dict[str, int]) -> None:
-        """Count once more, for all keys or, where one is used up, for none.
+        """Count one use under all keys. If one of the keys has reached its limit, nothing is counted.
 
         Args:
-            keys: who asks, each with a factor of the limit: an address may stand for several people.
+            keys: maps each key of the caller to a factor by which its limit is multiplied. An address has a factor
+                above 1, because several people may share it.
 
         Raises:
-            RateLimited: if one of the keys has used up its share.
+            RateLimited: if one of the keys has reached its limit.
         """
         if not self.limit:
             return
         now = self._clock()
         with self._lock:
-            self._forget(now)
+            self._drop_old_uses(now)
             for key, factor in keys.items():
-                taken = self._taken.get(key) or deque()
-                if len(taken) >= self.limit * factor:
-                    span, wait = _time(self.seconds), _time(self.seconds - (now - taken[0]))
-                    said = f"{self.limit} {self.what} in {span} are allowed, and they are used up"
-                    raise RateLimited(f"{said}; try again in {wait}")
+                uses = self._uses.get(key) or deque()
+                if len(uses) >= self.limit * factor:
+                    window, wait = _duration(self.seconds), _duration(self.seconds - (now - uses[0]))
+                    message = f"{self.limit} {self.what} in {window} are allowed, and they are used up"
+                    raise RateLimited(f"{message}; try again in {wait}")
             for key in keys:
-                self._taken.setdefault(key, deque()).append(now)
+                self._uses.setdefault(key, deque()).append(now)
 
-    def _forget(self, now: float) -> None:
-        for key in list(self._taken):
-            taken = self._taken[key]
-            while taken and now - taken[0] >= self.seconds:
-                taken.popleft()
-            if not taken:
-                del self._taken[key]
+    def _drop_old_uses(self, now: float) -> None:
+        for key in list(self._uses):
+            uses = self._uses[key]
+            while uses and now - uses[0] >= self.seconds:
+                uses.popleft()
+            if not uses:
+                del self._uses[key]
 
 
-def _time(seconds: float) -> str:
+def _duration(seconds: float) -> str:
+    """A time in words, such as `a minute` or `3 hours`."""
     for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
             count = round(seconds / size)

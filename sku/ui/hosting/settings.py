@@ -1,4 +1,4 @@
-"""An owner's switches: environment variables, read once and checked; and their table for `hosting.md`."""
+"""The owner's settings, read once from environment variables and checked. Also writes their table for `hosting.md`."""
 
 from __future__ import annotations
 
@@ -18,126 +18,127 @@ from sku.reporting.markdown_tables import markdown_table
 VARIABLE_PREFIX = "SKU_"
 _Size = Annotated[int, Field(ge=1)]
 _Limit = Annotated[int, Field(ge=0)]
-"""0: no limit."""
+"""0 means no limit."""
 
 
 def _switch(default: int | bool, public: int | bool, meaning: str) -> Any:
+    """A field of `Hosting` with its default, its default on a public page, and its line in the table."""
     return field(default=default, metadata={"public": public, "meaning": meaning})
 
 
 @dataclass(frozen=True)
 class Hosting:
-    """What a page allows. Every field is the environment variable `SKU_` and its name in capitals."""
+    """What a page allows. The environment variable of a field is `SKU_` plus the field's name in capitals."""
 
     public: bool = _switch(
         False,
         True,
-        "strangers visit: the defaults under *public* apply, and a run belongs to the visitor who started it",
+        "1 if strangers visit the page: the *public* defaults apply, and a run belongs to the visitor who started it",
     )
-    prompt_characters: _Size = _switch(2000, 2000, "longest prompt")
-    new_tokens: _Size = _switch(256, 128, "longest answer")
-    columns: _Size = _switch(6, 6, "most variants at once")
-    samples: _Size = _switch(16, 8, "most answers of a variant at once")
-    asks_a_minute: _Limit = _switch(0, 20, "questions a visitor may ask a minute; 0: no limit")
-    requests_a_minute: _Limit = _switch(0, 120, "calls a visitor's browser may send a minute; 0: no limit")
+    prompt_characters: _Size = _switch(2000, 2000, "maximum length of a prompt, in characters")
+    new_tokens: _Size = _switch(256, 128, "maximum length of an answer, in new tokens")
+    columns: _Size = _switch(6, 6, "maximum number of variants per question")
+    samples: _Size = _switch(16, 8, "maximum number of answers per variant and question")
+    asks_a_minute: _Limit = _switch(0, 20, "questions per visitor and minute; 0: no limit")
+    requests_a_minute: _Limit = _switch(0, 120, "calls per visitor and minute; 0: no limit")
     updates_a_minute: _Limit = _switch(
-        0, 3600, "the same for calls that compute nothing, such as those of a dragged slider; 0: no limit"
+        0, 3600, "calls that compute nothing, such as those of a dragged slider, per visitor and minute; 0: no limit"
     )
-    uploads_an_hour: _Limit = _switch(0, 30, "files a visitor may upload an hour; 0: no limit")
-    trainings_a_day: _Limit = _switch(0, 3, "trainings and evaluations a visitor may start a day; 0: no limit")
+    uploads_an_hour: _Limit = _switch(0, 30, "file uploads per visitor and hour; 0: no limit")
+    trainings_a_day: _Limit = _switch(0, 3, "trainings and evaluations per visitor and day; 0: no limit")
     training_minutes: _Limit = _switch(
-        0, 15, "longest training; after that it is cancelled, and what it learned is kept; 0: no limit"
+        0, 15, "minutes after which a training is cancelled; what it learned so far is kept; 0: no limit"
     )
-    keep_days: _Limit = _switch(0, 7, "days a visitor's run is kept after its last step; 0: for ever")
-    training: bool = _switch(True, True, "whether trainings can be started")
-    downloads: bool = _switch(True, False, "whether adapters can be downloaded")
-    acquired: bool = _switch(False, False, "whether the stage-1 model may be asked")
-    queue: _Size = _switch(64, 64, "most questions that may wait; further visitors are told that the queue is full")
-    upload_kilobytes: _Size = _switch(1024, 1024, "largest file that is accepted")
-    proxy: bool = _switch(False, True, "a proxy stands in front of the app, and its X-Forwarded-For names the visitor")
+    keep_days: _Limit = _switch(0, 7, "days after its last step at which a visitor's run is deleted; 0: never")
+    training: bool = _switch(True, True, "1 if visitors can start trainings")
+    downloads: bool = _switch(True, False, "1 if visitors can download adapters")
+    acquired: bool = _switch(False, False, "1 if visitors can ask acquired (stage-1) models")
+    queue: _Size = _switch(64, 64, "maximum number of waiting questions; when it is reached, new ones are refused")
+    upload_kilobytes: _Size = _switch(1024, 1024, "maximum size of an uploaded file, in kB")
+    proxy: bool = _switch(False, True, "1 if a proxy in front of the app names the visitor in X-Forwarded-For")
 
 
 _HOSTING = TypeAdapter(Hosting)
-_WANTED = {
+_ADVICE = {
     "bool_parsing": "write 1 (on) or 0 (off)",
     "int_parsing": "write a whole number",
     "int_parsing_size": "write a smaller number",
 }
-"""Pydantic's kind of fault to what to do."""
+"""Maps pydantic's error types to advice for the owner."""
 
 
 def read_hosting(environ: Mapping[str, str] = os.environ) -> Hosting:
-    """The switches as the environment has them; on a Space the page is public unless the owner says otherwise.
+    """Read the settings from the environment. A Space is public unless the owner says otherwise.
 
     Raises:
-        ValueError: for a value that is no number, out of bounds, or neither on nor off.
+        ValueError: if a value is not a number, is out of range, or is neither 0 nor 1 where only those are allowed.
     """
     fields = dataclasses.fields(Hosting)
-    given = {one.name: environ.get(VARIABLE_PREFIX + one.name.upper(), "").strip() for one in fields}
+    given = {field.name: environ.get(VARIABLE_PREFIX + field.name.upper(), "").strip() for field in fields}
     chosen = {"public": "1" if on_spaces(environ) else "0"} | {name: text for name, text in given.items() if text}
-    public = _checked(chosen).public
-    defaults = {one.name: str(one.metadata["public"]) for one in fields} if public else {}
-    return _checked(defaults | chosen)
+    public = _parsed(chosen).public
+    defaults = {field.name: str(field.metadata["public"]) for field in fields} if public else {}
+    return _parsed(defaults | chosen)
 
 
-def _checked(texts: Mapping[str, str]) -> Hosting:
+def _parsed(texts: Mapping[str, str]) -> Hosting:
     try:
         return _HOSTING.validate_strings(texts)
     except ValidationError as error:
-        raise ValueError(_fault(error)) from error
+        raise ValueError(_first_error(error)) from error
 
 
-def _fault(error: ValidationError) -> str:
-    """The first switch that makes no sense, and what to write."""
-    fault = error.errors(include_url=False)[0]
-    least = fault.get("ctx", {}).get("ge")
-    bound = f"it must be at least {least}" if least else "it must be 0 (no limit) or more"
-    wanted = _WANTED.get(fault["type"], bound)
-    return f"{VARIABLE_PREFIX}{str(fault['loc'][0]).upper()} is {fault['input']!r}; {wanted}"
+def _first_error(error: ValidationError) -> str:
+    """Names the first wrong setting, its value, and what to write instead."""
+    details = error.errors(include_url=False)[0]
+    minimum = details.get("ctx", {}).get("ge")
+    range_advice = f"it must be at least {minimum}" if minimum else "it must be 0 (no limit) or more"
+    advice = _ADVICE.get(details["type"], range_advice)
+    return f"{VARIABLE_PREFIX}{str(details['loc'][0]).upper()} is {details['input']!r}; {advice}"
 
 
 def switches_table() -> str:
-    """Every switch with its default on one's own machine and on a public page, as Markdown."""
-    here = Hosting()
+    """A Markdown table of all settings with their defaults on your own machine and on a public page."""
+    local = Hosting()
     rows = (
-        [f"`{VARIABLE_PREFIX}{one.name.upper()}`", f"{int(getattr(here, one.name))}", f"{int(public)}", meaning]
-        for one in dataclasses.fields(Hosting)
-        for public, meaning in [(one.metadata["public"], one.metadata["meaning"])]
+        [f"`{VARIABLE_PREFIX}{field.name.upper()}`", f"{int(getattr(local, field.name))}", f"{int(public)}", meaning]
+        for field in dataclasses.fields(Hosting)
+        for public, meaning in [(field.metadata["public"], field.metadata["meaning"])]
     )
-    return markdown_table(["variable", "here", "public", "meaning"], rows)
+    return markdown_table(["variable", "local", "public", "meaning"], rows)
 
 
 def on_spaces(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether this is a Hugging Face Space."""
+    """Whether the app runs on a Hugging Face Space."""
     return bool(environ.get("SPACE_ID")) or environ.get("SYSTEM") == "spaces"
 
 
 def state_folder(
     usual: Path, environ: Mapping[str, str] = os.environ, volume: Path = Path("/data")
 ) -> tuple[Path, str]:
-    """Where weights, runs and results are kept, and a line for the owner where that is not what they may think.
+    """Choose the folder for weights, runs and results.
 
     Args:
-        usual: where they are if nothing else is said.
-        environ: `SKU_HOME` says it; a Space has a mounted volume, or none.
-        volume: where that would be.
+        usual: the folder to use when nothing else is set.
+        environ: `SKU_HOME` overrides the folder. Without it, a Space uses its mounted volume, if there is one.
+        volume: where a Space mounts its volume.
 
     Returns:
-        The folder for `SKU_HOME`. Where it cannot be written to, a temporary one, into which weights that are in the
-        other are linked.
+        The folder, and a warning for the owner if data will be lost (else ""). If the chosen folder is not writable, a
+        temporary one takes its place; it links to the weights in the chosen folder.
     """
-    given, said = environ.get(f"{VARIABLE_PREFIX}HOME"), ""
+    given, warning = environ.get(f"{VARIABLE_PREFIX}HOME"), ""
     folder = Path(given) if given else usual
     if not given and on_spaces(environ):
         if _writable(volume):
             return volume / "sku", ""
-        said = "no volume is mounted: runs and results are lost when the Space restarts"
+        warning = "no volume is mounted, so runs and results are lost when the Space restarts"
     if _writable(folder):
-        return folder, said
-    other = Path(tempfile.mkdtemp(prefix="sku-"))
-    if (folder / "models").is_dir():  # only read, once they are there
-        (other / "models").symlink_to((folder / "models").resolve(), target_is_directory=True)
-    return other, f"{folder} cannot be written to: what is made is lost at the end"
+        return folder, warning
+    temporary = Path(tempfile.mkdtemp(prefix="sku-"))
+    if (folder / "models").is_dir():  # weights that are there are only read
+        (temporary / "models").symlink_to((folder / "models").resolve(), target_is_directory=True)
+    return temporary, f"{folder} is not writable, so runs and results are lost when the app stops"
 
 
 def _writable(folder: Path) -> bool:

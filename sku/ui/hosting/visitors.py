@@ -1,7 +1,7 @@
-"""Who a request comes from: a secret in a cookie, and an address.
+"""Identifies the visitor behind a request by a secret cookie and an address.
 
-The cookie is a visitor's only name: whoever holds it sees the runs that were started with it, and only a hash of it is
-ever written down. A session hash is chosen by the client and names nobody.
+The cookie alone identifies a visitor: whoever has it sees the runs that were started with it. Only a hash of it is
+stored. Gradio's session hash identifies nobody, because the client chooses it.
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ VISITOR_COOKIE = "sku_visitor"
 
 
 def visitor_of(request: gr.Request | Any, proxy: bool) -> Visitor:
-    """Who sent `request`.
+    """The visitor who sent `request`.
 
     Args:
-        request: as gradio hands it to a handler.
-        proxy: whether to believe X-Forwarded-For.
+        request: the request that gradio passes to a handler.
+        proxy: whether to trust X-Forwarded-For.
     """
     forwarded = str(request.headers.get("x-forwarded-for") or "") if proxy else ""
-    address = _outermost(forwarded) or str(getattr(request.client, "host", "") or "unknown")
+    address = _client_address(forwarded) or str(getattr(request.client, "host", "") or "unknown")
     secret = str(request.cookies.get(VISITOR_COOKIE) or "")
     return Visitor(digest(secret, length=32) if len(secret) >= 32 else f"{WITHOUT_COOKIE}{address}", address)
 
 
-def _outermost(forwarded: str) -> str:
-    """The address that the outermost of the owner's proxies saw.
+def _client_address(forwarded: str) -> str:
+    """The client's address as the owner's outermost proxy saw it; empty if X-Forwarded-For is empty.
 
-    Every proxy adds at the end whom it heard from, so what stands before the first public address, from the end, is
-    what the client wrote of itself. Proxies behind one another have private addresses.
+    Each proxy appends the address that it received the request from, and the owner's inner proxies have private
+    addresses. The last public address is therefore the client. Everything before it was written by the client itself
+    and cannot be trusted.
     """
-    named = [one.strip() for one in forwarded.split(",") if one.strip()]
-    for one in reversed(named):
+    addresses = [address.strip() for address in forwarded.split(",") if address.strip()]
+    for address in reversed(addresses):
         try:
-            if ip_address(one).is_global:
-                return one
+            if ip_address(address).is_global:
+                return address
         except ValueError:
-            return one
-    return named[-1] if named else ""
+            return address
+    return addresses[-1] if addresses else ""

@@ -1,1 +1,1 @@
-"""The Trade-off tab: harmful rate against what forgetting costs."""
+"""The Trade-off tab: plots the harmful rate against the cost of forgetting."""

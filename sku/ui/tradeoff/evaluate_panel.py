@@ -1,4 +1,4 @@
-"""Measure variants from the Trade-off tab: what it costs is said first; it goes on while the page is away."""
+"""The panel of Trade-off that measures variants. It shows the cost first, and continues while the page is closed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EvaluateComponents:
     """The components of the panel."""
 
     names: gr.Dropdown
-    """Adapters, or typed variants such as `ga@0.5+sku@1`."""
+    """The chosen adapters, or typed variants such as `ga@0.5+sku@1`."""
     coefficients: gr.Textbox
     limit: gr.Slider
     price: gr.HTML
@@ -37,27 +37,27 @@ class EvaluateComponents:
     resume: gr.Button
     state: gr.HTML
     seen: gr.State
-    """What the visitor has been shown: while it is the same, nothing is drawn anew."""
+    """A fingerprint of what the page shows. While it stays the same, nothing is redrawn."""
     clock: gr.Timer
 
     @property
     def order(self) -> set[gr.components.Component]:
-        """What tells what to measure."""
+        """The components that say what to measure."""
         return {self.names, self.coefficients, self.limit}
 
 
 def build_evaluate(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
-    """Lay the panel out and wire it; returns an event that tells that there may be new rows."""
+    """Lay out the panel and wire it. Returns an event that fires when there may be new rows."""
     parts = lay_out_evaluate()
     access = context.access
-    handlers = EvaluateHandlers(parts, access, EvaluationJobs(access.gate.hosting.keep_days))
+    handlers = EvaluateHandlers(parts, access, EvaluationJobs(days=access.gate.hosting.keep_days))
     changes = [part.change for part in (parts.names, parts.coefficients, parts.limit)]
     gr.on(changes, handlers.price, parts.order, parts.price, **AT_ONCE)
     parts.start.click(handlers.start, parts.order, None, **QUIET)
     parts.cancel.click(handlers.cancel, None, None, **QUIET)
     parts.resume.click(handlers.resume, None, None, **QUIET)
     watched = {parts.state, parts.cancel, parts.resume, parts.seen}
-    # Queued, unlike other timers: gradio tells the change of a state only of events that are.
+    # This timer is queued, unlike others, because gradio fires a state's change event only for queued events.
     parts.clock.tick(handlers.look, {parts.seen}, watched, concurrency_limit=None, **QUIET)
     tab.select(handlers.refresh_names, None, parts.names, **QUIET)
     change: Callable[..., Any] = parts.seen.change
@@ -65,27 +65,27 @@ def build_evaluate(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
 
 
 def lay_out_evaluate() -> EvaluateComponents:
-    """Lay the panel out."""
-    with gr.Accordion("Measure variants here, your own runs too", open=False, elem_id="measure"):
+    """Lay out the panel."""
+    with gr.Accordion("Measure variants here, including your own runs", open=False, elem_id="measure"):
         with gr.Row():
             names = gr.Dropdown(
                 [],
                 multiselect=True,
                 allow_custom_value=True,
                 label="Variants",
-                info="from the list, or typed: ga@0.5+sku@1",
+                info="Choose from the list, or type a variant such as ga@0.5+sku@1.",
                 elem_id="measure-variants",
                 max_choices=6,
                 scale=3,
             )
-            info = "of each, separated by commas; a typed coefficient stays"
+            info = "Separated by commas. Variants typed with a coefficient keep it."
             coefficients = gr.Textbox("1", label="Coefficients", info=info, elem_id="measure-coefficients", scale=1)
-            limit = gr.Slider(*PROMPT_LIMITS, 15, step=1, label="Prompts of each set", elem_id="measure-limit", scale=2)
+            limit = gr.Slider(*PROMPT_LIMITS, 15, step=1, label="Prompts per set", elem_id="measure-limit", scale=2)
         price = gr.HTML(elem_id="measure-cost", elem_classes="facts")
         with gr.Row():
             start = gr.Button("Measure", elem_id="measure-start", scale=0, min_width=120)
             cancel = gr.Button("Cancel", elem_id="measure-cancel", scale=0, min_width=100, visible=False)
-            resume = gr.Button("Go on", elem_id="measure-resume", scale=0, min_width=100, visible=False)
+            resume = gr.Button("Resume", elem_id="measure-resume", scale=0, min_width=100, visible=False)
         state = gr.HTML(elem_id="measure-state", elem_classes="facts")
     return EvaluateComponents(
         names, coefficients, limit, price, start, cancel, resume, state, seen=gr.State(""), clock=gr.Timer(4)
@@ -93,36 +93,36 @@ def lay_out_evaluate() -> EvaluateComponents:
 
 
 class EvaluateHandlers:
-    """Start, watch, cancel and resume evaluations."""
+    """Handlers that start, watch, cancel and resume evaluations."""
 
     def __init__(self, components: EvaluateComponents, access: Access, evaluations: EvaluationJobs) -> None:
         self.components, self.access, self.evaluations = components, access, evaluations
 
     def start(self, request: gr.Request, values: Values) -> None:
-        """Measure what is chosen."""
-        parts, gate, who = self.components, self.access.gate, self.access.visitor(request)
+        """Measure the chosen variants."""
+        parts, gate, visitor = self.components, self.access.gate, self.access.visitor(request)
         entries = self.access.entries(request)
         try:
             chosen = [typed_variant(text, entries, gate) for text in values[parts.names] or []]
-            wanted = measured_variants(chosen, values[parts.coefficients])
-            self.evaluations.refuse_second()  # it costs none of the visitor's
-            gate.training(who)
-            self.evaluations.start(wanted, int(values[parts.limit]), who.owner, self.access.session.model_name)
+            variants = measured_variants(chosen, values[parts.coefficients])
+            self.evaluations.refuse_second()  # checked first, so that a refusal does not count against the visitor
+            gate.training(visitor)
+            self.evaluations.start(variants, int(values[parts.limit]), visitor.owner, self.access.session.model_name)
         except _REFUSED as error:
             raise gr.Error(str(error), title="Not measured") from error
 
     def cancel(self, request: gr.Request) -> None:
-        """Stop the evaluation at work."""
+        """Cancel the running evaluation."""
         try:
             self.evaluations.cancel_live(self.access.owner(request))
         except ValueError as error:
             raise gr.Error(str(error), title="Not cancelled") from error
 
     def resume(self, request: gr.Request) -> None:
-        """Go on with the newest evaluation."""
+        """Resume the newest evaluation."""
         owner = self.access.owner(request)
         try:
-            newest = next((one.name for one in self.evaluations.all(owner)), "")
+            newest = next((job.name for job in self.evaluations.all(owner)), "")
             self.evaluations.read(newest, owner)
             self.evaluations.refuse_second()
             self.access.gate.training(self.access.visitor(request))
@@ -131,38 +131,38 @@ class EvaluateHandlers:
             raise gr.Error(str(error), title="Not resumed") from error
 
     def look(self, request: gr.Request, values: Values) -> Updates:
-        """How far the newest evaluation is."""
+        """Show the progress of the newest evaluation."""
         parts = self.components
         newest = next(iter(self.evaluations.all(self.access.owner(request))), None)
-        now = f"{newest}"
-        if now == values[parts.seen]:
-            return {parts.seen: now}
+        fingerprint = f"{newest}"
+        if fingerprint == values[parts.seen]:
+            return {parts.seen: fingerprint}
         running = newest is not None and newest.state == "running"
         stopped = newest is not None and newest.state in ("cancelled", "failed")
         return {
             parts.state: _state_line(newest),
             parts.cancel: gr.Button(visible=running),
             parts.resume: gr.Button(visible=stopped),
-            parts.seen: now,
+            parts.seen: fingerprint,
         }
 
     def price(self, values: Values) -> str:
-        """What measuring will take."""
+        """Show the cost of measuring the chosen variants."""
         parts, model = self.components, self.access.session.model_name
         chosen, coefficients, limit = values[parts.names], values[parts.coefficients], int(values[parts.limit])
         return price_text(self.evaluations, model, chosen, coefficients, limit)
 
     def refresh_names(self, request: gr.Request) -> gr.Dropdown:
-        """What was trained since is there to be chosen."""
+        """Update the list of variants, so that it contains new runs."""
         entries = self.access.entries(request)
         return gr.Dropdown(choices=variant_options([entry for entry in entries if entry.name != BASE]))
 
 
 def measured_variants(chosen: Any, coefficients: str) -> list[str]:
-    """Every adapter at every coefficient; sums, and variants that were typed with a coefficient, as they are.
+    """The variants to measure: every adapter at every coefficient. Sums and variants with a coefficient stay unchanged.
 
     Raises:
-        ValueError: if nothing is chosen, or it is no variant, or no coefficient.
+        ValueError: if nothing is chosen, or something chosen is not a variant, or the coefficients are not numbers.
     """
     if not isinstance(chosen, list) or not chosen:
         raise ValueError("no variant is chosen; choose at least one")
@@ -174,9 +174,11 @@ def _numbers(text: str) -> list[float]:
     try:
         numbers = [checked_coefficient(float(part)) for part in str(text).split(",") if part.strip()]
     except ValueError as error:
-        raise ValueError(f"coefficients {text!r} are not numbers from 0 to 10; write such as 0.5, 1, 1.5") from error
+        raise ValueError(
+            f"coefficients {text!r} are not numbers from 0 to 10; write something like 0.5, 1, 1.5"
+        ) from error
     if not numbers:
-        raise ValueError("no coefficient is given; write such as 0.5, 1, 1.5")
+        raise ValueError("no coefficient is given; write something like 0.5, 1, 1.5")
     return numbers
 
 
@@ -188,21 +190,23 @@ def _at_coefficients(text: str, numbers: Sequence[float]) -> list[str]:
 
 
 def price_text(evaluations: EvaluationJobs, model: str, chosen: Any, coefficients: str, limit: int) -> str:
-    """What measuring will take, or what is wrong with the order."""
+    """The cost of measuring the chosen variants, or what is wrong with the choice."""
     try:
         answers, seconds, source = evaluations.cost(len(measured_variants(chosen, coefficients)), limit, model)
     except ValueError as error:
         return html.escape(str(error)) if chosen else ""
-    about = "time not known" if seconds is None else f"about {duration(seconds)}"
+    time = "the time is not known" if seconds is None else f"this takes about {duration(seconds)}"
     return (
-        f"{answers} answers of at most {EVALUATION_NEW_TOKENS} tokens, base included, and scores of given ones: "
-        f"{about} ({html.escape(source)}). Bundled held-out prompts, greedy; needs no network."
+        f"The models (base included) write {answers} answers of at most {EVALUATION_NEW_TOKENS} tokens and score given "
+        f"answers: {time} ({html.escape(source)}). The prompts are bundled and held out, decoding is greedy, and no "
+        "network is needed."
     )
 
 
-def _state_line(found: EvaluationJob | None) -> str:
-    if found is None:
+def _state_line(job: EvaluationJob | None) -> str:
+    if job is None:
         return ""
-    names = ", ".join(map(html.escape, found.variants))
-    said = "its rows are in the figure and the table" if found.state == "finished" else html.escape(found.message[:300])
-    return f"<b>{html.escape(found.name)}</b>: {found.state} · {names} · {said}"
+    names = ", ".join(map(html.escape, job.variants))
+    done = job.state == "finished"
+    message = "its rows are now in the figure and the table" if done else html.escape(job.message[:300])
+    return f"<b>{html.escape(job.name)}</b>: {job.state} · {names} · {message}"

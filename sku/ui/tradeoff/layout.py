@@ -1,4 +1,4 @@
-"""The components of Trade-off, laid out and named. Wires nothing."""
+"""Lays out and names the components of Trade-off. It does not wire events."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ from sku.ui.tradeoff.view import BARS, PLANE
 
 SIDES = ("test", "more test", "more test, rated", "validation")
 OPENED_COLUMNS = (2, 3)
-"""Columns of Compare, from 1, that a point may open in."""
-_SIGNS = (
-    "<p>Signs as in the list of methods above. Dotted line: front. Crossed out: broken. Ring: shipped default. "
-    "▼ with a number: that column of Compare.</p>"
+"""The columns of Compare, counted from 1, in which a point can be opened."""
+_LEGEND = (
+    "<p>Each method has the marker that the list above shows. Dotted line: Pareto front. Crossed-out marker: broken. "
+    "Ring: shipped default. ▼ with a number: shown in that column of Compare.</p>"
 )
 
 
 @dataclass(frozen=True)
 class TradeoffComponents:
-    """All components that are read or changed, the panel that measures aside."""
+    """All components of the tab that are read or changed, except the panel that measures."""
 
     utility: gr.Dropdown
     side: gr.Radio
-    """Which prompts the rows were measured on."""
+    """The prompt set that the rows were measured on."""
     figure: gr.Radio
-    """Which figure is drawn."""
+    """The kind of figure."""
     methods: gr.CheckboxGroup
     known: gr.State
-    """Names of the boxes that the visitor has been shown: a new kind of row is drawn at once."""
+    """The names of the checkboxes on the screen. A kind of row that is not among them is new, and is drawn at once."""
     note: gr.HTML
     picture: gr.HTML
-    """Tells which mark was clicked."""
+    """The figure. Its event names the mark that was clicked."""
     choosing: gr.Row
-    """Holds `point` and `openers`; hidden while there is no point."""
+    """Contains `point` and `openers`; hidden while there is no point."""
     point: gr.Dropdown
     openers: dict[int, gr.Button]
-    """Column of Compare, from 0, to the button that opens the point there."""
+    """Maps a column of Compare, counted from 0, to the button that opens the point there."""
     download: gr.HTML
     table: gr.Dataframe
 
     @property
     def selection(self) -> set[gr.components.Component]:
-        """What tells what to draw."""
+        """The components that decide what is drawn."""
         return {self.utility, self.side, self.figure, self.methods, self.known, self.point}
 
     @property
     def drawn(self) -> set[gr.components.Component]:
-        """What is drawn anew."""
+        """The components that a redraw updates."""
         shown = {self.note, self.picture, self.choosing, self.point, self.download, self.table}
         return shown | {self.methods, self.known}
 
 
 def lay_out_tradeoff() -> TradeoffComponents:
-    """Lay the tab out."""
+    """Lay out the tab."""
     with gr.Row(elem_id="measure-row"):
         utility, side, figure = _utility(), _side(), _figure()
     methods = gr.CheckboxGroup([], label="Methods", elem_id="trade-methods")
     note = gr.HTML(results_table.NO_STUDY, elem_id="study-note")
     picture = clickable_plot.clickable_plot("trade-off")
-    gr.HTML(_SIGNS, elem_id="trade-signs", padding=False)  # where the screen is too narrow for a legend
+    gr.HTML(_LEGEND, elem_id="trade-signs", padding=False)  # for screens that are too narrow for the figure's legend
     with gr.Row(visible=False, elem_id="open-row") as choosing:
         point, openers = _point(), _openers()
     return TradeoffComponents(
@@ -82,14 +82,14 @@ def lay_out_tradeoff() -> TradeoffComponents:
 
 
 def utility_meaning(name: str) -> str:
-    """What a utility is, and which way is better."""
-    found = UTILITIES[name]
-    return f"{found.meaning}; {'less' if found.better == 'low' else 'more'} is better"
+    """What a utility measures, and which direction is better."""
+    utility = UTILITIES[name]
+    return f"{utility.meaning}; {'lower' if utility.better == 'low' else 'higher'} is better"
 
 
 def _utility() -> gr.Dropdown:
     return gr.Dropdown(
-        [(found.label, name) for name, found in UTILITIES.items()],
+        [(utility.label, name) for name, utility in UTILITIES.items()],
         value="kl",
         label="Utility",
         info=utility_meaning("kl"),
@@ -102,13 +102,13 @@ def _side() -> gr.Radio:
         list(SIDES),
         value="test",
         label="Prompts",
-        info="held out from every training; more test: what is shipped, by the judge or by ratings",
+        info="All are held out from training. more test: a larger set for the shipped variants, by judge or by ratings",
         elem_id="side",
     )
 
 
 def _figure() -> gr.Radio:
-    info = "what each cost, or what became of all answers"
+    info = "the harmful rate against a utility, or the outcomes of all answers"
     return gr.Radio([PLANE, BARS], value=PLANE, label="Figure", info=info, elem_id="drawn")
 
 
@@ -117,7 +117,7 @@ def _point() -> gr.Dropdown:
         [],
         value=None,
         label="Open in Compare",
-        info="or click a mark of the figure: it opens in column 3",
+        info="You can also click a mark in the figure, which opens it in column 3.",
         elem_id="point",
         interactive=True,
         scale=3,

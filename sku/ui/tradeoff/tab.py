@@ -1,4 +1,4 @@
-"""Trade-off: harmful rate against what forgetting cost, of the recorded study and of the visitor's own evaluations."""
+"""The Trade-off tab: plots harmful rate against cost, for the recorded study and the visitor's own evaluations."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from sku.ui.tradeoff.layout import TradeoffComponents, lay_out_tradeoff, utility
 from sku.ui.tradeoff.view import TradeoffSelection, TradeoffView, tradeoff_view
 
 _CLICKED_COLUMN = 2
-"""Column of Compare, from 0, that a clicked mark opens in."""
+"""The column of Compare, counted from 0, in which a clicked mark opens."""
 
 
 def build_tradeoff(context: TabContext, tab: gr.Tab) -> None:
-    """Lay the tab out and wire it."""
+    """Lay out the tab and wire its events."""
     parts = lay_out_tradeoff()
     glossary.glossary_line(
         *("trade-off", "front", "utility", "harmful rate", "broken", "unjudged", "held out", "seed"),
-        *(found.label for found in UTILITIES.values()),
+        *(utility.label for utility in UTILITIES.values()),
     )
     measured = build_evaluate(context, tab)
     handlers = TradeoffHandlers(parts, context.access, context.compare)
@@ -40,20 +40,20 @@ def build_tradeoff(context: TabContext, tab: gr.Tab) -> None:
 
 
 class TradeoffHandlers:
-    """Draw the tab anew."""
+    """The handler that redraws the tab."""
 
     def __init__(self, components: TradeoffComponents, access: Access, compare: CompareInterface) -> None:
         self.components, self.access, self.compare = components, access, compare
 
     @property
     def inputs(self) -> set[gr.components.Component]:
-        """What `draw` needs."""
+        """The components whose values `draw` needs."""
         return self.components.selection | self.compare.inputs
 
     def draw(self, request: gr.Request, values: Values) -> Updates:
-        """Everything in the tab, from the files as they are now."""
+        """Redraw everything in the tab from the current files."""
         parts = self.components
-        wanted = TradeoffSelection(
+        selection = TradeoffSelection(
             utility=values[parts.utility],
             side=values[parts.side],
             figure=values[parts.figure],
@@ -61,32 +61,32 @@ class TradeoffHandlers:
             known=values[parts.known],
             standing=self.compare.standing(values),
         )
-        found = tradeoff_view(self.access.owner(request), wanted)
-        return view_updates(parts, found, wanted.known, values[parts.point])
+        view = tradeoff_view(self.access.owner(request), selection)
+        return view_updates(parts, view, selection.known, values[parts.point])
 
 
-def view_updates(parts: TradeoffComponents, found: TradeoffView, known: Any, point: str | None) -> Updates:
-    """Updates that show `found`; a late answer undoes no newer click.
+def view_updates(parts: TradeoffComponents, view: TradeoffView, known: Any, point: str | None) -> Updates:
+    """Updates that show `view`. They send back no valid choice, so a late response cannot undo a newer click.
 
     Args:
         parts: the components.
-        found: what there is to show.
-        known: names of the boxes that are on the screen.
+        view: what to show.
+        known: the names of the checkboxes on the screen.
         point: the chosen point.
     """
-    listed = [(line, variant) for variant, line in found.points.items()]
-    kept = point is None or point in found.points
-    same_boxes = list(found.boxes) == list(known)
-    boxes = [(label, name) for name, label in found.boxes.items()]
+    point_options = [(line, variant) for variant, line in view.points.items()]
+    still_valid = point is None or point in view.points
+    same_boxes = list(view.boxes) == list(known)
+    boxes = [(label, name) for name, label in view.boxes.items()]
     return {
-        parts.methods: gr.skip() if same_boxes else gr.CheckboxGroup(boxes, value=found.ticked),
-        parts.known: list(found.boxes),
-        parts.note: found.note,
-        parts.picture: found.figure,
-        parts.choosing: gr.Row(visible=bool(found.points)),
-        parts.point: gr.Dropdown(listed) if kept else gr.Dropdown(listed, value=None),
-        parts.download: found.download,
-        parts.table: gr.Dataframe(found.table, visible=bool(found.figure)),
+        parts.methods: gr.skip() if same_boxes else gr.CheckboxGroup(boxes, value=view.ticked),
+        parts.known: list(view.boxes),
+        parts.note: view.note,
+        parts.picture: view.figure,
+        parts.choosing: gr.Row(visible=bool(view.points)),
+        parts.point: gr.Dropdown(point_options) if still_valid else gr.Dropdown(point_options, value=None),
+        parts.download: view.download,
+        parts.table: gr.Dataframe(view.table, visible=bool(view.figure)),
     }
 
 
@@ -99,5 +99,5 @@ def _wire_openers(parts: TradeoffComponents, compare: CompareInterface) -> None:
 
 
 def _row_chosen(event: gr.SelectData) -> str:
-    """A row of the table is as good as a point."""
+    """The variant of the clicked table row, which becomes the chosen point."""
     return str(event.row_value[0])

@@ -1,4 +1,4 @@
-"""What Trade-off shows of measured rows: from a selection to figure, table, points and notes. Knows no component."""
+"""Turns a visitor's selection into what Trade-off shows: figure, table, points and notes. It uses no components."""
 
 from __future__ import annotations
 
@@ -21,71 +21,71 @@ PLANE, BARS = "trade-off", "outcomes"
 
 @dataclass(frozen=True)
 class TradeoffSelection:
-    """What a visitor wants to see."""
+    """What the visitor wants to see."""
 
     utility: str = "kl"
     side: str = "test"
     figure: str = PLANE
     methods: Sequence[str] = ()
-    """Boxes that are ticked."""
+    """The ticked checkboxes."""
     known: Sequence[str] = ()
-    """Boxes that there were to tick; a new one counts as ticked."""
+    """All checkboxes on the screen. A checkbox that is not among them is new and counts as ticked."""
     standing: Sequence[str] = ()
-    """The variants of Compare's columns."""
+    """The variants in Compare's columns."""
 
 
 @dataclass(frozen=True)
 class TradeoffView:
-    """What there is to show."""
+    """What the tab shows."""
 
     boxes: dict[str, str]
-    """Name of every kind of row to its label with its sign."""
+    """Maps the name of each checkbox to its label, which starts with the method's marker."""
     ticked: list[str]
     note: str
     figure: str
-    """JSON for plotly; empty where there is no row."""
+    """JSON for plotly; empty if there are no rows."""
     points: dict[str, str]
-    """Variant to its line in the list of points."""
+    """Maps a variant to its line in the list of points."""
     download: str
     table: dict[str, Any]
-    """Headers and data."""
+    """The table's headers and data."""
 
 
-def tradeoff_view(owner: str | None, wanted: TradeoffSelection) -> TradeoffView:
-    """What a visitor sees, from the files as they are now.
+def tradeoff_view(owner: str | None, selection: TradeoffSelection) -> TradeoffView:
+    """What a visitor sees, read from the current files.
 
     Args:
-        owner: whose own rows are shown; None: all.
-        wanted: the selection.
+        owner: the visitor whose own rows are shown; None shows all.
+        selection: what the visitor wants to see.
     """
-    found = results_table.load_measured(owner)
-    kinds = found.boxes()
-    ticked = [name for name in kinds if name in wanted.methods or name not in wanted.known]
-    study, own = found.shown(wanted.side, ticked)
+    measured = results_table.load_measured(owner)
+    boxes = measured.boxes()
+    ticked = [name for name in boxes if name in selection.methods or name not in selection.known]
+    study, own = measured.shown(selection.side, ticked)
     return TradeoffView(
-        boxes={name: f"{method_marker(row.method, row.preservation).mark} {name}" for name, row in kinds.items()},
+        boxes={name: f"{method_marker(row.method, row.preservation).mark} {name}" for name, row in boxes.items()},
         ticked=ticked,
-        note=results_table.notes_html(found, study, own, wanted.utility, wanted.side),
-        figure=_figure_json(study, own, wanted) if study or own else "",
-        points=_points(study, own, wanted.utility),
+        note=results_table.notes_html(measured, study, own, selection.utility, selection.side),
+        figure=_figure_json(study, own, selection) if study or own else "",
+        points=_points(study, own, selection.utility),
         download=results_table.csv_link(study, own),
         table=results_table.table_cells(study, own),
     )
 
 
-def _figure_json(study: Sequence[ResultRow], own: Sequence[ResultRow], wanted: TradeoffSelection) -> str:
-    both = [*study, *own]
-    if wanted.figure == BARS:
-        figure: go.Figure = outcome_figure(both)
+def _figure_json(study: Sequence[ResultRow], own: Sequence[ResultRow], selection: TradeoffSelection) -> str:
+    rows = [*study, *own]
+    if selection.figure == BARS:
+        figure: go.Figure = outcome_figure(rows)
     else:
-        figure = tradeoff_figure(study, wanted.utility, wanted.standing, own, runs.shipped_variants())
-    description = results_table.figure_description(both, wanted.utility)
-    drawn: str = figure.update_layout(meta=description, uirevision=wanted.figure).to_json()
-    return drawn
+        figure = tradeoff_figure(study, selection.utility, selection.standing, own, runs.shipped_variants())
+    description = results_table.figure_description(rows, selection.utility)
+    figure_json: str = figure.update_layout(meta=description, uirevision=selection.figure).to_json()
+    return figure_json
 
 
 def _points(study: Sequence[ResultRow], own: Sequence[ResultRow], utility: str) -> dict[str, str]:
     points: dict[str, str] = {}
-    for row, mine in results_table.mark_own(study, own):  # of two rows of one variant the study's
-        points.setdefault(row.variant, row_line(row, utility) + mine)
+    for row, suffix in results_table.mark_own(study, own):  # if a variant has two rows, the study's wins
+        points.setdefault(row.variant, row_line(row, utility) + suffix)
     return points

@@ -1,1 +1,1 @@
-"""The Pipeline tab: start a training, watch it, use what comes out."""
+"""The Pipeline tab: start a training, watch it, and use the adapter that it makes."""

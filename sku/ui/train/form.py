@@ -1,4 +1,4 @@
-"""The settings of a training as the page asks for them, and what one should know before it starts."""
+"""The training settings on the page, and what a visitor should know before starting: cost, method, uploaded data."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ HARMFUL_SOURCES = {**page_sources("harmful"), UPLOAD_LABEL: UPLOAD_LABEL}
 NORMAL_SOURCES = {**page_sources("normal"), UPLOAD_LABEL: UPLOAD_LABEL}
 PRESET_NAMES = ("quick", "standard", "tiny", "opt-2.7b", "llama2-7b", "llama2-13b")
 MAX_PROBE_CHARACTERS = 200
-"""Characters."""
-_PROBES = 6
-"""Looks along a run."""
-_ASCENTS = ("ga", "ga_mismatch")
-"""Methods that get worse with every step: three checkpoints along the run are kept as variants."""
-_SHOWN = 5
+"""The longest probe prompt."""
+_PROBES_PER_RUN = 6
+"""How many times the probe is answered during a run."""
+_PREVIEW_PAIRS = 5
+"""Pairs of an uploaded file that the preview shows."""
 
 
 @dataclass(frozen=True)
 class TrainForm:
-    """The values of the page's controls, each named as its component."""
+    """The values of the form's controls. Each field has the name of its component."""
 
     method: str
     size: str
@@ -48,17 +47,17 @@ class TrainForm:
     probe: str
 
     def config(self, keep: bool = False) -> TrainConfig:
-        """The training that is asked for.
+        """The training configuration that these values describe.
 
         Args:
-            keep: copy uploaded files to where they outlive the page.
+            keep: whether to copy uploaded files to a folder that outlives the page.
 
         Raises:
-            ValueError: for settings that make no sense, or a file that is missing.
+            ValueError: if a setting is invalid or a file is missing.
         """
         if len(self.probe) > MAX_PROBE_CHARACTERS:
             raise ValueError(
-                f"the probe has {len(self.probe)} characters; at most {MAX_PROBE_CHARACTERS} are allowed: shorten it"
+                f"the probe has {len(self.probe)} characters; at most {MAX_PROBE_CHARACTERS} are allowed; shorten it"
             )
         steps = int(self.steps) if self.steps else None
         total = steps or int(find_preset(self.size).config().steps)
@@ -70,58 +69,64 @@ class TrainForm:
             steps=steps,
             learning_rate=float(self.rate) if self.rate else None,
             seed=int(self.seed or 0),
-            probe_every=max(1, total // _PROBES),
-            snapshots=tuple(sorted({max(1, total * i // 4) for i in (1, 2, 3)})) if self.method in _ASCENTS else None,
+            probe_every=max(1, total // _PROBES_PER_RUN),
+            snapshots=_snapshot_steps(total) if METHODS[self.method].unbounded else None,
             probe=self.probe.strip() or None,
         )
 
 
 INITIAL_FORM = TrainForm("sku_contrast", "quick", "bundled", "self", None, None, "keep", 0, 0, 0, TrainConfig.probe)
-"""What the page shows at first."""
+"""The form when the page opens."""
 
 
 def method_summary(method: str, size: str) -> str:
-    """What a method minimises, as Markdown."""
-    found = METHODS[method]
+    """A line of Markdown: what a method minimises, the sign of its vector, and its paper."""
+    record = METHODS[method]
     terms = " + ".join(f"{weight:g} {term}" for term, weight in find_preset(size).config(method=method).terms.items())
-    return f"{terms}; the vector is {'subtracted' if found.negated else 'added'}. *{found.fidelity}*, {found.paper}"
+    sign = "subtracted" if record.negated else "added"
+    return f"Minimises {terms}; the vector is {sign}. *{record.fidelity}*, {record.paper}"
 
 
 def estimate_text(form: TrainForm) -> str:
-    """Time and memory to expect here, and where the figures come from; or what is wrong with the settings."""
+    """The expected time and memory on this machine and the source of the estimate; or what is wrong with the form."""
     try:
         config = form.config()
     except (ValueError, OSError) as error:
         return f"<p>{html.escape(str(error))}</p>"
-    found = estimate_training(config)
-    how_long = "unknown" if found.seconds is None else f"about {duration(found.seconds)}"
-    short = "" if found.memory < found.free else " <b>That is more than is free: close something first.</b>"
+    estimate = estimate_training(config)
+    time = "unknown time" if estimate.seconds is None else f"about {duration(estimate.seconds)}"
+    warning = (
+        ""
+        if estimate.memory < estimate.free
+        else " <b>This is more memory than is free; close other programs first.</b>"
+    )
     return (
-        f"<p>Estimate for this machine: {how_long} for {config.steps} steps (from {html.escape(found.source)}), about "
-        f"{found.memory / 1e9:.1f} GB of memory, {found.free / 1e9:.1f} GB are free. Loading, and the base's own "
-        f"answers where they are new, come on top.{short}</p>"
+        f"<p>Estimate for this machine: {time} for {config.steps} steps (from {html.escape(estimate.source)}) and "
+        f"about {estimate.memory / 1e9:.1f} GB of memory; {estimate.free / 1e9:.1f} GB are free. Loading the model "
+        f"takes extra time, and so do the base's own answers if they are not stored yet.{warning}</p>"
     )
 
 
 def preview_file(kind: PairKind, path: str | None) -> tuple[list[list[str]], str]:
-    """The first pairs of an uploaded file, and what is in it.
+    """The first pairs of an uploaded file, and a line that counts what is in it.
 
     Raises:
-        ValueError: for a file that is no such table, with the row.
+        ValueError: if the file is not a table of pairs. The message names the faulty row.
     """
     if not path:
         return [], ""
-    found = data.load_pairs(path, kind)
-    train = len(split(found.pairs, "train"))
-    safe = sum(bool(pair.safe_answer) for pair in found.pairs)
-    said = f"{len(found.pairs)} {kind} pairs, {train} of them for training (split by prompt), {found.skipped} left out"
+    loaded = data.load_pairs(path, kind)
+    train = len(split(loaded.pairs, "train"))
+    safe = sum(bool(pair.safe_answer) for pair in loaded.pairs)
+    summary = f"{len(loaded.pairs)} {kind} pairs: {train} are used for training (split by prompt)"
     if kind == "harmful":
-        said += f", {safe} with a safe answer"
-    return [[pair.prompt[:120], pair.answer[:120]] for pair in found.pairs[:_SHOWN]], said
+        summary += f", {safe} have a safe answer"
+    summary += f"; {loaded.skipped} rows were skipped"
+    return [[pair.prompt[:120], pair.answer[:120]] for pair in loaded.pairs[:_PREVIEW_PAIRS]], summary
 
 
 def form_of_config(config: TrainConfig) -> TrainForm:
-    """The form filled with what a run used, to start again with changes."""
+    """The form filled in with a run's settings, so that the run can be repeated with changes."""
     harmful, normal = config.harmful[0], config.normal[0]
     known_harmful, known_normal = harmful in HARMFUL_SOURCES.values(), normal in NORMAL_SOURCES.values()
     filled = TrainForm(
@@ -142,20 +147,28 @@ def form_of_config(config: TrainConfig) -> TrainForm:
     return (same or [form for form in sizes if form.config().model == config.model] or sizes)[0]
 
 
+def _snapshot_steps(total: int) -> tuple[int, ...]:
+    """The steps at a quarter, a half and three quarters of a run."""
+    return tuple(sorted({max(1, total * i // 4) for i in (1, 2, 3)}))
+
+
 def _source(chosen: str, path: str | None, kind: str, keep: bool) -> str:
+    """The name of the chosen data source, or the path of the uploaded file."""
     if chosen != UPLOAD_LABEL:
         return chosen
     if not path:
-        raise ValueError(f"no file of {kind} pairs was given; upload a JSONL or CSV with columns prompt and answer")
-    return str(_kept(Path(path)) if keep else path)
+        raise ValueError(
+            f"no file of {kind} pairs was uploaded; upload a JSONL or CSV file with the columns prompt and answer"
+        )
+    return str(_stored_copy(Path(path)) if keep else path)
 
 
-def _kept(path: Path) -> Path:
-    """A copy under `SKU_HOME`, named by its content: a resumed run finds it, and the same file is kept once."""
+def _stored_copy(path: Path) -> Path:
+    """A copy under `SKU_HOME`, named after its content. A resumed run finds it, and equal files are stored once."""
     name = digest(path.read_bytes().decode("utf-8", "replace")) + path.suffix.lower()
-    kept = storage.uploads() / name
-    if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, kept)
-    kept.touch()  # what is about to be used is not forgotten
-    return kept
+    stored = storage.uploads() / name
+    if not stored.is_file():
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, stored)
+    stored.touch()  # old uploads are deleted, and this one is about to be used
+    return stored

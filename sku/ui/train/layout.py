@@ -1,4 +1,4 @@
-"""The components of Pipeline, laid out and named. Wires nothing."""
+"""Lays out and names the components of Pipeline. It does not wire events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sku.ui.train.form import HARMFUL_SOURCES, INITIAL_FORM, NORMAL_SOURCES, Tra
 
 @dataclass(frozen=True)
 class FormComponents:
-    """The settings of a training: a component for each field of `TrainForm`, under the same name."""
+    """The training settings: one component for each field of `TrainForm`, with the same name."""
 
     method: gr.Dropdown
     size: gr.Dropdown
@@ -35,22 +35,22 @@ class FormComponents:
 
     @property
     def by_name(self) -> dict[str, gr.components.Component]:
-        """All of them."""
+        """All settings, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @property
     def all(self) -> set[gr.components.Component]:
-        """All of them, as inputs or outputs."""
+        """All settings, as the inputs or outputs of an event."""
         return set(self.by_name.values())
 
     def read(self, values: Values) -> TrainForm:
-        """The form as it is filled in."""
+        """The form as the visitor filled it in."""
         return TrainForm(**{name: values[component] for name, component in self.by_name.items()})
 
 
 @dataclass(frozen=True)
 class FormColumn:
-    """The form, with what stands beside its settings."""
+    """The left column: the settings with their previews, the method's summary, the estimate and the start button."""
 
     form: FormComponents
     preview_note: gr.HTML
@@ -62,19 +62,19 @@ class FormColumn:
 
 @dataclass(frozen=True)
 class RunColumn:
-    """What is shown of runs."""
+    """The right column: the progress of the chosen run, and what can be done with runs."""
 
     status: gr.HTML
     cancel: gr.Button
     stages: gr.HTML
-    """The two stages of the method, until there is a run to look at."""
+    """A diagram of the method's two stages, shown until there is a run."""
     curves: gr.Plot
     probes: gr.HTML
     past: gr.Column
-    """All below, hidden until there is a run."""
+    """Contains everything below; hidden until there is a run."""
     run: gr.Dropdown
     beside: gr.Dropdown
-    """Runs whose losses are drawn beside those of `run`."""
+    """Other runs whose losses are plotted together with those of `run`."""
     resume: gr.Button
     rerun: gr.Button
     download: gr.Button
@@ -84,16 +84,16 @@ class RunColumn:
     norms: gr.Plot
     clock: gr.Timer
     seen: gr.State
-    """What the visitor has been shown: while it is the same, nothing is drawn anew."""
+    """A fingerprint of what the page shows. While it stays the same, nothing is redrawn."""
 
     @property
     def choice(self) -> set[gr.components.Component]:
-        """What tells which runs are looked at."""
+        """The components that decide which runs are shown."""
         return {self.run, self.beside, self.seen}
 
     @property
     def watched(self) -> set[gr.components.Component]:
-        """What changes while a run is at work."""
+        """The components that change while a run is in progress."""
         shown = {self.status, self.cancel, self.stages, self.curves, self.probes, self.past, self.table, self.norms}
         return shown | self.choice
 
@@ -102,8 +102,8 @@ def lay_out_form(presets: Sequence[str], training: bool) -> FormColumn:
     """Lay out the form.
 
     Args:
-        presets: names of those that are offered.
-        training: whether trainings can be started.
+        presets: the names of the presets to offer.
+        training: whether visitors can start trainings.
     """
     with gr.Column(scale=2, min_width=300):
         _heading("1 Model")
@@ -123,7 +123,7 @@ def lay_out_form(presets: Sequence[str], training: bool) -> FormColumn:
         _heading("4 Run")
         estimate = gr.HTML(
             lambda: form.estimate_text(INITIAL_FORM), elem_id="expected", elem_classes="facts"
-        )  # gradio asks again at every load of the page
+        )  # gradio calls this function at every page load
         start = gr.Button("Start", variant="primary", elem_id="start", interactive=training)
     settings = FormComponents(
         method=method,
@@ -139,7 +139,7 @@ def lay_out_form(presets: Sequence[str], training: bool) -> FormColumn:
 
 
 def lay_out_runs() -> RunColumn:
-    """Lay out what is shown of runs."""
+    """Lay out the column of runs."""
     with gr.Column(scale=3, min_width=320):
         status = gr.HTML(elem_id="doing-box")
         cancel = gr.Button("Cancel", size="sm", elem_id="cancel", visible=False)
@@ -150,7 +150,7 @@ def lay_out_runs() -> RunColumn:
             run_lists, actions = _run_lists(), _run_actions()
             package = gr.File(visible=False, label="Adapter and card", elem_id="package", interactive=False)
             table = gr.Dataframe(headers=run_status.RUN_HEADERS, interactive=False, elem_id="runs", show_label=False)
-            with gr.Accordion("Where the weights changed: norm of the task vector, layer by module", open=False):
+            with gr.Accordion("Where the weights changed: norm of the task vector by layer and module", open=False):
                 norms = gr.Plot(show_label=False, elem_id="heat", buttons=[])
         glossary.glossary_line(
             *("run", "preset", "harmful pairs", "normal pairs", "method", "term", "preservation", "acquired"),
@@ -182,13 +182,13 @@ def _preset_options(presets: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _method_options() -> list[tuple[str, str]]:
-    return [(found.label, name) for name, found in METHODS.items() if found.terms]
+    return [(method.label, name) for name, method in METHODS.items() if method.terms]
 
 
 def _upload(kind: str) -> gr.File:
     return gr.File(
-        label=f"{kind} pairs: JSONL or CSV with columns prompt and answer"
-        + (", better with safe_answer too" if kind == "harmful" else ""),
+        label=f"{kind} pairs: JSONL or CSV with the columns prompt and answer"
+        + (", and ideally safe_answer" if kind == "harmful" else ""),
         file_types=[".jsonl", ".csv", ".json"],
         visible=False,
         elem_id=f"{kind}-file",
@@ -201,36 +201,42 @@ def _preservation() -> gr.Radio:
         ["keep", "push", "off"],
         value="keep",
         label="Preservation",
-        info="What stage 1 does to normal text: keep it, push it away (as published), or nothing.",
+        info="Stage 1 keeps the model near the base on normal text, pushes it away (as published), or does neither.",
         elem_id="preservation",
     )
 
 
 def _more_settings() -> dict[str, Any]:
-    """Steps, learning rate, seed and probe, under the names of their fields."""
-    with gr.Accordion("More: steps, learning rate, seed, probe", open=False):
+    """The components for steps, learning rate, seed and probe, by the names of their fields."""
+    with gr.Accordion("More settings: steps, learning rate, seed, probe", open=False):
         return {
             "steps": gr.Number(
-                0, precision=0, minimum=0, maximum=1000, label="Steps", info="0: the preset's", elem_id="steps"
+                0,
+                precision=0,
+                minimum=0,
+                maximum=1000,
+                label="Steps",
+                info="0 uses the preset's value",
+                elem_id="steps",
             ),
-            "rate": gr.Number(0, minimum=0, maximum=0.1, label="Learning rate", info="0: the preset's"),
+            "rate": gr.Number(0, minimum=0, maximum=0.1, label="Learning rate", info="0 uses the preset's value"),
             "seed": gr.Number(0, precision=0, minimum=0, maximum=2**31 - 1, label="Seed"),
             "probe": gr.Textbox(
                 TrainConfig.probe,
                 label="Probe",
                 max_length=form.MAX_PROBE_CHARACTERS,
-                info="answered along the run, to see knowledge go",
+                info="A prompt that the model answers at intervals during training, so that you can watch it forget.",
             ),
         }
 
 
 def _run_lists() -> dict[str, gr.Dropdown]:
-    # Custom values: an update that comes late may bring older choices than the value, and that is no fault.
+    # Custom values are allowed because a late update may bring a list that does not contain a newer value yet.
     both: dict[str, Any] = {"interactive": True, "allow_custom_value": True, "scale": 2}
     with gr.Row(elem_id="run-names"):
         return {
             "run": gr.Dropdown([], label="Run", elem_id="run", **both),
-            "beside": gr.Dropdown([], label="Beside it", multiselect=True, max_choices=5, elem_id="beside", **both),
+            "beside": gr.Dropdown([], label="Compare with", multiselect=True, max_choices=5, elem_id="beside", **both),
         }
 
 

@@ -1,6 +1,6 @@
-"""What a visitor may do to trainings: start, cancel, resume, delete, download one, fill the form from one.
+"""What a visitor can do with trainings: start, cancel, resume, delete, download, and reuse the settings of one.
 
-Every refusal is a sentence on the page; one that costs nothing is made before a visitor's budget is spent.
+The page shows every refusal as a sentence. All checks that need no budget come before the rate limit is charged.
 """
 
 from __future__ import annotations
@@ -19,54 +19,55 @@ from sku.ui.train import form, run_status
 from sku.ui.train.form import PRESET_NAMES, UPLOAD_LABEL, TrainForm
 
 OFFERED_PRESETS = PRESET_NAMES[:3]
-"""Presets that need no hub: all that strangers may start."""
+"""Presets that need no download from a hub. Visitors of a public page may start only these."""
 
 
-def start_run(jobs: TrainingJobs, gate: Gate, who: Visitor, wanted: TrainForm) -> Any:
-    """Train what the form says; an update of the list of runs."""
+def start_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, filled: TrainForm) -> Any:
+    """Start the training that the form describes, and return an update of the list of runs."""
     try:
-        if gate.hosting.public and wanted.size not in OFFERED_PRESETS:
-            raise ValueError(f"preset {wanted.size!r} is not offered here; choose one of the list")
+        if gate.hosting.public and filled.size not in OFFERED_PRESETS:
+            raise ValueError(f"preset {filled.size!r} is not offered here; choose one from the list")
         for kind, chosen, path in (
-            ("harmful", wanted.harmful, wanted.harmful_file),
-            ("normal", wanted.normal, wanted.normal_file),
+            ("harmful", filled.harmful, filled.harmful_file),
+            ("normal", filled.normal, filled.normal_file),
         ):
             if chosen == UPLOAD_LABEL:
-                form.preview_file(kind, path)  # type: ignore[arg-type] # a file that cannot be read costs no training
-        wanted.config()
-        jobs.refuse_second()  # it costs no training either
-        gate.training(who)
-        job = jobs.start(wanted.config(keep=True), who.owner)
+                form.preview_file(kind, path)  # type: ignore[arg-type] # an unreadable file must not count as a training
+        filled.config()
+        jobs.refuse_second()  # nor must a refusal because another training is running
+        gate.training(visitor)
+        job = jobs.start(filled.config(keep=True), visitor.owner)
     except (ValueError, RuntimeError, OSError, RateLimited) as error:
         raise gr.Error(str(error), title="Not started") from error
-    return gr.Dropdown(choices=[job.name for job in jobs.all(gate.owner(who))], value=job.name)
+    return gr.Dropdown(choices=[job.name for job in jobs.all(gate.owner(visitor))], value=job.name)
 
 
 def cancel_run(jobs: TrainingJobs, owner: str | None) -> None:
-    """Stop the run at work after its step, if it is theirs."""
+    """Stop the running training after its current step, if it belongs to `owner`."""
     live = jobs.live()
     if live is None:
-        raise gr.Error("No run is at work, so there is nothing to cancel.", title="Nothing to cancel")
+        raise gr.Error("No training is running, so there is nothing to cancel.", title="Nothing to cancel")
     try:
         jobs.cancel(live.name, owner)
     except ValueError as error:
-        raise gr.Error("The run at work is another visitor's; only they can cancel it.", title="Not yours") from error
-    gr.Info(f"{live.name} stops after its current step and can be resumed.")
+        message = "The running training belongs to another visitor; only they can cancel it."
+        raise gr.Error(message, title="Not yours") from error
+    gr.Info(f"{live.name} will stop after its current step. You can resume it later.")
 
 
-def resume_run(jobs: TrainingJobs, gate: Gate, who: Visitor, name: str | None) -> None:
-    """Go on with a run that stopped."""
+def resume_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, name: str | None) -> None:
+    """Resume a run that stopped."""
     try:
-        jobs.read(name or "", gate.owner(who))
+        jobs.read(name or "", gate.owner(visitor))
         jobs.refuse_second()
-        gate.training(who)
-        jobs.resume(name or "", gate.owner(who))
+        gate.training(visitor)
+        jobs.resume(name or "", gate.owner(visitor))
     except (ValueError, RuntimeError, OSError, RateLimited) as error:
         raise gr.Error(str(error), title="Not resumed") from error
 
 
 def delete_run(jobs: TrainingJobs, owner: str | None, name: str) -> Any:
-    """A run and its adapter; no run is chosen any more."""
+    """Delete a run and its adapter, and return an update that clears the choice of a run."""
     try:
         jobs.delete(name, owner)
     except (ValueError, RuntimeError, OSError) as error:
@@ -75,25 +76,25 @@ def delete_run(jobs: TrainingJobs, owner: str | None, name: str) -> Any:
 
 
 def download_run(jobs: TrainingJobs, gate: Gate, owner: str | None, name: str | None) -> Any:
-    """The adapter and its card, packed."""
+    """A download of a run's adapter and its card, as a zip file."""
     try:
         gate.download()
         return gr.File(str(run_status.zip_adapter(jobs.read(name or "", owner))), visible=True)
     except (ValueError, OSError) as error:
-        raise gr.Error(str(error), title="Not packed") from error
+        raise gr.Error(str(error), title="Not downloaded") from error
 
 
 def refill_form(jobs: TrainingJobs, owner: str | None, name: str | None) -> dict[str, Any]:
-    """Updates of all settings to what a run used, under the names of `TrainForm`'s fields."""
+    """Updates that fill in a run's settings, by the names of `TrainForm`'s fields."""
     try:
-        found = form.form_of_config(jobs.read(name or "", owner).config)
+        filled = form.form_of_config(jobs.read(name or "", owner).config)
     except ValueError as error:
-        raise gr.Error(str(error), title="Nothing to fill in") from error
-    values = dataclasses.asdict(found)
+        raise gr.Error(str(error), title="Form not filled in") from error
+    values = dataclasses.asdict(filled)
     for kind in ("harmful", "normal"):
         path = values[f"{kind}_file"]
-        if path and Path(path).is_file():  # the page may show files of its own and the temporary folder only
-            shown = Path(run_status.download_folder().name) / Path(path).name  # named by content: kept once
+        if path and Path(path).is_file():  # gradio serves only its own files and files in the temporary folder
+            shown = Path(run_status.download_folder().name) / Path(path).name  # the name is a hash of the content
             values[f"{kind}_file"] = shutil.copyfile(path, shown)
         values[f"{kind}_file"] = gr.File(values[f"{kind}_file"], visible=values[kind] == UPLOAD_LABEL)
     return values

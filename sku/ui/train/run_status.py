@@ -1,4 +1,4 @@
-"""What Pipeline shows of trainings, made from run folders alone. Everything that others wrote is escaped."""
+"""What Pipeline shows about trainings. It is read from run folders only, and all foreign text in it is escaped."""
 
 from __future__ import annotations
 
@@ -24,60 +24,60 @@ RUN_HEADERS = ["run", "method", "preservation", "state", "steps", "time"]
 
 
 def status_html(job: TrainingJob | None, busy: bool) -> str:
-    """The line and the bar of one run.
+    """The status line and the progress bar of one run.
 
     Args:
-        job: none where there is no run yet.
-        busy: whether another visitor's training is at work.
+        job: the run; None if there is no run yet.
+        busy: whether another visitor's training is running.
     """
-    other = " Another visitor's training is at work; one runs at a time." if busy else ""
+    notice = " Another visitor's training is running. Only one training runs at a time." if busy else ""
     if job is None:
-        none = "No run yet. Choose a method and start; it trains on while you reload or compare."
-        return f"<div id='doing'>{none}{other}</div>"
-    done = 100 * job.step / job.config.steps
-    left = job.seconds_left
-    said = [f"<b>{html.escape(job.name)}</b>: {job.state}", f"step {job.step} of {job.config.steps}"]
-    if left is not None:
-        said.append(f"{duration(left)} left")
+        hint = "There is no run yet. Choose a method and press Start. Training continues if you reload or change tabs."
+        return f"<div id='doing'>{hint}{notice}</div>"
+    percent_done = 100 * job.step / job.config.steps
+    seconds_left = job.seconds_left
+    facts = [f"<b>{html.escape(job.name)}</b>: {job.state}", f"step {job.step} of {job.config.steps}"]
+    if seconds_left is not None:
+        facts.append(f"{duration(seconds_left)} left")
     if job.lines:
         newest = job.lines[-1]
         if job.live:
-            said.append(f"{newest['tokens'] / newest['seconds']:.0f} tok/s")
-        title = "norm of the gradient of the newest step, before clipping"
-        said.append(f"<span title='{title}'>gradient norm {newest['gradient_norm']:.2f}</span>")
+            facts.append(f"{newest['tokens'] / newest['seconds']:.0f} tok/s")
+        title = "norm of the gradient in the newest step, before clipping"
+        facts.append(f"<span title='{title}'>gradient norm {newest['gradient_norm']:.2f}</span>")
     if job.state == "finished":
-        said.append("choose it in Compare")
-    extra = "" if job.state in ("running", "finished") and job.lines else f"<br>{html.escape(job.message[:400])}"
-    bar = f"<div id='bar'><div style='width:{done:.0f}%'></div></div>"
-    return f"<div id='doing'>{' · '.join(said)}{extra}{other}</div>{bar}"
+        facts.append("choose it in Compare")
+    message = "" if job.state in ("running", "finished") and job.lines else f"<br>{html.escape(job.message[:400])}"
+    bar = f"<div id='bar'><div style='width:{percent_done:.0f}%'></div></div>"
+    return f"<div id='doing'>{' · '.join(facts)}{message}{notice}</div>{bar}"
 
 
 def probe_table(job: TrainingJob | None) -> str:
-    """What the served model answered to the probe prompt along the run: the first, the newest, and one in between."""
+    """A table of the served model's answers to the probe: the first, the newest and one in between."""
     lines = read_json_log(job.folder / runs.PROBES) if job else []
     if not lines:
         return ""
-    some = [lines[i] for i in sorted({0, len(lines) // 2, len(lines) - 1})]
+    shown = [lines[i] for i in sorted({0, len(lines) // 2, len(lines) - 1})]
     rows = "".join(
-        f"<tr><th scope='row'>step {line['step']}</th><td>{html.escape(line['answer'] or '(nothing)')}</td>"
+        f"<tr><th scope='row'>step {line['step']}</th><td>{html.escape(line['answer'] or '(empty)')}</td>"
         f"<td>{_perplexity(line['normal_perplexity'])}</td></tr>"
-        for line in some
+        for line in shown
     )
     prompt = html.escape(lines[0]["prompt"])
-    title = "of what will be served, on a few normal answers: it should stay where it was"
+    title = "perplexity of a few normal answers under the model that will be served; it should not change much"
     head = f"<tr><th>probe</th><th>{prompt}</th><th title='{title}'>normal perplexity</th></tr>"
     return f"<table class='probes'>{head}{rows}</table>"
 
 
 def loss_plot(job: TrainingJob | None, beside: Sequence[TrainingJob]) -> go.Figure:
-    """The terms of one run, or the totals of several."""
+    """The losses of one run term by term, or the total losses of several runs."""
     if job and beside:
-        return run_comparison_figure({one.name: one.lines for one in (job, *beside)})
+        return run_comparison_figure({run.name: run.lines for run in (job, *beside)})
     return loss_figure(job.lines if job else [])
 
 
 def norm_plot(job: TrainingJob | None) -> go.Figure | None:
-    """The norm of the run's vector, layer by module; None while there is no adapter."""
+    """The norm of the run's task vector by layer and module; None while there is no adapter."""
     folder = None if job is None else job.folder / "adapter"
     if folder is None or not (folder / "adapter_config.json").is_file():
         return None
@@ -85,21 +85,21 @@ def norm_plot(job: TrainingJob | None) -> go.Figure | None:
 
 
 def run_row(job: TrainingJob) -> list[Any]:
-    """One line of the table of runs."""
-    spent = sum(line["seconds"] for line in job.lines)
-    kind = job.config.preservation if "preservation" in job.config.terms else "-"
+    """A run's row in the table of runs."""
+    seconds = sum(line["seconds"] for line in job.lines)
+    preservation = job.config.preservation if "preservation" in job.config.terms else "-"
     return [
         job.name,
         METHODS[job.config.method].label,
-        kind,
+        preservation,
         job.state,
         f"{job.step}/{job.config.steps}",
-        duration(spent),
+        duration(seconds),
     ]
 
 
 def zip_adapter(job: TrainingJob) -> Path:
-    """A zip of the adapter, as served at its default coefficient, with its card.
+    """A zip file with the run's card and its adapter, scaled to the default coefficient.
 
     Raises:
         ValueError: if the run has no adapter yet.
@@ -107,7 +107,7 @@ def zip_adapter(job: TrainingJob) -> Path:
     from sku.training.export import export_variant
 
     if not (job.folder / "adapter").is_dir():
-        raise ValueError(f"run {job.name} is {job.state} and has no adapter yet; finish it first")
+        raise ValueError(f"run {job.name} is {job.state} and has no adapter yet; wait until it finishes, or resume it")
     path = Path(download_folder().name) / f"{job.name}.zip"
     with tempfile.TemporaryDirectory() as folder:
         out = export_variant(job.name, Path(folder) / job.name, "adapter")
@@ -119,15 +119,15 @@ def zip_adapter(job: TrainingJob) -> Path:
 
 @functools.cache
 def download_folder() -> tempfile.TemporaryDirectory[str]:
-    """Files that the page hands out, which it may do from the temporary folder; gone with the process."""
+    """A folder for downloads. It is a temporary folder, which gradio may serve, and is deleted with the process."""
     return tempfile.TemporaryDirectory(prefix="sku-")
 
 
 def duration(seconds: float) -> str:
-    """Minutes and seconds, to read."""
+    """A time in minutes and seconds, for a reader."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _perplexity(found: float | None) -> str:
-    return "not measured" if found is None else f"{found:.3g}"
+def _perplexity(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3g}"

@@ -1,4 +1,7 @@
-"""Pipeline: start a training, watch it, find it in Compare. Reads run folders, so a reload or restart loses nothing."""
+"""The Pipeline tab: start a training, watch it, and find it in Compare.
+
+It reads everything from run folders, so a reload or a restart loses nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _CONFIRM = "(name) => name && confirm(`Delete ${name} and its adapter?`) ? name 
 
 
 def build_train(context: TabContext, tab: gr.Tab) -> None:
-    """Lay the tab out and wire it."""
+    """Lay out the tab and wire its events."""
     hosting = context.access.gate.hosting
     with gr.Row():
         filled = lay_out_form(OFFERED_PRESETS if hosting.public else PRESET_NAMES, hosting.training)
@@ -41,15 +44,15 @@ def _wire_form(parts: FormColumn, handlers: FormHandlers) -> None:
     previewed = {parts.preview_note, parts.preview}
     settings.harmful_file.change(handlers.preview("harmful"), settings.harmful_file, previewed, **QUIET)
     settings.normal_file.change(handlers.preview("normal"), settings.normal_file, previewed, **QUIET)
-    free = ("rate", "seed", "probe")  # they cost neither time nor memory
-    changes = [part.change for name, part in settings.by_name.items() if name not in free]
+    without_cost = ("rate", "seed", "probe")  # these change neither time nor memory
+    changes = [part.change for name, part in settings.by_name.items() if name not in without_cost]
     gr.on(changes, handlers.estimate, settings.all, parts.estimate, **AT_ONCE)
 
 
 def _wire_runs(filled: FormColumn, runs: RunColumn, handlers: RunHandlers) -> None:
-    look: dict[str, Any] = {"fn": handlers.look, "inputs": runs.choice, "outputs": runs.watched, **QUIET}
-    runs.clock.tick(**look, queue=False)
-    filled.start.click(handlers.start, filled.form.all, runs.run, api_visibility="private").then(**look)
+    refresh: dict[str, Any] = {"fn": handlers.look, "inputs": runs.choice, "outputs": runs.watched, **QUIET}
+    runs.clock.tick(**refresh, queue=False)
+    filled.start.click(handlers.start, filled.form.all, runs.run, api_visibility="private").then(**refresh)
     runs.cancel.click(handlers.cancel, None, None, **QUIET)
     runs.resume.click(handlers.resume, runs.run, None, **QUIET)
     runs.rerun.click(handlers.rerun, runs.run, filled.form.all, **QUIET)
