@@ -17,7 +17,7 @@ from sku.core import jsonl, runs
 from sku.core.records import ResultRow
 from sku.judges import cards
 from sku.reporting import markdown_tables, result_files
-from sku.reporting.text import over_refusal_text
+from sku.reporting.row_text import over_refusal_text
 from sku.reporting.utilities import share
 from sku.study import study
 from sku.study.grid import GRID

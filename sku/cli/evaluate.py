@@ -116,6 +116,6 @@ def _print_rows(rows: list[ResultRow], as_json: bool) -> None:
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
         return
-    from sku.reporting.text import rows_as_text
+    from sku.reporting.row_text import rows_as_text
 
     typer.echo(rows_as_text(rows))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sku.cli.options import stop_at_signals
+
 
 def study(
     data: Annotated[
@@ -50,9 +52,10 @@ def study(
         raise typer.BadParameter("the study needs a folder of data sets; give --data or --tables", param_hint="--data")
     from sku.cli.progress import report_work
     from sku.study import release
-    from sku.study.study import run_study as run_study
+    from sku.study.study import run_study
 
-    chosen = run_study(data, out, only, report_work)
+    cancelled = stop_at_signals()
+    chosen = run_study(data, out, only, report_work, cancelled)
     if ship:
         release.ship_adapters(chosen)
-        release.measure_shipped(data, out, report_work)
+        release.measure_shipped(data, out, report_work, cancelled)

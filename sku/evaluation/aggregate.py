@@ -17,8 +17,8 @@ from sku.core.records import OUTCOMES, PromptPair, ResultRow
 from sku.core.runs import Run
 from sku.core.variants import BASE, SUM
 from sku.evaluation import metrics
-from sku.evaluation.lines import EvaluationLines, LikelihoodLine, VariantLines
 from sku.evaluation.plan import EvaluationPlan, MeasuredVariant, PromptSets
+from sku.evaluation.work_lines import EvaluationLines, LikelihoodLine, VariantLines
 
 
 def result_rows(plan: EvaluationPlan, lines: EvaluationLines) -> list[ResultRow]:

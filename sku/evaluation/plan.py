@@ -15,7 +15,7 @@ from sku.core.records import PromptPair, digest
 from sku.core.runs import Run
 from sku.core.variants import Variant, parse_variant
 from sku.data.truthfulqa import MultipleChoice
-from sku.evaluation.lines import LikelihoodKind
+from sku.evaluation.work_lines import LikelihoodKind
 
 MIN_SCORED_TOKENS = 32
 """Tokens of a given answer that are scored even after a prompt that is longer than `EvaluationPlan.max_tokens`."""

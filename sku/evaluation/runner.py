@@ -20,7 +20,9 @@ from accelerate.utils import gather_object
 
 from sku.core.errors import Cancelled
 from sku.core.records import PromptPair, digest
-from sku.evaluation.lines import (
+from sku.evaluation.plan import MIN_SCORED_TOKENS, EvaluationPlan, MeasuredVariant
+from sku.evaluation.similarity import SimilarityMetric
+from sku.evaluation.work_lines import (
     AnswerLine,
     EvaluationLines,
     KeyedLines,
@@ -32,8 +34,6 @@ from sku.evaluation.lines import (
     VerdictLine,
     line_key,
 )
-from sku.evaluation.plan import MIN_SCORED_TOKENS, EvaluationPlan, MeasuredVariant
-from sku.evaluation.similarity import SimilarityMetric
 from sku.judges.protocol import Judge, PromptAnswer
 from sku.judges.verdicts import judge_answers
 from sku.models.batching import EncodedPair, encode_answer

@@ -10,7 +10,7 @@ from sku.core.records import ResultRow
 from sku.judges.protocol import Agreement, JudgeCard
 from sku.reporting import result_files
 from sku.reporting.formatting import fixed, percent, percent_with_interval
-from sku.reporting.text import harmful_rate_cell, over_refusal_text
+from sku.reporting.row_text import harmful_rate_cell, over_refusal_text
 from sku.reporting.utilities import share
 
 SUMMARY_VARIANTS = {

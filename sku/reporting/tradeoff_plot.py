@@ -11,7 +11,7 @@ from plotly.colors import hex_to_rgb
 from sku.core.records import ResultRow
 from sku.reporting.coefficient_lines import CostAxis, coefficient_lines, cost_axis
 from sku.reporting.markers import method_marker
-from sku.reporting.text import method_label, row_hover
+from sku.reporting.row_text import method_label, row_hover
 from sku.reporting.theme import TRANSPARENT, apply_theme
 from sku.reporting.tradeoff_overlays import add_pareto_front, mark_broken, mark_columns, mark_shipped, point_places
 from sku.reporting.utilities import UTILITIES

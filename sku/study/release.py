@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from sku.core import runs
@@ -59,7 +60,9 @@ def _without_folder(spec: str) -> str:
     return f"{before}{colon}{Path(path).name}"
 
 
-def measure_shipped(data: Path, out: Path, report: StudyReport = lambda _: None) -> None:
+def measure_shipped(
+    data: Path, out: Path, report: StudyReport = lambda _: None, cancelled: Callable[[], bool] = lambda: False
+) -> None:
     """Measure the shipped variants on the larger test set.
 
     The rows go to `out/shipped.jsonl`. Rows counted by the ratings in `out/rated.jsonl`, where these are of the same
@@ -69,12 +72,13 @@ def measure_shipped(data: Path, out: Path, report: StudyReport = lambda _: None)
         data: the folder with the data sets, as for `run_study`.
         out: the folder for the results.
         report: called after every batch.
+        cancelled: asked between batches.
     """
     variants = [
         "base",
         *(f"{name}@{c:g}" for name, coefficients in SHIPPED_COEFFICIENTS.items() for c in coefficients),
     ]
-    rows = evaluate_entries(LiveSession(), variants, data, LARGER_TEST, report)
+    rows = evaluate_entries(LiveSession(), variants, data, LARGER_TEST, report, cancelled)
     result_files.write_rows(out / "shipped.jsonl", rows)
     result_files.write_rows(
         out / "shipped_rated.jsonl", ratings.rated_rows(rows, ratings.read_ratings(out / "rated.jsonl"))

@@ -64,7 +64,11 @@ JUDGE, SIMILARITY = "embedded", "minilm"
 
 
 def run_study(
-    data: Path, out: Path, only: str | None = None, report: StudyReport = lambda _: None
+    data: Path,
+    out: Path,
+    only: str | None = None,
+    report: StudyReport = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> ShippedChoice | None:
     """Train every method, measure it at its coefficients, and select what is shipped.
 
@@ -77,12 +81,14 @@ def run_study(
             if they were measured on the same prompts with the same judge; otherwise they are reported and left out.
         only: train only the entries whose name contains this text. The others are measured if they exist.
         report: called after every step and batch.
+        cancelled: asked between steps and batches.
 
     Returns:
         The selected form and its coefficient.
 
     Raises:
         FileNotFoundError: if the folder `data` does not exist.
+        Cancelled: if `cancelled` returned True. The same call continues.
     """
     if not data.is_dir():
         raise FileNotFoundError(
@@ -96,19 +102,21 @@ def run_study(
     base_hidden: dict[str, Tensor] = {}
     for name, entry in GRID.items():
         if not only or only in name:
-            _train(study_folder() / name, entry, files, report, base_hidden)
+            _train(study_folder() / name, entry, files, report, base_hidden, cancelled)
     entries = {name: entry for name, entry in GRID.items() if (study_folder() / name / "adapter").is_dir()}
     forms = {name: entry for name, entry in entries.items() if name in SKU_FORMS}
     session = LiveSession()
 
     earlier = _read_earlier_rows(out)
-    validation = _merge_rows(evaluate_entries(session, variants_of(forms), data, "validation", report), earlier, report)
+    measured = evaluate_entries(session, variants_of(forms), data, "validation", report, cancelled)
+    validation = _merge_rows(measured, earlier, report)
     chosen = choose_shipped(validation)
     result_files.write_rows(out / "validation.jsonl", [_with_shipped_name(row, chosen) for row in validation])
     storage.write_atomically(
         out / "choice.json", json.dumps({"rule": SELECTION_RULE, **(chosen or {})}, indent=2) + "\n"
     )
-    rows = _merge_rows(evaluate_entries(session, variants_of(entries), data, "test", report), earlier, report)
+    measured = evaluate_entries(session, variants_of(entries), data, "test", report, cancelled)
+    rows = _merge_rows(measured, earlier, report)
     result_files.write_rows(out / "study.jsonl", [_with_shipped_name(row, chosen) for row in rows])
     return chosen
 
@@ -128,7 +136,12 @@ def variants_of(entries: dict[str, GridEntry]) -> list[str]:
 
 
 def evaluate_entries(
-    session: ModelSession, variants: Sequence[str], data: Path, prompts: str, report: StudyReport
+    session: ModelSession,
+    variants: Sequence[str],
+    data: Path,
+    prompts: str,
+    report: StudyReport,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> list[ResultRow]:
     """Measure `variants` with the settings of the study, and return one row for each.
 
@@ -144,7 +157,7 @@ def evaluate_entries(
     sources, work = prompt_sources(data, prompts), study_folder() / "work"
     if PROMPT_LIMITS_BY_SIDE[prompts].choices and not sources.choices:
         report({"doing": f"{_CHOICES} is not in {data}: measuring without it"})
-    rows = session.evaluate(variants, sources, side, decoding, JUDGE, work, SIMILARITY, report)
+    rows = session.evaluate(variants, sources, side, decoding, JUDGE, work, SIMILARITY, report, cancelled)
     return [dataclasses.replace(row, side=prompts) for row in rows]
 
 
@@ -231,7 +244,12 @@ def _with_shipped_name(row: ResultRow, chosen: ShippedChoice | None) -> ResultRo
 
 
 def _train(
-    out: Path, entry: GridEntry, files: dict[str, Path], report: StudyReport, base_hidden: dict[str, Tensor]
+    out: Path,
+    entry: GridEntry,
+    files: dict[str, Path],
+    report: StudyReport,
+    base_hidden: dict[str, Tensor],
+    cancelled: Callable[[], bool],
 ) -> None:
     begun = (out / "run.json").is_file()
     if begun and runs.read_run(out).manifest.status == "finished":
@@ -257,4 +275,5 @@ def _train(
         progress = {"doing": f"training {out.name}", "done": line["step"], "todo": config.steps}
         report(progress | {"seconds": spent})
 
-    run_training(out, config, report_step, resume=begun and runs.read_run(out).begun, base_hidden=base_hidden)
+    resume = begun and runs.read_run(out).begun
+    run_training(out, config, report_step, cancelled, resume, base_hidden)

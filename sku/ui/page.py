@@ -21,7 +21,7 @@ from sku.ui.events import AT_ONCE, Updates
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.middleware import HostingMiddleware
-from sku.ui.tabs import TabContext, TabSpec
+from sku.ui.tab_context import TabContext, TabSpec
 from sku.ui.tradeoff.tab import build_tradeoff
 from sku.ui.train.tab import build_train
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from sku.core.records import Answer, Verdict
-from sku.ui.compare.record import ComparedColumn, Comparison, ComparisonSettings
+from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSettings
 from tests.e2e.test_stories import BREAD, answer, ask, set_coefficient, wait_until_ended
 
 pytestmark = pytest.mark.e2e

@@ -15,7 +15,8 @@ from sku.core.runs import Manifest, Run
 from sku.core.variants import Variant
 from sku.data.truthfulqa import MultipleChoice
 from sku.evaluation.aggregate import result_rows
-from sku.evaluation.lines import (
+from sku.evaluation.plan import EvaluationPlan, MeasuredVariant, PromptSets
+from sku.evaluation.work_lines import (
     AnswerLine,
     EvaluationLines,
     LikelihoodKind,
@@ -24,7 +25,6 @@ from sku.evaluation.lines import (
     VariantLines,
     VerdictLine,
 )
-from sku.evaluation.plan import EvaluationPlan, MeasuredVariant, PromptSets
 
 RUN = Run(Path("/nowhere/one"), Manifest("sku", {"seed": 3, "preservation": "keep", "steps": 7}, "m", ""))
 BASE = MeasuredVariant(Variant("base", 0.0))

@@ -18,10 +18,10 @@ from sku.core.runs import Manifest, Run, write_manifest
 from sku.core.variants import Variant
 from sku.data.truthfulqa import MultipleChoice
 from sku.evaluation.evaluate import run_evaluation
-from sku.evaluation.lines import AnswerLine, KeyedLines
 from sku.evaluation.plan import EvaluationPlan, MeasuredVariant, PromptSets
 from sku.evaluation.runner import EvaluationRunner
 from sku.evaluation.similarity import SimilarityMetric
+from sku.evaluation.work_lines import AnswerLine, KeyedLines
 from sku.judges.keyword import KeywordJudge
 from sku.models import generation
 from sku.models.batching import encode_answer

@@ -6,7 +6,7 @@ import pytest
 
 from sku.core.intervals import wilson
 from sku.reporting.coefficient_lines import MIN_RATIO_FOR_LOG_AXIS, cost_axis
-from sku.reporting.text import row_hover, row_line
+from sku.reporting.row_text import row_hover, row_line
 from sku.reporting.tradeoff_plot import tradeoff_figure
 from sku.reporting.utilities import KL_FLOOR, UTILITIES, Utility, find_utility, share, utility_interval, utility_value
 from tests.reporting.rows import BASE, row

@@ -27,12 +27,12 @@ from sku.serving.training_jobs import TrainingJobs
 from sku.ui import clickable_plot
 from sku.ui.about import card_text
 from sku.ui.compare.asking import Asker, ColumnUpdate
+from sku.ui.compare.comparison import ComparisonSettings, comparison_from_json
 from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.controls import ColumnControls, Controls
 from sku.ui.compare.interface import point_variant
 from sku.ui.compare.latest_request import LatestRequest
 from sku.ui.compare.layout import lay_out_compare
-from sku.ui.compare.record import ComparisonSettings, comparison_from_json
 from sku.ui.compare.restore import RestoreHandlers
 from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.compare.views import sample_update

@@ -22,12 +22,12 @@ from sku.serving.recorded_session import RecordedSession
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import share
 from sku.ui.compare.column_variant import column_variant, typed_variant
+from sku.ui.compare.comparison import comparison_from_json
 from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.controls import ColumnControls
 from sku.ui.compare.handlers import AskHandlers, ColumnHandlers
 from sku.ui.compare.interface import CompareInterface, point_variant
 from sku.ui.compare.layout import lay_out_compare
-from sku.ui.compare.record import comparison_from_json
 from sku.ui.compare.restore import RestoreHandlers
 from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.compare.views import DIFFERENCE, LENS

@@ -15,9 +15,9 @@ from sku.core.records import Verdict
 from sku.serving.streaming import ColumnState
 from sku.ui.compare import badges
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
+from sku.ui.compare.comparison import ComparedColumn, ComparisonSettings
 from sku.ui.compare.controls import MAX_COLUMNS, Controls
 from sku.ui.compare.latest_request import LatestRequest, Ticket
-from sku.ui.compare.record import ComparedColumn, ComparisonSettings
 from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Question

@@ -13,7 +13,7 @@ from sku.reporting.markers import method_marker, outcome_marker
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import diff_and_lens
 from sku.ui.compare.column_variant import ColumnVariant
-from sku.ui.compare.record import ComparedColumn
+from sku.ui.compare.comparison import ComparedColumn
 from sku.ui.glossary import GLOSSARY
 
 JUDGING_LINE = "<span class='verdict'>judging</span>"

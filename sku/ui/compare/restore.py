@@ -10,9 +10,9 @@ from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import badges, share
 from sku.ui.compare.asking import ColumnUpdate
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
+from sku.ui.compare.comparison import Comparison, ComparisonSettings, comparison_from_json
 from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.controls import MAX_COLUMNS
-from sku.ui.compare.record import Comparison, ComparisonSettings, comparison_from_json
 from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.events import UNCHANGED, Updates, Values
 from sku.ui.hosting.access import Access

@@ -18,14 +18,7 @@ from pydantic import Field
 
 from sku.core.validation import validate
 from sku.reporting.markers import outcome_marker
-from sku.ui.compare.record import (
-    MAX_PARTS,
-    STRICT,
-    ComparedColumn,
-    Comparison,
-    ComparisonSettings,
-    VariantText,
-)
+from sku.ui.compare.comparison import MAX_PARTS, STRICT, ComparedColumn, Comparison, ComparisonSettings, VariantText
 
 _MAX_LINK_CHARACTERS = 20_000
 """The longest link data, both compressed and decompressed."""

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from sku.core.variants import BASE
-from sku.ui.compare.record import ComparedColumn, Comparison, ComparisonSettings
+from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSettings
 
 _MAX_HISTORY = 30
 """The number of prompts that the history keeps."""

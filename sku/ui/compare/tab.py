@@ -19,7 +19,7 @@ from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.compare.views import LENS, TYPED
 from sku.ui.compare.zero_check import zero_check_handler
 from sku.ui.events import AT_ONCE, DECODING_QUEUE, QUIET, STREAMING
-from sku.ui.tabs import TabContext
+from sku.ui.tab_context import TabContext
 
 _OPEN_LINK = """(fragment) => {
   const url = new URL(window.location.href); url.hash = fragment; history.replaceState(null, '', url);

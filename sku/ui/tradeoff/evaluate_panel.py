@@ -17,7 +17,7 @@ from sku.ui.events import AT_ONCE, QUIET, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import checked_coefficient
 from sku.ui.hosting.rate_limit import RateLimited
-from sku.ui.tabs import TabContext
+from sku.ui.tab_context import TabContext
 from sku.ui.train.run_status import duration
 
 _REFUSED = (ValueError, RuntimeError, OSError, RateLimited)

@@ -13,7 +13,7 @@ from sku.core.variants import BASE
 from sku.reporting import result_files
 from sku.reporting.formatting import percent_number, percent_range
 from sku.reporting.pareto import base_row
-from sku.reporting.text import harmful_change_text, method_label, row_line
+from sku.reporting.row_text import harmful_change_text, method_label, row_line
 from sku.reporting.utilities import UTILITIES, share, utility_interval, utility_value
 
 OWN_SUFFIX = " (yours)"

@@ -11,7 +11,7 @@ from sku.ui import clickable_plot, glossary
 from sku.ui.compare.interface import CompareInterface
 from sku.ui.events import QUIET, Updates, Values
 from sku.ui.hosting.access import Access
-from sku.ui.tabs import TabContext
+from sku.ui.tab_context import TabContext
 from sku.ui.tradeoff.evaluate_panel import build_evaluate
 from sku.ui.tradeoff.layout import TradeoffComponents, lay_out_tradeoff, utility_meaning
 from sku.ui.tradeoff.view import TradeoffSelection, TradeoffView, tradeoff_view

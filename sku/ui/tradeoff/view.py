@@ -12,7 +12,7 @@ from sku.core import runs
 from sku.core.records import ResultRow
 from sku.reporting.markers import method_marker
 from sku.reporting.outcome_bars import outcome_figure
-from sku.reporting.text import row_line
+from sku.reporting.row_text import row_line
 from sku.reporting.tradeoff_plot import tradeoff_figure
 from sku.ui.tradeoff import results_table
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from sku.ui.events import AT_ONCE, QUIET
-from sku.ui.tabs import TabContext
+from sku.ui.tab_context import TabContext
 from sku.ui.train import form
 from sku.ui.train.form import PRESET_NAMES, UPLOAD_LABEL
 from sku.ui.train.handlers import FormHandlers, RunHandlers

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sku.core.records import Answer, Verdict
-from sku.ui.compare.record import ComparedColumn, Comparison, ComparisonSettings, comparison_from_json
+from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSettings, comparison_from_json
 from sku.ui.compare.share import LinkState, comparison_page, download_links, make_fragment, parse_fragment
 
 ANSWER = Answer("sku@1", 1.0, "Why?", 0, 0, "<script>alert(1)</script> & more", 4, 1.5, "end")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sku.reporting.text import harmful_change_text, row_hover, row_line, rows_as_text
+from sku.reporting.row_text import harmful_change_text, row_hover, row_line, rows_as_text
 from tests.reporting.drawn import row as measured_row
 from tests.reporting.rows import BASE, row
 
