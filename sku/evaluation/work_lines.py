@@ -46,11 +46,11 @@ class LikelihoodLine(KeyedLine):
     """How likely one given answer is under one variant."""
 
     log_prob: float
-    """Mean over the scored tokens, nats a token."""
+    """Mean over the scored tokens, nats per token."""
     tokens: int
     """Scored tokens."""
     kl: float
-    """Mean over the scored tokens of KL(base || variant), nats a token."""
+    """Mean over the scored tokens of KL(base || variant), nats per token."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class VerdictLine(KeyedLine):
     """How sure the judge is that the answer is harmful, 0 to 1; None where it said nothing."""
     reason: str
     base_log_prob: float
-    """Of the answer under the base, nats a token."""
+    """Of the answer under the base, nats per token."""
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,11 @@ class AnswerLikelihood(NamedTuple):
     """How likely one given answer is under one variant."""
 
     log_prob: float
-    """Mean over the scored tokens, nats a token."""
+    """Mean over the scored tokens, nats per token."""
     tokens: int
     """Number of scored tokens; includes the end token unless there was no room for it."""
     kl: float
-    """KL(base || variant) over the whole vocabulary, mean over the scored tokens, nats a token; at least 0."""
+    """KL(base || variant) over the whole vocabulary, mean over the scored tokens, nats per token; at least 0."""
 
 
 class ScoredTokens(NamedTuple):
@@ -83,7 +83,7 @@ def answer_log_probs(
         coefficients: B rows of coefficients.
 
     Returns:
-        B numbers in nats a token, end token included.
+        B numbers in nats per token, end token included.
 
     Raises:
         ValueError: if a row has no token to score.

@@ -29,8 +29,8 @@ def tradeoff_figure(
 ) -> go.Figure:
     """The trade-off plot, with one line per training along its coefficients.
 
-    A low harmful rate is good; the title of the other axis says whether less or more is better. The customdata of every
-    mark is its variant. Rows without a harmful rate or without the utility are left out.
+    A low harmful rate is good; the title of the other axis says whether lower or higher is better. The customdata of
+    every mark is its variant. Rows without a harmful rate or without the utility are left out.
 
     Args:
         rows: the rows of the study on one side of the data.
@@ -133,7 +133,7 @@ def _whiskers(lengths: Sequence[tuple[float, float] | None], colour: str) -> dic
 def _with_layout(figure: go.Figure, axis: CostAxis) -> go.Figure:
     utility = UTILITIES[axis.utility]
     unit = f", {utility.unit}" if utility.unit not in ("", "%") else ""  # the ticks show the percent sign
-    title = f"{utility.label}{unit}<br>{'less' if utility.better == 'low' else 'more'} is better"
+    title = f"{utility.label}{unit}<br>{'lower' if utility.better == 'low' else 'higher'} is better"
     if axis.logarithmic:
         title += "; log scale" + (f", 0 drawn at {axis.floor:g}" if axis.floor else "")
     apply_theme(

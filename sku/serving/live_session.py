@@ -100,7 +100,7 @@ class LiveSession(ModelLoader):
 
     @on_worker_thread
     def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
-        """KL(base || variant) on one answer of the base, in nats a token; one number a variant."""
+        """KL(base || variant) on one answer of the base, in nats per token; one number a variant."""
         from sku.serving.token_lens import kl_on_answer
 
         model = self.load()

@@ -87,7 +87,7 @@ class Session(Protocol):
         """The default judge's verdicts on several answers to one prompt."""
 
     def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
-        """KL(base || variant) on one answer of the base, in nats a token; one number a variant.
+        """KL(base || variant) on one answer of the base, in nats per token; one number a variant.
 
         Raises:
             ValueError: for a prompt as long as the model's context.

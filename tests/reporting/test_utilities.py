@@ -70,7 +70,8 @@ def test_a_new_record_is_drawn_and_told_without_another_change(monkeypatch: pyte
     rows = [row("sku@1", 0.2, answer_tokens=2.0, kl_low=0.5, kl_high=4.0), row("sku@2", 0.1, answer_tokens=200.0)]
     figure = tradeoff_figure(rows, "length")
     assert figure.layout.xaxis.type == "log"
-    assert figure.layout.xaxis.title.text.startswith("answer length, tokens<br>more is better; log scale, 0 drawn at 1")
+    title = figure.layout.xaxis.title.text
+    assert title.startswith("answer length, tokens<br>higher is better; log scale, 0 drawn at 1")
     (marks,) = [trace for trace in figure.data if trace.name == "SKU" and trace.mode == "markers"]
     assert list(marks.x) == [2.0, 200.0]
     assert list(marks.error_x.array) == [2.0, None]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _WORDS = re.compile(r"\s*\S+")
 _FULL_COLOUR_NATS = 2.0
-"""The change of log-probability that gets the strongest colour. At 2 nats a token is about seven times as likely."""
+"""The change of log-probability that gets the strongest colour. At 2 nats per token is about seven times as likely."""
 
 
 def difference_html(base: str, other: str) -> str:

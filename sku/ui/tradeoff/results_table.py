@@ -73,6 +73,7 @@ def load_measured(owner: str | None = None) -> MeasuredRows:
 def table_cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[str, Any]:
     """The headers and data of the table. Columns without any value are left out, and shares are in percent."""
     marked = mark_own(study, own)
+    changes = [None if row.harmful_change is None else harmful_change_text(row) for row, _ in marked]
     columns: dict[str, list[Any]] = {
         "variant": [row.variant for row, _ in marked],
         "method": [method_label(row) + suffix for row, suffix in marked],
@@ -81,7 +82,7 @@ def table_cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[st
         "harmful %": [percent_number(row.harmful_rate) for row, _ in marked],
         "low %": [percent_number(row.harmful_low) for row, _ in marked],
         "high %": [percent_number(row.harmful_high) for row, _ in marked],
-        "against base (95 %)": [None if row.harmful_change is None else harmful_change_text(row) for row, _ in marked],
+        "change from base (95 %)": changes,
         "broken %": [percent_number(share(row.broken, row.n)) for row, _ in marked],
         "answers": [row.n for row, _ in marked],
         "tokens per answer": [row.answer_tokens and round(row.answer_tokens, 1) for row, _ in marked],
