@@ -1,6 +1,7 @@
 """The utilities: measures of what forgetting may cost. One record holds everything about a utility.
 
-To add a utility, compute it in `evaluation/metrics.py` and add a field in `core/records.py` and a record here.
+To add a utility, compute it in `evaluation/metrics.py`, let `evaluation/aggregate.py` put it into the row, and add a
+field in `core/records.py` and a record here.
 """
 
 from __future__ import annotations
