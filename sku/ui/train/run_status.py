@@ -13,7 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from sku.core import runs
-from sku.core.jsonl import read_json_log
+from sku.core.file_cache import read_growing_json_log, read_if_changed
 from sku.core.methods import METHODS
 from sku.reporting.loss_curves import loss_figure, run_comparison_figure
 from sku.reporting.norm_heatmap import norm_figure
@@ -54,7 +54,7 @@ def status_html(job: TrainingJob | None, busy: bool) -> str:
 
 def probe_table(job: TrainingJob | None) -> str:
     """A table of the served model's answers to the probe: the first, the newest and one in between."""
-    lines = read_json_log(job.folder / runs.PROBES) if job else []
+    lines = read_growing_json_log(job.folder / runs.PROBES) if job else []
     if not lines:
         return ""
     shown = [lines[i] for i in sorted({0, len(lines) // 2, len(lines) - 1})]
@@ -78,10 +78,14 @@ def loss_plot(job: TrainingJob | None, beside: Sequence[TrainingJob]) -> go.Figu
 
 def norm_plot(job: TrainingJob | None) -> go.Figure | None:
     """The norm of the run's task vector by layer and module; None while there is no adapter."""
-    folder = None if job is None else job.folder / "adapter"
-    if folder is None or not (folder / "adapter_config.json").is_file():
+    weights = None if job is None else job.folder / "adapter" / "adapter_model.safetensors"
+    if weights is None or not weights.is_file():
         return None
-    return norm_figure(vector_norms.layer_norms(folder))
+    return norm_figure(read_if_changed(weights, _norms_of_file))
+
+
+def _norms_of_file(weights: Path) -> dict[str, list[float | None]]:
+    return vector_norms.layer_norms(weights.parent)
 
 
 def run_row(job: TrainingJob) -> list[Any]:
