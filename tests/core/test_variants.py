@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sku.core.variants import (
     MAX_COEFFICIENT,
     MAX_PARTS,
+    MAX_TEXT_CHARACTERS,
     KnownAdapter,
     Variant,
     VariantPart,
@@ -135,6 +136,13 @@ def test_a_plus_in_a_path_or_a_number_separates_nothing() -> None:
     assert len(parse_variant("+".join(f"run{i}@1" for i in range(MAX_PARTS))).parts) == MAX_PARTS
     assert parse_variant("sku@1e+0+ga@2.5E+0").parts == (VariantPart("sku", 1.0), VariantPart("ga", 2.5))
     assert parse_variant("sku@1+20261129-sku@2").names == ("sku", "20261129-sku")
+
+
+def test_the_longest_text_is_still_read() -> None:
+    longest = "x" * MAX_TEXT_CHARACTERS
+    assert parse_variant(longest).names == (longest,)
+    with pytest.raises(ValueError, match=f"has {MAX_TEXT_CHARACTERS + 1} characters"):
+        parse_variant(longest + "x")
 
 
 @pytest.mark.parametrize(
