@@ -135,7 +135,7 @@ def _with_layout(figure: go.Figure, axis: CostAxis) -> go.Figure:
     unit = f", {utility.unit}" if utility.unit not in ("", "%") else ""  # the ticks show the percent sign
     title = f"{utility.label}{unit}<br>{'lower' if utility.better == 'low' else 'higher'} is better"
     if axis.logarithmic:
-        title += "; log scale" + (f", 0 drawn at {axis.floor:g}" if axis.floor else "")
+        title += "; log" + (f", 0 drawn at {axis.floor:g}" if axis.floor else "")
     apply_theme(
         figure,
         _HEIGHT,

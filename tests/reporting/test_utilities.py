@@ -71,7 +71,7 @@ def test_a_new_record_is_drawn_and_told_without_another_change(monkeypatch: pyte
     figure = tradeoff_figure(rows, "length")
     assert figure.layout.xaxis.type == "log"
     title = figure.layout.xaxis.title.text
-    assert title.startswith("answer length, tokens<br>higher is better; log scale, 0 drawn at 1")
+    assert title.startswith("answer length, tokens<br>higher is better; log, 0 drawn at 1")
     (marks,) = [trace for trace in figure.data if trace.name == "SKU" and trace.mode == "markers"]
     assert list(marks.x) == [2.0, 200.0]
     assert list(marks.error_x.array) == [2.0, None]

@@ -66,7 +66,7 @@ def build_evaluate(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
 
 def lay_out_evaluate() -> EvaluateComponents:
     """Lay out the panel."""
-    with gr.Accordion("Measure variants here, including your own runs", open=False, elem_id="measure"):
+    with gr.Accordion("Measure variants here, your own runs too", open=False, elem_id="measure"):
         with gr.Row():
             names = gr.Dropdown(
                 [],

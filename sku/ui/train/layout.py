@@ -208,7 +208,7 @@ def _preservation() -> gr.Radio:
 
 def _more_settings() -> dict[str, Any]:
     """The components for steps, learning rate, seed and probe, by the names of their fields."""
-    with gr.Accordion("More settings: steps, learning rate, seed, probe", open=False):
+    with gr.Accordion("More: steps, learning rate, seed, probe", open=False):
         return {
             "steps": gr.Number(
                 0,
