@@ -35,6 +35,8 @@ class _Log:
     lines: list[dict[str, Any]]
     end: int
     """The offset in bytes at which the next line begins."""
+    count: int
+    """The number of lines before that offset, blank ones included."""
 
 
 _cache: dict[tuple[Path, object], tuple[FileStamp, object]] = {}
@@ -74,10 +76,10 @@ def read_growing_json_log(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     cached = _get_cached(path, read_growing_json_log)
-    last_stamp, log = cast(tuple[FileStamp, _Log], cached) if cached else (stamp, _Log([], 0))
+    last_stamp, log = cast(tuple[FileStamp, _Log], cached) if cached else (stamp, _Log([], 0, 0))
     if cached is None or last_stamp != stamp:
         if last_stamp.inode != stamp.inode or stamp.size < log.end:
-            log = _Log([], 0)
+            log = _Log([], 0, 0)
         log = _read_appended(path, log)
         _store(path, read_growing_json_log, stamp, log)
     return list(log.lines)
@@ -88,11 +90,12 @@ def _read_appended(path: Path, log: _Log) -> _Log:
         file.seek(log.end)
         added = file.read()
     complete = added[: added.rfind(b"\n") + 1]
-    lines = list(log.lines)
-    for line in filter(bytes.strip, complete.split(b"\n")):
-        place = f"{path}, line {len(lines) + 1}"
-        lines.append(require_object(parse_json(decode_utf8(line, place), place), place))
-    return _Log(lines, log.end + len(complete))
+    lines, added_lines = list(log.lines), complete.split(b"\n")[:-1]
+    for number, line in enumerate(added_lines, log.count + 1):
+        if line.strip():
+            place = f"{path}, line {number}"
+            lines.append(require_object(parse_json(decode_utf8(line, place), place), place))
+    return _Log(lines, log.end + len(complete), log.count + len(added_lines))
 
 
 def _stamp(path: Path) -> FileStamp:

@@ -10,7 +10,7 @@ import pytest
 
 from sku.core import file_cache
 from sku.core.file_cache import read_growing_json_log, read_if_changed
-from sku.core.jsonl import parse_json
+from sku.core.jsonl import parse_json, read_json_log
 from tests.opened_files import opened_files
 
 
@@ -147,3 +147,14 @@ def test_a_damaged_line_is_named_and_is_read_again_once_it_is_mended(tmp_path: P
     (tmp_path / "mended").write_text('{"step": 1}\n{"step": 2}\n')
     os.replace(tmp_path / "mended", path)
     assert [line["step"] for line in read_growing_json_log(path)] == [1, 2]
+
+
+def test_both_readers_of_a_log_give_the_same_lines_and_count_them_alike(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1}\n\n')
+    assert read_growing_json_log(path) == read_json_log(path) == [{"step": 1}]
+    with path.open("a") as file:
+        file.write('\n{"step": 2}\n[3]\n')
+    for read in (read_growing_json_log, read_json_log):
+        with pytest.raises(ValueError, match=r"log\.jsonl, line 5 is not an object"):
+            read(path)
