@@ -155,9 +155,9 @@ def _config(context: typer.Context) -> TrainConfig:
         flag_of = {parameter.name: parameter.opts[0] for parameter in context.command.params}
         extra = [flag_of[name] for name in given if name in changes or name in ("preset_name", "config", "settings")]
         return _config_of_run(flags["out"], extra)
-    if flags["config"] is not None and "preset_name" in given:
-        raise typer.BadParameter("give either --preset or --config, not both", param_hint="--config")
     if flags["config"] is not None:
+        if "preset_name" in given:
+            raise typer.BadParameter("give either --preset or --config, not both", param_hint="--config")
         config = _config_of_file(flags["config"])
         weights = {"weights": config.weights | changes["weights"]} if "weights" in changes else {}
         config = dataclasses.replace(config, **changes | weights)

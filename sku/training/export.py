@@ -70,13 +70,14 @@ def write_summed_adapter(parts: Sequence[tuple[Run, float]], out: Path) -> None:
         names = ", ".join(f"{run.name} on {run.manifest.base}" for run, _ in parts)
         raise ValueError(f"a sum needs adapters of one base, but these differ: {names}; export them one by one")
     configs = [json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8")) for run, _ in parts]
+    if len(parts) > 1:
+        for (run, _), config in zip(parts, configs, strict=True):
+            _require_plain(run, config)
     factors = [load_file(run.adapter / _WEIGHTS) for run, _ in parts]
     coefficients = [coefficient for _, coefficient in parts]
     if len(parts) == 1:
         tensors, config = _scaled(factors[0], coefficients[0]), configs[0]
     else:
-        for (run, _), config in zip(parts, configs, strict=True):
-            _require_plain(run, config)
         tensors, config = _stacked(factors, coefficients, configs), _summed_config(configs)
     out.mkdir(parents=True, exist_ok=True)
     save_file(tensors, out / _WEIGHTS, metadata={"format": "pt"})

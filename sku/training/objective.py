@@ -64,13 +64,15 @@ class Objective(nn.Module):
         needs_logits = any(TERMS[name].needs_base_logits for name in names)
         needs_hidden = any(TERMS[name].needs_hidden for name in names)
         base_hidden = self._hidden_of_base(rows) if needs_logits or needs_hidden else None
-        with torch.no_grad():
-            base_logits = None if base_hidden is None else output_logits(self._network, base_hidden)
+        base_logits = None
+        if needs_logits and base_hidden is not None:
+            with torch.no_grad():  # [N, V], which a loss of hidden states alone does not pay for
+                base_logits = output_logits(self._network, base_hidden)
         return TermInputs(
             logits=output_logits(self._network, hidden),
             targets=targets,
             rows=places,
-            base_logits=base_logits if needs_logits else None,
+            base_logits=base_logits,
             hidden=hidden if needs_hidden else None,
             base_hidden=base_hidden if needs_hidden else None,
         )
