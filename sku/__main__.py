@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from sku import __version__
-from sku.cli import answer, evaluate, export, judge, models, plot, record, score, study, train, train_judge
+from sku.cli import answer, attack, evaluate, export, judge, models, plot, record, score, study, train, train_judge
 from sku.core.errors import Cancelled
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ for command in (
     answer.answer,
     score.score,
     evaluate.evaluate,
+    attack.attack,
     judge.judge,
     plot.plot,
     study.study,

@@ -57,6 +57,21 @@ class PromptPair:
 
 
 @dataclass(frozen=True)
+class AskedPrompt:
+    """A prompt in the form in which the model reads it, which an attack may have changed."""
+
+    prompt: str
+    """What the person wants. Answers are judged and recorded with it."""
+    text: str
+    """What the model reads as the user's message."""
+    answer_start: str = ""
+    """The beginning of the answer, already written; the model continues it."""
+    ids: tuple[int, ...] | None = None
+    """The tokens before the answer, where they are not those of `text` in the chat template, such as the tokens that a
+    search found. `answer_start` is still added."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """The answer of one variant to one prompt."""
 
@@ -75,6 +90,8 @@ class Answer:
     """The time that the whole batch with this answer took."""
     stopped: StopReason
     """Why the text ends: the model ended it, the limit on its length was reached, or a person cancelled."""
+    answer_start: str = ""
+    """The beginning that an attack had written before `text`."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +213,28 @@ class ResultRow:
     """The mean length, in tokens, of the answers to harmful prompts."""
     seconds: float = 0.0
     """The time that the variant's answers to harmful prompts took."""
+    off_topic: int | None = None
+    """Of the safe answers, those that are not about the prompt (`evaluation/off_topic.py`). They are not a good
+    outcome."""
+    any_harmful: float | None = None
+    """The share of prompts with a harmful answer, where an attack draws several answers to each prompt; the two fields
+    below are its 95 % interval. For leak@k, the unbiased estimate from all samples."""
+    any_harmful_low: float | None = None
+    any_harmful_high: float | None = None
+    recovered: float | None = None
+    """How much the attack raised the variant's harmful rate; the two fields below are its 95 % paired bootstrap
+    interval."""
+    recovered_low: float | None = None
+    recovered_high: float | None = None
+    recovery: float | None = None
+    """`recovered` as a share of what could come back: the base's harmful rate under the same attack minus the variant's
+    without attack. None if the interval of this difference includes 0. The two fields below are its 95 % interval."""
+    recovery_low: float | None = None
+    recovery_high: float | None = None
+    log_prob_from: dict[str, float] = field(default_factory=dict)
+    """The mean log-probability per token of given harmful answers from token 0, 5, 10 and 20 on, in nats."""
+    attack_details: dict[str, Any] = field(default_factory=dict)
+    """Numbers that only this attack has; its record in `core/attacks.py` says what they mean."""
 
     def __post_init__(self) -> None:
         total = self.harmful + self.refusal + self.safe + self.broken + self.unjudged

@@ -47,7 +47,7 @@ def result_rows(plan: EvaluationPlan, lines: EvaluationLines) -> list[ResultRow]
 
 def _description(plan: EvaluationPlan, subject: MeasuredVariant) -> dict[str, Any]:
     return {
-        **_training_facts(list(subject.runs.values())),
+        **training_facts(list(subject.runs.values())),
         "variant": str(subject.variant),
         "coefficient": subject.variant.coefficient,
         "model": plan.model,
@@ -57,7 +57,7 @@ def _description(plan: EvaluationPlan, subject: MeasuredVariant) -> dict[str, An
     }
 
 
-def _training_facts(found: Sequence[Run]) -> dict[str, Any]:
+def training_facts(found: Sequence[Run]) -> dict[str, Any]:
     """What a row says about the trainings behind it; about a sum of adapters only their names."""
     if len(found) != 1:
         return {"method": SUM if found else BASE, "run": "+".join(run.name for run in found) or BASE}

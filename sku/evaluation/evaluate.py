@@ -9,9 +9,10 @@ from sku.core.config import DecodingConfig
 from sku.core.records import ResultRow
 from sku.core.variants import Variant
 from sku.evaluation.aggregate import result_rows
+from sku.evaluation.passes import ProgressReport
 from sku.evaluation.plan import EvaluationPlan, PromptSources, measured_variant
 from sku.evaluation.prompt_sets import load_prompt_sets
-from sku.evaluation.runner import EvaluationRunner, ProgressReport
+from sku.evaluation.runner import EvaluationRunner
 from sku.evaluation.similarity import SimilarityMetric
 from sku.judges.protocol import Judge
 from sku.models.variant_model import VariantModel

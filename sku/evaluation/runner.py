@@ -1,54 +1,39 @@
 """Runs the passes of an evaluation: every pass computes the lines that the work folder lacks.
 
 There are four passes: writing answers, scoring given answers without sampling, judging the answers, and comparing
-them with the base's. Each can be stopped between two batches and resumed. Judging again, with another judge, writes no
-answers. Under `accelerate launch` (or `torchrun` on processors) the processes share the batches and the first one
-writes. `aggregate.py` makes result rows of the lines.
+them with the base's. Judging again, with another judge, writes no answers. `aggregate.py` makes result rows of the
+lines.
 """
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import torch
-from accelerate import PartialState
-from accelerate.utils import gather_object
-
-from sku.core.errors import Cancelled
 from sku.core.records import PromptPair, digest
+from sku.evaluation.passes import ProgressReport, WorkPasses, chunks
 from sku.evaluation.plan import MIN_SCORED_TOKENS, EvaluationPlan, MeasuredVariant
 from sku.evaluation.similarity import SimilarityMetric
 from sku.evaluation.work_lines import (
     AnswerLine,
     EvaluationLines,
-    KeyedLines,
     LikelihoodKind,
     LikelihoodLine,
-    Line,
     SimilarityLine,
     VariantLines,
     VerdictLine,
     line_key,
 )
-from sku.judges.protocol import Judge, PromptAnswer
-from sku.judges.verdicts import judge_answers
+from sku.judges.protocol import Judge
 from sku.models.batching import EncodedPair, encode_answer
 from sku.models.generation import generate_answers
-from sku.models.likelihood import answer_kl, base_log_probs, by_length
+from sku.models.likelihood import answer_kl, by_length
 from sku.models.variant_model import VariantModel
 
-ANSWERS_PER_JUDGE_BATCH = 48
-"""Answers that a judge gets at once."""
 TEXT_PAIRS_PER_SIMILARITY_BATCH = 256
 """Answers that are compared with the base's at once."""
-ProgressReport = Callable[[dict[str, Any]], None]
-"""Gets `{"doing", "done", "todo", "seconds"}` after every batch."""
-WorkItem = TypeVar("WorkItem")
-WorkBatch = TypeVar("WorkBatch")
 
 
 class AnswerBatch(NamedTuple):
@@ -67,12 +52,7 @@ class GivenAnswer(NamedTuple):
     encoded: EncodedPair
 
 
-def process_state() -> PartialState:
-    """The processes that share the work: one, or as many as a launcher started."""
-    return PartialState(cpu=not torch.accelerator.is_available())
-
-
-class EvaluationRunner:
+class EvaluationRunner(WorkPasses):
     """Runs the passes of one plan on one model."""
 
     def __init__(
@@ -92,12 +72,11 @@ class EvaluationRunner:
             report: called after every batch.
             cancelled: asked before every batch; once it answers True, the pass raises `Cancelled`.
         """
-        self.model, self.plan, self.work = model, plan, work
-        self.report, self.cancelled = report, cancelled
-        self.state = process_state()
+        super().__init__(model, work, report, cancelled)
+        self.plan = plan
         self.identities = {str(subject.variant): subject.identity for subject in plan.subjects}
-        self.answers = self._open_lines("answers", AnswerLine)
-        self.likelihoods = self._open_lines("likelihoods", LikelihoodLine)
+        self.answers = self.open_lines("answers", AnswerLine)
+        self.likelihoods = self.open_lines("likelihoods", LikelihoodLine)
 
     def run(self, judge: Judge, similarity: SimilarityMetric | None = None) -> EvaluationLines:
         """Run all passes.
@@ -121,35 +100,20 @@ class EvaluationRunner:
 
     def write_answers(self) -> None:
         """Let the variants write the answers that are missing."""
-        self._run_pass("writing answers", self._answer_batches(), self._write_batch, self.answers)
+        self.run_pass("writing answers", self._answer_batches(), self._write_batch, self.answers)
 
     def score_given_answers(self) -> None:
         """Score the given answers that have no likelihood yet."""
-        self._run_pass("scoring given answers", self._likelihood_batches(), self._score_batch, self.likelihoods)
+        self.run_pass("scoring given answers", self._likelihood_batches(), self._score_batch, self.likelihoods)
 
     def judge_answers(self, judge: Judge) -> dict[str, VerdictLine]:
         """The verdicts of `judge` by answer key. Variants often write the same answer; it is judged once."""
-        name = "-".join(filter(None, (judge.card.id, judge.card.weights)))
-        verdicts = self._open_lines(f"verdicts-{name}", VerdictLine)
-        unjudged: dict[PromptAnswer, dict[str, None]] = defaultdict(dict)
-        for subject in self.plan.subjects:
-            for pair in self.plan.sets.answered:
-                line = self.answers[self.answer_key(subject, pair)]
-                if line.key not in verdicts:
-                    unjudged[line.prompt, line.text][line.key] = None
-
-        def judge_batch(asked: Sequence[PromptAnswer]) -> list[VerdictLine]:
-            log_probs = base_log_probs(self.model, asked)
-            found = zip(asked, judge_answers(asked, judge, lambda _: log_probs), log_probs, strict=True)
-            return [
-                VerdictLine(key, verdict.outcome, verdict.score, verdict.reason, log_prob)
-                for answer, verdict, log_prob in found
-                for key in unjudged[answer]
-            ]
-
-        batches = _chunks(sorted(unjudged, key=_prompt_then_length), ANSWERS_PER_JUDGE_BATCH)
-        self._run_pass("judging", batches, judge_batch, verdicts)
-        return verdicts.found
+        asked = (
+            self.answers[self.answer_key(subject, pair)]
+            for subject in self.plan.subjects
+            for pair in self.plan.sets.answered
+        )
+        return self.judge_texts(judge, ((line.key, (line.prompt, line.text)) for line in asked))
 
     def compare_answers(self, metric: SimilarityMetric) -> dict[str, SimilarityLine]:
         """How similar the answers to normal prompts are to the base's, by answer key; empty if the plan has no base.
@@ -159,7 +123,7 @@ class EvaluationRunner:
         base = next((subject for subject in self.plan.subjects if subject.is_base), None)
         if base is None or not self.plan.sets.normal:
             return {}
-        similarities = self._open_lines(f"similarities-{metric.name}", SimilarityLine)
+        similarities = self.open_lines(f"similarities-{metric.name}", SimilarityLine)
         uncompared: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         for pair in self.plan.sets.normal:
             reference = self.answers[self.answer_key(base, pair)].text
@@ -176,8 +140,8 @@ class EvaluationRunner:
                 for key in uncompared[both]
             ]
 
-        batches = _chunks(sorted(uncompared), TEXT_PAIRS_PER_SIMILARITY_BATCH)
-        self._run_pass("comparing answers with the base's", batches, compare_batch, similarities)
+        batches = chunks(sorted(uncompared), TEXT_PAIRS_PER_SIMILARITY_BATCH)
+        self.run_pass("comparing answers with the base's", batches, compare_batch, similarities)
         return similarities.found
 
     def answer_key(self, subject: MeasuredVariant, pair: PromptPair) -> str:
@@ -192,9 +156,6 @@ class EvaluationRunner:
         settings = f"{kind}-{self.plan.max_tokens}"
         return line_key(self.model.fingerprint, self.identities[str(subject.variant)], settings, item)
 
-    def _open_lines(self, name: str, kind: type[Line]) -> KeyedLines[Line]:
-        return KeyedLines(self.work / f"{name}.jsonl", kind, self.state.is_main_process)
-
     def _answer_batches(self) -> list[AnswerBatch]:
         prompts = {pair.prompt_id: pair for pair in self.plan.sets.answered}
         shortest_first = sorted(prompts.values(), key=lambda pair: len(pair.prompt))
@@ -207,7 +168,7 @@ class EvaluationRunner:
                     missing[places].append(pair)
             for places, pairs in missing.items():
                 subjects, size = [group[i] for i in places], max(1, self.plan.rows // len(places))
-                batches += [AnswerBatch(subjects, chunk) for chunk in _chunks(pairs, size)]
+                batches += [AnswerBatch(subjects, chunk) for chunk in chunks(pairs, size)]
         return batches
 
     def _write_batch(self, batch: AnswerBatch) -> list[AnswerLine]:
@@ -273,35 +234,6 @@ class EvaluationRunner:
             similarities={prompt: similarities[keys[prompt]] for prompt in compared},
         )
 
-    def _run_pass(
-        self, doing: str, batches: Sequence[WorkBatch], work: Callable[[WorkBatch], list[Line]], lines: KeyedLines[Line]
-    ) -> None:
-        """Compute all batches, one for each process in a round. The lines of a round are kept before the next begins.
-
-        Raises:
-            Cancelled: if `cancelled` said so before a round.
-        """
-        state, began = self.state, time.perf_counter()
-        for start in range(0, len(batches), state.num_processes):
-            if self.cancelled():
-                raise Cancelled(f"stopped; what is done is kept in {self.work}, and the same call continues from there")
-            mine = start + state.process_index
-            made = work(batches[mine]) if mine < len(batches) else []
-            lines.add(gather_object(made) if state.num_processes > 1 else made)
-            if state.is_main_process:
-                done, seconds = min(start + state.num_processes, len(batches)), time.perf_counter() - began
-                self.report({"doing": doing, "done": done, "todo": len(batches), "seconds": seconds})
-
-
-def _prompt_then_length(asked: PromptAnswer) -> tuple[int, str, int]:
-    """Sorts the answers to one prompt together, because a judge reads the prompt once; otherwise by length."""
-    prompt, answer = asked
-    return len(prompt), prompt, len(answer)
-
 
 def _given_text(pair: PromptPair, kind: LikelihoodKind) -> str:
     return str(pair.safe_answer) if kind == "safe" else pair.answer
-
-
-def _chunks(items: Sequence[WorkItem], size: int) -> list[list[WorkItem]]:
-    return [list(items[i : i + size]) for i in range(0, len(items), size)]

@@ -77,6 +77,10 @@ class ChatTemplate:
         ids: list[int] = self.tokenizer(self.answer_prefix + answer, add_special_tokens=False)["input_ids"]
         return ids + list(self.end_ids)
 
+    def answer_start_ids(self, start: str) -> list[int]:
+        """Tokens of the beginning of an answer, which is to be continued."""
+        return self.answer_ids(start)[: -len(self.end_ids)] if start else []
+
     def text(self, ids: list[int]) -> str:
         """The text of decoded tokens as a person reads it, without end tokens and half characters at the end."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)

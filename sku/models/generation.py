@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sku.core.config import DecodingConfig
-from sku.core.records import Answer, StopReason, digest
+from sku.core.records import Answer, AskedPrompt, StopReason, digest
 from sku.core.variants import Variant
 from sku.models.batching import token_positions
 from sku.models.coefficients import nonzero_coefficients
@@ -25,12 +25,17 @@ from sku.models.variant_model import VariantModel
 class PartialAnswer:
     """One answer while it is being written."""
 
-    prompt: str
+    asked: AskedPrompt
     variant: Variant
     sample: int
     tokens: list[int] = field(default_factory=list)
     stopped: StopReason | None = None
     """None while it is being written."""
+
+    @property
+    def prompt(self) -> str:
+        """What the person wants."""
+        return self.asked.prompt
 
 
 @dataclass
@@ -46,7 +51,7 @@ class _Row:
 
 def stream_answers(
     model: VariantModel,
-    prompts: Sequence[str],
+    prompts: Sequence[str | AskedPrompt],
     variants: Sequence[Variant],
     config: DecodingConfig,
     cancelled: Callable[[], bool] = lambda: False,
@@ -55,7 +60,7 @@ def stream_answers(
 
     Args:
         model: holds every adapter that `variants` name.
-        prompts: questions as a person asks them.
+        prompts: questions as a person asks them, or as an attack changed them.
         variants: who answers.
         config: length, temperature, seed and samples.
         cancelled: asked before every token; True ends the decode and leaves the answers as they are.
@@ -68,7 +73,8 @@ def stream_answers(
     """
     if not prompts or not variants:
         raise ValueError("nothing to answer: give at least one prompt and one variant")
-    answers = [PartialAnswer(p, v, s) for p in prompts for v in variants for s in range(config.samples)]
+    asked = [AskedPrompt(one, one) if isinstance(one, str) else one for one in prompts]
+    answers = [PartialAnswer(a, v, s) for a in asked for v in variants for s in range(config.samples)]
     rows = _distinct_rows(model, answers, config)
     _check_context(model, rows, config)
     yield answers  # before the first token, so that a page can show its columns
@@ -82,7 +88,7 @@ def stream_answers(
 
 
 def generate_answers(
-    model: VariantModel, prompts: Sequence[str], variants: Sequence[Variant], config: DecodingConfig
+    model: VariantModel, prompts: Sequence[str | AskedPrompt], variants: Sequence[Variant], config: DecodingConfig
 ) -> list[Answer]:
     """All answers once they are complete; arguments and errors are those of `stream_answers`."""
     return collect_answers(model, stream_answers(model, prompts, variants, config), config)
@@ -110,6 +116,7 @@ def answer_records(model: VariantModel, answers: Sequence[PartialAnswer], seed: 
             tokens=len(answer.tokens),
             seconds=seconds,
             stopped=answer.stopped or "cancelled",
+            answer_start=answer.asked.answer_start,
         )
         for answer in answers
     ]
@@ -121,11 +128,17 @@ def _distinct_rows(model: VariantModel, answers: Sequence[PartialAnswer], config
     for answer in answers:
         sample = str(answer.sample) if config.temperature else ""  # greedy samples are one row
         noise = digest(str(config.seed), answer.prompt, sample)
-        key = (answer.prompt, nonzero_coefficients(answer.variant.coefficients), noise)
+        key = (answer.asked, nonzero_coefficients(answer.variant.coefficients), noise)
         if key not in rows:
-            rows[key] = _Row(model.template.prompt_ids(answer.prompt), answer.variant.coefficients, noise, [])
+            rows[key] = _Row(asked_ids(model, answer.asked), answer.variant.coefficients, noise, [])
         rows[key].answers.append(answer)
     return list(rows.values())
+
+
+def asked_ids(model: VariantModel, asked: AskedPrompt) -> list[int]:
+    """The tokens before the answer that the model writes: the prompt in its template, and the answer's beginning."""
+    prompt = model.template.prompt_ids(asked.text) if asked.ids is None else list(asked.ids)
+    return prompt + model.template.answer_start_ids(asked.answer_start)
 
 
 def _check_context(model: VariantModel, rows: Sequence[_Row], config: DecodingConfig) -> None:

@@ -61,6 +61,10 @@ class VariantModel:
         """Names of the loaded adapters; rows may give them coefficients."""
         return tuple(self._unit)
 
+    def unit_scale(self, name: str, layer: LoraLayer) -> float:
+        """The factor of B A in `layer` at coefficient 1, alpha / rank for plain LoRA."""
+        return self._unit[name][layer]
+
     @property
     def device(self) -> torch.device:
         """The device that inputs must be on."""

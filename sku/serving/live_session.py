@@ -18,6 +18,7 @@ from sku.serving.streaming import ColumnState, stream_columns
 from sku.serving.variant_catalog import CatalogEntry, list_variants
 
 if TYPE_CHECKING:
+    from sku.evaluation.attacks.suite import AttackSources
     from sku.evaluation.plan import PromptSources
     from sku.models.generation import PartialAnswer
     from sku.models.variant_model import VariantModel
@@ -165,6 +166,34 @@ class LiveSession(ModelLoader):
             report=report,
             cancelled=cancelled,
         )
+
+    def attack(
+        self,
+        variants: Sequence[str],
+        attacks: tuple[str, ...],
+        sources: AttackSources,
+        decoding: DecodingConfig,
+        judge: str,
+        work: Path,
+        report: Callable[[dict[str, Any]], None] = lambda _: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[ResultRow]:
+        """Attack variants: one row for each under each attack; the base and a random vector are attacked too."""
+        from sku.evaluation.attacks import suite
+        from sku.evaluation.plan import measured_variant
+        from sku.evaluation.sentence_embedder import SentenceEmbedder
+        from sku.models.pretrained import provision_embedder
+
+        model = self.load()
+        named = [self.variant(text) for text in dict.fromkeys(variants)]
+        subjects = [measured_variant(variant) for variant in suite.with_base(named)]
+        control = suite.random_control(subjects[1]) if len(subjects) > 1 else None
+        if control:
+            run, coefficient = control
+            subjects.append(measured_variant(self.variant(f"{run.folder}@{coefficient:g}")))
+        plan = suite.plan_attacks(model, self.model_name, subjects, attacks, sources, decoding)
+        embedder = SentenceEmbedder(provision_embedder(self._report_progress))
+        return suite.measure_attacks(model, plan, self.judge(judge), embedder.similarity, work, report, cancelled)
 
     @on_worker_thread
     def zero_difference(self, text: str, prompt: str) -> float:

@@ -16,6 +16,7 @@ from sku.serving.streaming import ColumnState
 from sku.serving.variant_catalog import CatalogEntry
 
 if TYPE_CHECKING:
+    from sku.evaluation.attacks.suite import AttackSources
     from sku.evaluation.plan import PromptSources
     from sku.serving.token_lens import TokenLens
 
@@ -142,5 +143,35 @@ class ModelSession(Session, Protocol):
 
         Raises:
             ValueError: for an unknown judge, metric, source or side.
+            Cancelled: if `cancelled` said so; what is done is kept in `work`.
+        """
+
+    def attack(
+        self,
+        variants: Sequence[str],
+        attacks: tuple[str, ...],
+        sources: AttackSources,
+        decoding: DecodingConfig,
+        judge: str,
+        work: Path,
+        report: Callable[[dict[str, Any]], None] = lambda _: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[ResultRow]:
+        """Attack variants: one row for each under each attack, as `evaluation.attacks.suite` describes.
+
+        The base and a random vector like the first variant are attacked too.
+
+        Args:
+            variants: what is attacked.
+            attacks: names in `core.attacks.ATTACKS`.
+            sources: which prompts are asked.
+            decoding: how answers are written; some attacks set their own temperature and number of samples.
+            judge: the name of the judge.
+            work: the folder that keeps what was found.
+            report: called after every batch.
+            cancelled: asked before every batch and between the steps of an attack.
+
+        Raises:
+            ValueError: for an unknown judge or source, or a source without prompts that can be attacked.
             Cancelled: if `cancelled` said so; what is done is kept in `work`.
         """

@@ -340,7 +340,7 @@ def test_the_later_passes_can_be_stopped_too(
     monkeypatch: pytest.MonkeyPatch,
     doing: str,
 ) -> None:
-    monkeypatch.setattr("sku.evaluation.runner.ANSWERS_PER_JUDGE_BATCH", 3)
+    monkeypatch.setattr("sku.evaluation.passes.ANSWERS_PER_JUDGE_BATCH", 3)
     monkeypatch.setattr("sku.evaluation.runner.TEXT_PAIRS_PER_SIMILARITY_BATCH", 3)
     told: list[str] = []
     with pytest.raises(Cancelled):

@@ -1,0 +1,56 @@
+"""Likelihoods under attack: of given harmful answers, and the KL from the base on the base's own answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sku.core.records import PromptPair
+from sku.evaluation.attacks.procedure import AttackedModel
+from sku.evaluation.plan import MIN_SCORED_TOKENS
+from sku.models.batching import EncodedPair, encode_answer
+from sku.models.divergence import kl_from_base
+from sku.models.hidden_states import answer_hidden_states
+from sku.models.likelihood import MAX_LOGIT_ROWS, by_length, output_logits, token_log_probs
+from sku.models.variant_model import VariantModel
+
+
+def encode_given(model: VariantModel, pair: PromptPair, max_tokens: int) -> EncodedPair:
+    """The pair as tokens. A longer answer is cut, though not below `MIN_SCORED_TOKENS`."""
+    room = max(max_tokens, len(model.template.prompt_ids(pair.prompt)) + MIN_SCORED_TOKENS)
+    return encode_answer(model.template, pair.prompt, pair.answer, min(room, model.context))
+
+
+def batches_by_length(
+    model: VariantModel, pairs: Sequence[PromptPair], max_tokens: int, batch_tokens: int
+) -> list[list[PromptPair]]:
+    """Batches of pairs of similar length, each of at most `batch_tokens` tokens."""
+    rows = [(encode_given(model, pair, max_tokens), dict[str, float]()) for pair in pairs]
+    return [[pairs[i] for i in places] for places in by_length(rows, batch_tokens)]
+
+
+def given_log_probs(attacked: AttackedModel, pairs: Sequence[PromptPair], max_tokens: int) -> list[list[float]]:
+    """The log-probability of every token of each pair's given answer, its end included, in nats."""
+    encoded = [encode_given(attacked.model, pair, max_tokens) for pair in pairs]
+    found = token_log_probs(attacked.model, encoded, [attacked.coefficients] * len(encoded))
+    return [one.tolist() for one in found]
+
+
+@torch.no_grad()
+def kl_on_answers(
+    base: VariantModel, attacked: AttackedModel, pairs: Sequence[PromptPair], max_tokens: int
+) -> list[float]:
+    """KL(base || attacked) on the answer of each pair, mean over its tokens, nats per token."""
+    encoded = [encode_given(base, pair, max_tokens) for pair in pairs]
+    of_base = answer_hidden_states(base, encoded, [{}] * len(encoded))
+    of_attacked = answer_hidden_states(attacked.model, encoded, [attacked.coefficients] * len(encoded))
+    return [_mean_kl(base, mine[:-1], theirs[:-1]) for mine, theirs in zip(of_attacked, of_base, strict=True)]
+
+
+def _mean_kl(base: VariantModel, hidden: Tensor, base_hidden: Tensor) -> float:
+    """The head is the base's in both, because no attack changes it."""
+    parts = zip(torch.split(hidden, MAX_LOGIT_ROWS), torch.split(base_hidden, MAX_LOGIT_ROWS), strict=True)
+    kl = [kl_from_base(output_logits(base.network, h), output_logits(base.network, b)) for h, b in parts]
+    return float(torch.cat(kl).mean())

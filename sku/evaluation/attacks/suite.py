@@ -1,0 +1,145 @@
+"""A whole attack measurement: prompts and attack data, the random vector, the attacks, the result rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+from sku.core.config import DecodingConfig, TrainConfig
+from sku.core.records import PromptPair, ResultRow
+from sku.core.runs import Run
+from sku.core.storage import home
+from sku.core.variants import BASE, Variant
+from sku.data import load_pairs
+from sku.data.splits import Side, split
+from sku.evaluation.attacks.attack_data import AttackData, check_apart, load_attack_data, measurable
+from sku.evaluation.attacks.attack_lines import AttackedAnswer
+from sku.evaluation.attacks.attack_rows import attack_rows
+from sku.evaluation.attacks.plan import AttackPlan
+from sku.evaluation.attacks.runner import AttackRunner
+from sku.evaluation.off_topic import TextSimilarity, off_topic
+from sku.evaluation.passes import ProgressReport
+from sku.evaluation.plan import MeasuredVariant
+from sku.judges.protocol import Judge
+from sku.models.base_answers import write_base_answers
+from sku.models.variant_model import VariantModel
+from sku.training.random_vector import make_random_vector
+
+OWN_ANSWERS = 16
+"""The base's own answers on which KL under attack is measured."""
+OWN_TOKENS = 48
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackSources:
+    """Which prompts are asked under attack."""
+
+    harmful: tuple[str, ...] = ("bundled",)
+    """Data specs (`sku.data.load_pairs`) of harmful pairs with given answers."""
+    side: str = "test"
+    limit: int | None = None
+    """Prompts taken from each source, the first by id; None: all."""
+
+
+def attacked_prompts(sources: AttackSources, data: AttackData | None = None) -> tuple[PromptPair, ...]:
+    """One pair for each prompt that may be measured.
+
+    Args:
+        sources: where the pairs come from.
+        data: leaves out prompts of its categories; None leaves none out.
+
+    Raises:
+        ValueError: if a source has no such prompt.
+    """
+    found: dict[str, PromptPair] = {}
+    for spec in sources.harmful:
+        pairs = split(load_pairs(spec, "harmful").pairs, cast(Side, sources.side))
+        kept = measurable(pairs, data) if data else [pair for pair in pairs if pair.answer]
+        if not kept:
+            raise ValueError(
+                f"{spec} has no prompt on the {sources.side} side that can be attacked: a prompt needs a given harmful "
+                "answer and a category that the attacks do not train on; give another source with --harmful-prompts"
+            )
+        by_prompt = sorted({pair.prompt_id: pair for pair in kept}.items())
+        found |= dict(by_prompt[: sources.limit])
+    return tuple(found.values())
+
+
+def plan_attacks(
+    model: VariantModel,
+    model_name: str,
+    subjects: Sequence[MeasuredVariant],
+    attacks: tuple[str, ...],
+    sources: AttackSources,
+    decoding: DecodingConfig,
+) -> AttackPlan:
+    """What is measured: the subjects under the attacks, on prompts kept apart from what the attacks use.
+
+    Raises:
+        ValueError: if a source is unknown or has no prompt that can be attacked.
+    """
+    harmless = split(load_pairs("sounds_harmful", "normal").pairs, "train")
+    own_answers = write_base_answers(model, sorted(harmless, key=lambda pair: pair.id)[:40], OWN_TOKENS)
+    data = load_attack_data(attacked_prompts(sources), own_answers)
+    harmful = attacked_prompts(sources, data)
+    check_apart(harmful, data)
+    normal = sorted(split(load_pairs("bundled", "normal").pairs, "test"), key=lambda pair: pair.prompt_id)
+    own = tuple(write_base_answers(model, normal[:OWN_ANSWERS], OWN_TOKENS))
+    return AttackPlan(model_name, tuple(subjects), harmful, own, attacks, data, sources.side, decoding)
+
+
+def measure_attacks(
+    model: VariantModel,
+    plan: AttackPlan,
+    judge: Judge,
+    similarity: TextSimilarity,
+    work: Path,
+    report: ProgressReport = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> list[ResultRow]:
+    """Carry out a plan: one row for each variant under each attack; what `work` already holds is not measured again.
+
+    Args:
+        model: holds every adapter that the plan names.
+        plan: what is attacked.
+        judge: says what became of each answer.
+        similarity: tells answers that are not about their prompt.
+        work: the folder that keeps what was found.
+        report: called after every batch.
+        cancelled: asked before every batch and between the steps of an attack.
+
+    Raises:
+        Cancelled: if `cancelled` said so; the same call continues from what `work` holds.
+    """
+
+    def count_off_topic(answers: Sequence[AttackedAnswer]) -> int:
+        return sum(off_topic([(one.line.prompt, one.line.text) for one in answers], similarity))
+
+    cells = AttackRunner(model, plan, work, trained_folder(), report, cancelled).run(judge)
+    return attack_rows(plan, cells, judge.card.id, count_off_topic)
+
+
+def trained_folder() -> Path:
+    """Where attacks keep what they trained."""
+    return home() / "attacks" / "trained"
+
+
+def random_control(like: MeasuredVariant) -> tuple[Run, float] | None:
+    """A random vector with the norms of the first adapter of `like`, and its coefficient; None for the base."""
+    if like.is_base:
+        return None
+    key, run = next(iter(like.runs.items()))
+    folder = home() / "attacks" / "random" / f"random-like-{run.name.replace('/', '-')[-40:]}-{like.identity[:8]}"
+    if not (folder / "run.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        make_random_vector(folder, TrainConfig(method="random", like=str(run.folder)))
+    return Run(folder, run.manifest), abs(like.variant.coefficients[key])
+
+
+def with_base(variants: Sequence[Variant]) -> list[Variant]:
+    """The variants without repetition, the base first."""
+    named = {str(variant): variant for variant in variants if variant.coefficients}
+    return [Variant(BASE, 0.0), *named.values()]
