@@ -55,6 +55,7 @@ class Attack:
 
 _RELEARN_DETAILS = {
     "log_prob_by_step": "mean log-probability per token of given harmful answers after so many steps, in nats",
+    "base_log_prob": "the level of the base without attack",
     "steps_to_base": "the first of these steps at which it reaches the base's level without attack; null if none does",
 }
 _ROUND_DETAILS = {

@@ -136,6 +136,7 @@ class VariantModel:
         if name not in self._unit or self._peft is None:
             raise ValueError(f"adapter {name!r} is not loaded; loaded are {', '.join(self._unit) or 'none'}")
         with self._lock:
+            self._activate([])  # if it were active, PEFT would warn and make another adapter trainable
             if len(self._unit) == 1:  # PEFT wants one adapter left, so unwrap instead
                 self.network = self._peft.unload()
                 self._peft = None

@@ -6,15 +6,18 @@ is a context manager, and after it the model is as before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
+from peft.tuners.lora import LoraLayer
+
 from sku.core.attacks import Attack
-from sku.core.records import AskedPrompt, PromptPair
+from sku.core.records import AskedPrompt, PromptPair, digest
 from sku.core.variants import Variant
 from sku.evaluation.attacks.attack_data import AttackData
 from sku.models.variant_model import VariantModel
@@ -78,3 +81,16 @@ def find_ask(attack: Attack) -> AskProcedure | None:
 def find_weaken(attack: Attack) -> WeakenProcedure | None:
     """The attack's procedure that changes the model; None if it has none."""
     return resolve_name(f"{__package__}.{attack.weaken}") if attack.weaken else None
+
+
+def variant_key(model: VariantModel, coefficients: Mapping[str, float]) -> str:
+    """A key for what an attack trains on a variant: equal only for the same base, adapter weights and coefficients."""
+    parts = [model.fingerprint]
+    for name in sorted(coefficients):
+        state = hashlib.sha256()
+        for layer in model.network.modules():
+            if isinstance(layer, LoraLayer) and name in layer.lora_A:
+                for factor in (layer.lora_A[name].weight, layer.lora_B[name].weight):
+                    state.update(factor.detach().cpu().contiguous().float().numpy().tobytes())
+        parts.append(f"{state.hexdigest()[:16]}*{coefficients[name]:g}")
+    return digest(*parts)
