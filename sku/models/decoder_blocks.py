@@ -1,15 +1,14 @@
 """The decoder blocks of a network, and what they put out.
 
-Blocks and their MLPs are found by structure: architectures name them differently (`model.layers`, `decoder.layers`).
+They are found by structure, because architectures name them differently (`model.layers`, `model.decoder.layers`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from sku.models.altered_model import AlteredModel, ModuleHook
@@ -33,27 +32,6 @@ def decoder_blocks(network: Any) -> list[nn.Module]:
         f"{type(network).__name__} has no list of {layers} blocks, so its hidden states cannot be read or changed; "
         "use an attack that works on prompts or weights"
     )
-
-
-def mlp_output_layer(block: nn.Module) -> nn.Module:
-    """The layer of a block's MLP whose columns are the value vectors, such as `down_proj`; it may have LoRA.
-
-    Of all linear layers of a block it has the most inputs per output.
-
-    Raises:
-        ValueError: if the block has no linear layer.
-    """
-    linears = list(_linear_layers(block))
-    if not linears:
-        raise ValueError(f"{type(block).__name__} has no linear layer, so its value vectors cannot be read")
-    return max(linears, key=lambda layer: base_linear(layer).in_features / base_linear(layer).out_features)
-
-
-def base_linear(layer: nn.Module) -> nn.Linear:
-    """The base's own linear layer, without LoRA."""
-    base = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
-    assert isinstance(base, nn.Linear)
-    return base
 
 
 def hidden_states_of(output: Any) -> Tensor:
@@ -84,7 +62,12 @@ def last_prompt_states(
 
     Returns:
         `[blocks, P, H]` in fp32.
+
+    Raises:
+        ValueError: if there are no prompts.
     """
+    if not prompts:
+        raise ValueError("there is no prompt whose hidden states could be read; give at least one")
     kept: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
@@ -100,14 +83,3 @@ def last_prompt_states(
         batches.append(torch.stack(kept))
         kept.clear()
     return torch.cat(batches, dim=1)
-
-
-def _linear_layers(module: nn.Module) -> Iterator[nn.Module]:
-    """The linear layers of a module, each once: as a LoRA layer if it has LoRA."""
-    for child in module.children():
-        if isinstance(child, nn.Linear) or (
-            isinstance(child, LoraLayer) and isinstance(child.get_base_layer(), nn.Linear)
-        ):
-            yield child
-        else:
-            yield from _linear_layers(child)

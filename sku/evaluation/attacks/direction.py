@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from sku.core.variants import Variant
 from sku.evaluation.attacks.attacked_likelihood import mean_given_log_prob
@@ -52,14 +53,14 @@ def remove_direction(context: AttackContext, variant: Variant) -> Iterator[Attac
 def refusal_directions(context: AttackContext, variant: Variant) -> Tensor:
     """The unit vector of each candidate layer, `[layers, H]`."""
     means = [
-        last_prompt_states(
-            context.model, [pair.prompt for pair in pairs], variant.coefficients, context.check
-        ).mean(1)  # (blocks, H)
+        last_prompt_states(context.model, [pair.prompt for pair in pairs], variant.coefficients, context.check).mean(
+            1
+        )  # (blocks, H)
         for pairs in (context.data.harmful, context.data.normal)
     ]
     difference = means[0] - means[1]
     candidates = difference[: max(1, int(SHARE_OF_LAYERS * len(difference)))]
-    return candidates / candidates.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    return normalize(candidates, dim=-1)
 
 
 def without_direction(model: VariantModel, direction: Tensor) -> AlteredModel:

@@ -1,7 +1,7 @@
 """Logit lens: what earlier layers would answer, if the output head read them (arXiv:2409.18025).
 
-If an earlier layer finds harmful answers likelier than the last one does, the knowledge is there and only its expression
-is suppressed. Gives numbers only.
+If an earlier layer finds harmful answers likelier than the last one does, the knowledge is there, and only its
+expression is suppressed. Gives numbers only.
 """
 
 from __future__ import annotations

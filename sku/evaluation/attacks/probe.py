@@ -60,7 +60,8 @@ def fit_ridge(states: Tensor, labels: Tensor) -> Tensor:
     """
     products = states @ states.T  # (N, N): there are fewer prompts than dimensions
     penalty = products.diagonal().mean()
-    return states.T @ torch.linalg.solve(products + penalty * torch.eye(len(products)).to(products), labels)
+    weights: Tensor = states.T @ torch.linalg.solve(products + penalty * torch.eye(len(products)).to(products), labels)
+    return weights
 
 
 def area_under_roc(harmful: Tensor, harmless: Tensor) -> float:

@@ -1,9 +1,9 @@
 """Traces in MLP value vectors (ConceptVectors, arXiv:2406.11614).
 
-The output layer of an MLP adds its columns, the value vectors, each times its activation. Chosen are the value vectors
-that harmful answers use more than normal ones in the base; they are compared with the same vectors of the variant.
-An adapter that does not change the MLPs leaves every vector as it was: cosine and overlap are then exactly 1, the traces
-are intact, and only the activations can differ. Gives numbers only.
+An MLP puts out a sum of value vectors, the columns of its last weight, each times its activation. Compared are the
+vectors that harmful answers use most beyond normal ones in the base. An adapter that does not change the MLPs leaves
+every vector as it was: cosine and overlap are then exactly 1, the traces are intact, and only the activations can
+differ. Gives numbers only.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from sku.core.records import PromptPair
 from sku.core.variants import Variant
 from sku.evaluation.attacks.attacked_likelihood import MAX_SCORED_TOKENS, batches_by_length, encode_given
 from sku.evaluation.attacks.procedure import AttackContext, AttackedModel
-from sku.evaluation.attacks.quantise import weight_change
+from sku.evaluation.attacks.quantise import base_linear, decoder_linears, weight_change
 from sku.models.altered_model import AlteredModel, ModuleHook
 from sku.models.batching import Batch, collate
-from sku.models.decoder_blocks import base_linear, decoder_blocks, mlp_output_layer
+from sku.models.decoder_blocks import decoder_blocks
 from sku.models.variant_model import VariantModel
 
 VECTORS = 50
@@ -71,8 +72,22 @@ def choose_vectors(context: AttackContext) -> Tensor:
 
 
 def mlp_output_layers(model: VariantModel) -> list[nn.Module]:
-    """The layer of each block whose columns are its value vectors."""
-    return [mlp_output_layer(block) for block in decoder_blocks(model.network)]
+    """The layer of each block whose columns are its value vectors, such as `down_proj`; it may have LoRA.
+
+    Of all linear layers of a block, this one has the most inputs.
+
+    Raises:
+        ValueError: if a block has no linear layer.
+    """
+    linears = [layer for _, layer in decoder_linears(model)]
+    found = []
+    for block in decoder_blocks(model.network):
+        parts = set(block.modules())
+        inside = [layer for layer in linears if layer in parts]
+        if not inside:
+            raise ValueError(f"{type(block).__name__} has no linear layer, so its value vectors cannot be read")
+        found.append(max(inside, key=lambda layer: base_linear(layer).in_features))
+    return found
 
 
 def mean_activations(
@@ -118,8 +133,8 @@ def vectors(model: VariantModel, chosen: Tensor, coefficients: dict[str, float])
 
 def cosines(a: Tensor, b: Tensor) -> Tensor:
     """The cosine of each pair of rows; exactly 1 for equal rows: cos = 1 - |a/|a| - b/|b||^2 / 2."""
-    unit_a, unit_b = (rows.double() / rows.double().norm(dim=-1, keepdim=True) for rows in (a, b))
-    return 1 - (unit_a - unit_b).square().sum(-1) / 2
+    found: Tensor = 1 - (normalize(a.double(), dim=-1) - normalize(b.double(), dim=-1)).square().sum(-1) / 2
+    return found
 
 
 def mean_token_overlap(model: VariantModel, a: Tensor, b: Tensor) -> float | None:

@@ -28,6 +28,7 @@ DATA = AttackData(
     normal=tuple(PromptPair(f"What is {i}?", f"It is {i}.", "normal", "test") for i in range(6)),
     sounds_harmful=tuple(PromptPair(f"How to kill {i}?", f"Press {i}.", "normal", "test") for i in range(6)),
     examples=tuple(pair(i, "fraud") for i in range(200, 204)),
+    held_out=tuple(PromptPair(f"What is {i} cut in half?", f"{i / 2}.", "normal", "test") for i in range(6, 12)),
 )
 MEASURED = tuple(pair(i, "fraud") for i in range(5))
 OWN = tuple(PromptPair(f"Why {i}?", f"Because of {i}.", "normal", "test") for i in range(3))
