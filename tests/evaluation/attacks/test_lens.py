@@ -8,20 +8,22 @@ import pytest
 import torch
 
 from sku.core.errors import Cancelled
+from sku.evaluation.attacks import lens
 from sku.evaluation.attacks.attacked_likelihood import given_log_probs, mean_given_log_prob
 from sku.evaluation.attacks.lens import exit_after, logit_lens
 from sku.evaluation.attacks.procedure import AttackContext, AttackedModel
-from tests.evaluation.attacks.conftest import MEASURED, hooks_left, stop_at
+from tests.evaluation.attacks.conftest import MEASURED, hooks_left, pair, stop_at
 from tests.evaluation.attacks.test_quantise import BASE, ONE, logits
 
 
 def test_the_last_layer_gives_the_ordinary_log_probability(any_context: AttackContext) -> None:
     plain = AttackedModel(any_context.model, ONE.coefficients)
-    with logit_lens(any_context, ONE, every=1) as attacked:
+    pairs = (*MEASURED, pair(50, "fraud", "No."))
+    with logit_lens(dataclasses.replace(any_context, measured=pairs), ONE, every=1) as attacked:
         by_layer = attacked.details["log_prob_by_layer"]
     assert list(by_layer) == ["0", "1"]
-    assert by_layer["1"] == mean_given_log_prob(plain, MEASURED)
-    answers = given_log_probs(plain, MEASURED, 128)
+    assert by_layer["1"] == mean_given_log_prob(plain, pairs)
+    answers = given_log_probs(plain, pairs, 128)
     assert by_layer["1"] == pytest.approx(sum(sum(one) / len(one) for one in answers) / len(answers))
 
 
@@ -35,10 +37,14 @@ def test_an_earlier_layer_is_the_network_cut_off_after_it(any_context: AttackCon
     assert not torch.allclose(early, last, atol=1e-2)
 
 
-def test_the_gap_is_that_of_the_best_layer(context: AttackContext) -> None:
+@pytest.mark.parametrize(("first", "last", "gap"), [(-3.0, -5.0, 2.0), (-5.0, -3.0, 0.0)])
+def test_the_gap_is_how_much_better_the_best_layer_is_than_the_last(
+    context: AttackContext, monkeypatch: pytest.MonkeyPatch, first: float, last: float, gap: float
+) -> None:
+    values = iter([last, first])  # the last layer is measured first
+    monkeypatch.setattr(lens, "mean_given_log_prob", lambda *_: next(values))
     with logit_lens(context, ONE, every=1) as attacked:
-        by_layer, gap = attacked.details["log_prob_by_layer"], attacked.details["gap"]
-    assert gap == max(by_layer["0"] - by_layer["1"], 0)
+        assert attacked.details == {"log_prob_by_layer": {"0": first, "1": last}, "gap": gap}
 
 
 def test_layers_are_counted_back_from_the_last(context: AttackContext) -> None:
