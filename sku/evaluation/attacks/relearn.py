@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
@@ -61,8 +62,10 @@ def relearn(
         *(pair.id for pair in _curve_pairs(context.measured)),
     )  # fmt: skip
     folder, name = context.folder / f"relearned-{key}", f"relearned-{key}"
-    if not folder.is_dir():
-        _train(context, variant, name, folder, pairs_of(context.data, on), learning_rate, steps)
+    context.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):  # another process may be training the same
+        if not folder.is_dir():
+            _train(context, variant, name, folder, pairs_of(context.data, on), learning_rate, steps)
     details = json.loads((folder / "details.json").read_text(encoding="utf-8"))
     context.model.add(name, folder / "adapter")
     try:
