@@ -15,6 +15,7 @@ from sku.core.config import TrainConfig
 from sku.core.records import PairKind
 from sku.core.runs import Run
 from sku.data import spec_in_folder
+from sku.models.base_answers import prompts_of_self
 from sku.training.train_data import choose_training_pairs
 
 
@@ -65,10 +66,10 @@ def load_training_prompts(trained: Iterable[Run], folder: Path | None = None) ->
             try:
                 source = choose_training_pairs(config, kind, spec_in_folder(spec, folder) if folder else spec)
             except OSError:  # no such file, or not to be had from the hub
-                missing[spec] = None
+                missing[prompts_of_self(spec) or spec] = None
                 continue
             if recorded_hash not in (None, source.data.content_hash):
-                changed[spec] = None
+                changed[prompts_of_self(spec) or spec] = None
             prompts |= {pair.prompt for pair in source.chosen}
     return TrainingPrompts(frozenset(prompts), tuple(missing), tuple(changed))
 
