@@ -79,10 +79,10 @@ def spec_in_folder(spec: str, folder: Path) -> str:
     prefix, colon, rest = spec.partition(":")
     if prefix == SELF and rest:
         return f"{SELF}:{spec_in_folder(rest, folder)}"
-    before = f"{prefix}{colon}" if prefix in SOURCES else ""
+    before = f"{prefix}:" if prefix in SOURCES and colon else ""
     head, columns = _split_columns(spec.removeprefix(before))
     file = folder / Path(head).name
-    if not head or (prefix in SOURCES and not colon) or not file.is_file():
+    if not (before or _is_path(head)) or not file.is_file():
         return spec
     return f"{before}{file}" + (f"#{columns}" if columns else "")
 
