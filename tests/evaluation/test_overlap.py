@@ -35,7 +35,7 @@ def test_forms_of_a_word_count_as_one_word(forms: str) -> None:
     assert len({content_words(form) for form in forms.split()}) == 1
 
 
-@pytest.mark.parametrize("word", ["bed", "thing", "king", "bus", "gas", "need", "sing", "red"])
+@pytest.mark.parametrize("word", ["bed", "thing", "string", "bus", "gas", "need", "sing", "red"])
 def test_short_words_keep_what_only_looks_like_an_ending(word: str) -> None:
     assert content_words(word) == {word}
 
