@@ -5,7 +5,8 @@ someone pick locks?" measured. This module compares words only. It loads no data
 
 The *content words* of a prompt are its words in lower case, without English function words, lightly stemmed ("stealing"
 and "steals" both become "steal"). Stemming finds more overlap than whole words would, so the audit errs towards leaving
-a prompt out. Synonyms do not count as overlap. The rules are for languages that put spaces between words.
+a prompt out; a training prompt of hundreds of words may even hold half of a short prompt's words by chance. Synonyms do
+not count as overlap. The rules are for English, and for languages that put spaces between words.
 """
 
 from __future__ import annotations
