@@ -26,8 +26,7 @@ from sku.models.gguf_layout import Array, GgufLayout
 
 NumberFormat = Literal["f32", "f16", "q8_0", "q4_1"]
 DEFAULT_FORMAT: NumberFormat = "f16"
-"""Half the size of f32, and its steps are far finer than the vector: on the default base f16 and q8_0 keep all of `sku@2.5`
-and q4_1 keeps 24 % (the part of the change that is left along the vector)."""
+"""Half the size of f32. On the default base f16 and q8_0 keep all of the vector of `sku@2.5`, q4_1 keeps 24 %."""
 
 _FILE_TYPES = {
     "f32": (Type.F32, LlamaFileType.ALL_F32),
