@@ -40,7 +40,13 @@ _FINE_ERROR = 0.02
 _COARSE_ERROR = 0.5
 """The largest relative distance between a tensor of the base and the same tensor in a GGUF file of it, for fine and for
 other types. A wrong row order or another model is near 1.4."""
-_REPLACED = (Keys.General.ARCHITECTURE, Keys.General.FILE_TYPE, Keys.General.QUANTIZATION_VERSION)
+_REPLACED = (
+    Keys.General.ARCHITECTURE,
+    Keys.General.NAME,
+    Keys.General.DESCRIPTION,
+    Keys.General.FILE_TYPE,
+    Keys.General.QUANTIZATION_VERSION,
+)
 """Metadata of the base's file that the writer sets itself."""
 _UNUSUAL = ("use_rslora", "rank_pattern", "alpha_pattern")
 """Settings of an adapter under which alpha / rank is not the scale of every layer."""
@@ -82,6 +88,7 @@ class BaseFile:
 
     def copy_metadata(self, writer: GGUFWriter) -> None:
         """Copy everything that does not depend on the number format: the architecture's settings and the tokenizer."""
+        writer.data_alignment = int(self._reader.alignment)
         for field in self._reader.fields.values():
             kind = field.types[0]
             value = field.contents()
@@ -118,7 +125,7 @@ class BaseFile:
             )
         distance = float(np.linalg.norm(dequantize(tensor.data, tensor.tensor_type).reshape(shape) - wanted))
         limit = _FINE_ERROR if tensor.tensor_type in _FINE_TYPES else _COARSE_ERROR
-        if distance > limit * float(np.linalg.norm(wanted)):
+        if not distance <= limit * float(np.linalg.norm(wanted)):  # NaN is refused too
             raise ValueError(
                 f"{self.path} has other weights at {tensor.name} than the base; name a GGUF file of the base itself"
             )
@@ -200,9 +207,6 @@ def _writer(file: Path, architecture: str) -> Iterator[GGUFWriter]:
 
 
 def _describe(writer: GGUFWriter, about: About) -> None:
-    for key in (Keys.General.NAME, Keys.General.DESCRIPTION):
-        for kept in writer.kv_data:
-            kept.pop(key, None)  # the base's own
     writer.add_name(about.name)
     writer.add_description(about.description)
     writer.add_base_model_count(1)

@@ -62,6 +62,7 @@ def write_pico_gguf(
     config = network.config
     name = config.model_type
     writer = GGUFWriter(file, name)
+    writer.add_custom_alignment(64)  # not the default
     writer.add_name("pico")
     writer.add_file_type(0)
     writer.add_context_length(512)

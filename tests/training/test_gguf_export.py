@@ -252,6 +252,10 @@ def test_a_file_of_something_else_is_not_taken_for_the_base(
     refused("has the architecture qwen2, the base has llama", str(run), out, "gguf", base_gguf=qwen)
     refused("has other weights at", str(run), out, "gguf", base_gguf=other)
     refused("lacks 1 tensors of the base, such as blk.1.attn_v", str(run), out, "gguf", base_gguf=lacking)
+    config = conftest.ARCHITECTURES["llama"]()
+    config.vocab_size = 292
+    larger = write_pico_gguf(AutoModelForCausalLM.from_config(config), tmp_path / "larger.gguf")
+    refused(r"has \[292, 32\] at token_embd.weight, the base has \[260, 32\]", str(run), out, "gguf", base_gguf=larger)
     headless = write_pico_gguf(load(pico_folder), tmp_path / "headless.gguf", leave_out="output.weight")
     refused("such as output.weight", str(run), out, "gguf", base_gguf=headless)
 
