@@ -102,8 +102,7 @@ def _search(context: AttackContext, variant: Variant, tokens: int, steps: int, c
     losses = [objective.of(suffix)]
     for step in range(steps):
         context.check()
-        slope = objective.slope(suffix)[:, allowed]  # (N, allowed)
-        proposed = allowed[slope.topk(min(PROPOSED_TOKENS, len(allowed)), largest=False).indices].tolist()
+        proposed = steepest_tokens(objective.slope(suffix), allowed)
         tried = draw_candidates(template, objective.prompt, suffix, proposed, candidates, generator)
         context.check()
         best, loss = objective.best_of(tried, step)
@@ -112,6 +111,18 @@ def _search(context: AttackContext, variant: Variant, tokens: int, steps: int, c
         losses.append(min(loss, losses[-1]))
         context.say(f"suffix for {variant}: {step + 1} of {steps} steps, {losses[-1]:.2f} nats per token")
     return Found(torch.tensor(suffix, dtype=torch.long), losses)
+
+
+def steepest_tokens(slope: Tensor, allowed: Tensor) -> list[list[int]]:
+    """For each place the allowed tokens that lower the loss most, to first order, the best first.
+
+    Args:
+        slope: gradient of the loss by the one-hot vectors, `[N, V]`.
+        allowed: tokens, `[A]`.
+    """
+    places = slope[:, allowed].topk(min(PROPOSED_TOKENS, len(allowed)), largest=False).indices  # (N, K)
+    tokens: list[list[int]] = allowed[places].tolist()
+    return tokens
 
 
 def draw_candidates(
