@@ -21,7 +21,7 @@ from sku.models.chat_template import ChatTemplate
 from sku.models.soft_tokens import replace_embeddings
 from sku.models.variant_model import VariantModel
 
-LEARNING_RATE, MAX_ANSWER_TOKENS, SEED = 1e-2, 32, 0
+LEARNING_RATE, MAX_ANSWER_TOKENS, SEED = 3e-2, 32, 0
 
 
 @contextmanager
