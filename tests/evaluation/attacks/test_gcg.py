@@ -53,6 +53,15 @@ def test_the_search_lowers_its_loss_and_never_raises_it(context: AttackContext) 
     assert len(losses) == SMALL["steps"]
 
 
+def test_a_step_without_a_better_candidate_keeps_the_suffix(
+    context: AttackContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SuffixLoss, "best_of", lambda _self, suffixes, _step: (suffixes[0], 99.0))
+    with searched_suffix(context, ONE, **SMALL) as attacked:
+        assert attacked.details["suffix"] == "!!!!!"
+        assert attacked.details["last_loss"] == attacked.details["first_loss"]
+
+
 def test_the_losses_are_those_of_the_first_and_the_found_suffix(context: AttackContext) -> None:
     with searched_suffix(context, ONE, **SMALL) as attacked:
         found = suffix_of(context, attacked.details["suffix"])
