@@ -187,22 +187,22 @@ ATTACKS: dict[str, Attack] = {
                              "(the weights of LLM.int8, bitsandbytes).", QUANTISE_PAPER, "int8-by-output"),
     "int4-apart": _round("int4, adapter apart", "Only the base is rounded to 4 bits; the adapter is kept apart in "
                          "full precision.", APART_PAPER, "int4", apart=True),
-    "order-unlearn-edit-compress": _order(
+    "unlearn-edit-int4": _order(
         "unlearn, edit, compress",
         "The variant is merged with a benign edit, and both are rounded to 4 bits.",
         ("unlearn", "edit"),
     ),
-    "order-unlearn-compress-edit": _order(
+    "unlearn-int4-edit": _order(
         "unlearn, compress, edit",
         "The variant is merged and rounded to 4 bits; a benign edit is kept apart in full precision.",
         ("unlearn",),
     ),
-    "order-edit-compress-unlearn": _order(
+    "edit-int4-unlearn": _order(
         "edit, compress, unlearn",
         "A benign edit is merged and rounded to 4 bits; the adapter that forgets is kept apart in full precision.",
         ("edit",),
     ),
-    "order-compress-unlearn-edit": _order(
+    "int4-unlearn-edit": _order(
         "compress, unlearn, edit",
         "Only the base is rounded to 4 bits; the adapter that forgets and a benign edit are kept apart.",
         (),
