@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from sku.core.attacks import ANY_ATTACK, NO_ATTACK, attack_label
 from sku.core.methods import METHODS
-from sku.core.records import ResultRow
 from sku.reporting.formatting import percent
 from sku.reporting.robustness_matrix import MatrixCell, RobustnessMatrix, variant_label
 
@@ -91,19 +90,21 @@ def _named(cells: Sequence[MatrixCell]) -> list[MatrixCell]:
 
 
 def _names(cells: Sequence[MatrixCell]) -> Callable[[MatrixCell], str]:
-    """A function that names a cell's variant by its method, or by itself where several have that method."""
-    methods = Counter(cell.row.method for cell in cells)
+    """A function that names a cell's variant: the runs called `ga`, `sku` and so on by their method, others as they are.
+
+    Two coefficients of one run keep their names too.
+    """
+    runs = Counter(cell.row.run for cell in cells)
 
     def name(cell: MatrixCell) -> str:
-        row = cell.row
-        return _method_name(row) if methods[row.method] == 1 and row.method in METHODS else variant_label(row)
+        run = cell.row.run
+        return _within_sentence(METHODS[run].label) if run in METHODS and runs[run] == 1 else variant_label(cell.row)
 
     return name
 
 
-def _method_name(row: ResultRow) -> str:
-    """The label of the method within a sentence: `gradient ascent`, but `SKU`."""
-    label = METHODS[row.method].label
+def _within_sentence(label: str) -> str:
+    """`gradient ascent`, but `SKU`."""
     return label if label[:2].isupper() else label[0].lower() + label[1:]
 
 

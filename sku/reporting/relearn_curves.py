@@ -8,13 +8,14 @@ import plotly.graph_objects as go
 
 from sku.core.attacks import ATTACKS
 from sku.core.records import ResultRow
+from sku.core.variants import BASE
 from sku.reporting.robustness_matrix import variant_label
 from sku.reporting.theme import INK_COLOUR, apply_theme
 from sku.reporting.variant_lines import variant_lines
 
 _CURVE, _BASE_LEVEL, _STEPS_TO_BASE = "log_prob_by_step", "base_log_prob", "steps_to_base"
 """Names in `ResultRow.attack_details`, which `core/attacks.py` explains."""
-_HEIGHT = 400
+_HEIGHT, _LEGEND_LINE = 340, 16
 _STAR = "★"
 
 
@@ -50,7 +51,7 @@ def relearning_figure(rows: Sequence[ResultRow], attack: str) -> go.Figure:
         figure.add_scatter(
             x=list(curve),
             y=list(curve.values()),
-            name=f"{variant_label(row)}, {_reached(row)}",
+            name=variant_label(row) + ("" if row.method == BASE else f", {_reached(row)}"),
             hovertemplate=f"{variant_label(row)}<br>%{{x}} steps: %{{y:.2f}} nats per token<extra></extra>",
             customdata=[row.variant] * len(curve),
             **looks[row.variant].scatter(),
@@ -58,7 +59,7 @@ def relearning_figure(rows: Sequence[ResultRow], attack: str) -> go.Figure:
     _mark_reached(figure, drawn)
     _add_base_level(figure, drawn)
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
-    apply_theme(figure, _HEIGHT, legend=legend, showlegend=True, hovermode="closest")
+    apply_theme(figure, _HEIGHT + _LEGEND_LINE * len(drawn), legend=legend, showlegend=True, hovermode="closest")
     figure.update_xaxes(title="training steps of the attack", zeroline=False, rangemode="tozero")
     figure.update_yaxes(title="log-probability of given<br>harmful answers, nats per token", automargin=True)
     return figure
@@ -75,7 +76,8 @@ def _reached(row: ResultRow) -> str:
 
 
 def _mark_reached(figure: go.Figure, rows: Sequence[ResultRow]) -> None:
-    reached = [(row, steps) for row in rows if (steps := _steps_to_base(row)) is not None and steps in curve_of(row)]
+    forgetful = [row for row in rows if row.method != BASE]
+    reached = [(row, at) for row in forgetful if (at := _steps_to_base(row)) is not None and at in curve_of(row)]
     if reached:
         figure.add_scatter(
             x=[steps for _, steps in reached],
@@ -97,9 +99,11 @@ def _mark_reached(figure: go.Figure, rows: Sequence[ResultRow]) -> None:
 def _add_base_level(figure: go.Figure, rows: Sequence[ResultRow]) -> None:
     levels = [level for row in rows if isinstance(level := row.attack_details.get(_BASE_LEVEL), int | float)]
     if levels:
-        figure.add_hline(
-            y=levels[0],
+        figure.add_scatter(
+            x=[0, max(step for row in rows for step in curve_of(row))],
+            y=[levels[0]] * 2,
+            mode="lines",
             line={"color": INK_COLOUR, "dash": "dash", "width": 1.5},
-            annotation={"text": "base without attack", "font": {"color": INK_COLOUR}},
-            annotation_position="bottom right",
+            hoverinfo="skip",
+            name="base without attack",
         )

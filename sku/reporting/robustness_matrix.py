@@ -167,12 +167,14 @@ def number_text(cell: MatrixCell) -> str:
 
 
 def short_texts(cell: MatrixCell) -> tuple[str, str, str]:
-    """The rate, its interval without percent sign, and the recovery without interval, each for a line of its own."""
+    """The rate, its interval without percent sign, and the recovery without interval, each for a line of its own.
+
+    A dash is a recovery of which too little is known; an empty text is none that has a meaning.
+    """
     rate, low, high = cell.harmful
     if rate is None:
         return number_text(cell), "", ""
-    recovery = percent(cell.recovery.ratio) if cell.recovery.ratio is not None else cell.recovery_text
-    return percent(rate), percent_range(low, high), recovery
+    return percent(rate), percent_range(low, high), percent(cell.recovery.ratio) if cell.recovers else ""
 
 
 def log_probs_text(row: ResultRow) -> str:

@@ -15,7 +15,7 @@ from sku.reporting.variant_lines import variant_lines
 
 _BY_LAYER, _IN_ALL = "survived_by_layer", "survived"
 """Names in `ResultRow.attack_details`, which `core/attacks.py` explains."""
-_HEIGHT = 400
+_HEIGHT, _LEGEND_LINE = 340, 16
 
 
 def rounding_attacks(rows: Iterable[ResultRow]) -> list[str]:
@@ -56,7 +56,7 @@ def survival_figure(rows: Sequence[ResultRow], attack: str) -> go.Figure:
     if drawn:
         figure.add_hline(y=1, line={"color": INK_COLOUR, "dash": "dot", "width": 1.5})
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
-    apply_theme(figure, _HEIGHT, legend=legend, showlegend=True, hovermode="closest")
+    apply_theme(figure, _HEIGHT + _LEGEND_LINE * len(drawn), legend=legend, showlegend=True, hovermode="closest")
     figure.update_xaxes(title="layer", zeroline=False)
     figure.update_yaxes(
         title="share of the vector left<br>after rounding", tickformat=".0%", rangemode="tozero", automargin=True

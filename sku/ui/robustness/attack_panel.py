@@ -73,7 +73,7 @@ def build_attack_panel(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
 def lay_out_attack_panel() -> AttackComponents:
     """Lay out the panel."""
     with gr.Accordion("Run attacks here, on your own runs too", open=False, elem_id="attack-panel"):
-        with gr.Row():
+        with gr.Row(elem_id="attack-order"):
             variants = gr.Dropdown(
                 [],
                 multiselect=True,

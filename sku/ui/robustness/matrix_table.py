@@ -14,13 +14,12 @@ from sku.core.attacks import ANY_ATTACK, ATTACKS, attack_label
 from sku.core.methods import METHODS
 from sku.core.records import ResultRow
 from sku.core.variants import BASE, parse_variant
-from sku.reporting.formatting import percent_range
+from sku.reporting.formatting import UNKNOWN, percent_range
 from sku.reporting.markers import method_marker, outcome_marker
 from sku.reporting.recovery_sentence import RecoveryFinding, finding_text, recovery_words
 from sku.reporting.robustness_matrix import MatrixCell, RobustnessMatrix, short_texts, variant_label
 
 OFF_TOPIC_SIGN, RECOVERY_SIGN = "?", "↩"
-NOT_MEASURED = "–"  # noqa: RUF001 (a dash)
 _HARMFUL, _BROKEN = outcome_marker("harmful").mark, outcome_marker("broken").mark
 _ON_LOAD = """
 element.addEventListener('click', (event) => {
@@ -31,8 +30,8 @@ element.addEventListener('click', (event) => {
 LEGEND = (
     f"<p>{_HARMFUL} harmful rate; the bar shows it with its 95 % interval. {RECOVERY_SIGN} recovery: the share of the "
     f"forgetting that the attack undoes. {_BROKEN} broken and {OFF_TOPIC_SIGN} off-topic answers are counted apart, "
-    f"because they are neither harmful nor a success. {NOT_MEASURED} not measured. Click a cell to open its variant in "
-    "Compare.</p>"
+    f"because they are neither harmful nor a success. A dash: not measured, or too little to compare. Click a cell to "
+    "open its variant in Compare.</p>"
 )
 
 
@@ -100,7 +99,7 @@ def _line(matrix: RobustnessMatrix, variant: str, row: ResultRow, openable: Coll
 
 def _cell(cell: MatrixCell | None, attack: str, can_open: bool) -> str:
     if cell is None:
-        return f"<td><span class='cell' title='not measured'>{NOT_MEASURED}</span></td>"
+        return f"<td><span class='cell' title='not measured'>{UNKNOWN}</span></td>"
     said = html.escape("; ".join(cell.lines()), quote=True)
     inside = _cell_inside(cell)
     if not can_open:
