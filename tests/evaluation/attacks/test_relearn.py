@@ -88,7 +88,7 @@ def test_cancelling_leaves_no_adapter_and_no_file(context: AttackContext, calls:
         pass
     assert context.model.adapters == names
     assert not any(parameter.requires_grad for parameter in context.model.network.parameters())
-    assert not list(context.folder.glob("*")) and not list(context.folder.glob(".*"))
+    assert not list(context.folder.rglob("*"))
 
 
 def test_a_base_without_adapters_can_be_relearned(pico: VariantModel, context: AttackContext) -> None:
