@@ -90,7 +90,7 @@ def _named(cells: Sequence[MatrixCell]) -> list[MatrixCell]:
 
 
 def _names(cells: Sequence[MatrixCell]) -> Callable[[MatrixCell], str]:
-    """A function that names a cell's variant: the runs called `ga`, `sku` and so on by their method, others as they are.
+    """A function that names a cell's variant: a run called `ga`, `sku` and so on by that method, any other as it is.
 
     Two coefficients of one run keep their names too.
     """
@@ -113,7 +113,8 @@ def _possessive(name: str) -> str:
 
 
 def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+    """With a capital in front, unless the text begins with the name of a variant, such as `sku@1`."""
+    return text if "@" in text.split()[0] else text[0].upper() + text[1:]
 
 
 def _listed(names: list[str]) -> str:
