@@ -47,14 +47,23 @@ def recovery_words(cell: MatrixCell) -> str:
     return f"perhaps {percent(ratio)}" if low is not None and low <= 0 else percent(ratio)
 
 
-def finding_text(finding: RecoveryFinding, number: Callable[[MatrixCell], str] = recovery_words) -> str:
+def finding_text(
+    finding: RecoveryFinding,
+    number: Callable[[MatrixCell], str] = recovery_words,
+    escape: Callable[[str], str] = str,
+) -> str:
     """The finding in one sentence, and a second one for variants of which too little is known.
 
     Args:
         finding: what is said.
         number: writes the recovery of a cell, such as `35 %`; the page adds the interval.
+        escape: applied to the names of variants.
     """
-    name = _names([*finding.compared, *finding.not_compared])
+    names = _names([*finding.compared, *finding.not_compared])
+
+    def name(cell: MatrixCell) -> str:
+        return escape(names(cell))
+
     sentences = []
     if finding.compared:
         first, *others = _named(finding.compared)
@@ -63,9 +72,9 @@ def finding_text(finding: RecoveryFinding, number: Callable[[MatrixCell], str] =
         does = _DOES.get(finding.attack, f"The attack “{attack_label(finding.attack)}” brings back")
         sentences.append(f"{does} {', '.join(parts)}.")
     if finding.not_compared:
-        names = _listed([name(cell) for cell in finding.not_compared])
+        listed = _listed([name(cell) for cell in finding.not_compared])
         attack = f"“{attack_label(finding.attack)}”"
-        sentences.append(f"{_capital(names)} removed too little on these prompts to tell what {attack} brings back.")
+        sentences.append(f"{_capital(listed)} removed too little on these prompts to tell what {attack} brings back.")
     return " ".join(sentences)
 
 

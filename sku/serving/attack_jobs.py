@@ -50,7 +50,7 @@ _EXTRA_SECONDS = {
 _MIN_PROGRESS_TO_TRUST = 0.15
 """Before this share of the work is done, the time left is the estimate's, because the first steps say too little."""
 _REQUEST, _ROWS = "attack.json", "rows.jsonl"
-_PLACE = re.compile(r"\((\d+) of \d+\)")
+PLACE = re.compile(r"\((\d+) of \d+\)")
 """The number of the attack at work in a line that the runner prints."""
 
 
@@ -193,7 +193,7 @@ def _attacked(variants: Sequence[str]) -> tuple[str, ...]:
 
 def _with_progress(job: AttackJob, request: AttackRequest) -> AttackJob:
     """The job with the attack at work, the share that is done, and the time left."""
-    found = _PLACE.search(processes.last_output_line(job.folder, _PLACE))
+    found = PLACE.search(processes.last_output_line(job.folder, PLACE))
     place = min(int(found.group(1)), len(request.attacks)) if found else 0
     done_attacks = (NO_ATTACK, *request.attacks)[:place]
     usual = _usual_seconds(len(request.variants), request.attacks, request.limit)

@@ -184,7 +184,7 @@ class AttackHandlers:
         options = [(f"{text} (in Compare)", text) for text in compared] + variant_options(entries)
         if values[self.components.variants]:
             return gr.Dropdown(choices=options)
-        return gr.Dropdown(choices=options, value=compared)
+        return gr.Dropdown(choices=options, value=compared, allow_custom_value=True)
 
 
 def price_text(jobs: AttackJobs, model: str, variants: Any, kinds: Any, limit: int) -> str:

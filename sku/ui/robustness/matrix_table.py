@@ -70,7 +70,7 @@ def matrix_html(matrix: RobustnessMatrix, openable: Collection[str]) -> str:
 
 def sentence_html(finding: RecoveryFinding | None) -> str:
     """The finding in a sentence, each number with its interval on hover or focus; empty if there is none."""
-    return f"<p>{finding_text(finding, _number)}</p>" if finding else ""
+    return f"<p>{finding_text(finding, _number, html.escape)}</p>" if finding else ""
 
 
 def _number(cell: MatrixCell) -> str:
