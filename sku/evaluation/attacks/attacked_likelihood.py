@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import mean
 
 import torch
 from torch import Tensor
@@ -15,6 +16,10 @@ from sku.models.divergence import kl_from_base
 from sku.models.hidden_states import answer_hidden_states
 from sku.models.likelihood import MAX_LOGIT_ROWS, by_length, output_logits, token_log_probs
 from sku.models.variant_model import VariantModel
+
+MAX_SCORED_TOKENS = 128
+"""Of a prompt and its given answer; a longer answer is cut."""
+BATCH_TOKENS = 4000
 
 
 def encode_given(model: VariantModel, pair: PromptPair, max_tokens: int) -> EncodedPair:
@@ -36,6 +41,21 @@ def given_log_probs(attacked: AttackedModel, pairs: Sequence[PromptPair], max_to
     encoded = [encode_given(attacked.model, pair, max_tokens) for pair in pairs]
     found = token_log_probs(attacked.model, encoded, [attacked.coefficients] * len(encoded))
     return [one.tolist() for one in found]
+
+
+def mean_given_log_prob(
+    attacked: AttackedModel, pairs: Sequence[PromptPair], max_tokens: int = MAX_SCORED_TOKENS
+) -> float:
+    """The mean over pairs of the mean log-probability per token of the given answer, in nats.
+
+    Raises:
+        ValueError: if there are no pairs.
+    """
+    if not pairs:
+        raise ValueError("there is no given answer to score; give at least one pair")
+    batches = batches_by_length(attacked.model, pairs, max_tokens, BATCH_TOKENS)
+    each = [mean(values) for some in batches for values in given_log_probs(attacked, some, max_tokens)]
+    return mean(each)
 
 
 @torch.no_grad()

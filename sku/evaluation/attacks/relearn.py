@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
@@ -26,7 +27,7 @@ from torch.nn.functional import cross_entropy
 from sku.core.records import PromptPair, digest
 from sku.core.variants import Variant
 from sku.evaluation.attacks.attack_data import AttackData
-from sku.evaluation.attacks.attacked_likelihood import batches_by_length, encode_given, given_log_probs
+from sku.evaluation.attacks.attacked_likelihood import encode_given, mean_given_log_prob
 from sku.evaluation.attacks.procedure import AttackContext, AttackedModel, variant_key
 from sku.evaluation.attacks.quantise import base_linear, decoder_linears
 from sku.models.batching import collate
@@ -61,8 +62,10 @@ def relearn(
         *(pair.id for pair in _curve_pairs(context.measured)),
     )  # fmt: skip
     folder, name = context.folder / f"relearned-{key}", f"relearned-{key}"
-    if not folder.is_dir():
-        _train(context, variant, name, folder, pairs_of(context.data, on), learning_rate, steps)
+    context.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):  # another process may be training the same
+        if not folder.is_dir():
+            _train(context, variant, name, folder, pairs_of(context.data, on), learning_rate, steps)
     details = json.loads((folder / "details.json").read_text(encoding="utf-8"))
     context.model.add(name, folder / "adapter")
     try:
@@ -173,12 +176,7 @@ class _Looks:
         }
 
     def _measure(self, attacked: AttackedModel) -> float | None:
-        each = [
-            sum(values) / len(values)
-            for pairs in batches_by_length(attacked.model, self.pairs, MAX_TOKENS, 2000)
-            for values in given_log_probs(attacked, pairs, MAX_TOKENS)
-        ]
-        return sum(each) / len(each) if each else None
+        return mean_given_log_prob(attacked, self.pairs, MAX_TOKENS) if self.pairs else None
 
 
 def _curve_pairs(measured: Sequence[PromptPair]) -> list[PromptPair]:

@@ -31,6 +31,7 @@ from sku.evaluation.attacks.procedure import (
     find_ask,
     find_weaken,
 )
+from sku.evaluation.attacks.progress import SuiteProgress, cost
 from sku.evaluation.passes import ProgressReport, WorkPasses, chunks
 from sku.evaluation.plan import MeasuredVariant
 from sku.evaluation.work_lines import VerdictLine, line_key
@@ -78,11 +79,12 @@ class AttackRunner(WorkPasses):
             report: called after every batch.
             cancelled: asked before every batch and between the steps of an attack.
         """
-        super().__init__(model, work, report, cancelled)
+        self.progress = SuiteProgress(plan, report)
+        super().__init__(model, work, self.progress.report, cancelled)
         self.plan = plan
         self.identities = {str(subject.variant): subject.identity for subject in plan.subjects}
         self.context = AttackContext(
-            model, plan.data, plan.harmful, trained, lambda line: report({"doing": line}), self.stop_if_cancelled
+            model, plan.data, plan.harmful, trained, lambda line: self.report({"doing": line}), self.stop_if_cancelled
         )
         self.answers = self.open_lines("attack-answers", AttackAnswerLine)
         self.log_probs = self.open_lines("attack-log-probs", TokenLogProbsLine)
@@ -101,11 +103,15 @@ class AttackRunner(WorkPasses):
         measured = self.plan.measured
         for number, (name, attack) in enumerate(measured.items()):
             place = f"{attack.label} ({number} of {len(measured) - 1})" if number else attack.label
+            units = cost(self.plan, attack)
             if attack.weaken is None:
-                self._ask_all(name, attack, place)
+                self.progress.begin(units * len(self.plan.subjects))
+                self.progress.finish(self._ask_all(name, attack, place))
             else:
                 for subject in self.plan.subjects:
-                    self._weaken(name, attack, subject, place)
+                    self.progress.begin(units)
+                    self.progress.finish(self._weaken(name, attack, subject, place))
+        self.progress.begin(self.progress.todo - self.progress.done)
         verdicts = self._judge(judge)
         return {
             (name, str(subject.variant)): self._cell(name, attack, subject, verdicts)
@@ -120,7 +126,9 @@ class AttackRunner(WorkPasses):
             for one in ask(self.context, pair, **attack.settings) if ask else ask_as_it_is(pair):
                 yield Wording(pair, digest(one.text, one.answer_start, length=8), one)
 
-    def _ask_all(self, name: str, attack: Attack, place: str) -> None:
+    def _ask_all(self, name: str, attack: Attack, place: str) -> bool:
+        """Ask all subjects; False if nothing was missing."""
+
         missing = [
             one
             for one in self.wordings(attack)
@@ -136,11 +144,13 @@ class AttackRunner(WorkPasses):
             for subject in self.plan.subjects:
                 as_it_is = AttackedModel(self.model, subject.variant.coefficients)
                 self._score(name, attack, subject, as_it_is, f"{place}: {subject.variant}")
+        return bool(batches)
 
-    def _weaken(self, name: str, attack: Attack, subject: MeasuredVariant, place: str) -> None:
+    def _weaken(self, name: str, attack: Attack, subject: MeasuredVariant, place: str) -> bool:
+        """Attack one subject; False if that was done before."""
         done = self._key(name, attack, subject, "details")
         if done in self.details:
-            return
+            return False
         self.stop_if_cancelled()
         place = f"{place}: {subject.variant}"
         self.report({"doing": place})
@@ -151,6 +161,7 @@ class AttackRunner(WorkPasses):
                 self._answer_attacked(name, attack, subject, attacked, place)
                 self._score(name, attack, subject, attacked, place)
             self.details.add([DetailsLine(done, attacked.details)])
+        return True
 
     def _answer_attacked(
         self, name: str, attack: Attack, subject: MeasuredVariant, attacked: AttackedModel, place: str

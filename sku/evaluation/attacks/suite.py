@@ -26,6 +26,7 @@ from sku.evaluation.plan import MeasuredVariant
 from sku.judges.protocol import Judge
 from sku.models.base_answers import write_base_answers
 from sku.models.variant_model import VariantModel
+from sku.models.weights_hash import weights_hash
 from sku.training.random_vector import make_random_vector
 
 OWN_ANSWERS = 16
@@ -95,7 +96,7 @@ def measure_attacks(
     model: VariantModel,
     plan: AttackPlan,
     judge: Judge,
-    similarity: TextSimilarity,
+    similarity: TextSimilarity | None,
     work: Path,
     report: ProgressReport = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -106,7 +107,7 @@ def measure_attacks(
         model: holds every adapter that the plan names.
         plan: what is attacked.
         judge: says what became of each answer.
-        similarity: tells answers that are not about their prompt.
+        similarity: tells answers that are not about their prompt; None leaves them uncounted.
         work: the folder that keeps what was found.
         report: called after every batch.
         cancelled: asked before every batch and between the steps of an attack.
@@ -115,10 +116,15 @@ def measure_attacks(
         Cancelled: if `cancelled` said so; the same call continues from what `work` holds.
     """
 
-    def count_off_topic(answers: Sequence[AttackedAnswer]) -> int:
+    def count_off_topic(answers: Sequence[AttackedAnswer]) -> int | None:
+        if similarity is None:
+            return None
         return sum(off_topic([(one.line.prompt, one.line.text) for one in answers], similarity))
 
+    before = weights_hash(model.network)
     cells = AttackRunner(model, plan, work, trained_folder(), report, cancelled).run(judge)
+    if weights_hash(model.network) != before:
+        raise RuntimeError("an attack has changed the weights of the base, so no number can be trusted; report this")
     return attack_rows(plan, cells, judge.card.id, count_off_topic)
 
 
