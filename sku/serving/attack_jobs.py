@@ -47,11 +47,11 @@ _EXTRA_SECONDS = {
     "value-vectors": 10.0,
 }
 """What an attack of this kind takes for one variant beside its answers, on two cores with the default model."""
-_MIN_PROGRESS_TO_TRUST = 0.15
-"""Before this share of the work is done, the time left is the estimate's, because the first steps say too little."""
 _REQUEST, _ROWS = "attack.json", "rows.jsonl"
 PLACE = re.compile(r"\((\d+) of \d+\)")
-"""The number of the attack at work in a line that the runner prints."""
+"""The number of the attack at work, in a line that the command prints."""
+LEFT = re.compile(r"\(all: (\d+) min\)")
+"""The minutes until all attacks are done, in such a line."""
 
 
 @dataclass(frozen=True)
@@ -192,15 +192,15 @@ def _attacked(variants: Sequence[str]) -> tuple[str, ...]:
 
 
 def _with_progress(job: AttackJob, request: AttackRequest) -> AttackJob:
-    """The job with the attack at work, the share that is done, and the time left."""
+    """The job with the attack at work, the share that is done, and the time left as the command told it last."""
     found = PLACE.search(processes.last_output_line(job.folder, PLACE))
     place = min(int(found.group(1)), len(request.attacks)) if found else 0
     done_attacks = (NO_ATTACK, *request.attacks)[:place]
-    usual = _usual_seconds(len(request.variants), request.attacks, request.limit)
-    progress = sum(_usual_attack_seconds(name, len(request.variants), request.limit) for name in done_attacks) / usual
-    seconds_left: float | None = usual * (1 - progress) if request.model == DEFAULT_BASE else None
-    if request.began and progress >= _MIN_PROGRESS_TO_TRUST:
-        seconds_left = (time.time() - request.began) * (1 - progress) / progress
+    whole = _usual_seconds(len(request.variants), request.attacks, request.limit)
+    progress = sum(_usual_attack_seconds(name, len(request.variants), request.limit) for name in done_attacks) / whole
+    told = LEFT.search(processes.last_output_line(job.folder, LEFT))
+    estimate = whole * (1 - progress) if request.model == DEFAULT_BASE else None
+    seconds_left = 60 * float(told.group(1)) if told else estimate
     return dataclasses.replace(job, place=place, progress=progress, seconds_left=seconds_left)
 
 

@@ -138,30 +138,25 @@ def test_the_time_is_that_of_this_machine_once_one_ran_through(sku_home: Path) -
     assert "measurement 1" in found.source, "how long a resumed one took is not known"
 
 
-def test_progress_is_read_from_what_the_command_prints(sku_home: Path) -> None:
-    began = time.time() - 100
-    running(sku_home, "No attack: writing answers: 2 of 2, 0 s left\n", began=began)
+def test_progress_and_time_left_are_read_from_what_the_command_prints(sku_home: Path) -> None:
+    line = "Leak@8 (2 of 2): writing answers: 1 of 9, 40 s left (all: 3 min)\nrelearning: 0 of 10 steps\n"
+    running(sku_home, line)
+    job = AttackJobs().read("1")
+    assert (job.state, job.place, job.seconds_left) == ("running", 2, 180.0), "a line without them hides none before it"
+    assert 0.1 < job.progress < 0.5, "two of three parts are done, but the third has eight times the answers"
+
+
+def test_before_the_command_tells_the_time_left_it_is_the_estimate(sku_home: Path) -> None:
+    running(sku_home, "No attack: writing answers: 2 of 2, 0 s left\n")
     jobs = AttackJobs()
     first = jobs.read("1")
-    assert (first.state, first.place, first.progress) == ("running", 0, 0.0)
+    assert (first.place, first.progress) == (0, 0.0)
     assert first.seconds_left == pytest.approx(jobs.cost(2, ["int4", "leak-8"], 10).seconds)
 
 
-def test_after_some_work_the_time_left_is_measured(sku_home: Path) -> None:
-    line = "Leak@8 (2 of 2): writing answers: 1 of 9, 40 s left\nrelearning: 0 of 10 steps\n"
-    running(sku_home, line, began=time.time() - 100)
-    job = AttackJobs().read("1")
-    assert job.place == 2, "a line without a place does not hide the one before it"
-    assert 0.1 < job.progress < 0.5, "two of three parts are done, but the third has eight times the answers"
-    assert job.seconds_left == pytest.approx(100 * (1 - job.progress) / job.progress, rel=0.02)
-    assert AttackJobs().live() is not None
-
-
-def test_of_a_resumed_one_the_time_left_is_the_estimate_of_the_rest(sku_home: Path) -> None:
-    running(sku_home, "Leak@8 (2 of 2): writing answers: 1 of 9, 40 s left\n", began=None)
-    job = AttackJobs().read("1")
-    whole = AttackJobs().cost(2, ["int4", "leak-8"], 10).seconds or 0
-    assert job.seconds_left == pytest.approx(whole * (1 - job.progress))
+def test_of_a_model_that_was_never_timed_no_time_left_is_told(sku_home: Path) -> None:
+    running(sku_home, "", model="some/other")
+    assert AttackJobs().read("1").seconds_left is None
 
 
 def test_one_at_a_time(sku_home: Path, started: list[list[str]]) -> None:

@@ -340,7 +340,7 @@ def test_every_attack_can_be_ordered_and_is_known() -> None:
 def test_progress_names_the_attack_and_the_time_left_and_no_path_of_this_machine() -> None:
     line = state_line(job("running", place=2, progress=0.4, seconds_left=133.0, message="GCG (2 of 2): /home/me/x"))
     assert re.sub("<.*?>", "", line) == (
-        "20260101-000000: running · ga@1, &lt;b&gt;@1 · GCG, small (2 of 2 attacks) · about 2 min 10 s left"
+        "20260101-000000: running · ga@1, &lt;b&gt;@1 · GCG, small (2 of 2 attacks) · about 2 min left"
     )
     assert "width:40%" in line
     assert "no attack (0 of 2 attacks)" in state_line(job("running"))

@@ -19,7 +19,6 @@ from sku.ui.events import AT_ONCE, QUIET, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.rate_limit import RateLimited
 from sku.ui.tab_context import TabContext
-from sku.ui.train.run_status import duration
 
 _REFUSED = (ValueError, RuntimeError, OSError, RateLimited)
 _DEFAULT, _FULL = "default", "full"
@@ -211,7 +210,8 @@ def state_line(job: AttackJob | None) -> str:
         name = attack_label(job.attacks[job.place - 1]) if job.place else "no attack"
         facts.append(f"{html.escape(name)} ({job.place} of {len(job.attacks)} attacks)")
         if job.seconds_left is not None:
-            facts.append(f"about {duration(10 * round(job.seconds_left / 10))} left")
+            minutes = round(job.seconds_left / 60)
+            facts.append(f"about {minutes} min left" if minutes else "under a minute left")
         return f"{' · '.join(facts)}<div class='progress'><div style='width:{100 * job.progress:.0f}%'></div></div>"
     facts.append("its rows are now in the table" if job.state == "finished" else html.escape(job.message[:300]))
     return " · ".join(facts)

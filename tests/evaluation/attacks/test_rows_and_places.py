@@ -18,10 +18,10 @@ from sku.evaluation.attacks.runner import AttackRunner
 from sku.evaluation.plan import MeasuredVariant
 from sku.judges.keyword import KeywordJudge
 from sku.models.variant_model import VariantModel
-from sku.serving.attack_jobs import PLACE
+from sku.serving.attack_jobs import LEFT, PLACE
 
 
-def test_every_attack_prints_its_number_before_its_work(
+def test_every_attack_prints_its_number_and_the_time_that_is_left(
     duo: VariantModel, make_plan: Callable[..., AttackPlan], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = make_plan("wrapper-novel", "int4")
@@ -32,6 +32,7 @@ def test_every_attack_prints_its_number_before_its_work(
     assert set(told) == {1, 2}
     assert told == sorted(told)
     assert numbers[0] is None, "no attack has no number"
+    assert sum(bool(LEFT.search(line)) for line in printed) > len(printed) / 2
 
 
 def test_the_control_has_no_path_and_the_worst_case_names_what_drew_answers(
