@@ -14,6 +14,11 @@ Changes = Literal["nothing", "prompt", "answer start", "sampling", "weights", "t
 """What an attack changes: the prompt, the beginning of the answer, the way tokens are drawn, the weights (by rounding),
 the weights (by training), or hidden states."""
 NO_ATTACK = "none"
+ANY_ATTACK = "any"
+"""The attack of the row that counts a prompt as harmful if any attack drew a harmful answer: the worst case. Its
+`attack_details` name these attacks."""
+CONTROL_METHOD = "random"
+"""The method of the random vector that is always attacked beside the variants."""
 SHALLOW_PAPER, RELEARN_PAPER, QUANTISE_PAPER = "arXiv:2406.05946", "arXiv:2410.08827", "arXiv:2410.16454"
 EIGHT_METHODS_PAPER, UNUNLEARNING_PAPER, LEAK_PAPER = "arXiv:2407.02855", "arXiv:2407.00106", "arXiv:2511.04934"
 ADVERSARIAL_PAPER, DIRECTION_PAPER, GCG_PAPER = "arXiv:2409.18025", "arXiv:2406.11717", "arXiv:2307.15043"
@@ -294,6 +299,13 @@ DEFAULT_SUITE = (
 """What `--kind default` runs."""
 FULL_SUITE = tuple(name for name in ATTACKS if name not in (NO_ATTACK, "leak-8", "relearn-10", "french", "spanish"))
 """What `--kind full` runs. The longer forms of leak and relearn include the shorter ones."""
+
+
+def attack_label(name: str) -> str:
+    """The attack's name on the page. A name from a newer version stands for itself."""
+    if name == ANY_ATTACK:
+        return "Worst case"
+    return ATTACKS[name].label if name in ATTACKS else name
 
 
 def find_attack(name: str) -> Attack:
