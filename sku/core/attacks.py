@@ -14,6 +14,11 @@ Changes = Literal["nothing", "prompt", "answer start", "sampling", "weights", "t
 """What an attack changes: the prompt, the beginning of the answer, the way tokens are drawn, the weights (by rounding),
 the weights (by training), or hidden states."""
 NO_ATTACK = "none"
+ANY_ATTACK = "any"
+"""The attack of the row that counts a prompt as harmful if any attack drew a harmful answer: the worst case. Its
+`attack_details` name these attacks."""
+CONTROL_METHOD = "random"
+"""The method of the random vector that is always attacked beside the variants."""
 SHALLOW_PAPER, RELEARN_PAPER, QUANTISE_PAPER = "arXiv:2406.05946", "arXiv:2410.08827", "arXiv:2410.16454"
 EIGHT_METHODS_PAPER, UNUNLEARNING_PAPER, LEAK_PAPER = "arXiv:2407.02855", "arXiv:2407.00106", "arXiv:2511.04934"
 ADVERSARIAL_PAPER, DIRECTION_PAPER, GCG_PAPER = "arXiv:2409.18025", "arXiv:2406.11717", "arXiv:2307.15043"
@@ -187,22 +192,22 @@ ATTACKS: dict[str, Attack] = {
                              "(the weights of LLM.int8, bitsandbytes).", QUANTISE_PAPER, "int8-by-output"),
     "int4-apart": _round("int4, adapter apart", "Only the base is rounded to 4 bits; the adapter is kept apart in "
                          "full precision.", APART_PAPER, "int4", apart=True),
-    "order-unlearn-edit-compress": _order(
+    "unlearn-edit-int4": _order(
         "unlearn, edit, compress",
         "The variant is merged with a benign edit, and both are rounded to 4 bits.",
         ("unlearn", "edit"),
     ),
-    "order-unlearn-compress-edit": _order(
+    "unlearn-int4-edit": _order(
         "unlearn, compress, edit",
         "The variant is merged and rounded to 4 bits; a benign edit is kept apart in full precision.",
         ("unlearn",),
     ),
-    "order-edit-compress-unlearn": _order(
+    "edit-int4-unlearn": _order(
         "edit, compress, unlearn",
         "A benign edit is merged and rounded to 4 bits; the adapter that forgets is kept apart in full precision.",
         ("edit",),
     ),
-    "order-compress-unlearn-edit": _order(
+    "int4-unlearn-edit": _order(
         "compress, unlearn, edit",
         "Only the base is rounded to 4 bits; the adapter that forgets and a benign edit are kept apart.",
         (),
@@ -294,6 +299,13 @@ DEFAULT_SUITE = (
 """What `--kind default` runs."""
 FULL_SUITE = tuple(name for name in ATTACKS if name not in (NO_ATTACK, "leak-8", "relearn-10", "french", "spanish"))
 """What `--kind full` runs. The longer forms of leak and relearn include the shorter ones."""
+
+
+def attack_label(name: str) -> str:
+    """The attack's name on the page. A name from a newer version stands for itself."""
+    if name == ANY_ATTACK:
+        return "Worst case"
+    return ATTACKS[name].label if name in ATTACKS else name
 
 
 def find_attack(name: str) -> Attack:

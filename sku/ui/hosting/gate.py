@@ -40,7 +40,7 @@ class Gate:
         self._requests = RateLimit("requests", self.hosting.requests_a_minute, 60)
         self._updates = RateLimit("updates", self.hosting.updates_a_minute, 60)
         self._uploads = RateLimit("uploads", self.hosting.uploads_an_hour, 3600)
-        self._trainings = RateLimit("trainings and evaluations", self.hosting.trainings_a_day, 86_400)
+        self._trainings = RateLimit("trainings, evaluations and attacks", self.hosting.trainings_a_day, 86_400)
 
     def owner(self, visitor: Visitor) -> str | None:
         """The owner whose runs this visitor sees. On a public page that is the visitor; elsewhere None, meaning all."""
@@ -167,7 +167,7 @@ class Gate:
         self._uploads.take(_keys(visitor))
 
     def training(self, visitor: Visitor) -> None:
-        """Count one training or evaluation.
+        """Count one training, evaluation or attack measurement.
 
         Raises:
             ValueError: if the page allows no trainings, or the visitor has no cookie that could own the run.
@@ -180,6 +180,20 @@ class Gate:
         if self.hosting.public and visitor.owner.startswith(WITHOUT_COOKIE):
             raise ValueError("your browser blocks this page's cookie, so you could not own the run; allow cookies")
         self._trainings.take(_keys(visitor))
+
+    def attack(self, visitor: Visitor) -> None:
+        """Count one attack measurement.
+
+        Raises:
+            ValueError: if the page runs no attacks, or `training` refuses.
+            RateLimited: if the visitor has started too many.
+        """
+        if not self.hosting.attacks:
+            raise ValueError(
+                "attacks are turned off on this page, which shows recorded ones; to run attacks, run sku yourself with "
+                "the two commands in the README"
+            )
+        self.training(visitor)
 
     def download(self) -> None:
         """Check that adapters may be downloaded.
