@@ -169,10 +169,10 @@ def test_ordinary_tokens_are_text_and_survive(tokenizer: object) -> None:
 
 def test_words_outside_ascii_and_line_ends_are_not_ordinary() -> None:
     tokenizer = byte_tokenizer()
-    tokenizer.add_tokens(["\u00e9t\u00e9", "ete", "\n\n"])
+    tokenizer.add_tokens(["\u65e5\u672c", "ete", "\n\n"])
     found = {decoded(ChatTemplate.of(tokenizer), [token]) for token in ordinary_tokens(ChatTemplate.of(tokenizer))}
     assert "ete" in found
-    assert not found & {"\u00e9t\u00e9", "\n\n", "\n", " "}
+    assert not found & {"\u65e5\u672c", "\n\n", "\n", " "}
 
 
 def test_candidates_differ_from_the_suffix_in_one_proposed_token(context: AttackContext) -> None:
