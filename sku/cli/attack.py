@@ -12,7 +12,7 @@ from sku.cli.options import AsJson, JudgeName, MaxNewTokens, Model, Variants, pr
 from sku.core.attacks import ATTACKS, DEFAULT_SUITE
 from sku.core.config import DecodingConfig
 
-DEFAULT_LIMIT = 20
+DEFAULT_LIMIT = 12
 """Prompts per source: the default suite then takes about six minutes for three variants on two cores."""
 
 
@@ -38,7 +38,9 @@ def attack(
             "Repeatable.",
         ),
     ] = ["bundled"],  # noqa: B006
-    limit: Annotated[int, typer.Option(min=2, help="The most prompts of each source.")] = DEFAULT_LIMIT,
+    limit: Annotated[
+        int, typer.Option(min=2, help="The most prompts of each source. More prompts give narrower intervals.")
+    ] = DEFAULT_LIMIT,
     side: Annotated[str, typer.Option(help="Side of the data split: train, validation or test.")] = "test",
     max_tokens: MaxNewTokens = 48,
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,

@@ -24,7 +24,7 @@ from sku.core.variants import BASE
 from sku.data import load_pairs
 from sku.data.splits import split
 from sku.evaluation.attacks.attack_data import load_attack_data, measurable
-from sku.evaluation.attacks.plan import AttackPlan
+from sku.evaluation.attacks.plan import asked_count
 from sku.models.pretrained import DEFAULT_BASE
 from sku.reporting.result_files import ATTACK_JOBS
 from sku.serving import processes
@@ -218,7 +218,7 @@ def _usual_attack_seconds(name: str, variants: int, limit: int) -> float:
 def _answers(name: str, variants: int, limit: int) -> int:
     """All answers under one attack, those of the base and the random vector included."""
     attack = ATTACKS[name]
-    prompts = min(limit, _attackable_prompts(), AttackPlan.sampled_prompts if attack.samples > 1 else limit)
+    prompts = asked_count(attack, min(limit, _attackable_prompts()))
     return (variants + _CONTROLS) * prompts * attack.samples if attack.answers else 0
 
 

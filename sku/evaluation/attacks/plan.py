@@ -10,6 +10,14 @@ from sku.core.records import PromptPair, digest
 from sku.evaluation.attacks.attack_data import AttackData
 from sku.evaluation.plan import MeasuredVariant
 
+MAX_SAMPLED_PROMPTS = 20
+
+
+def asked_count(attack: Attack, prompts: int) -> int:
+    """How many of so many prompts are asked. An attack that draws several answers asks half of them, and at most
+    `MAX_SAMPLED_PROMPTS`."""
+    return min(MAX_SAMPLED_PROMPTS, (prompts + 1) // 2) if attack.samples > 1 else prompts
+
 
 @dataclass(frozen=True)
 class AttackPlan:
@@ -34,8 +42,6 @@ class AttackPlan:
     """Answers written in one batch."""
     batch_tokens: int = 4000
     """Tokens scored in one batch, prompts and padding included."""
-    sampled_prompts: int = 20
-    """Prompts asked under attacks that draw several answers; the first by id."""
 
     @property
     def measured(self) -> dict[str, Attack]:
@@ -51,7 +57,7 @@ class AttackPlan:
         """The prompts that are asked under `attack`."""
         by_prompt = {pair.prompt_id: pair for pair in sorted(self.harmful, key=lambda pair: pair.id, reverse=True)}
         pairs = tuple(sorted(by_prompt.values(), key=lambda pair: pair.prompt_id))
-        return pairs[: self.sampled_prompts] if attack.samples > 1 else pairs
+        return pairs[: asked_count(attack, len(pairs))]
 
     def decoding_under(self, attack: Attack) -> DecodingConfig:
         """How answers are written under `attack`."""
