@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sku.cli.options import AsJson, JudgeName, MaxNewTokens, Model, Variants, print_json, stop_at_signals
-from sku.core.attacks import ATTACKS, DEFAULT_SUITE
+from sku.core.attacks import ATTACKS, DEFAULT_SUITE, OWN_PREFILL
 from sku.core.config import DecodingConfig
 
 DEFAULT_LIMIT = 20
@@ -79,8 +79,9 @@ def attack(
 
 
 def _list_attacks(as_json: bool) -> None:
+    attacks = {name: one for name, one in ATTACKS.items() if name != OWN_PREFILL}
     if as_json:
-        print_json([{"name": name, **dataclasses.asdict(one)} for name, one in ATTACKS.items()])
+        print_json([{"name": name, **dataclasses.asdict(one)} for name, one in attacks.items()])
         return
-    for name, one in ATTACKS.items():
+    for name, one in attacks.items():
         typer.echo(f"{name:<22}{one.kind:<15}{one.meaning}")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,17 +58,22 @@ def relearn(
     Raises:
         Cancelled: if the user stopped; nothing of the adapter is left in the model.
     """
-    key = digest(
-        variant_key(context.model, variant.coefficients), f"{on}-{learning_rate:g}-{steps}", context.data.key,
-        *(pair.id for pair in _curve_pairs(context.measured)),
-    )  # fmt: skip
-    folder, name = context.folder / f"relearned-{key}", f"relearned-{key}"
-    if not folder.is_dir():
-        _train(context, variant, name, folder, pairs_of(context.data, on), learning_rate, steps)
-    details = json.loads((folder / "details.json").read_text(encoding="utf-8"))
+    pairs = pairs_of(context.data, on)
+    kept = digest(
+        variant_key(context.model, variant.coefficients),
+        f"{on}-{learning_rate:g}-{steps}",
+        *(pair.id for pair in pairs),
+    )
+    folder = context.folder / f"relearned-{kept}"
+    curve = _curve_pairs(context.measured)
+    details = folder / f"curve-{digest(*(pair.id for pair in curve))}.json"
+    if not (details if curve else folder).exists():
+        _train(context, variant, folder, details.name, pairs, learning_rate, steps)
+    name = f"{folder.name}-{uuid.uuid4().hex[:8]}"  # two visitors may use the same adapter at once
     context.model.add(name, folder / "adapter")
     try:
-        yield AttackedModel(context.model, variant.coefficients | {name: 1.0}, details)
+        found = json.loads(details.read_text(encoding="utf-8")) if details.is_file() else {}
+        yield AttackedModel(context.model, variant.coefficients | {name: 1.0}, found)
     finally:
         context.model.remove(name)
 
@@ -90,15 +97,16 @@ def pairs_of(data: AttackData, on: str) -> Sequence[PromptPair]:
 def _train(
     context: AttackContext,
     variant: Variant,
-    name: str,
     folder: Path,
+    details: str,
     pairs: Sequence[PromptPair],
     learning_rate: float,
     steps: int,
 ) -> None:
-    """Train a fresh adapter into `folder`, which appears only when it is complete."""
-    model, making = context.model, folder.with_name(f".{folder.name}.making")
-    shutil.rmtree(making, ignore_errors=True)
+    """Train a fresh adapter into `folder`, which appears only when it is complete; its file `details` has the curve."""
+    model, name = context.model, f"{folder.name}-{uuid.uuid4().hex[:8]}"
+    context.folder.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=context.folder))
     write_fresh_adapter(model, making / "adapter")
     model.add(name, making / "adapter")
     try:
@@ -118,13 +126,22 @@ def _train(
             making / "adapter" / "adapter_model.safetensors",
             metadata={"format": "pt"},
         )
-        (making / "details.json").write_text(json.dumps(look.details()), encoding="utf-8")
+        (making / details).write_text(json.dumps(look.details()), encoding="utf-8")
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         raise
     finally:
         model.remove(name)
-    making.rename(folder)
+    _keep(making, folder, details)
+
+
+def _keep(making: Path, folder: Path, details: str) -> None:
+    """Make `folder` of what was trained; if it is there already, it keeps its equal adapter and gets the curve."""
+    try:
+        making.rename(folder)
+    except OSError:
+        (making / details).replace(folder / details)
+        shutil.rmtree(making)
 
 
 def _step(
