@@ -100,7 +100,7 @@ def _round(label: str, meaning: str, paper: str, rounding: str, apart: bool = Fa
 
 
 ATTACKS: dict[str, Attack] = {
-    NO_ATTACK: Attack("No attack", "none", "nothing", "The prompt is asked as it is.", ""),
+    NO_ATTACK: Attack("No attack", "none", "nothing", "The prompt is asked as it is.", "", live=True),
     "prefill-generic": Attack(
         "Prefill, generic",
         "prefill",

@@ -37,6 +37,7 @@ GLOSSARY = {
     "front": "the Pareto front: variants that no other variant beats in both harmful rate and utility",
     "seed": "the starting point of the random numbers; the same seed gives the same answers",
     "temperature": "0 picks the likeliest token; above 0, tokens are sampled with the same noise in every column",
+    "attack": "a way to bring back what a model has forgotten, such as writing the beginning of its answer",
     "token lens": "the tokens of one answer, coloured by how much the variant changed their log-probability",
     "held out": "prompts from the test or validation split, which no training saw",
 } | {utility.label: utility.meaning for utility in UTILITIES.values()}
