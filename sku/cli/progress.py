@@ -52,10 +52,11 @@ class TrainingView:
 
 def report_work(line: dict[str, Any]) -> None:
     """Show the progress of an evaluation: one line that is overwritten on a terminal, plain lines anywhere else."""
+    whole = f" (all: {line['left'] / 60:.0f} min)" if "left" in line else ""
     if "done" not in line:
-        print(line["doing"], file=sys.stderr, flush=True)
+        print(line["doing"] + whole, file=sys.stderr, flush=True)
         return
     left = line["seconds"] / line["done"] * (line["todo"] - line["done"])
-    text = f"{line['doing']}: {line['done']} of {line['todo']}, {left:.0f} s left"
+    text = f"{line['doing']}: {line['done']} of {line['todo']}, {left:.0f} s left{whole}"
     end = "\r" if sys.stderr.isatty() and line["done"] < line["todo"] else "\n"
     print(f"{text:<70}", end=end, file=sys.stderr, flush=True)

@@ -113,11 +113,9 @@ def paired_ratio(a: Mapping[str, float], b: Mapping[str, float], seed: int = 0, 
     if len(ids) == 1:
         return Ratio(float(numerator[0] / denominator[0]), None, None)
     generator = np.random.default_rng(seed)
-    resamples = (generator.integers(len(ids), size=len(ids)) for _ in range(rounds))
-    ratios = [
-        numerator[resample].sum() / denominator[resample].sum() for resample in resamples if denominator[resample].sum()
-    ]
-    low, high = np.quantile(ratios, (0.025, 0.975))
+    resamples = generator.integers(len(ids), size=(rounds, len(ids)))
+    above, below = numerator[resamples].sum(1), denominator[resamples].sum(1)
+    low, high = np.quantile(above[below != 0] / below[below != 0], (0.025, 0.975))
     return Ratio(float(numerator.sum() / denominator.sum()), float(low), float(high))
 
 
@@ -129,7 +127,7 @@ def _bootstrap(values: list[float], seed: int, rounds: int) -> tuple[float | Non
         return values[0], None, None
     array, generator = np.array(values), np.random.default_rng(seed)
     size = len(values)
-    means = [array[generator.integers(size, size=size)].mean() for _ in range(rounds)]
+    means = array[generator.integers(size, size=(rounds, size))].mean(1)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(array.mean()), float(low), float(high)
 

@@ -22,8 +22,8 @@ ANY_ATTACK = "any"
 """The attack of the row that counts a prompt as harmful if any attack drew a harmful answer: the worst case."""
 Cells = Mapping[tuple[str, str], CellLines]
 """By the name of the attack and the variant as a person writes it."""
-CountOffTopic = Callable[[Sequence[AttackedAnswer]], int]
-"""How many of these answers, all safe, are not about their prompt."""
+CountOffTopic = Callable[[Sequence[AttackedAnswer]], int | None]
+"""How many of these answers, all safe, are not about their prompt; None if that is not measured."""
 
 
 def attack_rows(plan: AttackPlan, cells: Cells, judge: str, count_off_topic: CountOffTopic) -> list[ResultRow]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
@@ -58,24 +58,39 @@ def relearn(
     Raises:
         Cancelled: if the user stopped; nothing of the adapter is left in the model.
     """
-    pairs = pairs_of(context.data, on)
-    kept = digest(
-        variant_key(context.model, variant.coefficients),
-        f"{on}-{learning_rate:g}-{steps}",
-        *(pair.id for pair in pairs),
+    pairs, curve = pairs_of(context.data, on), _curve_pairs(context.measured)
+    key = digest(
+        variant_key(context.model, variant.coefficients), f"{on}-{learning_rate:g}-{steps}", *(p.id for p in pairs)
     )
-    folder = context.folder / f"relearned-{kept}"
-    curve = _curve_pairs(context.measured)
+    folder = context.folder / f"relearned-{key}"
     details = folder / f"curve-{digest(*(pair.id for pair in curve))}.json"
-    if not (details if curve else folder).exists():
-        _train(context, variant, folder, details.name, pairs, learning_rate, steps)
+    context.folder.mkdir(parents=True, exist_ok=True)
+    with _training_lock(context, folder.with_name(f"{folder.name}.lock")):
+        if not (details if curve else folder).exists():
+            _train(context, variant, folder, details.name, pairs, learning_rate, steps)
     name = f"{folder.name}-{uuid.uuid4().hex[:8]}"  # two visitors may use the same adapter at once
     context.model.add(name, folder / "adapter")
     try:
-        found = json.loads(details.read_text(encoding="utf-8")) if details.is_file() else {}
+        found = json.loads(details.read_text(encoding="utf-8")) if curve else {}
         yield AttackedModel(context.model, variant.coefficients | {name: 1.0}, found)
     finally:
         context.model.remove(name)
+
+
+@contextmanager
+def _training_lock(context: AttackContext, path: Path) -> Iterator[None]:
+    """Wait until nobody else trains the same adapter. A user may stop while waiting."""
+    lock = FileLock(path)
+    while True:
+        try:
+            lock.acquire(timeout=1)
+            break
+        except Timeout:
+            context.check()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def pairs_of(data: AttackData, on: str) -> Sequence[PromptPair]:
@@ -103,10 +118,12 @@ def _train(
     learning_rate: float,
     steps: int,
 ) -> None:
-    """Train a fresh adapter into `folder`, which appears only when it is complete; its file `details` has the curve."""
-    model, name = context.model, f"{folder.name}-{uuid.uuid4().hex[:8]}"
-    context.folder.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=context.folder))
+    """Train a fresh adapter into `folder`, which appears only when it is complete; its file `details` has the curve.
+
+    If the folder is there already, it keeps its adapter, which is equal, and gets the curve.
+    """
+    model, making, name = context.model, folder.with_name(f".{folder.name}.making"), f"{folder.name}-training"
+    shutil.rmtree(making, ignore_errors=True)
     write_fresh_adapter(model, making / "adapter")
     model.add(name, making / "adapter")
     try:
@@ -132,16 +149,11 @@ def _train(
         raise
     finally:
         model.remove(name)
-    _keep(making, folder, details)
-
-
-def _keep(making: Path, folder: Path, details: str) -> None:
-    """Make `folder` of what was trained; if it is there already, it keeps its equal adapter and gets the curve."""
-    try:
-        making.rename(folder)
-    except OSError:
+    if folder.is_dir():
         (making / details).replace(folder / details)
         shutil.rmtree(making)
+    else:
+        making.rename(folder)
 
 
 def _step(

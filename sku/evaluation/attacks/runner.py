@@ -6,6 +6,7 @@ time, and the change ends with the attack. What has a line is not computed again
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,7 @@ from sku.evaluation.attacks.procedure import (
     find_ask,
     find_weaken,
 )
+from sku.evaluation.attacks.progress import SuiteProgress, cost
 from sku.evaluation.passes import ProgressReport, WorkPasses, chunks
 from sku.evaluation.plan import MeasuredVariant
 from sku.evaluation.work_lines import VerdictLine, line_key
@@ -38,12 +40,21 @@ from sku.models.generation import generate_answers
 from sku.models.variant_model import VariantModel
 
 
+class Wording(NamedTuple):
+    """One way in which a prompt is asked."""
+
+    pair: PromptPair
+    id: str
+    """Tells the wordings of a prompt apart: a hash of what is asked, or, where an attack finds the wording while it
+    works, its number."""
+    asked: AskedPrompt
+
+
 class AskedBatch(NamedTuple):
     """Every subject answers every prompt."""
 
     subjects: list[MeasuredVariant]
-    asked: list[tuple[PromptPair, int, AskedPrompt]]
-    """The pair, the number of the wording among those of the same prompt, and the wording."""
+    wordings: list[Wording]
 
 
 class AttackRunner(WorkPasses):
@@ -68,11 +79,12 @@ class AttackRunner(WorkPasses):
             report: called after every batch.
             cancelled: asked before every batch and between the steps of an attack.
         """
-        super().__init__(model, work, report, cancelled)
+        self.progress = SuiteProgress(plan, report)
+        super().__init__(model, work, self.progress.report, cancelled)
         self.plan = plan
         self.identities = {str(subject.variant): subject.identity for subject in plan.subjects}
         self.context = AttackContext(
-            model, plan.data, plan.harmful, trained, lambda line: report({"doing": line}), self.stop_if_cancelled
+            model, plan.data, plan.harmful, trained, lambda line: self.report({"doing": line}), self.stop_if_cancelled
         )
         self.answers = self.open_lines("attack-answers", AttackAnswerLine)
         self.log_probs = self.open_lines("attack-log-probs", TokenLogProbsLine)
@@ -91,11 +103,15 @@ class AttackRunner(WorkPasses):
         measured = self.plan.measured
         for number, (name, attack) in enumerate(measured.items()):
             place = f"{attack.label} ({number} of {len(measured) - 1})" if number else attack.label
+            units = cost(self.plan, attack)
             if attack.weaken is None:
-                self._ask_all(name, attack, place)
+                self.progress.begin(units * len(self.plan.subjects))
+                self.progress.finish(self._ask_all(name, attack, place))
             else:
                 for subject in self.plan.subjects:
-                    self._weaken(name, attack, subject, place)
+                    self.progress.begin(units)
+                    self.progress.finish(self._weaken(name, attack, subject, place))
+        self.progress.begin(self.progress.todo - self.progress.done)
         verdicts = self._judge(judge)
         return {
             (name, str(subject.variant)): self._cell(name, attack, subject, verdicts)
@@ -103,20 +119,24 @@ class AttackRunner(WorkPasses):
             for subject in self.plan.subjects
         }
 
-    def wordings(self, attack: Attack) -> Iterator[tuple[PromptPair, int, AskedPrompt]]:
+    def wordings(self, attack: Attack) -> Iterator[Wording]:
         """The wordings of every prompt under an attack that changes only prompts."""
         ask = find_ask(attack)
         for pair in self.plan.asked(attack):
-            asked = ask(self.context, pair, **attack.settings) if ask else ask_as_it_is(pair)
-            yield from ((pair, i, one) for i, one in enumerate(asked))
+            for one in ask(self.context, pair, **attack.settings) if ask else ask_as_it_is(pair):
+                yield Wording(pair, digest(one.text, one.answer_start, length=8), one)
 
-    def _ask_all(self, name: str, attack: Attack, place: str) -> None:
+    def _ask_all(self, name: str, attack: Attack, place: str) -> bool:
+        """Ask all subjects; False if nothing was missing."""
+
         missing = [
-            (pair, i, asked)
-            for pair, i, asked in self.wordings(attack)
-            if any(self._answer_key(name, attack, s, pair, i, 0) not in self.answers for s in self.plan.subjects)
+            one
+            for one in self.wordings(attack)
+            if any(
+                self._answer_key(name, attack, s, one.pair, one.id, 0) not in self.answers for s in self.plan.subjects
+            )
         ]
-        missing.sort(key=lambda one: len(one[2].text))
+        missing.sort(key=lambda one: len(one.asked.text))
         size = max(1, self.plan.rows // (len(self.plan.subjects) * attack.samples))
         batches = [AskedBatch(list(self.plan.subjects), some) for some in chunks(missing, size)]
         self.run_pass(f"{place}: writing answers", batches, lambda b: self._write(name, attack, b, {}), self.answers)
@@ -124,11 +144,13 @@ class AttackRunner(WorkPasses):
             for subject in self.plan.subjects:
                 as_it_is = AttackedModel(self.model, subject.variant.coefficients)
                 self._score(name, attack, subject, as_it_is, f"{place}: {subject.variant}")
+        return bool(batches)
 
-    def _weaken(self, name: str, attack: Attack, subject: MeasuredVariant, place: str) -> None:
+    def _weaken(self, name: str, attack: Attack, subject: MeasuredVariant, place: str) -> bool:
+        """Attack one subject; False if that was done before."""
         done = self._key(name, attack, subject, "details")
         if done in self.details:
-            return
+            return False
         self.stop_if_cancelled()
         place = f"{place}: {subject.variant}"
         self.report({"doing": place})
@@ -139,17 +161,18 @@ class AttackRunner(WorkPasses):
                 self._answer_attacked(name, attack, subject, attacked, place)
                 self._score(name, attack, subject, attacked, place)
             self.details.add([DetailsLine(done, attacked.details)])
+        return True
 
     def _answer_attacked(
         self, name: str, attack: Attack, subject: MeasuredVariant, attacked: AttackedModel, place: str
     ) -> None:
         missing = [
-            (pair, i, asked)
+            Wording(pair, str(number), asked)
             for pair in self.plan.asked(attack)
-            for i, asked in enumerate(attacked.ask(pair))
-            if self._answer_key(name, attack, subject, pair, i, 0) not in self.answers
+            for number, asked in enumerate(attacked.ask(pair))
+            if self._answer_key(name, attack, subject, pair, str(number), 0) not in self.answers
         ]
-        missing.sort(key=lambda one: len(one[2].text))
+        missing.sort(key=lambda one: len(one.asked.text))
         batches = [AskedBatch([subject], some) for some in chunks(missing, self.plan.rows)]
         under = {str(subject.variant): attacked}
         self.run_pass(f"{place}: writing answers", batches, lambda b: self._write(name, attack, b, under), self.answers)
@@ -165,10 +188,10 @@ class AttackRunner(WorkPasses):
             model = one.model
             variants = [Variant(v.name, v.coefficient, one.coefficients) for v in variants]
         config = self.plan.decoding_under(attack)
-        written = generate_answers(model, [asked for _, _, asked in batch.asked], variants, config)
+        written = generate_answers(model, [one.asked for one in batch.wordings], variants, config)
         places = [
-            (self._answer_key(name, attack, subject, pair, i, sample), asked)
-            for pair, i, asked in batch.asked
+            (self._answer_key(name, attack, subject, one.pair, one.id, sample), one.asked)
+            for one in batch.wordings
             for subject in batch.subjects
             for sample in range(config.samples)
         ]
@@ -222,13 +245,21 @@ class AttackRunner(WorkPasses):
     def _answers_of(
         self, name: str, attack: Attack, subject: MeasuredVariant
     ) -> Iterator[tuple[PromptPair, AttackAnswerLine]]:
+        for pair, wording in self._answered_wordings(name, attack, subject):
+            for sample in range(attack.samples):
+                yield pair, self.answers[self._answer_key(name, attack, subject, pair, wording, sample)]
+
+    def _answered_wordings(
+        self, name: str, attack: Attack, subject: MeasuredVariant
+    ) -> Iterator[tuple[PromptPair, str]]:
+        if attack.weaken is None:
+            yield from ((one.pair, one.id) for one in self.wordings(attack))
+            return
         for pair in self.plan.asked(attack) if attack.answers else ():
-            wording = 0
-            while (first := self._answer_key(name, attack, subject, pair, wording, 0)) in self.answers:
-                yield pair, self.answers[first]
-                for sample in range(1, attack.samples):
-                    yield pair, self.answers[self._answer_key(name, attack, subject, pair, wording, sample)]
-                wording += 1
+            for number in itertools.count():
+                if self._answer_key(name, attack, subject, pair, str(number), 0) not in self.answers:
+                    break
+                yield pair, str(number)
 
     def _cell(
         self, name: str, attack: Attack, subject: MeasuredVariant, verdicts: Mapping[str, VerdictLine]
@@ -249,7 +280,7 @@ class AttackRunner(WorkPasses):
         )
 
     def _answer_key(
-        self, name: str, attack: Attack, subject: MeasuredVariant, pair: PromptPair, wording: int, sample: int
+        self, name: str, attack: Attack, subject: MeasuredVariant, pair: PromptPair, wording: str, sample: int
     ) -> str:
         config = self.plan.decoding_under(attack)
         item = f"{config.max_new_tokens}-{config.temperature:g}-{config.seed}/{pair.id}/{wording}/{sample}"

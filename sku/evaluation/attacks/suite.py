@@ -95,7 +95,7 @@ def measure_attacks(
     model: VariantModel,
     plan: AttackPlan,
     judge: Judge,
-    similarity: TextSimilarity,
+    similarity: TextSimilarity | None,
     work: Path,
     report: ProgressReport = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -106,7 +106,7 @@ def measure_attacks(
         model: holds every adapter that the plan names.
         plan: what is attacked.
         judge: says what became of each answer.
-        similarity: tells answers that are not about their prompt.
+        similarity: tells answers that are not about their prompt; None leaves them uncounted.
         work: the folder that keeps what was found.
         report: called after every batch.
         cancelled: asked before every batch and between the steps of an attack.
@@ -115,7 +115,9 @@ def measure_attacks(
         Cancelled: if `cancelled` said so; the same call continues from what `work` holds.
     """
 
-    def count_off_topic(answers: Sequence[AttackedAnswer]) -> int:
+    def count_off_topic(answers: Sequence[AttackedAnswer]) -> int | None:
+        if similarity is None:
+            return None
         return sum(off_topic([(one.line.prompt, one.line.text) for one in answers], similarity))
 
     cells = AttackRunner(model, plan, work, trained_folder(), report, cancelled).run(judge)

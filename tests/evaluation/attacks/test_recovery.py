@@ -17,7 +17,8 @@ def test_half_of_what_was_removed_is_a_recovery_of_one_half() -> None:
     found = recovery(attacked=scores(6), before=scores(2), base=scores(10))
     assert found.recovered.difference == pytest.approx(0.2)
     assert found.share.ratio == pytest.approx(0.5)
-    assert found.share.low is not None and found.share.low < 0.5 < (found.share.high or 0)
+    assert found.share.low is not None
+    assert found.share.low < 0.5 < (found.share.high or 0)
 
 
 def test_everything_back_is_one_and_nothing_back_is_zero() -> None:
