@@ -38,6 +38,8 @@ def answer(
     """
     from sku.serving.live_session import LiveSession
 
+    if attack == OWN_PREFILL and not answer_start.strip():
+        raise ValueError(f"--attack {attack} needs a text; give the beginning of the answer with --answer-start")
     config = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed, samples=samples)
     text = sys.stdin.read() if prompt == "-" else prompt
     answers = LiveSession(model).answers([text], variant, config, ChosenAttack(attack, answer_start))
