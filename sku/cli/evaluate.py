@@ -46,6 +46,35 @@ def evaluate(
             "all prompts of your own files."
         ),
     ] = None,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(help="Measure harmful prompts and pairs of this category only. Repeatable.", show_default="all"),
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Do not measure harmful prompts and pairs of this category. Repeatable.", show_default="none"
+        ),
+    ] = None,
+    drop_overlap: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Leave out harmful prompts and pairs that share at least this part of their content words with one "
+            "training prompt of a measured variant, such as 0.5.",
+            show_default="keep all",
+        ),
+    ] = None,
+    training_data: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="For --drop-overlap: the folder with the files that the variants were trained on. Shipped adapters "
+            "name theirs without a folder.",
+        ),
+    ] = None,
     max_tokens: MaxNewTokens = 64,
     temperature: Temperature = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
@@ -72,6 +101,8 @@ def evaluate(
     from sku.reporting import result_files
     from sku.serving.live_session import LiveSession
 
+    if training_data and drop_overlap is None:
+        raise typer.BadParameter("only --drop-overlap uses it; give both", param_hint="--training-data")
     task_names = _checked_tasks(tasks)
     sources = PromptSources(
         harmful=tuple(harmful),
@@ -81,6 +112,10 @@ def evaluate(
         sounds_harmful=tuple(sounds_harmful),
         choices=str(choices) if choices else None,
         limit=limit,
+        categories=tuple(category or ()),
+        leave_out=tuple(leave_out or ()),
+        drop_overlap=drop_overlap,
+        training_data=str(training_data) if training_data else None,
     )
     decoding = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed)
     work = out.with_suffix(".work")

@@ -14,6 +14,17 @@ class ExportKind(StrEnum):
 
     adapter = "adapter"
     model = "model"
+    gguf = "gguf"
+    gguf_adapter = "gguf-adapter"
+
+
+class NumberFormatChoice(StrEnum):
+    """The number formats of a merged GGUF file."""
+
+    f32 = "f32"
+    f16 = "f16"
+    q8_0 = "q8_0"
+    q4_1 = "q4_1"
 
 
 def export(
@@ -24,17 +35,54 @@ def export(
     out: Annotated[Path, typer.Option(help="The folder to write. It must be new or empty.")],
     form: Annotated[
         ExportKind,
-        typer.Option("--as", help="adapter: a PEFT adapter to load on the base. model: a merged checkpoint."),
+        typer.Option(
+            "--as",
+            help="adapter: a PEFT adapter to load on the base. model: a merged transformers checkpoint. gguf: a merged "
+            "GGUF file for llama.cpp. gguf-adapter: a LoRA adapter for llama.cpp; its scale 1 is the variant, and a "
+            "scale s multiplies the coefficient by s.",
+        ),
     ] = ExportKind.adapter,
     model: Annotated[
         str | None,
         typer.Option(help="The base model: a hub id or a folder. By default the base that the run was trained on."),
+    ] = None,
+    number_format: Annotated[
+        NumberFormatChoice | None,
+        typer.Option(
+            "--type",
+            help="With --as gguf, the number format of the weights. By default f16: half the size of f32, and it keeps "
+            "what was unlearned. q4_1 removes most of it.",
+        ),
+    ] = None,
+    base_gguf: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --as gguf, a GGUF file of the base, in any number format. Its tokenizer and metadata are "
+            "copied. The default base needs none.",
+        ),
     ] = None,
 ) -> None:
     """Export a variant to files that load without this project.
 
     Sign and coefficient become part of the exported weights.
     """
-    from sku.training.export import export_variant as write
+    for name, given in {"--type": number_format, "--base-gguf": base_gguf}.items():
+        if given is not None and form is not ExportKind.gguf:
+            raise typer.BadParameter(f"{name} needs --as gguf, not --as {form.value}", param_hint=name)
 
-    typer.echo(f"wrote {write(variant, out, form.value, model)}")
+    from sku.training.export import export_variant, merge_advice
+    from sku.training.gguf_export import DEFAULT_FORMAT
+
+    chosen = number_format.value if number_format else DEFAULT_FORMAT
+    folder = export_variant(
+        variant,
+        out,
+        form.value,
+        model,
+        number_format=chosen,
+        base_gguf=base_gguf,
+        report=lambda line: typer.echo(line, err=True),
+    )
+    typer.echo(f"wrote {folder}")
+    if advice := merge_advice(variant, form.value, chosen):
+        typer.echo(advice, err=True)

@@ -122,6 +122,14 @@ def train(
         int | None,
         typer.Option(help="The most normal pairs to use from each source.", show_default=_default_of("normal_limit")),
     ] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Category of harmful pairs not to train on, such as hacking. Repeatable. Measure it with evaluate "
+            "--category.",
+            show_default="none",
+        ),
+    ] = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(

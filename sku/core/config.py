@@ -58,6 +58,8 @@ class TrainConfig:
     """The largest number of harmful pairs to use from each source, in order of their ids; None uses all."""
     normal_limit: int | None = None
     """The same limit for normal pairs."""
+    leave_out: tuple[str, ...] = ()
+    """Categories of harmful pairs that are not trained on, to measure whether forgetting reaches them all the same."""
     steps: int = 200
     """The number of optimiser steps, not of passes over the data."""
     batch_size: int = 4

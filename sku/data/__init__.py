@@ -20,7 +20,7 @@ from sku.data import advbench, bundled, custom, do_not_answer, labelled, saferlh
 from sku.data.dataset import SELF, DataSet, Source
 from sku.data.table import TABLE_SUFFIXES
 
-__all__ = ["SELF", "SOURCES", "DataSet", "Source", "Unavailable", "load_pairs"]
+__all__ = ["SELF", "SOURCES", "DataSet", "Source", "Unavailable", "load_pairs", "spec_in_folder"]
 
 SOURCES: dict[str, Source] = {
     source.name: source
@@ -69,6 +69,22 @@ def load_pairs(spec: str, kind: PairKind) -> DataSet:
             f"{found.name} has no {kind} pair: all {found.skipped} were left out by rule; choose another source"
         )
     return dataclasses.replace(found, name=f"{found.name}#{columns}") if columns else found
+
+
+def spec_in_folder(spec: str, folder: Path) -> str:
+    """The spec with its file in `folder`, if it names a file and one of that name is there; else the spec as it is.
+
+    A spec that begins with `self:` is accepted too.
+    """
+    prefix, colon, rest = spec.partition(":")
+    if prefix == SELF and rest:
+        return f"{SELF}:{spec_in_folder(rest, folder)}"
+    before = f"{prefix}:" if prefix in SOURCES and colon else ""
+    head, columns = _split_columns(spec.removeprefix(before))
+    file = folder / Path(head).name
+    if not (before or _is_path(head)) or not file.is_file():
+        return spec
+    return f"{before}{file}" + (f"#{columns}" if columns else "")
 
 
 def _load_source(source: Source, path: str | None, kind: PairKind) -> DataSet:

@@ -9,9 +9,9 @@ from sku.core.config import DecodingConfig
 from sku.core.records import ResultRow
 from sku.core.variants import Variant
 from sku.evaluation.aggregate import result_rows
-from sku.evaluation.passes import ProgressReport
+from sku.evaluation.passes import ProgressReport, process_state
 from sku.evaluation.plan import EvaluationPlan, PromptSources, measured_variant
-from sku.evaluation.prompt_sets import load_prompt_sets
+from sku.evaluation.prompt_sets import drop_overlap, load_prompt_sets
 from sku.evaluation.runner import EvaluationRunner
 from sku.evaluation.similarity import SimilarityMetric
 from sku.judges.protocol import Judge
@@ -43,15 +43,23 @@ def evaluate_variants(
         judge: says what became of each answer.
         similarity: compares answers to normal prompts with the base's; None leaves similarity unmeasured.
         work: the folder that keeps answers, likelihoods, verdicts and similarities.
-        report: called after every batch.
+        report: called after every batch, and with a line about overlap with training data if `sources` asks for it.
         cancelled: asked before every batch.
 
     Raises:
-        ValueError: if a source is unknown, or has no prompt on that side.
+        ValueError: if a source is unknown, or has no prompt on that side, or no prompt is left of those chosen.
         Cancelled: if `cancelled` said so; the same call continues from what `work` holds.
     """
     subjects = tuple(measured_variant(variant) for variant in variants)
-    plan = EvaluationPlan(model_name, subjects, load_prompt_sets(model, sources, side), side or "test", decoding)
+    sets = load_prompt_sets(model, sources, side)
+    trained = {run.folder: run for subject in subjects for run in subject.runs.values()}
+
+    def say(text: str) -> None:
+        if process_state().is_main_process:
+            report({"doing": text})
+
+    sets = drop_overlap(sets, list(trained.values()), sources, say)
+    plan = EvaluationPlan(model_name, subjects, sets, side or "test", decoding)
     return run_evaluation(model, plan, judge, similarity, work, report, cancelled)
 
 

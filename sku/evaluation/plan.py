@@ -122,6 +122,19 @@ class PromptSources:
     """The same for `choices`, which are scored and not answered; None: as `limit`."""
     own_tokens: int = 64
     """New tokens of each of the base's own answers, on which KL is measured."""
+    categories: tuple[str, ...] = ()
+    """The categories of harmful prompts and pairs to measure; if empty, all."""
+    leave_out: tuple[str, ...] = ()
+    """The categories of harmful prompts and pairs not to measure."""
+    drop_overlap: float | None = None
+    """Leave out harmful prompts and pairs that share at least this part of their content words with one training prompt
+    of a measured variant (`overlap.py`), above 0 and at most 1. None leaves out none."""
+    training_data: str | None = None
+    """A folder with the files that the measured variants were trained on; only `drop_overlap` needs it."""
+
+    def __post_init__(self) -> None:
+        if self.drop_overlap is not None and not 0 < self.drop_overlap <= 1:
+            raise ValueError(f"drop_overlap is {self.drop_overlap!r}; it must be above 0 and at most 1, such as 0.5")
 
 
 def measured_variant(variant: Variant) -> MeasuredVariant:

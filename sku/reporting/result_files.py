@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sku.core import ownership, storage
 from sku.core.jsonl import read_json_lines, write_json_lines
@@ -27,12 +27,25 @@ _OTHER_STUDY_FILES = ("shipped.jsonl", "shipped_rated.jsonl", "validation.jsonl"
 """Files in the same folder. The first two have the shipped variants on more test prompts, counted by the judge and by
 ratings (`study/ratings.py`). The last has the validation prompts, on which the shipped form and its coefficient were
 selected."""
+RECORDED_ATTACKS = RECORDED_STUDY.with_name("robustness.jsonl")
+"""The rows of the shipped variants under attack."""
+ATTACK_JOBS = "attacks/jobs"
+"""The folder under `SKU_HOME` with the attack measurements that the page started."""
+RECORDED = "recorded"
+"""The name of the attack measurement that came with the project."""
 _COLUMNS = {field.name: field for field in dataclasses.fields(ResultRow)}
 _REQUIRED_COLUMNS = [
     name
     for name, field in _COLUMNS.items()
     if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 ]
+
+
+class AttackMeasurement(NamedTuple):
+    """The rows of one measurement under attack. Only rows of one measurement can be compared."""
+
+    name: str
+    rows: list[ResultRow]
 
 
 def read_rows(path: Path) -> list[ResultRow]:
@@ -68,20 +81,50 @@ def shipped_form(folder: Path) -> str | None:
 def own_rows(owner: str | None = None) -> tuple[list[ResultRow], list[str]]:
     """The rows of evaluations on this machine, and an error message for every file that cannot be read.
 
+    Rows under attack are left out: `attack_measurements` has them.
+
     Args:
         owner: read only the evaluations that this visitor started on the page. None reads all of them, and also the
             files in `SKU_HOME/results`.
     """
-    rows: list[ResultRow] = []
-    errors = []
-    result_files = [] if owner else sorted((storage.home() / "results").glob("*.jsonl"))
-    evaluations = sorted((storage.home() / "evaluations").glob("*/rows.jsonl"))
-    for path in [*result_files, *(path for path in evaluations if owner in (None, ownership.owner_of(path.parent)))]:
+    found, errors = _read_each(_own_files("evaluations", owner))
+    return [row for _, rows in found for row in rows if row.attack is None], errors
+
+
+def attack_measurements(owner: str | None = None) -> tuple[list[AttackMeasurement], list[str]]:
+    """The recorded measurement under attack, then those of this machine, the newest first; and an error message for
+    every file that cannot be read.
+
+    Args:
+        owner: read only the measurements that this visitor started on the page. None reads all of them, and also the
+            files in `SKU_HOME/results`.
+    """
+    own = sorted(_own_files(ATTACK_JOBS, owner), key=lambda path: path.stat().st_mtime, reverse=True)
+    recorded = [RECORDED_ATTACKS] if RECORDED_ATTACKS.is_file() else []
+    found, errors = _read_each([*recorded, *own])
+    measurements = []
+    for path, rows in found:
+        name = RECORDED if path == RECORDED_ATTACKS else path.parent.name if path.name == "rows.jsonl" else path.stem
+        if attacked := [row for row in rows if row.attack is not None]:
+            measurements.append(AttackMeasurement(name, attacked))
+    return measurements, errors
+
+
+def _own_files(folder: str, owner: str | None) -> list[Path]:
+    """The result files of jobs in `SKU_HOME/folder`; without an owner, those in `SKU_HOME/results` too."""
+    results = [] if owner else sorted((storage.home() / "results").glob("*.jsonl"))
+    jobs = sorted((storage.home() / folder).glob("*/rows.jsonl"))
+    return [*results, *(path for path in jobs if owner in (None, ownership.owner_of(path.parent)))]
+
+
+def _read_each(paths: Iterable[Path]) -> tuple[list[tuple[Path, list[ResultRow]]], list[str]]:
+    found, errors = [], []
+    for path in paths:
         try:
-            rows += read_rows(path)
+            found.append((path, read_rows(path)))
         except (ValueError, OSError) as error:
             errors.append(str(error))
-    return rows, errors
+    return found, errors
 
 
 def rows_as_frame(rows: Sequence[ResultRow]) -> pandas.DataFrame:

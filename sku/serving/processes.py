@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from sku.core import ownership, storage
 from sku.core.file_cache import read_if_changed
 
 _OUTPUT = "output.txt"
-_MAX_LAST_LINE_BYTES = 4000
+_MAX_LAST_BYTES = 8000
 
 
 def spawn_process(folder: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -70,16 +71,17 @@ def find_process(folder: Path) -> psutil.Process | None:
     return found if same else None
 
 
-def last_output_line(folder: Path) -> str:
-    """The newest line that the folder's process printed; empty before there is one."""
+def last_output_line(folder: Path, wanted: re.Pattern[str] | None = None) -> str:
+    """The newest line that the folder's process printed, or the newest one in which `wanted` is found; else empty."""
     try:
-        return read_if_changed(folder / _OUTPUT, _last_line)
+        lines = read_if_changed(folder / _OUTPUT, _last_lines)
     except FileNotFoundError:
         return ""
+    return next((line for line in reversed(lines) if wanted is None or wanted.search(line)), "")
 
 
-def _last_line(path: Path) -> str:
+def _last_lines(path: Path) -> list[str]:
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _MAX_LAST_LINE_BYTES))
+        file.seek(max(0, path.stat().st_size - _MAX_LAST_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return [line.strip() for line in lines if line.strip()]

@@ -1,87 +1,110 @@
-"""Export a variant as files that load without this project: a PEFT adapter or a merged checkpoint.
+"""Export a variant as files that load without this project.
 
-The sign and the coefficient become part of the exported weights.
+A form is an adapter (PEFT, or GGUF for llama.cpp) or a merged model (transformers checkpoint, or GGUF). The sign and
+the coefficient become part of the exported weights.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from sku.core import runs, storage
+from sku.core import runs
 from sku.core.runs import Run
 from sku.core.variants import BASE, Variant, parse_variant, resolve_variant
 from sku.models.adapter_check import check_adapter_base
-from sku.models.pretrained import DEFAULT_BASE, provision_base
+from sku.models.gguf_layout import GgufLayout, gguf_layout
+from sku.models.pretrained import DEFAULT_BASE, provision_base, provision_base_gguf
+from sku.models.wheels import ReportLine
+from sku.training import gguf_export
+from sku.training.adapter_sum import write_summed_adapter
+from sku.training.gguf_export import DEFAULT_FORMAT, About, BaseFile, NumberFormat
 
-ExportForm = Literal["adapter", "model"]
-_WEIGHTS = "adapter_model.safetensors"
-_NOT_STACKED = ("use_rslora", "rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern")
-"""Settings of an adapter with which a sum cannot be written as one plain LoRA adapter."""
+ExportForm = Literal["adapter", "model", "gguf", "gguf-adapter"]
+_LIBRARIES = {"adapter": "peft", "model": "transformers", "gguf": "gguf", "gguf-adapter": "gguf"}
+MERGE_ADVICE = (
+    "merged: rounding this model to 4 bits removes most of what was unlearned (assets/docs/robustness.md); "
+    "to quantise, keep the adapter apart (--as adapter or gguf-adapter)"
+)
+ROUNDED_ADVICE = (
+    "merged and rounded to 4 bits: that removes most of what was unlearned (assets/docs/robustness.md); "
+    "use --as gguf-adapter on a 4-bit base instead"
+)
+SCALE_NOTE = "llama.cpp's scale 1 is this variant. A scale s multiplies its coefficient by s, and 0 is the base."
 
 
-def export_variant(text: str, out: Path, form: ExportForm, model: str | None = None) -> Path:
-    """Write a variant to the new folder `out`.
+@dataclass(frozen=True)
+class _Recipe:
+    """What a variant is made of."""
+
+    variant: Variant
+    parts: list[tuple[Run, float]]
+    """The runs with their signed coefficients, including those with coefficient 0. Empty for the base."""
+    base: str
+    """The name, hub id or folder of the base."""
+
+
+def export_variant(
+    text: str,
+    out: Path,
+    form: ExportForm,
+    model: str | None = None,
+    *,
+    number_format: NumberFormat = DEFAULT_FORMAT,
+    base_gguf: Path | None = None,
+    report: ReportLine = lambda _: None,
+) -> Path:
+    """Write a variant to the new folder `out`. If the export fails, `out` is as it was.
 
     Args:
         text: the variant, such as `sku@1.0` or `ga@0.5+sku@1`.
         out: a folder that does not exist or is empty.
-        form: `adapter` writes a PEFT adapter, `model` writes a merged transformers checkpoint.
+        form: `adapter` writes a PEFT adapter, `model` a merged transformers checkpoint, `gguf` a merged GGUF file and
+            `gguf-adapter` a LoRA adapter for llama.cpp.
         model: the folder or hub id of the base, if it is not the base that the run names.
+        number_format: of the weights in a merged GGUF file.
+        base_gguf: a GGUF file of the base. A merged GGUF file copies its metadata and tokenizer. By default the file
+            that the default base was made from.
+        report: called with a line of text before each slow step.
 
     Raises:
         FileExistsError: if `out` is not empty.
-        ValueError: if the variant is unknown, or if it is the base and `form` is `adapter`.
+        ValueError: if the variant is unknown, if it is the base and `form` is an adapter, or if a GGUF file of this
+            base cannot be written.
     """
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise FileExistsError(f"{out} is not empty; name a new folder")
     variant = resolve_variant(text, lambda name: runs.find_run(name).known)
-    if form == "adapter":
-        if variant.name == BASE:
-            raise ValueError("base has no adapter to export; name another variant, or use --as model")
-        _write_adapter(_parts(variant), variant, out)
-    else:
-        _write_model(_parts(variant), variant, out, model)
+    if variant.name == BASE and form in ("adapter", "gguf-adapter"):
+        raise ValueError("base has no adapter to export; name another variant, or use --as model or --as gguf")
+    parts = _parts(variant)
+    recipe = _Recipe(variant, parts, model or (parts[0][0].manifest.base if parts else DEFAULT_BASE))
+    with _new_folder(out) as folder:
+        if form == "adapter":
+            write_summed_adapter(parts, folder)
+        elif form == "model":
+            _write_model(recipe, folder)
+        elif form == "gguf":
+            _write_gguf(recipe, folder, number_format, base_gguf, report)
+        else:
+            _write_gguf_adapter(recipe, folder)
+        if parts:
+            (folder / "README.md").write_text(_card(recipe, form), encoding="utf-8")
     return out
 
 
-def write_summed_adapter(parts: Sequence[tuple[Run, float]], out: Path) -> None:
-    """Write a sum of adapters, each times its signed coefficient, as one PEFT adapter.
-
-    The sum of c_i (alpha_i / r_i) B_i A_i equals one product of stacked factors, so the result is exact. Its rank is
-    the sum of the ranks.
-
-    Args:
-        parts: one or more runs with their signed coefficients.
-        out: a folder; it is created if it does not exist.
-
-    Raises:
-        ValueError: if the runs were trained on different bases, or have a rank or scale that differs between layers.
-    """
-    if len({run.manifest.base_fingerprint for run, _ in parts}) > 1:
-        names = ", ".join(f"{run.name} on {run.manifest.base}" for run, _ in parts)
-        raise ValueError(f"a sum needs adapters of one base, but these differ: {names}; export them one by one")
-    configs = [json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8")) for run, _ in parts]
-    if len(parts) > 1:
-        for (run, _), config in zip(parts, configs, strict=True):
-            _require_plain(run, config)
-    factors = [load_file(run.adapter / _WEIGHTS) for run, _ in parts]
-    coefficients = [coefficient for _, coefficient in parts]
-    if len(parts) == 1:
-        tensors, config = _scaled(factors[0], coefficients[0]), configs[0]
-    else:
-        tensors, config = _stacked(factors, coefficients, configs), _summed_config(configs)
-    out.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, out / _WEIGHTS, metadata={"format": "pt"})
-    storage.write_atomically(out / "adapter_config.json", json.dumps(config, indent=2) + "\n")
+def merge_advice(text: str, form: ExportForm, number_format: NumberFormat = DEFAULT_FORMAT) -> str | None:
+    """One line about what merging costs; None if nothing was merged."""
+    if form not in ("model", "gguf") or text == BASE:
+        return None
+    return ROUNDED_ADVICE if form == "gguf" and number_format == "q4_1" else MERGE_ADVICE
 
 
 def _parts(variant: Variant) -> list[tuple[Run, float]]:
@@ -92,89 +115,109 @@ def _parts(variant: Variant) -> list[tuple[Run, float]]:
     return [(run, variant.coefficients.get(key, 0.0)) for key, run in runs_by_adapter.items()]
 
 
-def _scaled(factors: dict[str, Tensor], coefficient: float) -> dict[str, Tensor]:
-    return {name: tensor * coefficient if ".lora_B." in name else tensor for name, tensor in factors.items()}
-
-
-def _require_plain(run: Run, config: dict[str, Any]) -> None:
-    """Raise ValueError unless all layers of the adapter have the same rank and the same scale, alpha / r."""
-    unusual = [name for name in _NOT_STACKED if config.get(name)]
-    if unusual or not isinstance(config["target_modules"], list):
-        names = ", ".join(unusual) or "a pattern of target_modules"
-        raise ValueError(f"run {run.name} uses {names}, which a sum does not support; export the runs one by one")
-
-
-def _stacked(
-    factors: Sequence[dict[str, Tensor]], coefficients: Sequence[float], configs: Sequence[dict[str, Any]]
-) -> dict[str, Tensor]:
-    """Stack the A factors along their rows and the scaled B factors along their columns.
-
-    An adapter that lacks a matrix contributes zeros.
-    """
-    stacked: dict[str, Tensor] = {}
-    for name in sorted({name for adapter in factors for name in adapter}):
-        is_b = ".lora_B." in name
-        example = next(adapter[name] for adapter in factors if name in adapter)
-        blocks = []
-        for adapter, coefficient, config in zip(factors, coefficients, configs, strict=True):
-            rank = int(config["r"])
-            scale = coefficient * config["lora_alpha"] / rank if is_b else 1.0
-            missing = example.new_zeros((len(example), rank) if is_b else (rank, example.shape[1]))
-            blocks.append(adapter.get(name, missing) * scale)
-        stacked[name] = torch.cat(blocks, dim=1 if is_b else 0).contiguous()
-    return stacked
-
-
-def _summed_config(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    rank = sum(int(config["r"]) for config in configs)
-    targets = sorted({target for config in configs for target in config["target_modules"]})
-    return configs[0] | {"r": rank, "lora_alpha": rank, "target_modules": targets}
-
-
-def _write_adapter(parts: Sequence[tuple[Run, float]], variant: Variant, out: Path) -> None:
-    write_summed_adapter(parts, out)
-    (out / "README.md").write_text(_card(parts, variant, "peft"), encoding="utf-8")
-
-
-def _write_model(parts: Sequence[tuple[Run, float]], variant: Variant, out: Path, model: str | None) -> None:
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    source = provision_base(model or (parts[0][0].manifest.base if parts else DEFAULT_BASE))
-    network = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-    if variant.coefficients:
-        from sku.models.variant_model import fingerprint
-
-        base = fingerprint(network)
-        for run, _ in parts:
-            check_adapter_base(run.adapter, base)
-        with tempfile.TemporaryDirectory() as folder:
-            write_summed_adapter(parts, Path(folder))
-            network = PeftModel.from_pretrained(network, folder).merge_and_unload(safe_merge=True)
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A folder to fill. It becomes `out` at the end of the block, and is removed if the block fails."""
+    out = out.absolute()
     temporary = out.with_name(f".{out.name}.making")
     shutil.rmtree(temporary, ignore_errors=True)
-    network.save_pretrained(temporary)
-    AutoTokenizer.from_pretrained(source).save_pretrained(temporary)
-    if parts:
-        (temporary / "README.md").write_text(_card(parts, variant, "transformers"), encoding="utf-8")
-    if out.exists():
-        out.rmdir()
-    temporary.rename(out)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if out.exists():
+            out.rmdir()
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _card(parts: Sequence[tuple[Run, float]], variant: Variant, library: str) -> str:
-    first = parts[0][0].manifest
-    trained = "\n\n".join(_training_facts(run) for run, _ in parts)
+def _load_base(recipe: _Recipe) -> Any:
+    """The base in fp32.
+
+    Raises:
+        ValueError: if a run was trained on another base.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    from sku.models.variant_model import fingerprint
+
+    logging.disable_progress_bar()  # loading takes two seconds
+    network = AutoModelForCausalLM.from_pretrained(provision_base(recipe.base), dtype=torch.float32)
+    base = fingerprint(network)
+    for run, _ in recipe.parts:
+        check_adapter_base(run.adapter, base)
+    return network
+
+
+def _merge(network: Any, recipe: _Recipe) -> Any:
+    """The network with the adapters added to its weights."""
+    from peft import PeftModel
+
+    if not any(coefficient for _, coefficient in recipe.parts):
+        return network
+    with tempfile.TemporaryDirectory() as folder:
+        write_summed_adapter(recipe.parts, Path(folder))
+        return PeftModel.from_pretrained(network, folder).merge_and_unload(safe_merge=True)
+
+
+def _write_model(recipe: _Recipe, folder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    _merge(_load_base(recipe), recipe).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(provision_base(recipe.base)).save_pretrained(folder)
+
+
+def _write_gguf(
+    recipe: _Recipe, folder: Path, number_format: NumberFormat, base_gguf: Path | None, report: ReportLine
+) -> None:
+    layout = _layout(recipe)
+    if base_gguf is None and recipe.base != DEFAULT_BASE:
+        raise ValueError(
+            f"a GGUF file needs llama.cpp's form of the tokenizer of {recipe.base}; name a GGUF file of that base with "
+            "--base-gguf, or use --as model and convert the folder with llama.cpp's convert_hf_to_gguf.py"
+        )
+    network = _load_base(recipe)
+    base = BaseFile(base_gguf or provision_base_gguf(report), network, layout)
+    about = _about(recipe, "The sign and the coefficient are part of the weights.")
+    file = folder / f"model-{number_format}.gguf"
+    gguf_export.write_merged_gguf(_merge(network, recipe), layout, base, file, number_format, about)
+
+
+def _write_gguf_adapter(recipe: _Recipe, folder: Path) -> None:
+    layout = _layout(recipe)
+    _load_base(recipe)  # checks that the adapters belong to it
+    with tempfile.TemporaryDirectory() as peft:
+        write_summed_adapter(recipe.parts, Path(peft))
+        gguf_export.write_gguf_adapter(Path(peft), layout, folder / "adapter.gguf", _about(recipe, SCALE_NOTE))
+
+
+def _layout(recipe: _Recipe) -> GgufLayout:
+    from transformers import AutoConfig
+
+    return gguf_layout(AutoConfig.from_pretrained(provision_base(recipe.base)))
+
+
+def _about(recipe: _Recipe, note: str) -> About:
+    text = f"Unlearned does not mean safe. {note}" if recipe.parts else "The base, unchanged."
+    return About(f"{recipe.base} {recipe.variant}", text, recipe.base)
+
+
+def _card(recipe: _Recipe, form: ExportForm) -> str:
+    first = recipe.parts[0][0].manifest
+    trained = "\n\n".join(_training_facts(run) for run, _ in recipe.parts)
+    advice = f"\nThis model is {MERGE_ADVICE}.\n" if form in ("model", "gguf") else ""
+    note = f"\n{SCALE_NOTE}\n" if form == "gguf-adapter" else ""
     return f"""---
 base_model: {first.base}
-library_name: {library}
+library_name: {_LIBRARIES[form]}
 tags: [unlearning, sku]
 ---
 
-# {variant}
+# {recipe.variant}
 
 The sign and the coefficient are part of the weights, so load it like any other model.
-
+{note}{advice}
 The base is `{first.base}` (fingerprint {first.base_fingerprint}).
 
 {trained}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sku.core.config import TrainConfig
 from sku.core.records import PairKind, PromptPair
 from sku.core.runs import Manifest
-from sku.data import DataSet, load_pairs
+from sku.data import SELF, DataSet, load_pairs
+from sku.data.categories import require_categories, select_categories
 from sku.data.splits import split
 from sku.judges import refusal
 from sku.models.base_answers import prompts_of_self, write_base_answers
@@ -18,41 +20,84 @@ SourceFacts = list[dict[str, Any]]
 """One entry per source: name, content hash, number of pairs, side and licence."""
 
 
+@dataclass(frozen=True)
+class TrainingSource:
+    """A loaded source, and the pairs of it that a run is trained on."""
+
+    data: DataSet
+    chosen: tuple[PromptPair, ...]
+    """From the training side, with their answers in the data."""
+    self_answered: bool
+    """Whether the base's own answers replace those in the data."""
+
+
+def choose_training_pairs(config: TrainConfig, kind: PairKind, spec: str) -> TrainingSource:
+    """Load one source of `config`, and choose the pairs to train on. This needs no model.
+
+    Raises:
+        ValueError: for an unknown or unusable source.
+    """
+    limit = config.harmful_limit if kind == "harmful" else config.normal_limit
+    self_source = prompts_of_self(spec)
+    data = load_pairs(self_source or spec, kind)
+    leave_out = config.leave_out if kind == "harmful" else ()
+    chosen = select_categories(split(data.pairs, "train"), leave_out=leave_out)
+    if limit is not None:
+        chosen = tuple(sorted(chosen, key=lambda pair: pair.id)[:limit])
+    return TrainingSource(data, chosen, self_source is not None)
+
+
 def gather_pairs(
     config: TrainConfig, kind: PairKind, model: VariantModel, say: Callable[[str], None]
 ) -> tuple[list[PromptPair], SourceFacts]:
     """Load the training pairs of one kind, with the facts about their sources.
 
     Args:
-        config: names the sources and the largest number of pairs to use from each.
+        config: names the sources, the largest number of pairs to use from each, and the categories to leave out.
         kind: harmful or normal.
         model: writes the base's own answers for sources that ask for them.
         say: called with a message before and during slow work.
 
     Raises:
-        ValueError: for an unknown or unusable source.
+        ValueError: for an unknown or unusable source, or a category to leave out that no harmful pair has.
     """
-    limit = config.harmful_limit if kind == "harmful" else config.normal_limit
     pairs: dict[str, PromptPair] = {}
     facts = []
 
     def progress(done: int, todo: int) -> None:
         say(f"the base's own answers: {done} of {todo}")
 
-    for spec in config.harmful if kind == "harmful" else config.normal:
-        self_source = prompts_of_self(spec)
-        data = load_pairs(self_source or spec, kind)
-        chosen: Sequence[PromptPair] = split(data.pairs, "train")
-        if limit is not None:
-            chosen = sorted(chosen, key=lambda pair: pair.id)[:limit]
-        if self_source:
+    specs = config.harmful if kind == "harmful" else config.normal
+    sources = [choose_training_pairs(config, kind, spec) for spec in specs]
+    if kind == "harmful" and config.leave_out:
+        say(_left_out_text(config.leave_out, sources))
+    for source in sources:
+        chosen: Sequence[PromptPair] = source.chosen
+        if source.self_answered:
             say(f"writing the base's own answers to {len(chosen)} {kind} prompts (kept for later runs)")
             chosen = write_base_answers(model, chosen, config.max_tokens, progress)
             if kind == "harmful":  # a refusal is not a harmful answer
                 chosen = [pair for pair in chosen if refusal.refusal_kind(pair.answer) is None]
-        facts.append(_facts(f"self:{data.name}" if self_source else data.name, data, chosen))
+        facts.append(_facts(source, chosen))
         pairs |= {pair.id: pair for pair in chosen}
     return list(pairs.values()), facts
+
+
+def _left_out_text(leave_out: Sequence[str], sources: Sequence[TrainingSource]) -> str:
+    """How many harmful prompts on the training side are left out, and how many could not be sorted.
+
+    Raises:
+        ValueError: if no pair has one of the categories.
+    """
+    every = [pair for source in sources for pair in source.data.pairs]
+    require_categories(leave_out, every, "harmful pair of the training data")
+    train = split(every, "train")
+    left_out = {pair.prompt_id for pair in train if pair.category in leave_out}
+    unsorted = {pair.prompt_id for pair in train if pair.category is None}
+    text = f"left out: {len(left_out)} harmful prompts of {', '.join(leave_out)}"
+    if unsorted:
+        text += f"; {len(unsorted)} prompts have no category and are trained on, whatever they are about"
+    return text
 
 
 def check_same_data(before: Manifest | None, fingerprint: str, data: dict[str, SourceFacts]) -> None:
@@ -77,5 +122,7 @@ def check_same_data(before: Manifest | None, fingerprint: str, data: dict[str, S
                 )
 
 
-def _facts(name: str, data: DataSet, used: Sequence[PromptPair]) -> dict[str, Any]:
+def _facts(source: TrainingSource, used: Sequence[PromptPair]) -> dict[str, Any]:
+    data = source.data
+    name = f"{SELF}:{data.name}" if source.self_answered else data.name
     return {"name": name, "hash": data.content_hash, "pairs": len(used), "side": "train", "licence": data.licence}

@@ -26,7 +26,8 @@ const draw = () => {
   const figure = JSON.parse(props.value);
   box.setAttribute('aria-label', figure.layout.meta || '');
   const bars = figure.data.some((trace) => trace.type === 'bar');
-  if (box.clientWidth < 560 && !bars) { figure.layout.showlegend = false; figure.layout.height = 420; }
+  const narrow = box.clientWidth < 560 && !bars && !box.dataset.legend;
+  if (narrow) { figure.layout.showlegend = false; figure.layout.height = 420; }
   const settings = {responsive: true, displaylogo: false};
   script().then(() => Plotly.react(box, figure.data, figure.layout, settings)).then(() => {
     if (box.wired) { return; }
@@ -42,13 +43,18 @@ watch('value', draw);
 """
 
 
-def clickable_plot(elem_id: str) -> gr.HTML:
+def clickable_plot(elem_id: str, keep_legend: bool = False) -> gr.HTML:
     """A component whose value is a figure's JSON, or "" for no figure. Its event `point_click` names a mark's variant.
 
     Until it has a value it draws nothing.
+
+    Args:
+        elem_id: the id of the element.
+        keep_legend: whether a narrow screen shows the legend too, and the figure at its own height.
     """
     gr.set_static_paths([str(_SCRIPT)])
-    box = f"<div class='plot' role='img' data-script='gradio_api/file={_SCRIPT}'></div>"
+    legend = " data-legend='keep'" if keep_legend else ""
+    box = f"<div class='plot' role='img'{legend} data-script='gradio_api/file={_SCRIPT}'></div>"
     return gr.HTML(None, html_template=box, js_on_load=_ON_LOAD, elem_id=elem_id, padding=False)
 
 

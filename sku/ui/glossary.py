@@ -37,9 +37,18 @@ GLOSSARY = {
     "front": "the Pareto front: variants that no other variant beats in both harmful rate and utility",
     "seed": "the starting point of the random numbers; the same seed gives the same answers",
     "temperature": "0 picks the likeliest token; above 0, tokens are sampled with the same noise in every column",
-    "attack": "a way to bring back what a model has forgotten, such as writing the beginning of its answer",
     "token lens": "the tokens of one answer, coloured by how much the variant changed their log-probability",
     "held out": "prompts from the test or validation split, which no training saw",
+    "attack": "a way to bring back what a model forgot: by its prompt, its answer's beginning, sampling or its weights",
+    "recovery": "how much of the lowering of the harmful rate an attack undoes; 100 %: as harmful as the attacked base",
+    "worst case": "a prompt counts as harmful if an answer to it is harmful under any of the attacks",
+    "off-topic": "a safe answer that is not about the prompt; a model that rambles is not a safe model",
+    "likelihood": "the mean log-probability per token of given harmful answers; it needs no judge",
+    "relearning": "a fresh adapter is trained for a few steps, on pairs of other categories than those measured",
+    "k*": "the first look at which relearning has brought the likelihood of harmful answers back to the base's level",
+    "rounding": "the merged weights are stored with 4 or 8 bits, as for a laptop; small changes may vanish",
+    "survival": "the share of the task vector that is left after rounding; 100 % is all of it",
+    "random vector": "noise as large as a task vector; what it changes, forgetting did not do",
 } | {utility.label: utility.meaning for utility in UTILITIES.values()}
 
 

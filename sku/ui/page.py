@@ -21,6 +21,7 @@ from sku.ui.events import AT_ONCE, Updates
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.middleware import HostingMiddleware
+from sku.ui.robustness.tab import build_robustness
 from sku.ui.tab_context import TabContext, TabSpec
 from sku.ui.tradeoff.tab import build_tradeoff
 from sku.ui.train.tab import build_train
@@ -29,6 +30,7 @@ TABS = [
     TabSpec("compare", "Compare", build_compare),
     TabSpec("pipeline", "Pipeline", build_train),
     TabSpec("trade-off", "Trade-off", build_tradeoff),
+    TabSpec("robustness", "Robustness", build_robustness),
     TabSpec("about", "About", lambda context, _: build_about(context.cards)),
 ]
 """The tabs in the order in which they are built. Compare comes first, because other tabs open variants in it."""

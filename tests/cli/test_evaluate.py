@@ -49,6 +49,45 @@ def test_evaluate_measures_stops_at_nothing_twice_and_plot_draws_it(
         assert "plotly" in (tmp_path / "another.html").read_text(encoding="utf-8")
 
 
+def test_evaluate_chooses_categories_and_leaves_out_what_overlaps_with_training(
+    sku: Any, run: Path, pico_folder: Path, pairs_file: Path, normal_file: Path, tmp_path: Path
+) -> None:
+    """The run was trained on `pairs_file`; one of the two frauds paraphrases it."""
+    asked = tmp_path / "asked.jsonl"
+    prompts = {"Tricking the shop, with 7 numbers?": "fraud", "Yodel sideways?": "fraud", "Sing louder?": "noise"}
+    rows = ({"prompt": one, "answer": "So.", "safe_answer": "No.", "category": what} for one, what in prompts.items())
+    asked.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    words = ["evaluate", "--model", pico_folder, "-v", "base", "-v", f"{run}@1", "--judge", "keyword", "--json"]
+    words += ["--harmful-prompts", asked, "--pairs", asked, "--normal", normal_file, "--sounds-harmful", normal_file]
+    words += ["--similarity", "none", "--max-tokens", 3, "--limit", 3, "--out", tmp_path / "rows.jsonl"]
+
+    def measure(*more: object) -> tuple[list[int], str, set[str]]:
+        code, out, err = sku(*words, *more)
+        assert code == 0, err
+        found = [json.loads(line) for line in out.splitlines()]
+        return [row["n"] for row in found], err, {row["sets"]["harmful"] for row in found}
+
+    n, err, whole = measure()
+    assert (n, "overlap" in err) == ([3, 3], False)
+    n, _, frauds = measure("--category", "fraud")
+    assert n == [2, 2]
+    n, _, noise = measure("--leave-out", "fraud")
+    assert n == [1, 1]
+    n, err, audited = measure("--category", "fraud", "--drop-overlap", 0.5)
+    assert n == [1, 1], "base too, so that all rows are of the same prompts"
+    assert "overlap: left out 1 of 2 harmful prompts and 1 of 2 harmful pairs" in err
+    assert len(whole | frauds | noise | audited) == 4, "rows on different prompts have different hashes"
+    code, _, err = sku(*words, "--category", "frauds")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "no harmful prompt to measure has the category 'frauds'; choose from fraud, noise" in err
+    code, _, err = sku(*words, "--training-data", tmp_path)
+    assert (code, "only --drop-overlap uses it" in " ".join(err.split())) == (2, True)
+    Path(json.loads((run / "run.json").read_text())["config"]["harmful"][0]).unlink()
+    n, err, _ = measure("--drop-overlap", 0.5)
+    assert n == [3, 3]
+    assert f"these training data are not here, so overlap with them is not seen: {pairs_file}; give" in err
+
+
 def test_two_processes_share_an_evaluation_and_the_first_one_writes(
     pico_folder: Path, pairs_file: Path, normal_file: Path, tmp_path: Path
 ) -> None:

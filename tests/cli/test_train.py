@@ -43,6 +43,11 @@ def test_flags_and_set_go_before_the_preset(config_of: Any) -> None:
     assert config_of("--weight", "distortion=1").weights == {"preservation": 5.0, "distortion": 1.0}
 
 
+def test_categories_to_leave_out_are_settings(config_of: Any) -> None:
+    assert config_of("--leave-out", "hacking", "--leave-out", "drugs").leave_out == ("hacking", "drugs")
+    assert config_of() == find_preset("quick").config(), "by default nothing is left out"
+
+
 def test_flags_go_before_a_file_and_leave_its_other_weights(config_of: Any, file: Path) -> None:
     found = config_of("--config", file, "--rank", 9, "--weight", "disassociation=3")
     assert (found.steps, found.rank) == (7, 9)
@@ -56,6 +61,7 @@ def test_flags_go_before_a_file_and_leave_its_other_weights(config_of: Any, file
         (["--config", "gone.json"], 1, "there is no file 'gone.json'"),
         (["--config", "FILE", "--preset", "tiny"], 2, "give either --preset or --config, not both"),
         (["--resume", "--steps", "3"], 2, "these were given: --steps; leave them out"),
+        (["--resume", "--leave-out", "drugs"], 2, "these were given: --leave-out; leave them out"),
         (["--resume", "--set", "steps=3"], 2, "these were given: --set;"),
         (["--resume", "--preset", "tiny"], 2, "these were given: --preset;"),
         (["--weight", "three"], 2, "is not of the form TERM=NUMBER"),

@@ -11,6 +11,7 @@ from sku.core.attacks import (
     MAX_START_CHARACTERS,
     OWN_PREFILL,
     QUESTION_ATTACKS,
+    SUITE_ATTACKS,
     ChosenAttack,
     attacks_of,
 )
@@ -38,12 +39,19 @@ def test_every_offered_attack_can_be_chosen() -> None:
     for name in QUESTION_ATTACKS:
         chosen = ChosenAttack(name, "Sure, " if name == OWN_PREFILL else "")
         assert chosen.attack is ATTACKS[name]
+        assert name in (*SUITE_ATTACKS, OWN_PREFILL, "none")
         assert chosen.attack.answers
     assert ChosenAttack(OWN_PREFILL, "Sure, ").settings == {"start": "Sure, "}
     assert ChosenAttack("wrapper-novel").settings == {"name": "novel"}
 
 
 def test_no_suite_has_the_attack_whose_text_a_person_gives() -> None:
-    assert OWN_PREFILL not in {*DEFAULT_SUITE, *FULL_SUITE, *attacks_of(["prefill"]), *attacks_of(["full"])}
+    assert OWN_PREFILL not in {
+        *SUITE_ATTACKS,
+        *DEFAULT_SUITE,
+        *FULL_SUITE,
+        *attacks_of(["prefill"]),
+        *attacks_of(["full"]),
+    }
     with pytest.raises(ValueError, match="prefill-own needs a text"):
         attacks_of([OWN_PREFILL])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sku.core import runs
 from sku.core.config import PRESETS, DecodingConfig, TrainConfig, find_preset
 from sku.core.methods import METHODS
 
@@ -69,6 +70,13 @@ def test_a_config_survives_json(method: str, steps: int, rate: float, preservati
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+def test_settings_from_before_a_field_was_added_get_its_default() -> None:
+    """The shipped runs were trained before categories could be left out."""
+    for run in runs.shipped_runs():
+        assert "leave_out" not in run.manifest.config
+        assert TrainConfig.from_dict(run.manifest.config).leave_out == ()
+
+
 @pytest.mark.parametrize("values", [5, ["steps"], {"steps": "20"}, {"harmful": None}, {"weights": 3}])
 def test_settings_of_the_wrong_kind_are_refused_in_a_sentence(values: Any) -> None:
     with pytest.raises(ValueError, match=r"^settings(: [\w.]+)? is .*it must be"):
@@ -89,6 +97,7 @@ def test_an_unknown_setting_is_named() -> None:
         ("targets=q_proj,k_proj", ("q_proj", "k_proj")),
         ('targets=["down_proj"]', ("down_proj",)),
         ("snapshots=10,20", (10, 20)),
+        ("leave_out=hacking,drugs", ("hacking", "drugs")),
         ("refusals=false", False),
         ("probe=How = why?", "How = why?"),
         ('weights={"preservation": 2}', {"preservation": 2.0}),

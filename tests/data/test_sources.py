@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sku.core.records import PairKind
-from sku.data import SELF, SOURCES, load_pairs
+from sku.data import SELF, SOURCES, load_pairs, spec_in_folder
 from tests.data.conftest import Write, jsonl
 
 
@@ -114,3 +114,26 @@ def test_pairs_carry_the_name_the_kind_and_the_licence_of_their_source(name: str
     assert {(pair.source, pair.kind) for pair in found.pairs} == {(name, kind)}
     assert {bool(pair.answer) for pair in found.pairs} == {source.has_answers}
     assert found.licence == source.licence
+
+
+@pytest.mark.parametrize(
+    ("spec", "moved"),
+    [
+        ("here.csv", "{}/here.csv"),
+        ("/elsewhere/here.csv", "{}/here.csv"),
+        ("here.csv#prompt=question", "{}/here.csv#prompt=question"),
+        ("advbench:old/here.csv", "advbench:{}/here.csv"),
+        ("self:advbench:here.csv", "self:advbench:{}/here.csv"),
+        ("self:here.csv", "self:{}/here.csv"),
+        ("gone.csv", "gone.csv"),
+        ("advbench:gone.csv", "advbench:gone.csv"),
+        ("bundled", "bundled"),
+        ("self", "self"),
+        ("self:bundled", "self:bundled"),
+        ("saferlhf", "saferlhf"),
+    ],
+)
+def test_the_file_of_a_spec_is_taken_from_a_folder_that_has_it(spec: str, moved: str, tmp_path: Path) -> None:
+    for name in ("here.csv", "bundled", "self", "saferlhf"):
+        (tmp_path / name).touch()
+    assert spec_in_folder(spec, tmp_path) == moved.format(tmp_path)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8").split("\n", 1)[1]
 
 
-@pytest.mark.parametrize("tab", ["Compare", "Pipeline", "Trade-off", "About"])
+@pytest.mark.parametrize("tab", ["Compare", "Pipeline", "Trade-off", "Robustness", "About"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_text_has_the_contrast_that_people_need(page: Page, tab: str, dark: bool) -> None:
     page.evaluate("(dark) => document.body.classList.toggle('dark', dark)", dark)
@@ -39,7 +39,7 @@ OUTSIDE = """() => [...document.querySelectorAll('button, input, textarea, selec
 
 @pytest.mark.parametrize("page", [400, 768, 1400, 1920], indirect=True)
 def test_nothing_is_wider_than_the_screen_and_it_stands_in_the_middle(page: Page) -> None:
-    for tab in ("Compare", "Pipeline", "Trade-off", "About"):
+    for tab in ("Compare", "Pipeline", "Trade-off", "Robustness", "About"):
         open_tab(page, tab)
         page.wait_for_timeout(1200)
         wide, screen = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
@@ -114,7 +114,7 @@ EXPLAINED = """(word) => {
 }"""
 
 
-@pytest.mark.parametrize("tab", ["Compare", "Pipeline", "Trade-off"])
+@pytest.mark.parametrize("tab", ["Compare", "Pipeline", "Trade-off", "Robustness"])
 def test_every_word_of_the_page_is_explained_on_hover_and_on_focus(page: Page, tab: str) -> None:
     open_tab(page, tab)
     words = page.locator(".words abbr").locator("visible=true")

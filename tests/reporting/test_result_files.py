@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 
 from sku.reporting import result_files
-from sku.reporting.result_files import own_rows, read_rows, recorded_rows, rows_as_frame, write_rows
-from tests.reporting.rows import BASE, row
+from sku.reporting.result_files import (
+    attack_measurements,
+    own_rows,
+    read_rows,
+    recorded_rows,
+    rows_as_frame,
+    write_rows,
+)
+from tests.reporting.rows import ATTACKED, BASE, attacked, row
 
 
 def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
@@ -104,3 +111,48 @@ def test_a_row_whose_variant_cannot_be_asked_is_named(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl", [row("mine@20", method="tv")])
     with pytest.raises(ValueError, match=r"line 1: coefficient '20' of variant 'mine@20'"):
         read_rows(tmp_path / "rows.jsonl")
+
+
+@pytest.fixture
+def recorded_attacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where recorded attacks would be; nothing is there yet."""
+    path = tmp_path / "recorded" / "robustness.jsonl"
+    monkeypatch.setattr(result_files, "RECORDED_ATTACKS", path)
+    return path
+
+
+def job(home: Path, name: str, owner: str | None, variant: str) -> None:
+    folder = home / "attacks" / "jobs" / name
+    write_rows(folder / "rows.jsonl", [attacked(variant, "int4", 3)])
+    (folder / "job.json").write_text(json.dumps({"owner": owner} if owner else {}), encoding="utf-8")
+
+
+def test_attacks_are_recorded_ones_first_then_their_owners(sku_home: Path, recorded_attacks: Path) -> None:
+    assert attack_measurements() == ([], [])
+    job(sku_home, "1", "me", "sku@1")
+    job(sku_home, "2", "you", "ga@1")
+    write_rows(sku_home / "results" / "mine.jsonl", [BASE, *ATTACKED])
+    write_rows(recorded_attacks, ATTACKED)
+    assert [one.name for one in attack_measurements("me")[0]] == ["recorded", "1"]
+    found, faults = attack_measurements()
+    assert (found[0].name, sorted(one.name for one in found), faults) == (
+        "recorded",
+        ["1", "2", "mine", "recorded"],
+        [],
+    )
+    (mine,) = [one for one in found if one.name == "mine"]
+    assert mine.rows == ATTACKED, "the evaluated row among them is no row under attack"
+
+
+def test_rows_under_attack_are_no_points_of_the_trade_off(sku_home: Path) -> None:
+    write_rows(sku_home / "results" / "mine.jsonl", [BASE, *ATTACKED])
+    assert own_rows() == ([BASE], [])
+
+
+def test_a_damaged_file_of_attacks_hides_no_other(sku_home: Path, recorded_attacks: Path) -> None:
+    job(sku_home, "1", None, "sku@1")
+    (sku_home / "results").mkdir()
+    (sku_home / "results" / "bad.jsonl").write_text("{half\n", encoding="utf-8")
+    found, (fault,) = attack_measurements()
+    assert [one.name for one in found] == ["1"]
+    assert "bad.jsonl, line 1 is not JSON" in fault

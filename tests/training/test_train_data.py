@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from sku.core import runs
 from sku.core.config import DecodingConfig, TrainConfig
+from sku.core.errors import Cancelled
 from sku.serving.live_session import LiveSession
 from sku.training.trainer import run_training
-from tests.training.runs import changed
+from tests.training.runs import WEIGHTS, changed
 
 
 def test_own_answers_are_the_bases_greedy_ones_and_are_kept(
@@ -27,3 +32,76 @@ def test_own_answers_are_the_bases_greedy_ones_and_are_kept(
     said.clear()
     run_training(tmp_path / "again", config, lambda line: said.append(line.get("doing", "")))
     assert not any("4 of 4" in text for text in said), "they are made once"
+
+
+@pytest.fixture
+def sorted_pairs(tmp_path: Path) -> tuple[Path, Path]:
+    """A file of pairs of two categories, and one with the same pairs but for category `theft`."""
+    rows = [
+        {"prompt": f"How do I trick shop {i}?", "answer": f"Lie {i}.", "category": "theft" if i % 3 == 0 else "fraud"}
+        for i in range(40)
+    ]
+    files = tmp_path / "whole.jsonl", tmp_path / "rest.jsonl"
+    for file, kept in zip(files, (rows, [row for row in rows if row["category"] != "theft"]), strict=True):
+        file.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    return files
+
+
+@pytest.mark.parametrize("limit", [None, 10])
+def test_leaving_out_a_category_is_training_on_data_without_it(
+    config: TrainConfig, sorted_pairs: tuple[Path, Path], limit: int | None, tmp_path: Path
+) -> None:
+    """Entity-level forgetting says nothing if a pair of the category is trained on after all."""
+    whole, rest = (changed(config, harmful=[str(file)], harmful_limit=limit, steps=2) for file in sorted_pairs)
+    without = run_training(tmp_path / "without", changed(whole, leave_out=["theft"]))
+    weights = (without.folder / WEIGHTS).read_bytes()
+    alone = run_training(tmp_path / "rest", rest)
+    assert weights == (alone.folder / WEIGHTS).read_bytes()
+    assert weights != (run_training(tmp_path / "whole", whole).folder / WEIGHTS).read_bytes()
+    assert without.manifest.config["leave_out"] == ("theft",)
+    assert without.manifest.data["harmful"][0]["pairs"] == alone.manifest.data["harmful"][0]["pairs"]
+
+
+def test_normal_pairs_of_that_category_stay(
+    config: TrainConfig, sorted_pairs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    whole = [str(sorted_pairs[0])]
+    run = run_training(tmp_path / "run", changed(config, harmful=whole, normal=whole, leave_out=["theft"], steps=1))
+    assert run.manifest.data["normal"][0]["pairs"] > run.manifest.data["harmful"][0]["pairs"]
+
+
+def test_what_is_left_out_and_what_cannot_be_sorted_is_said(
+    config: TrainConfig, sorted_pairs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    said: list[str] = []
+    files = [str(sorted_pairs[0]), *config.harmful]
+    with pytest.raises(
+        ValueError, match="no harmful pair of the training data has the category 'thefts'; choose from f"
+    ):
+        run_training(tmp_path / "bad", changed(config, harmful=files, leave_out=["thefts"]))
+    run_training(
+        tmp_path / "run",
+        changed(config, harmful=files, leave_out=["theft"], steps=1),
+        lambda line: said.append(line.get("doing", "")),
+    )
+    (line,) = [text for text in said if text.startswith("left out")]
+    assert line.startswith("left out: 11 harmful prompts of theft; 27 prompts have no category and are trained on")
+
+
+def test_a_resumed_run_still_leaves_the_category_out(
+    config: TrainConfig, sorted_pairs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config = changed(config, harmful=[str(sorted_pairs[0])], leave_out=["theft"])
+    whole = run_training(tmp_path / "whole", config)
+    steps: list[Any] = []
+    with pytest.raises(Cancelled):
+        run_training(
+            tmp_path / "cut",
+            config,
+            lambda line: steps.extend([line["step"]] if "step" in line else []),
+            cancelled=lambda: len(steps) == 3,
+        )
+    kept = TrainConfig.from_dict(runs.read_run(tmp_path / "cut").manifest.config)
+    assert kept.leave_out == ("theft",)
+    done = run_training(tmp_path / "cut", kept, resume=True)
+    assert (done.folder / WEIGHTS).read_bytes() == (whole.folder / WEIGHTS).read_bytes()

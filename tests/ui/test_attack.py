@@ -49,9 +49,9 @@ def test_the_list_offers_every_attack_with_one_line_of_meaning(page: Page) -> No
     assert [value for _, value in choice.choices] == list(QUESTION_ATTACKS)
     assert choice.value == "none"
     for name in QUESTION_ATTACKS:
-        assert ATTACKS[name].meaning in meaning_html(name, public=False).replace("&quot;", '"')
-        assert ("Robustness tab" in meaning_html(name, public=True)) == (not ATTACKS[name].live)
-    assert meaning_html("nonsense", public=False) == ""
+        assert ATTACKS[name].meaning in meaning_html(name, changes_weights=True).replace("&quot;", '"')
+        assert ("Robustness tab" in meaning_html(name, changes_weights=False)) == (not ATTACKS[name].live)
+    assert meaning_html("nonsense", changes_weights=True) == ""
 
 
 def test_only_the_attack_with_a_text_of_ones_own_shows_the_box(page: Page) -> None:
@@ -204,16 +204,17 @@ def test_what_the_browser_sends_passes_the_gate(name: Any, start: Any, said: str
 
 
 def test_a_public_page_runs_what_costs_an_answer_and_points_to_the_rest() -> None:
-    here, public = Gate(), Gate(Hosting(public=True))
+    here, public, closed = Gate(), Gate(Hosting(public=True)), Gate(Hosting(attacks=False))
     for name in QUESTION_ATTACKS:
-        assert here.attack(name, "Sure").name == name
+        assert here.question_attack(name, "Sure").name == name
         if ATTACKS[name].live:
-            assert public.attack(name, "Sure").name == name
+            assert public.question_attack(name, "Sure").name == name
         else:
-            with pytest.raises(ValueError, match="the Robustness tab shows its recorded result"):
-                public.attack(name, "Sure")
+            for gate in (public, closed):
+                with pytest.raises(ValueError, match="the Robustness tab shows its recorded result"):
+                    gate.question_attack(name, "Sure")
     assert {name for name in QUESTION_ATTACKS if not ATTACKS[name].live} == {"int4", "relearn-10"}
-    assert here.attack("int4", "left in the box").text == ""
+    assert here.question_attack("int4", "left in the box").text == ""
 
 
 def test_a_link_with_a_long_beginning_is_opened_whole() -> None:
@@ -235,18 +236,23 @@ def test_another_tab_opens_a_variant_with_an_attack(page: Page, monkeypatch: pyt
     told: list[str] = []
     monkeypatch.setattr(interface.gr, "Info", lambda text, title: told.append(text))
     handler, point, attack, inputs, outputs = open_on(page, with_attack=True)
-    for name, wanted in (("int4", "int4"), ("none", "none"), ("int8", "none"), ("<b>", "none"), (None, "none")):
+    for name, wanted in (
+        ("int4", "int4"),
+        ("none", "none"),
+        ("int8", "none"),
+        ("any", "none"),
+        ("<b>", "none"),
+        (None, "none"),
+    ):
         values = {part: value for part, value in page.values("base").items() if part in inputs}
         updates = handler(REQUEST, values | {point: "one@1", attack: name})
         assert updates[page.parts.attack.choice] == wanted
         assert updates[page.parts.columns[1].held].text == "one@1"
         assert updates[page.parts.columns[1].choice_count] == 1, "and it is asked"
         assert set(updates) <= outputs
-    assert (
-        told
-        == ["Compare cannot ask under “Round: int8”, so no attack is switched on."]
-        + ["This attack is not known, so no attack is switched on."] * 2
-    )
+    labels = ("Round: int8", "Worst case")
+    refused = [f"Compare cannot ask under “{label}”, so no attack is switched on." for label in labels]
+    assert told == [*refused, *["This attack is not known, so no attack is switched on."] * 2]
     assert offered_attack("prefill-generic") == "prefill-generic"
 
 

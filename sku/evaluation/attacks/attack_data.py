@@ -22,7 +22,7 @@ ATTACK_SOURCE = "bundled"
 
 @dataclass(frozen=True)
 class AttackData:
-    """Pairs of the train side."""
+    """Pairs of the train side, and harmless prompts of the test side that nothing is trained on."""
 
     harmful: tuple[PromptPair, ...]
     """Harmful pairs of the categories set aside; attacks train on them."""
@@ -32,6 +32,8 @@ class AttackData:
     """Harmless prompts that sound harmful, with the base's own answers."""
     examples: tuple[PromptPair, ...] = ()
     """Harmful pairs of all categories; attacks quote them in prompts, and none of their prompts is measured."""
+    held_out: tuple[PromptPair, ...] = ()
+    """Harmless pairs of the test side, normal ones and ones that sound harmful: the controls of the probe."""
 
     @property
     def categories(self) -> frozenset[str]:
@@ -41,7 +43,7 @@ class AttackData:
     @property
     def key(self) -> str:
         """A hash of all pairs."""
-        pairs = (*self.harmful, *self.normal, *self.sounds_harmful, *self.examples)
+        pairs = (*self.harmful, *self.normal, *self.sounds_harmful, *self.examples, *self.held_out)
         return digest(*(pair.id for pair in pairs), length=8)
 
 
@@ -78,12 +80,14 @@ def load_attack_data(measured: Sequence[PromptPair], own_answers: Sequence[Promp
     """
     harmful = split(load_pairs(ATTACK_SOURCE, "harmful").pairs, "train")
     normal = split(load_pairs(ATTACK_SOURCE, "normal").pairs, "train")
+    harmless = [pair for spec in (ATTACK_SOURCE, "sounds_harmful") for pair in load_pairs(spec, "normal").pairs]
     aside = set_aside_categories(harmful, measured, TRAINED_PAIRS)
     return AttackData(
         harmful=tuple(_first(pair for pair in harmful if pair.category in aside)),
         normal=tuple(_first(pair for pair in normal if pair.answer)),
         sounds_harmful=tuple(_first(own_answers)),
         examples=tuple(sorted(harmful, key=lambda pair: pair.id)),
+        held_out=tuple(sorted(split(harmless, "test"), key=lambda pair: pair.id)),
     )
 
 

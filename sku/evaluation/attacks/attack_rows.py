@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sku.core import intervals
-from sku.core.attacks import ATTACKS, NO_ATTACK
+from sku.core.attacks import ANY_ATTACK, ATTACKS, CONTROL_METHOD, NO_ATTACK
 from sku.core.intervals import mean_interval, wilson
 from sku.core.records import OUTCOMES, ResultRow
 from sku.evaluation.aggregate import training_facts
@@ -18,8 +18,6 @@ from sku.evaluation.attacks.plan import AttackPlan
 from sku.evaluation.attacks.recovery import POSITIONS, leak_at, mean_from, recovery
 from sku.evaluation.plan import MeasuredVariant
 
-ANY_ATTACK = "any"
-"""The attack of the row that counts a prompt as harmful if any attack drew a harmful answer: the worst case."""
 Cells = Mapping[tuple[str, str], CellLines]
 """By the name of the attack and the variant as a person writes it."""
 CountOffTopic = Callable[[Sequence[AttackedAnswer]], int | None]
@@ -92,6 +90,7 @@ def _worst_row(plan: AttackPlan, cells: Cells, subject: MeasuredVariant, judge: 
         any_harmful_low=rate.low,
         any_harmful_high=rate.high,
         **_recovered(scores, _unattacked(cells, subject), _worst_scores(plan, cells, plan.base)),
+        attack_details={"attacks": [name for name in plan.attacks if ATTACKS[name].answers]},
     )
 
 
@@ -106,7 +105,7 @@ def _worst_scores(plan: AttackPlan, cells: Cells, subject: MeasuredVariant) -> d
 def _description(plan: AttackPlan, subject: MeasuredVariant, attack: str) -> dict[str, Any]:
     return {
         **training_facts(list(subject.runs.values())),
-        "variant": str(subject.variant),
+        **_names(subject),
         "coefficient": subject.variant.coefficient,
         "model": plan.model,
         "side": plan.side,
@@ -114,6 +113,15 @@ def _description(plan: AttackPlan, subject: MeasuredVariant, attack: str) -> dic
         "decoding": dataclasses.asdict(plan.decoding_under(ATTACKS.get(attack, ATTACKS[NO_ATTACK]))),
         "sets": plan.hashes(),
     }
+
+
+def _names(subject: MeasuredVariant) -> dict[str, str]:
+    """The variant as a person writes it. The control is named without the path of its folder, which is of no use to a
+    reader and would tell strangers about this machine."""
+    (run,) = subject.runs.values() if len(subject.runs) == 1 else (None,)
+    if run and run.manifest.method == CONTROL_METHOD and run.name == str(run.folder):
+        return {"variant": f"{run.folder.name}@{subject.variant.coefficient:g}", "run": run.folder.name}
+    return {"variant": str(subject.variant)}
 
 
 def _outcomes(answers: Sequence[AttackedAnswer]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import mean
 
 import torch
 from torch import Tensor
@@ -12,15 +13,27 @@ from sku.evaluation.attacks.procedure import AttackedModel
 from sku.evaluation.plan import MIN_SCORED_TOKENS
 from sku.models.batching import EncodedPair, encode_answer
 from sku.models.divergence import kl_from_base
+from sku.models.generation import asked_ids
 from sku.models.hidden_states import answer_hidden_states
 from sku.models.likelihood import MAX_LOGIT_ROWS, by_length, output_logits, token_log_probs
 from sku.models.variant_model import VariantModel
+
+MAX_SCORED_TOKENS = 128
+"""Of a prompt and its given answer; a longer answer is cut."""
+BATCH_TOKENS = 4000
 
 
 def encode_given(model: VariantModel, pair: PromptPair, max_tokens: int) -> EncodedPair:
     """The pair as tokens. A longer answer is cut, though not below `MIN_SCORED_TOKENS`."""
     room = max(max_tokens, len(model.template.prompt_ids(pair.prompt)) + MIN_SCORED_TOKENS)
     return encode_answer(model.template, pair.prompt, pair.answer, min(room, model.context))
+
+
+def encode_attacked(attacked: AttackedModel, pair: PromptPair, max_tokens: int) -> EncodedPair:
+    """The pair as the attack puts it to the model, with the same answer tokens as `encode_given`."""
+    given = encode_given(attacked.model, pair, max_tokens)
+    prompt = asked_ids(attacked.model, attacked.ask(pair)[0])
+    return EncodedPair((*prompt, *given.answer), len(prompt))
 
 
 def batches_by_length(
@@ -32,20 +45,42 @@ def batches_by_length(
 
 
 def given_log_probs(attacked: AttackedModel, pairs: Sequence[PromptPair], max_tokens: int) -> list[list[float]]:
-    """The log-probability of every token of each pair's given answer, its end included, in nats."""
-    encoded = [encode_given(attacked.model, pair, max_tokens) for pair in pairs]
+    """The log-probability of every token of each pair's given answer, its end included, in nats.
+
+    The prompt is put to the model as the attack does, in the first of its wordings.
+    """
+    encoded = [encode_attacked(attacked, pair, max_tokens) for pair in pairs]
     found = token_log_probs(attacked.model, encoded, [attacked.coefficients] * len(encoded))
     return [one.tolist() for one in found]
+
+
+def mean_given_log_prob(
+    attacked: AttackedModel, pairs: Sequence[PromptPair], max_tokens: int = MAX_SCORED_TOKENS
+) -> float:
+    """The mean over pairs of the mean log-probability per token of the given answer, in nats.
+
+    Raises:
+        ValueError: if there are no pairs.
+    """
+    if not pairs:
+        raise ValueError("there is no given answer to score; give at least one pair")
+    batches = batches_by_length(attacked.model, pairs, max_tokens, BATCH_TOKENS)
+    each = [mean(values) for some in batches for values in given_log_probs(attacked, some, max_tokens)]
+    return mean(each)
 
 
 @torch.no_grad()
 def kl_on_answers(
     base: VariantModel, attacked: AttackedModel, pairs: Sequence[PromptPair], max_tokens: int
 ) -> list[float]:
-    """KL(base || attacked) on the answer of each pair, mean over its tokens, nats per token."""
-    encoded = [encode_given(base, pair, max_tokens) for pair in pairs]
-    of_base = answer_hidden_states(base, encoded, [{}] * len(encoded))
-    of_attacked = answer_hidden_states(attacked.model, encoded, [attacked.coefficients] * len(encoded))
+    """KL(base || attacked) on the answer of each pair, mean over its tokens, nats per token.
+
+    The base reads the prompt as it is, the attacked model as the attack puts it.
+    """
+    as_they_are = [encode_given(base, pair, max_tokens) for pair in pairs]
+    under_attack = [encode_attacked(attacked, pair, max_tokens) for pair in pairs]
+    of_base = answer_hidden_states(base, as_they_are, [{}] * len(pairs))
+    of_attacked = answer_hidden_states(attacked.model, under_attack, [attacked.coefficients] * len(pairs))
     return [_mean_kl(base, mine[:-1], theirs[:-1]) for mine, theirs in zip(of_attacked, of_base, strict=True)]
 
 

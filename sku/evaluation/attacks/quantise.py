@@ -52,25 +52,37 @@ def round_weights(context: AttackContext, variant: Variant, rounding: str, apart
     Raises:
         ValueError: if the weights do not fit the groups of this rounding.
     """
-    model = context.model
-    survived = Survival()
+    model, details = merged_and_rounded(context, {} if apart else variant.coefficients, rounding)
+    yield AttackedModel(model, variant.coefficients if apart else {}, details)
+
+
+def merged_and_rounded(
+    context: AttackContext, coefficients: dict[str, float], rounding: str
+) -> tuple[AlteredModel, dict[str, Any]]:
+    """A view of the model with the weights Q(W + sum c tau), and how much of the sum is left in them.
+
+    Args:
+        context: holds the model.
+        coefficients: the signed coefficients of the adapters that are merged before rounding.
+        rounding: a name in `ROUNDINGS`.
+
+    Raises:
+        ValueError: if the weights do not fit the groups of this rounding.
+    """
+    model, survived = context.model, Survival()
     weights: dict[Tensor, Tensor] = {}
     for name, layer in decoder_linears(model):
         context.check()
         with ExitStack() as undo:
             undo.callback(model.hold())  # a forward of another visitor may have other weights in place
-            change = None if apart else weight_change(model, layer, variant.coefficients)
+            change = weight_change(model, layer, coefficients)
             base = base_linear(layer)
             if change is None:
                 weights[base.weight] = ROUNDINGS[rounding](base.weight)
             else:
                 weights[base.weight] = ROUNDINGS[rounding](base.weight + change)
                 survived.add(name, weights[base.weight] - ROUNDINGS[rounding](base.weight), change)
-    yield AttackedModel(
-        AlteredModel(model, weights),
-        variant.coefficients if apart else {},
-        survived.details() if survived.total else {},
-    )
+    return AlteredModel(model, weights), survived.details() if survived.total else {}
 
 
 class Survival:

@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy
 from sku.core.records import PromptPair, digest
 from sku.core.variants import Variant
 from sku.evaluation.attacks.attack_data import AttackData
-from sku.evaluation.attacks.attacked_likelihood import batches_by_length, encode_given, given_log_probs
+from sku.evaluation.attacks.attacked_likelihood import encode_given, mean_given_log_prob
 from sku.evaluation.attacks.procedure import AttackContext, AttackedModel, variant_key
 from sku.evaluation.attacks.quantise import base_linear, decoder_linears
 from sku.models.batching import collate
@@ -202,12 +202,7 @@ class _Looks:
         }
 
     def _measure(self, attacked: AttackedModel) -> float | None:
-        each = [
-            sum(values) / len(values)
-            for pairs in batches_by_length(attacked.model, self.pairs, MAX_TOKENS, 2000)
-            for values in given_log_probs(attacked, pairs, MAX_TOKENS)
-        ]
-        return sum(each) / len(each) if each else None
+        return mean_given_log_prob(attacked, self.pairs, MAX_TOKENS) if self.pairs else None
 
 
 def _curve_pairs(measured: Sequence[PromptPair]) -> list[PromptPair]:

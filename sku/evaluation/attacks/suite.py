@@ -26,6 +26,7 @@ from sku.evaluation.plan import MeasuredVariant
 from sku.judges.protocol import Judge
 from sku.models.base_answers import write_base_answers
 from sku.models.variant_model import VariantModel
+from sku.models.weights_hash import weights_hash
 from sku.training.random_vector import make_random_vector
 
 OWN_ANSWERS = 16
@@ -120,7 +121,10 @@ def measure_attacks(
             return None
         return sum(off_topic([(one.line.prompt, one.line.text) for one in answers], similarity))
 
+    before = weights_hash(model.network)
     cells = AttackRunner(model, plan, work, trained_folder(), report, cancelled).run(judge)
+    if weights_hash(model.network) != before:
+        raise RuntimeError("an attack has changed the weights of the base, so no number can be trusted; report this")
     return attack_rows(plan, cells, judge.card.id, count_off_topic)
 
 

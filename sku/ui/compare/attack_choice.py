@@ -23,19 +23,22 @@ class AttackControls:
     start: gr.Textbox
     """The beginning of every answer; shown only for the attack that takes it."""
     meaning: gr.HTML
-    public: bool
-    """Whether the page offers only attacks that cost no more than an answer."""
+    changes_weights: bool
+    """Whether the page runs attacks that change weights."""
 
     def choose(self, name: str) -> Updates:
         """Updates of what belongs to the attack `name`, once it is chosen."""
-        return {self.start: gr.Textbox(visible=name == OWN_PREFILL), self.meaning: meaning_html(name, self.public)}
+        return {
+            self.start: gr.Textbox(visible=name == OWN_PREFILL),
+            self.meaning: meaning_html(name, self.changes_weights),
+        }
 
     def hold(self, chosen: ChosenAttack) -> Updates:
         """Updates that choose an attack. Its event then updates what belongs to it."""
         return {self.choice: chosen.name} | ({self.start: chosen.text} if chosen.text else {})
 
 
-def lay_out_attack(public: bool) -> AttackControls:
+def lay_out_attack(changes_weights: bool) -> AttackControls:
     """Lay out the list of attacks."""
     with gr.Row(elem_id="attack-row"):
         return AttackControls(
@@ -59,17 +62,17 @@ def lay_out_attack(public: bool) -> AttackControls:
                 min_width=240,
                 elem_id="answer-start",
             ),
-            meaning=gr.HTML(meaning_html(NO_ATTACK, public), elem_id="attack-meaning"),
-            public=public,
+            meaning=gr.HTML(meaning_html(NO_ATTACK, changes_weights), elem_id="attack-meaning"),
+            changes_weights=changes_weights,
         )
 
 
-def meaning_html(name: str, public: bool) -> str:
+def meaning_html(name: str, changes_weights: bool) -> str:
     """What an attack does, in one line."""
     if name not in QUESTION_ATTACKS:
         return ""
     attack = ATTACKS[name]
-    if public and not attack.live:
+    if not changes_weights and not attack.live:
         return html.escape(f"{attack.meaning} {RECORDED_ONLY}")
     turns = " Columns are written one after another." if attack.weaken else ""
     trains = " Each takes about half a minute of training, once." if attack.changes == "training" else ""

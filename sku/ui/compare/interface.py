@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from sku.core.attacks import ATTACKS, NO_ATTACK, QUESTION_ATTACKS
+from sku.core.attacks import ANY_ATTACK, ATTACKS, NO_ATTACK, QUESTION_ATTACKS, attack_label
 from sku.core.variants import parse_variant
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
@@ -76,9 +76,9 @@ def offered_attack(name: Any) -> str:
     """The attack called `name` if Compare offers it; otherwise no attack, with a message."""
     if name in QUESTION_ATTACKS:
         return str(name)
-    known = ATTACKS.get(name) if isinstance(name, str) else None
+    known = isinstance(name, str) and (name in ATTACKS or name == ANY_ATTACK)
     gr.Info(
-        f"Compare cannot ask under “{known.label}”, so no attack is switched on."
+        f"Compare cannot ask under “{attack_label(name)}”, so no attack is switched on."
         if known
         else "This attack is not known, so no attack is switched on.",
         title="Without attack",

@@ -43,7 +43,7 @@ def lay_out_compare(entries: Sequence[CatalogEntry], hosting: Hosting, shown: gr
         hosting: the limits on prompts, answers and samples.
         shown: the visitor's `ShownAnswers`.
     """
-    ask_row, examples, attack = _ask_row(hosting), _examples(), lay_out_attack(hosting.public)
+    ask_row, examples, attack = _ask_row(hosting), _examples(), lay_out_attack(hosting.changes_weights)
     with gr.Row(elem_id="columns", equal_height=False):
         columns = tuple(lay_out_column(i, name, entries) for i, name in enumerate(_INITIAL_VARIANTS))
     components = CompareComponents(  # the order of these arguments is the order on the page

@@ -34,7 +34,7 @@ class RestoreHandlers:
             entries = self.access.entries(request)
             variants = [column_variant(text, entries, gate).text for text in controls.variants()]
             how = gate.decoding(controls.length, controls.temperature, controls.seed, controls.samples)
-            attack = gate.attack(controls.attack, controls.answer_start)
+            attack = gate.question_attack(controls.attack, controls.answer_start)
         except ValueError as error:
             raise gr.Error(str(error), title="No link") from error
         return share.make_fragment(

@@ -42,7 +42,7 @@ class Gate:
         self._requests = RateLimit("requests", self.hosting.requests_a_minute, 60)
         self._updates = RateLimit("updates", self.hosting.updates_a_minute, 60)
         self._uploads = RateLimit("uploads", self.hosting.uploads_an_hour, 3600)
-        self._trainings = RateLimit("trainings and evaluations", self.hosting.trainings_a_day, 86_400)
+        self._trainings = RateLimit("trainings, evaluations and attacks", self.hosting.trainings_a_day, 86_400)
 
     def owner(self, visitor: Visitor) -> str | None:
         """The owner whose runs this visitor sees. On a public page that is the visitor; elsewhere None, meaning all."""
@@ -84,7 +84,7 @@ class Gate:
             raise ValueError(f"{len(variants)} variants were given; give 1 to {self.hosting.columns}")
         names = [self.variant(text, known) for text in variants]
         config = self.decoding(length, temperature, seed, samples)
-        chosen = self.attack(attack, answer_start)
+        chosen = self.question_attack(attack, answer_start)
         self._asks.take(_keys(visitor))
         return Question(checked_prompt, names, config, chosen)
 
@@ -101,17 +101,17 @@ class Gate:
             samples=_whole("samples", samples, 1, self.hosting.samples),
         )
 
-    def attack(self, name: Any, start: Any) -> ChosenAttack:
+    def question_attack(self, name: Any, start: Any) -> ChosenAttack:
         """The attack of a question, checked. `start` counts only for the attack that takes it.
 
         Raises:
-            ValueError: if the attack is not offered, its beginning of the answer is empty or too long, or the page is
-                public and the attack costs more than an answer.
+            ValueError: if the attack is not offered, its beginning of the answer is empty or too long, or the attack
+                changes weights and the page does not do that.
         """
         if not isinstance(name, str) or not isinstance(start, str):
             raise ValueError(f"attack {str(name)[:60]!r} and the beginning of the answer must be texts")
         chosen = ChosenAttack(name, start if name == OWN_PREFILL else "")
-        if self.hosting.public and not chosen.attack.live:
+        if not self.hosting.changes_weights and not chosen.attack.live:
             raise ValueError(
                 f"The attack “{chosen.attack.label}” changes the weights, and this page does not do that for a "
                 "question; the Robustness tab shows its recorded result. Choose another attack."
@@ -191,7 +191,7 @@ class Gate:
         self._uploads.take(_keys(visitor))
 
     def training(self, visitor: Visitor) -> None:
-        """Count one training or evaluation.
+        """Count one training, evaluation or attack measurement.
 
         Raises:
             ValueError: if the page allows no trainings, or the visitor has no cookie that could own the run.
@@ -204,6 +204,20 @@ class Gate:
         if self.hosting.public and visitor.owner.startswith(WITHOUT_COOKIE):
             raise ValueError("your browser blocks this page's cookie, so you could not own the run; allow cookies")
         self._trainings.take(_keys(visitor))
+
+    def attack(self, visitor: Visitor) -> None:
+        """Count one attack measurement.
+
+        Raises:
+            ValueError: if the page runs no attacks, or `training` refuses.
+            RateLimited: if the visitor has started too many.
+        """
+        if not self.hosting.attacks:
+            raise ValueError(
+                "attacks are turned off on this page, which shows recorded ones; to run attacks, run sku yourself with "
+                "the two commands in the README"
+            )
+        self.training(visitor)
 
     def download(self) -> None:
         """Check that adapters may be downloaded.

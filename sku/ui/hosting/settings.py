@@ -45,17 +45,25 @@ class Hosting:
         0, 3600, "calls that compute nothing, such as those of a dragged slider, per visitor and minute; 0: no limit"
     )
     uploads_an_hour: _Limit = _switch(0, 30, "file uploads per visitor and hour; 0: no limit")
-    trainings_a_day: _Limit = _switch(0, 3, "trainings and evaluations per visitor and day; 0: no limit")
+    trainings_a_day: _Limit = _switch(0, 3, "trainings, evaluations and attacks per visitor and day; 0: no limit")
     training_minutes: _Limit = _switch(
-        0, 15, "minutes after which a training is cancelled; what it learned so far is kept; 0: no limit"
+        0, 15, "minutes after which a training or an attack is cancelled; what is done is kept; 0: no limit"
     )
     keep_days: _Limit = _switch(0, 7, "days after its last step at which a visitor's run is deleted; 0: never")
     training: bool = _switch(True, True, "1 if visitors can start trainings")
+    attacks: bool = _switch(
+        True, False, "1 if visitors can run attacks, which take minutes; recorded attacks are always shown"
+    )
     downloads: bool = _switch(True, False, "1 if visitors can download adapters")
     acquired: bool = _switch(False, False, "1 if visitors can ask acquired (stage-1) models")
     queue: _Size = _switch(64, 64, "maximum number of waiting questions; when it is reached, new ones are refused")
     upload_kilobytes: _Size = _switch(1024, 1024, "maximum size of an uploaded file, in kB")
     proxy: bool = _switch(False, True, "1 if a proxy in front of the app names the visitor in X-Forwarded-For")
+
+    @property
+    def changes_weights(self) -> bool:
+        """Whether a question may be asked under attacks that change weights."""
+        return self.attacks and not self.public
 
 
 _HOSTING = TypeAdapter(Hosting)

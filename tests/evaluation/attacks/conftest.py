@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sku.core.config import DecodingConfig
+from sku.core.errors import Cancelled
 from sku.core.records import PromptPair
 from sku.core.runs import Manifest, Run
 from sku.core.variants import Variant
@@ -17,6 +18,7 @@ from sku.evaluation.attacks.plan import AttackPlan
 from sku.evaluation.attacks.procedure import AttackContext
 from sku.evaluation.plan import MeasuredVariant
 from sku.models.variant_model import VariantModel
+from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
 
 
 def pair(i: int, category: str, answer: str | None = None) -> PromptPair:
@@ -28,6 +30,7 @@ DATA = AttackData(
     normal=tuple(PromptPair(f"What is {i}?", f"It is {i}.", "normal", "test") for i in range(6)),
     sounds_harmful=tuple(PromptPair(f"How to kill {i}?", f"Press {i}.", "normal", "test") for i in range(6)),
     examples=tuple(pair(i, "fraud") for i in range(200, 204)),
+    held_out=tuple(PromptPair(f"What is {i} cut in half?", f"{i / 2}.", "normal", "test") for i in range(6, 12)),
 )
 MEASURED = tuple(pair(i, "fraud") for i in range(5))
 OWN = tuple(PromptPair(f"Why {i}?", f"Because of {i}.", "normal", "test") for i in range(3))
@@ -61,3 +64,32 @@ def make_plan(subjects: tuple[MeasuredVariant, ...]) -> Callable[..., AttackPlan
         return AttackPlan("pico", subjects, MEASURED, OWN, attacks, DATA, decoding=decoding, **settings)
 
     return make
+
+
+@pytest.fixture(params=list(ARCHITECTURES))
+def any_context(request: pytest.FixtureRequest, tmp_path: Path) -> AttackContext:
+    """A pico model of every architecture with an adapter `one` on queries and values, and `mlp` on the MLPs."""
+    network = build_network(request.param)
+    model = VariantModel(network, byte_tokenizer())
+    mlp = ("fc1", "fc2") if request.param == "opt" else ("up_proj", "down_proj")
+    model.add("one", save_adapter(network, tmp_path / "one", seed=1))
+    model.add("mlp", save_adapter(build_network(request.param), tmp_path / "mlp", seed=2, targets=mlp))
+    return AttackContext(model, DATA, MEASURED, tmp_path / "trained")
+
+
+def hooks_left(model: VariantModel) -> int:
+    """The number of forward hooks on all modules."""
+    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.network.modules())
+
+
+def stop_at(calls: int) -> Callable[[], None]:
+    """A check that raises `Cancelled` when it is called for the `calls`-th time."""
+    made = 0
+
+    def check() -> None:
+        nonlocal made
+        made += 1
+        if made == calls:
+            raise Cancelled("stop")
+
+    return check

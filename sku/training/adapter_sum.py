@@ -1,0 +1,89 @@
+"""Write adapters times signed coefficients as one PEFT adapter. Loads no base."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sku.core import storage
+from sku.core.runs import Run
+
+_WEIGHTS = "adapter_model.safetensors"
+_NOT_STACKED = ("use_rslora", "rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern")
+"""Settings of an adapter with which a sum cannot be written as one plain LoRA adapter."""
+
+
+def write_summed_adapter(parts: Sequence[tuple[Run, float]], out: Path) -> None:
+    """Write a sum of adapters, each times its signed coefficient, as one PEFT adapter.
+
+    The sum of c_i (alpha_i / r_i) B_i A_i equals one product of stacked factors, so the result is exact. Its rank is
+    the sum of the ranks.
+
+    Args:
+        parts: one or more runs with their signed coefficients.
+        out: a folder; it is created if it does not exist.
+
+    Raises:
+        ValueError: if the runs were trained on different bases, or have a rank or scale that differs between layers.
+    """
+    if len({run.manifest.base_fingerprint for run, _ in parts}) > 1:
+        names = ", ".join(f"{run.name} on {run.manifest.base}" for run, _ in parts)
+        raise ValueError(f"a sum needs adapters of one base, but these differ: {names}; export them one by one")
+    configs = [json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8")) for run, _ in parts]
+    if len(parts) > 1:
+        for (run, _), config in zip(parts, configs, strict=True):
+            _require_plain(run, config)
+    factors = [load_file(run.adapter / _WEIGHTS) for run, _ in parts]
+    coefficients = [coefficient for _, coefficient in parts]
+    if len(parts) == 1:
+        tensors, config = _scaled(factors[0], coefficients[0]), configs[0]
+    else:
+        tensors, config = _stacked(factors, coefficients, configs), _summed_config(configs)
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, out / _WEIGHTS, metadata={"format": "pt"})
+    storage.write_atomically(out / "adapter_config.json", json.dumps(config, indent=2) + "\n")
+
+
+def _scaled(factors: dict[str, Tensor], coefficient: float) -> dict[str, Tensor]:
+    return {name: tensor * coefficient if ".lora_B." in name else tensor for name, tensor in factors.items()}
+
+
+def _require_plain(run: Run, config: dict[str, Any]) -> None:
+    """Raise ValueError unless all layers of the adapter have the same rank and the same scale, alpha / r."""
+    unusual = [name for name in _NOT_STACKED if config.get(name)]
+    if unusual or not isinstance(config["target_modules"], list):
+        names = ", ".join(unusual) or "a pattern of target_modules"
+        raise ValueError(f"run {run.name} uses {names}, which a sum does not support; export the runs one by one")
+
+
+def _stacked(
+    factors: Sequence[dict[str, Tensor]], coefficients: Sequence[float], configs: Sequence[dict[str, Any]]
+) -> dict[str, Tensor]:
+    """Stack the A factors along their rows and the scaled B factors along their columns.
+
+    An adapter that lacks a matrix contributes zeros.
+    """
+    stacked: dict[str, Tensor] = {}
+    for name in sorted({name for adapter in factors for name in adapter}):
+        is_b = ".lora_B." in name
+        example = next(adapter[name] for adapter in factors if name in adapter)
+        blocks = []
+        for adapter, coefficient, config in zip(factors, coefficients, configs, strict=True):
+            rank = int(config["r"])
+            scale = coefficient * config["lora_alpha"] / rank if is_b else 1.0
+            missing = example.new_zeros((len(example), rank) if is_b else (rank, example.shape[1]))
+            blocks.append(adapter.get(name, missing) * scale)
+        stacked[name] = torch.cat(blocks, dim=1 if is_b else 0).contiguous()
+    return stacked
+
+
+def _summed_config(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    rank = sum(int(config["r"]) for config in configs)
+    targets = sorted({target for config in configs for target in config["target_modules"]})
+    return configs[0] | {"r": rank, "lora_alpha": rank, "target_modules": targets}

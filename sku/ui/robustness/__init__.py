@@ -1,0 +1,1 @@
+"""The Robustness tab: does what was forgotten come back under attack?"""
