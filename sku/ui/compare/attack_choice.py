@@ -75,7 +75,7 @@ def meaning_html(name: str, changes_weights: bool) -> str:
     if not changes_weights and not attack.live:
         return html.escape(f"{attack.meaning} {RECORDED_ONLY}")
     turns = " Columns are written one after another." if attack.weaken else ""
-    trains = " Each takes about half a minute of training, once." if attack.changes == "training" else ""
+    trains = " Each variant is trained for about half a minute, once." if attack.changes == "training" else ""
     return html.escape(attack.meaning + turns + trains)
 
 
