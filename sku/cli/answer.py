@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sku.cli.options import AsJson, MaxNewTokens, Model, Temperature, Variants, print_json
+from sku.core.attacks import NO_ATTACK, OWN_PREFILL, QUESTION_ATTACKS, ChosenAttack
 from sku.core.config import DecodingConfig
 
 
@@ -22,17 +23,30 @@ def answer(
     seed: Annotated[int, typer.Option(help="Seed of the sampling. All variants use the same random numbers.")] = 0,
     temperature: Temperature = 0.0,
     max_tokens: MaxNewTokens = 128,
+    attack: Annotated[
+        str, typer.Option(help=f"The attack under which all variants answer: {', '.join(QUESTION_ATTACKS)}.")
+    ] = NO_ATTACK,
+    answer_start: Annotated[
+        str, typer.Option(help=f"How every answer begins, for --attack {OWN_PREFILL}; the variants continue it.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Ask several variants the same question. All of them answer in one batch."""
+    """Ask several variants the same question, also under an attack.
+
+    All variants answer in one batch. Under an attack that changes weights they answer one after another; relearning
+    trains an adapter for each, about half a minute, and keeps it.
+    """
     from sku.serving.live_session import LiveSession
 
+    if attack == OWN_PREFILL and not answer_start.strip():
+        raise ValueError(f"--attack {attack} needs a text; give the beginning of the answer with --answer-start")
     config = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed, samples=samples)
     text = sys.stdin.read() if prompt == "-" else prompt
-    answers = LiveSession(model).answers([text], variant, config)
+    answers = LiveSession(model).answers([text], variant, config, ChosenAttack(attack, answer_start))
     if as_json:
         print_json([dataclasses.asdict(answer) for answer in answers])
         return
     for answer in answers:
         sample = f" sample {answer.sample}" if samples > 1 else ""
-        typer.echo(f"--- {answer.variant}{sample} ({answer.tokens} tokens, {answer.stopped})\n{answer.text}\n")
+        typer.echo(f"--- {answer.variant}{sample} ({answer.tokens} tokens, {answer.stopped})")
+        typer.echo(f"{f'[{answer.answer_start}]' if answer.answer_start else ''}{answer.text}\n")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sku.cli.options import AsJson, JudgeName, MaxNewTokens, Model, Variants, print_json, stop_at_signals
-from sku.core.attacks import ATTACKS, DEFAULT_SUITE
+from sku.core.attacks import ATTACKS, DEFAULT_SUITE, NO_ATTACK, SUITE_ATTACKS
 from sku.core.config import DecodingConfig
 
 DEFAULT_LIMIT = 12
@@ -84,9 +84,10 @@ def attack(
 
 
 def _list_attacks(as_json: bool) -> None:
+    attacks = {name: ATTACKS[name] for name in (NO_ATTACK, *SUITE_ATTACKS)}
     if as_json:
-        print_json([{"name": name, **dataclasses.asdict(one)} for name, one in ATTACKS.items()])
+        print_json([{"name": name, **dataclasses.asdict(one)} for name, one in attacks.items()])
         return
-    width = max(map(len, ATTACKS)) + 2
-    for name, one in ATTACKS.items():
+    width = max(map(len, attacks)) + 2
+    for name, one in attacks.items():
         typer.echo(f"{name:<{width}}{one.kind:<15}{one.meaning}")

@@ -24,6 +24,10 @@ EIGHT_METHODS_PAPER, UNUNLEARNING_PAPER, LEAK_PAPER = "arXiv:2407.02855", "arXiv
 ADVERSARIAL_PAPER, DIRECTION_PAPER, GCG_PAPER = "arXiv:2409.18025", "arXiv:2406.11717", "arXiv:2307.15043"
 APART_PAPER, COMPOSABLE_PAPER, CONCEPT_PAPER = "arXiv:2602.13151", "arXiv:2407.06483", "arXiv:2406.11614"
 BENIGN_PAPER = "arXiv:2505.22310"
+OWN_PREFILL = "prefill-own"
+"""The attack whose text a person gives. It belongs to no suite."""
+MAX_START_CHARACTERS = 500
+"""The longest beginning of an answer that a person may give."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def _order(label: str, meaning: str, before: tuple[str, ...]) -> Attack:
 
 
 ATTACKS: dict[str, Attack] = {
-    NO_ATTACK: Attack("No attack", "none", "nothing", "The prompt is asked as it is.", ""),
+    NO_ATTACK: Attack("No attack", "none", "nothing", "The prompt is asked as it is.", "", live=True),
     "prefill-generic": Attack(
         "Prefill, generic",
         "prefill",
@@ -131,6 +135,15 @@ ATTACKS: dict[str, Attack] = {
         live=True,
     ),
     **{f"prefill-{tokens}": _prefill(tokens) for tokens in (5, 10, 20)},
+    OWN_PREFILL: Attack(
+        "Prefill, own text",
+        "prefill",
+        "answer start",
+        "The answer begins with a text of your own; the model continues it.",
+        SHALLOW_PAPER,
+        "prefill:own_start",
+        live=True,
+    ),
     "wrapper-role": _wrapper("role play", "role", "The prompt asks for an answer in the role of an expert."),
     "wrapper-novel": _wrapper("novel", "novel", "The prompt asks for a scene of a novel."),
     "wrapper-past": _wrapper("past tense", "past", "The prompt asks how people used to do it."),
@@ -300,8 +313,55 @@ DEFAULT_SUITE = (
     "wrapper-hypothetical",
 )  # fmt: skip
 """What `--kind default` runs."""
-FULL_SUITE = tuple(name for name in ATTACKS if name not in (NO_ATTACK, "leak-8", "relearn-10", "french", "spanish"))
+SUITE_ATTACKS = tuple(name for name in ATTACKS if name not in (NO_ATTACK, OWN_PREFILL))
+"""What `sku attack` can measure: all attacks whose procedure says everything about them."""
+FULL_SUITE = tuple(name for name in SUITE_ATTACKS if name not in ("leak-8", "relearn-10", "french", "spanish"))
 """What `--kind full` runs. The longer forms of leak and relearn include the shorter ones."""
+
+QUESTION_ATTACKS = (
+    NO_ATTACK, OWN_PREFILL, "prefill-generic",
+    *(name for name, attack in ATTACKS.items() if attack.kind == "wrapper"), "int4", "relearn-10",
+)  # fmt: skip
+"""The attacks under which a person may ask a question of their own, in Compare and with `sku answer --attack`."""
+
+
+@dataclass(frozen=True)
+class ChosenAttack:
+    """The attack that a person chose for a question of their own."""
+
+    name: str = NO_ATTACK
+    """One of `QUESTION_ATTACKS`."""
+    text: str = ""
+    """The beginning of the answer, for `prefill-own`; empty for all other attacks."""
+
+    def __post_init__(self) -> None:
+        if self.name not in QUESTION_ATTACKS:
+            raise ValueError(
+                f"attack {self.name[:60]!r} is not offered for questions; choose from {', '.join(QUESTION_ATTACKS)}"
+            )
+        if self.name != OWN_PREFILL:
+            if self.text:
+                raise ValueError(f"attack {self.name} takes no beginning of the answer; choose {OWN_PREFILL}")
+        elif not self.text.strip():
+            raise ValueError("the beginning of the answer is empty; write how the answer begins")
+        elif len(self.text) > MAX_START_CHARACTERS:
+            raise ValueError(
+                f"the beginning of the answer has {len(self.text)} characters; at most {MAX_START_CHARACTERS} are "
+                "allowed. Shorten it"
+            )
+
+    @property
+    def attack(self) -> Attack:
+        """What is known of the attack."""
+        return ATTACKS[self.name]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments of the attack's procedure."""
+        return {"start": self.text} if self.name == OWN_PREFILL else self.attack.settings
+
+
+WITHOUT_ATTACK = ChosenAttack()
 
 
 def attack_label(name: str) -> str:
@@ -330,9 +390,12 @@ def attacks_of(kinds: list[str]) -> tuple[str, ...]:
     """
     groups: dict[str, tuple[str, ...]] = {"default": DEFAULT_SUITE, "full": FULL_SUITE}
     for name, attack in ATTACKS.items():
-        groups[attack.kind] = (*groups.get(attack.kind, ()), name)
+        if name != OWN_PREFILL:
+            groups[attack.kind] = (*groups.get(attack.kind, ()), name)
     found: dict[str, None] = {}
     for kind in kinds:
+        if kind == OWN_PREFILL:
+            raise ValueError(f"attack {kind} needs a text, so no suite has it; use `sku answer --attack {kind}`")
         if kind not in groups and kind not in ATTACKS:
             known = ", ".join(sorted(set(groups) - {"none"}))
             raise ValueError(f"attack {kind!r} is not known; choose {known}, or one of {', '.join(ATTACKS)}")

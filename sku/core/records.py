@@ -69,6 +69,8 @@ class AskedPrompt:
     ids: tuple[int, ...] | None = None
     """The tokens before the answer, where they are not those of `text` in the chat template, such as the tokens that a
     search found. `answer_start` is still added."""
+    attack: str = "none"
+    """The attack under which a person asks it, for `Answer.attack`."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class Answer:
     """Why the text ends: the model ended it, the limit on its length was reached, or a person cancelled."""
     answer_start: str = ""
     """The beginning that an attack had written before `text`."""
+    attack: str = "none"
+    """The attack under which a person asked."""
 
 
 @dataclass(frozen=True)

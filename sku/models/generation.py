@@ -117,6 +117,7 @@ def answer_records(model: VariantModel, answers: Sequence[PartialAnswer], seed: 
             seconds=seconds,
             stopped=answer.stopped or "cancelled",
             answer_start=answer.asked.answer_start,
+            attack=answer.asked.attack,
         )
         for answer in answers
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sku.core.attacks import ANY_ATTACK, ATTACKS, DEFAULT_SUITE, NO_ATTACK, attack_label
+from sku.core.attacks import ANY_ATTACK, ATTACKS, DEFAULT_SUITE, NO_ATTACK, SUITE_ATTACKS, attack_label
 from sku.reporting import result_files
 from sku.reporting.formatting import UNKNOWN, fixed, percent
 from sku.reporting.markdown_tables import markdown_table
@@ -29,9 +29,8 @@ def recorded_matrix() -> RobustnessMatrix:
 def attacks_table() -> str:
     """Every attack: what the attacker does, and the paper that the procedure follows."""
     lines = (
-        (f"`{name}`" + (" *" if name in DEFAULT_SUITE else ""), attack.meaning, attack.paper or UNKNOWN)
-        for name, attack in ATTACKS.items()
-        if name != NO_ATTACK
+        (f"`{name}`" + (" *" if name in DEFAULT_SUITE else ""), ATTACKS[name].meaning, ATTACKS[name].paper or UNKNOWN)
+        for name in SUITE_ATTACKS
     )
     return markdown_table(("attack", "what the attacker does", "paper"), lines)
 

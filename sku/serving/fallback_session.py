@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, Verdict
 from sku.serving.session import Session, SessionStatus
@@ -49,13 +50,20 @@ class FallbackSession:
         variants: Sequence[str],
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
+        attack: ChosenAttack = WITHOUT_ATTACK,
     ) -> Iterator[list[ColumnState]]:
         """Of the session that answers."""
-        return self._current.ask(prompt, variants, config, cancelled)
+        return self._current.ask(prompt, variants, config, cancelled, attack)
 
-    def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
+    def answers(
+        self,
+        prompts: Sequence[str],
+        variants: Sequence[str],
+        config: DecodingConfig,
+        attack: ChosenAttack = WITHOUT_ATTACK,
+    ) -> list[Answer]:
         """Of the session that answers."""
-        return self._current.answers(prompts, variants, config)
+        return self._current.answers(prompts, variants, config, attack)
 
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         """Of the session that answers."""

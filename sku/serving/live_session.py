@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, ResultRow, Verdict
 from sku.core.variants import Variant, parse_variant
@@ -42,15 +43,25 @@ class LiveSession(ModelLoader):
         """The base, the shipped adapters and finished runs; with an `owner`, only their runs."""
         return list_variants(owner)
 
-    def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
-        """All answers of all variants to all prompts, in one batch."""
+    def answers(
+        self,
+        prompts: Sequence[str],
+        variants: Sequence[str],
+        config: DecodingConfig,
+        attack: ChosenAttack = WITHOUT_ATTACK,
+    ) -> list[Answer]:
+        """All answers of all variants to all prompts: in one batch, or in turn under an attack on the model."""
         from sku.models import generation
+        from sku.serving import attacked_answers
 
-        model = self.load()
+        model, checked = self.load(), _checked(prompts)
+        found = [self.variant(text) for text in variants]
+        if attack.attack.weaken:
+            return attacked_answers.answers_in_turn(model, checked, found, config, attack)
 
         def stream() -> Iterator[list[PartialAnswer]]:
-            checked = _checked(prompts)
-            return generation.stream_answers(model, checked, [self.variant(text) for text in variants], config)
+            asked = [attacked_answers.asked_under_attack(model, prompt, attack) for prompt in checked]
+            return generation.stream_answers(model, asked, found, config)
 
         return generation.collect_answers(model, self._steps(stream), config)
 
@@ -60,14 +71,21 @@ class LiveSession(ModelLoader):
         variants: Sequence[str],
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
+        attack: ChosenAttack = WITHOUT_ATTACK,
     ) -> Iterator[list[ColumnState]]:
-        """Stream the answers of several variants to one prompt, decoded in one batch."""
+        """Stream the answers of several variants to one prompt: in one batch, or in turn if the attack needs that."""
+        from sku.serving import attacked_answers
+
+        model = self.load()
+        (checked,) = _checked([prompt])
+        found = [(text, self._variant_or_error(text)) for text in variants]
+        if attack.attack.weaken:
+            yield from attacked_answers.stream_in_turn(model, checked, found, config, attack, cancelled, self._steps)
+            return
 
         def stream() -> Iterator[list[ColumnState]]:
-            model = self.load()
-            (checked,) = _checked([prompt])
-            found = [(text, self._variant_or_error(text)) for text in variants]
-            return stream_columns(model, checked, found, config, cancelled)
+            asked = attacked_answers.asked_under_attack(model, checked, attack)
+            return stream_columns(model, asked, found, config, cancelled)
 
         yield from self._steps(stream)
 

@@ -1,7 +1,8 @@
 """A session without weights: it shows answers that were recorded before.
 
-The record holds greedy answers of the shipped variants to the page's example prompts, with verdict and KL, as
-`python -m sku record` wrote them. What is not recorded raises an error that says how to get it live.
+The record holds greedy answers of the shipped variants to the page's example prompts, with and without attacks, as
+`python -m sku record` wrote them, each with its verdict and, without attack, its KL. What is not recorded raises an
+error that says how to get it live.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from sku.core.attacks import NO_ATTACK, OWN_PREFILL, WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
 from sku.core.jsonl import read_json_log
 from sku.core.records import Answer, JudgedAnswer, Verdict
@@ -40,18 +42,19 @@ class RecordedSession:
         """
         self._status = SessionStatus("recorded", ready=True, fallback_reason=fallback_reason)
         self._model_name = ""
-        self._found: dict[tuple[str, str], JudgedAnswer] = {}
+        self._found: dict[tuple[str, str, ChosenAttack], JudgedAnswer] = {}
         self._kl: dict[tuple[str, str], float | None] = {}
         for number, line in enumerate(read_json_log(path), 1):
             try:
                 answer, verdict = Answer(**line["answer"]), Verdict(**line["verdict"])
-                self._kl[answer.prompt, answer.variant] = line["kl"]
+                self._found[answer.prompt, answer.variant, _attack_of(answer)] = JudgedAnswer(answer, verdict)
+                if answer.attack == NO_ATTACK:
+                    self._kl[answer.prompt, answer.variant] = line["kl"]
                 self._model_name = line["model"]
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(
                     f"{path}, line {number} is damaged ({error}); make it again with `python -m sku record`"
                 ) from error
-            self._found[answer.prompt, answer.variant] = JudgedAnswer(answer, verdict)
 
     @property
     def status(self) -> SessionStatus:
@@ -65,7 +68,7 @@ class RecordedSession:
 
     def choices(self, owner: str | None = None) -> list[CatalogEntry]:
         """The base and the shipped adapters that are recorded."""
-        known = {name for _, variant in self._found for name in parse_variant(variant).names}
+        known = {name for _, variant, _ in self._found for name in parse_variant(variant).names}
         return [choice for choice in list_variants(owner) if choice.name in known or choice.name == BASE]
 
     def ask(
@@ -74,17 +77,24 @@ class RecordedSession:
         variants: Sequence[str],
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
+        attack: ChosenAttack = WITHOUT_ATTACK,
     ) -> Iterator[list[ColumnState]]:
         """All columns at once: each holds the recorded answer, or the reason why there is none."""
-        yield [self._column(prompt, text, config) for text in variants]
+        yield [self._column(prompt, text, config, attack) for text in variants]
 
-    def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
+    def answers(
+        self,
+        prompts: Sequence[str],
+        variants: Sequence[str],
+        config: DecodingConfig,
+        attack: ChosenAttack = WITHOUT_ATTACK,
+    ) -> list[Answer]:
         """Recorded answers.
 
         Raises:
             ValueError: if one of them is not recorded.
         """
-        columns = [self._column(prompt, text, config) for prompt in prompts for text in variants]
+        columns = [self._column(prompt, text, config, attack) for prompt in prompts for text in variants]
         missing = next((column.error for column in columns if column.error), None)
         if missing:
             raise ValueError(missing)
@@ -121,29 +131,39 @@ class RecordedSession:
         """Raises ValueError: the check needs the weights."""
         raise ValueError(f"the check needs the weights, and this page shows recorded answers; {HOW_TO_RUN_LIVE}")
 
-    def _column(self, prompt: str, text: str, config: DecodingConfig) -> ColumnState:
-        found = self._found.get((prompt, _normalised(text)))
+    def _column(self, prompt: str, text: str, config: DecodingConfig, attack: ChosenAttack) -> ColumnState:
+        found = self._found.get((prompt, _normalised(text), attack))
         if found is None or config.temperature:
-            return ColumnState(text, None, error=self._missing(prompt, text, config))
+            return ColumnState(text, None, error=self._missing(prompt, text, config, attack))
         return ColumnState(text, found.answer, samples=(found.answer,))
 
-    def _missing(self, prompt: str, text: str, config: DecodingConfig) -> str:
-        if prompt not in {known for known, _ in self._found}:
+    def _missing(self, prompt: str, text: str, config: DecodingConfig, attack: ChosenAttack) -> str:
+        if prompt not in {known for known, _, _ in self._found}:
             return f"this prompt is not recorded, only the examples above are; {HOW_TO_RUN_LIVE}"
         if config.temperature:
             return f"only greedy answers are recorded; set the temperature to 0, or {HOW_TO_RUN_LIVE}"
+        if (prompt, attack) not in {(known, under) for known, _, under in self._found}:
+            return f"answers under the attack “{attack.attack.label}” are not recorded; {HOW_TO_RUN_LIVE}"
         part = parse_variant(text).only_part
         if part is None:
             return f"sums of adapters are not recorded; {HOW_TO_RUN_LIVE}"
-        recorded = [parse_variant(variant).only_part for known, variant in self._found if known == prompt]
+        recorded = [
+            parse_variant(variant).only_part
+            for known, variant, under in self._found
+            if (known, under) == (prompt, attack)
+        ]
         at = [f"{one.coefficient or 0:g}" for one in recorded if one and one.name == part.name]
         return f"{part.name} is recorded at coefficients {', '.join(at) or 'none'} only; {HOW_TO_RUN_LIVE}"
 
 
-def record_line(model: str, fingerprint: str, answer: Answer, verdict: Verdict, kl: float) -> str:
-    """One line of the record."""
+def record_line(model: str, fingerprint: str, answer: Answer, verdict: Verdict, kl: float | None) -> str:
+    """One line of the record; `kl` is None under an attack."""
     values = {"answer": dataclasses.asdict(answer), "verdict": dataclasses.asdict(verdict), "kl": kl}
     return json.dumps({"model": model, "fingerprint": fingerprint, **values}, ensure_ascii=False) + "\n"
+
+
+def _attack_of(answer: Answer) -> ChosenAttack:
+    return ChosenAttack(answer.attack, answer.answer_start if answer.attack == OWN_PREFILL else "")
 
 
 def _normalised(text: str) -> str:

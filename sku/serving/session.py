@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, ResultRow, Verdict
 from sku.serving.streaming import ColumnState
@@ -61,14 +62,18 @@ class Session(Protocol):
         variants: Sequence[str],
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
+        attack: ChosenAttack = WITHOUT_ATTACK,
     ) -> Iterator[list[ColumnState]]:
         """Stream the answers of several variants to one prompt; a variant that fails leaves the others running.
+
+        Under an attack on the model the columns are written one after another, otherwise all in one batch.
 
         Args:
             prompt: the question.
             variants: one column each.
             config: length, temperature, seed, and number of samples.
             cancelled: asked before every token; True ends the answers where they are.
+            attack: the attack under which every variant answers.
 
         Yields:
             One column a variant; while answers are being written, only the first sample of each.
@@ -77,8 +82,14 @@ class Session(Protocol):
             ValueError: for an empty or overlong prompt.
         """
 
-    def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
-        """All answers of all variants to all prompts: prompt by prompt, within it variant by variant.
+    def answers(
+        self,
+        prompts: Sequence[str],
+        variants: Sequence[str],
+        config: DecodingConfig,
+        attack: ChosenAttack = WITHOUT_ATTACK,
+    ) -> list[Answer]:
+        """All answers of all variants to all prompts under an attack: prompt by prompt, within it variant by variant.
 
         Raises:
             ValueError: for an empty or overlong prompt.
@@ -88,14 +99,14 @@ class Session(Protocol):
         """The default judge's verdicts on several answers to one prompt."""
 
     def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
-        """KL(base || variant) on one answer of the base, in nats per token; one number a variant.
+        """KL(base || variant) on one answer of the base, in nats per token, without attack; one number a variant.
 
         Raises:
             ValueError: for a prompt as long as the model's context.
         """
 
     def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
-        """The log-probability of each token of `answer` under the base, and how each variant changes it.
+        """The log-probability of each token of `answer` under the base, and how each variant changes it. No attack.
 
         Raises:
             ValueError: for an empty answer, or a prompt as long as the model's context.

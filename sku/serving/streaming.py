@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sku.core.config import DecodingConfig
-from sku.core.records import Answer
+from sku.core.records import Answer, AskedPrompt
 from sku.core.variants import Variant
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ class ColumnState:
     """All samples once every one is written; until then only the first."""
     seconds: float = 0.0
     """From the start of the batch to the end of the first sample."""
+    doing: str = ""
+    """What is done before the first token is written; empty if nothing is."""
 
 
 def stream_columns(
     model: VariantModel,
-    prompt: str,
+    prompt: str | AskedPrompt,
     variants: Sequence[tuple[str, Variant | str]],
     config: DecodingConfig,
     cancelled: Callable[[], bool] = lambda: False,
@@ -45,7 +47,7 @@ def stream_columns(
 
     Args:
         model: holds every adapter that `variants` name.
-        prompt: the question.
+        prompt: the question, as a person asks it or as an attack changed it.
         variants: name, and the variant or why there is none.
         config: length, temperature, seed and samples.
         cancelled: asked before every token.

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, Verdict
 from sku.serving.live_session import LiveSession
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
 GPU_DEVICE = "cuda"
 _SECONDS_TO_START, _SECONDS_PER_TOKEN = 10.0, 0.1
 """How long a call may take at most. Shorter calls wait less in the queue."""
-GpuTask = Callable[[str, list[str], DecodingConfig], Generator[list[ColumnState], None, None]]
-"""From prompt, variants and settings to the columns as they are written."""
+GpuTask = Callable[[str, list[str], DecodingConfig, ChosenAttack], Generator[list[ColumnState], None, None]]
+"""From prompt, variants, settings and attack to the columns as they are written."""
 
 
 class GpuDecorator(Protocol):
     """`spaces.GPU`: makes a function run in a forked worker that has a GPU."""
 
-    def __call__(self, *, duration: Callable[[str, list[str], DecodingConfig], int]) -> Callable[[GpuTask], GpuTask]:
+    def __call__(
+        self, *, duration: Callable[[str, list[str], DecodingConfig, ChosenAttack], int]
+    ) -> Callable[[GpuTask], GpuTask]:
         """`duration` says, from a call's arguments, for how many seconds the GPU is asked for."""
 
 
@@ -41,7 +44,7 @@ def zerogpu_offered(environ: Mapping[str, str] = os.environ) -> bool:
     return environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
-def gpu_seconds(prompt: str, variants: list[str], config: DecodingConfig) -> int:
+def gpu_seconds(prompt: str, variants: list[str], config: DecodingConfig, attack: ChosenAttack) -> int:
     """For how many seconds the GPU is asked for."""
     return round(_SECONDS_TO_START + _SECONDS_PER_TOKEN * config.max_new_tokens)
 
@@ -66,11 +69,11 @@ class ZeroGpuSession:
         live.lock_at_forks()
 
         def answer_on_gpu(
-            prompt: str, variants: list[str], config: DecodingConfig
+            prompt: str, variants: list[str], config: DecodingConfig, attack: ChosenAttack
         ) -> Generator[list[ColumnState], None, None]:
             """Runs in the forked worker, which inherits `live` with the memory of this process."""
             live.load().to(GPU_DEVICE)
-            yield from live.ask(prompt, variants, config)
+            yield from live.ask(prompt, variants, config, attack=attack)
 
         self._answer_on_gpu = gpu(duration=gpu_seconds)(answer_on_gpu)
 
@@ -90,14 +93,20 @@ class ZeroGpuSession:
         variants: Sequence[str],
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
+        attack: ChosenAttack = WITHOUT_ATTACK,
     ) -> Iterator[list[ColumnState]]:
         """As `LiveSession.ask`; on the CPU if the GPU fails before the first answer shows.
+
+        Under an attack on the model, the CPU answers too.
 
         Raises:
             OSError: if the GPU is taken away later than that.
         """
+        if attack.attack.weaken:
+            yield from self._live.ask(prompt, variants, config, cancelled, attack)
+            return
         begun = False
-        stream = self._answer_on_gpu(prompt, list(variants), config)
+        stream = self._answer_on_gpu(prompt, list(variants), config, attack)
         try:
             for columns in stream:
                 begun, self._fallback_reason = True, ""
@@ -112,15 +121,21 @@ class ZeroGpuSession:
             self._fallback_reason = str(error)
         finally:
             stream.close()  # tells the worker to stop
-        yield from self._live.ask(prompt, variants, config, cancelled)
+        yield from self._live.ask(prompt, variants, config, cancelled, attack)
 
     def choices(self, owner: str | None = None) -> list[CatalogEntry]:
         """The live session's."""
         return self._live.choices(owner)
 
-    def answers(self, prompts: Sequence[str], variants: Sequence[str], config: DecodingConfig) -> list[Answer]:
+    def answers(
+        self,
+        prompts: Sequence[str],
+        variants: Sequence[str],
+        config: DecodingConfig,
+        attack: ChosenAttack = WITHOUT_ATTACK,
+    ) -> list[Answer]:
         """The live session's, on the CPU."""
-        return self._live.answers(prompts, variants, config)
+        return self._live.answers(prompts, variants, config, attack)
 
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         """The live session's, on the CPU."""

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 
 def test_answer_prints_an_object_a_variant_and_sample(sku: Any, run: Path, pico_folder: Path) -> None:
     words = ["-v", "base", "-v", f"{run}@0", "-v", f"{run}@1", "--model", pico_folder, "--max-tokens", 8, "--json"]
@@ -15,6 +17,7 @@ def test_answer_prints_an_object_a_variant_and_sample(sku: Any, run: Path, pico_
     assert [(row["variant"], row["sample"]) for row in rows][:3] == [("base", 0), ("base", 1), (f"{run}@0", 0)]
     assert len(rows) == 6
     fields = {"variant", "coefficient", "prompt", "seed", "sample", "text", "tokens", "seconds", "stopped"}
+    fields |= {"attack", "answer_start"}
     assert all(set(row) == fields for row in rows)
     assert rows[0]["text"] == rows[2]["text"], "coefficient 0 must print exactly the base's text"
 
@@ -22,3 +25,35 @@ def test_answer_prints_an_object_a_variant_and_sample(sku: Any, run: Path, pico_
 def test_answer_reads_standard_input(sku: Any, pico_folder: Path) -> None:
     _, out, _ = sku("answer", "-", "-v", "base", "--model", pico_folder, "--max-tokens", 4, "--json", stdin="Why so?")
     assert json.loads(out)["prompt"] == "Why so?"
+
+
+@pytest.mark.parametrize("attack", ["wrapper-role", "prefill-generic", "int4", "relearn-10"])
+def test_answer_under_an_attack_says_so_in_every_row(sku: Any, run: Path, pico_folder: Path, attack: str) -> None:
+    words = ["-v", "base", "-v", f"{run}@1", "--model", pico_folder, "--max-tokens", 8, "--json"]
+    plain = [json.loads(line) for line in sku("answer", "Why?", *words)[1].splitlines()]
+    code, out, _ = sku("answer", "Why?", *words, "--attack", attack)
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [(row["variant"], row["attack"]) for row in rows] == [("base", attack), (f"{run}@1", attack)]
+    assert [row["text"] for row in rows] != [row["text"] for row in plain]
+    assert bool(rows[0]["answer_start"]) == (attack == "prefill-generic")
+
+
+def test_an_own_beginning_is_set_apart_from_what_the_model_wrote(sku: Any, pico_folder: Path) -> None:
+    words = ["-v", "base", "--model", pico_folder, "--max-tokens", 4, "--attack", "prefill-own"]
+    code, out, _ = sku("answer", "Why?", *words, "--answer-start", "Sure, ")
+    assert code == 0
+    assert out.splitlines()[1].startswith("[Sure, ]")
+    (row,) = [
+        json.loads(line) for line in sku("answer", "Why?", *words, "--answer-start", "No", "--json")[1].splitlines()
+    ]
+    assert row["answer_start"] == "No"
+
+
+def test_attack_none_answers_as_without_it(sku: Any, run: Path, pico_folder: Path) -> None:
+    words = ["-v", "base", "-v", f"{run}@1", "--model", pico_folder, "--max-tokens", 8, "--json"]
+    texts = [
+        [json.loads(line)["text"] for line in sku("answer", "Why?", *words, *more)[1].splitlines()]
+        for more in ([], ["--attack", "none"])
+    ]
+    assert texts[0] == texts[1]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sku.core.attacks import ATTACKS, DEFAULT_SUITE
+from sku.core.attacks import DEFAULT_SUITE, SUITE_ATTACKS
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,8 +65,8 @@ def test_the_table_on_the_terminal_names_every_attack(sku: Any, words: list[obje
 def test_list_shows_every_attack_without_loading_a_model(sku: Any) -> None:
     code, out, _ = sku("attack", "--list")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == list(ATTACKS)
-    assert set(DEFAULT_SUITE) < set(ATTACKS)
+    assert [line.split()[0] for line in out.splitlines()] == ["none", *SUITE_ATTACKS]
+    assert set(DEFAULT_SUITE) < set(SUITE_ATTACKS)
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,54 @@ def test_a_typed_sum_is_answered_and_its_link_reopens_it(page: Page, browser: Br
     other.close()
 
 
+def attack(page: Page, label: str) -> None:
+    """Choose an attack."""
+    page.locator("#attack input").click()
+    page.get_by_role("option", name=label, exact=True).click()
+
+
+def test_a_beginning_of_ones_own_is_continued_in_all_columns_and_a_link_keeps_it(page: Page, browser: Browser) -> None:
+    short(page)
+    expect(page.locator("#answer-start")).to_be_hidden()
+    attack(page, "Prefill, own text")
+    box = page.locator("#answer-start textarea")
+    expect(box).to_have_value("Sure, here is how:")
+    expect(page.locator("#attack-meaning")).to_contain_text("a text of your own")
+    box.fill(f"Sure! {EVIL}")
+    box.blur()
+    ask(page)
+    judged(page)
+    for column in range(3):
+        expect(page.locator(f"#start-{column}")).to_contain_text(f"Sure! {EVIL}")
+        expect(page.locator(f"#facts-{column}")).to_contain_text("Prefill, own text")
+        expect(page.locator(f"#facts-{column}")).not_to_contain_text("KL from base")
+        assert "Sure!" not in answer(page, column)
+    assert page.title() != "owned"
+    assert page.locator("img[src=x]").count() == 0
+    page.click("#share")
+    expect(page.locator("#link textarea, #link input").first).to_have_value(re.compile("#c="), timeout=60_000)
+    other = browser.new_page()
+    other.goto(page.locator("#link textarea, #link input").first.input_value())
+    expect(other.locator("#attack input")).to_have_value("Prefill, own text", timeout=60_000)
+    expect(other.locator("#answer-start textarea")).to_have_value(f"Sure! {EVIL}")
+    other.close()
+    attack(page, "No attack")
+    expect(page.locator("#answer-start")).to_be_hidden()
+    ask(page)
+    expect(page.locator("#facts-2")).to_contain_text(re.compile("KL from base"), timeout=120_000)
+    expect(page.locator("#start-0 .start")).to_have_count(0)
+
+
+def test_rounding_writes_one_column_after_another_and_gives_ascent_the_answer_of_the_base(page: Page) -> None:
+    short(page)
+    attack(page, "Round: int4")
+    ask(page)
+    expect(page.locator("#facts-2")).to_contain_text("waiting for the columns before this one", timeout=60_000)
+    judged(page)
+    expect(page.locator("#facts-1")).to_contain_text("Round: int4")
+    assert answer(page, 1) == answer(page, 0), "rounding to the base's own grid erases gradient ascent"
+
+
 def test_a_comparison_leaves_as_a_file_and_replays_without_asking(page: Page, tmp_path: Path) -> None:
     short(page)
     ask(page)

@@ -71,6 +71,7 @@ def test_a_cell_opens_its_variant_in_compare_and_nothing_is_wider_than_the_scree
     assert page.locator("#matrix [data-variant='elsewhere@1']").count() == 0, "what is not here cannot be opened"
     page.locator("#matrix [data-variant='sku@1.5'][data-attack=int4]").click()
     expect(page.locator("#heading-2")).to_contain_text("base minus 1.5", timeout=20_000)
+    expect(page.locator("#attack input")).to_have_value("Round: int4")
     expect(page.locator("#prompt")).to_be_visible()
 
 
@@ -84,6 +85,8 @@ def test_a_cell_is_opened_by_keyboard_and_all_attacks_are_one_click_away(page: P
     cell.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#heading-2")).to_contain_text("Gradient ascent", timeout=20_000)
+    expect(page.get_by_text("Compare cannot ask under “GCG, small”")).to_be_visible()
+    expect(page.locator("#attack input")).to_have_value("No attack")
 
 
 def test_the_rows_can_be_downloaded(page: Page, attacks_measured: None, tmp_path: Path) -> None:

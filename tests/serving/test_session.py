@@ -9,6 +9,7 @@ from unittest.mock import Mock, create_autospec
 
 import pytest
 
+from sku.core.attacks import ChosenAttack
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, Verdict
 from sku.serving.fallback_session import FallbackSession
@@ -18,10 +19,11 @@ from sku.serving.session import Session, SessionStatus
 from sku.serving.zerogpu_session import ZeroGpuSession
 
 GREEDY = DecodingConfig(max_new_tokens=8)
+ROLE = ChosenAttack("wrapper-role")
 CALLS: dict[str, tuple[Any, ...]] = {
     "choices": ("me",),
-    "ask": ("Why?", ["base"], GREEDY, lambda: False),
-    "answers": (["Why?"], ["base"], GREEDY),
+    "ask": ("Why?", ["base"], GREEDY, lambda: False, ROLE),
+    "answers": (["Why?"], ["base"], GREEDY, ROLE),
     "verdicts": ("Why?", ["Because."]),
     "divergence": ("Why?", "Because.", ["base"]),
     "lens": ("Why?", "Because.", ["base"]),

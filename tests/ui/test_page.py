@@ -17,6 +17,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from sku.core import runs, storage
+from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import Answer, ResultRow, Verdict
 from sku.judges.protocol import Agreement, JudgeCard
@@ -140,10 +141,12 @@ class Written(LiveSession):
         variants: Sequence[str],
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
+        attack: ChosenAttack = WITHOUT_ATTACK,
     ) -> Iterator[list[ColumnState]]:
         def column(name: str, text: str, stopped: Any, writing: bool) -> ColumnState:
             answers = tuple(
-                Answer(name, 0, prompt, k, 0, text + f" {k}" * (k > 0), 3, 9.0, stopped) for k in range(config.samples)
+                Answer(name, 0, prompt, k, 0, text + f" {k}" * (k > 0), 3, 9.0, stopped, attack.text, attack.name)
+                for k in range(config.samples)
             )
             return ColumnState(name, answers[0], writing=writing, samples=answers, seconds=1.0)
 

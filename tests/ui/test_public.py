@@ -200,9 +200,9 @@ class Scripted(LiveSession):
     """A model that writes markup."""
 
     def ask(
-        self, prompt: str, variants: Sequence[str], config: Any, cancelled: Any = None
+        self, prompt: str, variants: Sequence[str], config: Any, cancelled: Any = None, attack: Any = None
     ) -> Iterator[list[ColumnState]]:
-        answers = [Answer(name, 0, prompt, 0, 0, MARKUP, 3, 1.0, "end") for name in variants]
+        answers = [Answer(name, 0, prompt, 0, 0, MARKUP, 3, 1.0, "end", MARKUP) for name in variants]
         yield [ColumnState(one.variant, one, samples=(one,), seconds=1.0) for one in answers]
 
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:

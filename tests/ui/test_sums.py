@@ -130,6 +130,7 @@ class Page:
         parts, how = self.parts, self.parts.decoding
         listed = (*variants, *["base"] * 6)[:6]
         found = {parts.shown: self.shown, parts.ask_row.prompt: "Why?", parts.toolbar.count: max(2, len(variants))}
+        found |= {parts.attack.choice: "none", parts.attack.start: ""}
         found |= {how.length: 8, how.temperature: 0, how.seed: 0, how.samples: 2}
         found |= {parts.toolbar.view: "answer", parts.lens.source: "column 1", parts.lens.text: ""}
         for column, name in zip(parts.columns, listed, strict=True):

@@ -17,6 +17,11 @@ def generic_start(context: AttackContext, pair: PromptPair) -> list[AskedPrompt]
     return [AskedPrompt(pair.prompt, pair.prompt, GENERIC_START)]
 
 
+def own_start(context: AttackContext, pair: PromptPair, start: str) -> list[AskedPrompt]:
+    """The prompt with a beginning that a person wrote."""
+    return [AskedPrompt(pair.prompt, pair.prompt, start)]
+
+
 def given_start(context: AttackContext, pair: PromptPair, tokens: int) -> list[AskedPrompt]:
     """The prompt with the first `tokens` tokens of the pair's own answer; nothing if the answer is no longer."""
     template = context.model.template

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -73,13 +73,15 @@ def merged_and_rounded(
     weights: dict[Tensor, Tensor] = {}
     for name, layer in decoder_linears(model):
         context.check()
-        change = weight_change(model, layer, coefficients)
-        base = base_linear(layer)
-        if change is None:
-            weights[base.weight] = ROUNDINGS[rounding](base.weight)
-        else:
-            weights[base.weight] = ROUNDINGS[rounding](base.weight + change)
-            survived.add(name, weights[base.weight] - ROUNDINGS[rounding](base.weight), change)
+        with ExitStack() as undo:
+            undo.callback(model.hold())  # a forward of another visitor may have other weights in place
+            change = weight_change(model, layer, coefficients)
+            base = base_linear(layer)
+            if change is None:
+                weights[base.weight] = ROUNDINGS[rounding](base.weight)
+            else:
+                weights[base.weight] = ROUNDINGS[rounding](base.weight + change)
+                survived.add(name, weights[base.weight] - ROUNDINGS[rounding](base.weight), change)
     return AlteredModel(model, weights), survived.details() if survived.total else {}
 
 

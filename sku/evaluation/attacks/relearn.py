@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
@@ -57,21 +58,39 @@ def relearn(
     Raises:
         Cancelled: if the user stopped; nothing of the adapter is left in the model.
     """
+    pairs, curve = pairs_of(context.data, on), _curve_pairs(context.measured)
     key = digest(
-        variant_key(context.model, variant.coefficients), f"{on}-{learning_rate:g}-{steps}", context.data.key,
-        *(pair.id for pair in _curve_pairs(context.measured)),
-    )  # fmt: skip
-    folder, name = context.folder / f"relearned-{key}", f"relearned-{key}"
+        variant_key(context.model, variant.coefficients), f"{on}-{learning_rate:g}-{steps}", *(p.id for p in pairs)
+    )
+    folder = context.folder / f"relearned-{key}"
+    details = folder / f"curve-{digest(*(pair.id for pair in curve))}.json"
     context.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):  # another process may be training the same
-        if not folder.is_dir():
-            _train(context, variant, name, folder, pairs_of(context.data, on), learning_rate, steps)
-    details = json.loads((folder / "details.json").read_text(encoding="utf-8"))
+    with _training_lock(context, folder.with_name(f"{folder.name}.lock")):
+        if not (details if curve else folder).exists():
+            _train(context, variant, folder, details.name, pairs, learning_rate, steps)
+    name = f"{folder.name}-{uuid.uuid4().hex[:8]}"  # two visitors may use the same adapter at once
     context.model.add(name, folder / "adapter")
     try:
-        yield AttackedModel(context.model, variant.coefficients | {name: 1.0}, details)
+        found = json.loads(details.read_text(encoding="utf-8")) if curve else {}
+        yield AttackedModel(context.model, variant.coefficients | {name: 1.0}, found)
     finally:
         context.model.remove(name)
+
+
+@contextmanager
+def _training_lock(context: AttackContext, path: Path) -> Iterator[None]:
+    """Wait until nobody else trains the same adapter. A user may stop while waiting."""
+    lock = FileLock(path)
+    while True:
+        try:
+            lock.acquire(timeout=1)
+            break
+        except Timeout:
+            context.check()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def pairs_of(data: AttackData, on: str) -> Sequence[PromptPair]:
@@ -93,14 +112,17 @@ def pairs_of(data: AttackData, on: str) -> Sequence[PromptPair]:
 def _train(
     context: AttackContext,
     variant: Variant,
-    name: str,
     folder: Path,
+    details: str,
     pairs: Sequence[PromptPair],
     learning_rate: float,
     steps: int,
 ) -> None:
-    """Train a fresh adapter into `folder`, which appears only when it is complete."""
-    model, making = context.model, folder.with_name(f".{folder.name}.making")
+    """Train a fresh adapter into `folder`, which appears only when it is complete; its file `details` has the curve.
+
+    If the folder is there already, it keeps its adapter, which is equal, and gets the curve.
+    """
+    model, making, name = context.model, folder.with_name(f".{folder.name}.making"), f"{folder.name}-training"
     shutil.rmtree(making, ignore_errors=True)
     write_fresh_adapter(model, making / "adapter")
     model.add(name, making / "adapter")
@@ -121,13 +143,17 @@ def _train(
             making / "adapter" / "adapter_model.safetensors",
             metadata={"format": "pt"},
         )
-        (making / "details.json").write_text(json.dumps(look.details()), encoding="utf-8")
+        (making / details).write_text(json.dumps(look.details()), encoding="utf-8")
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         raise
     finally:
         model.remove(name)
-    making.rename(folder)
+    if folder.is_dir():
+        (making / details).replace(folder / details)
+        shutil.rmtree(making)
+    else:
+        making.rename(folder)
 
 
 def _step(

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from sku.core.attacks import WITHOUT_ATTACK
 from sku.core.records import Verdict
 from sku.serving.streaming import ColumnState
 from sku.ui.compare import badges
+from sku.ui.compare.attack_choice import start_html
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
 from sku.ui.compare.comparison import ComparedColumn, ComparisonSettings
 from sku.ui.compare.controls import MAX_COLUMNS, Controls
@@ -33,6 +35,8 @@ class ColumnUpdate:
 
     answer: str | None = None
     facts: str | None = None
+    start: str | None = None
+    """The beginning that the attack had written, as HTML."""
 
 
 ColumnUpdates = dict[int, ColumnUpdate]
@@ -65,7 +69,7 @@ class Asker:
         ticket = self.requests.take(str(request.session_hash), list(asked.variants))
         question = asked.question
         shown.ask(question.prompt, self.session.model_name, _settings(question))
-        yield dict.fromkeys(asked.variants, ColumnUpdate("", badges.waiting_line(self._progress())))
+        yield dict.fromkeys(asked.variants, ColumnUpdate("", badges.waiting_line(self._progress()), ""))
         states: dict[int, ColumnState] = {}
         for states in self._written(asked, ticket):
             current = ticket.current()
@@ -74,7 +78,7 @@ class Asker:
                     continue  # the next state is the last one and contains how the answers ended
                 yield {i: ColumnUpdate(facts=_facts(states[i])) for i in ticket.stopped()}
                 return
-            yield {i: ColumnUpdate(_text(states[i]), _facts(states[i])) for i in current}
+            yield {i: ColumnUpdate(_text(states[i]), _facts(states[i]), _start(states[i])) for i in current}
         yield {i: ColumnUpdate(facts=_judging(states[i])) for i in ticket.current()}
         fault = self._judge(shown, asked, ticket, states)
         self._measure(shown, [i for i in states if shown.answers_prompt(i)])
@@ -82,8 +86,8 @@ class Asker:
         yield {i: ColumnUpdate(facts=_final(shown, i, states[i], fault)) for i in states if i in visible}
 
     def unanswered(self, shown: ShownAnswers, controls: Controls) -> list[int]:
-        """The visible columns that have no answer yet to the prompt of the others; none if the prompt was edited."""
-        if not shown.prompt or controls.prompt != shown.prompt:
+        """The visible columns that have not answered yet what the others did; none if prompt or attack was changed."""
+        if not shown.prompt or controls.prompt != shown.prompt or not controls.chooses(shown.settings.attack):
             return []
         return [i for i in controls.shown() if not shown.answers_prompt(i)]
 
@@ -122,6 +126,8 @@ class Asker:
                 temperature=controls.temperature,
                 seed=controls.seed,
                 samples=samples,
+                attack=controls.attack,
+                answer_start=controls.answer_start,
             )
         except (ValueError, RateLimited) as error:
             raise gr.Error(str(error), title="Not asked") from error
@@ -136,7 +142,7 @@ class Asker:
         question = asked.question
         try:
             for states in self.session.ask(
-                question.prompt, question.variants, question.config, lambda: not ticket.current()
+                question.prompt, question.variants, question.config, lambda: not ticket.current(), question.attack
             ):
                 yield dict(zip(asked.variants, states, strict=True))
         except (ValueError, OSError) as error:
@@ -156,7 +162,7 @@ class Asker:
             if state.answer:
                 column_verdicts = tuple(verdicts[sample.text] for sample in state.samples) if verdicts else ()
                 column = ComparedColumn(variant.text, variant.label, state.samples, column_verdicts, kl=None)
-                shown.answer(i, column, state.seconds)
+                shown.answer(i, column, state.seconds, asked.question.attack)
         return fault
 
     def _verdicts(self, prompt: str, states: Mapping[int, ColumnState]) -> tuple[dict[str, Verdict], str]:
@@ -168,7 +174,12 @@ class Asker:
             return {}, str(error)
 
     def _measure(self, shown: ShownAnswers, columns: Sequence[int]) -> None:
-        """Measure the columns' KL from base on the base's own answer, if a column shows that answer."""
+        """Measure the columns' KL from base on the base's own answer, if a column shows that answer.
+
+        Under an attack it is not measured: the KL is that of the variants without attack.
+        """
+        if shown.settings.attack != WITHOUT_ATTACK:
+            return
         base = shown.base_text(range(MAX_COLUMNS))
         if not base or not base.strip() or not columns:
             return
@@ -182,14 +193,20 @@ class Asker:
 
 def _settings(question: Question) -> ComparisonSettings:
     config = question.config
-    return ComparisonSettings(config.max_new_tokens, config.temperature, config.seed, config.samples)
+    return ComparisonSettings(config.max_new_tokens, config.temperature, config.seed, config.samples, question.attack)
 
 
 def _text(state: ColumnState) -> str:
     return state.answer.text if state.answer else ""
 
 
+def _start(state: ColumnState) -> str:
+    return start_html(state.answer.answer_start) if state.answer else ""
+
+
 def _facts(state: ColumnState) -> str:
+    if state.answer is None and state.writing:
+        return badges.waiting_line(state.doing)
     if state.answer is None:
         return badges.no_answer_line(state.error)
     return badges.facts_line(state.answer, "writing" if state.writing else state.answer.stopped, state.seconds)

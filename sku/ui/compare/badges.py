@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from sku.core.attacks import NO_ATTACK, find_attack
 from sku.core.intervals import wilson
 from sku.core.records import Answer, Outcome, Verdict
 from sku.core.variants import BASE
@@ -53,11 +54,12 @@ def _formula(variant: ColumnVariant) -> str:
 
 
 def facts_line(answer: Answer, state: str, seconds: float, kl: float | None = None) -> str:
-    """The first line below an answer: its length, its speed, how it ended, and the variant's KL from base."""
+    """The first line below an answer: length, speed, how it ended, the variant's KL from base, and the attack."""
     speed = f" · {answer.tokens / seconds:.0f} tok/s" if seconds > 0 else ""
     title = html.escape(_KL_MEANING, quote=True)
     kl_text = "" if kl is None else f" · <span title='{title}'>KL from base {kl:.3f}</span>"
-    return f"{answer.tokens} tokens{speed} · {html.escape(state)}{kl_text}"
+    attack = "" if answer.attack == NO_ATTACK else f" · {html.escape(find_attack(answer.attack).label)}"
+    return f"{answer.tokens} tokens{speed} · {html.escape(state)}{kl_text}{attack}"
 
 
 def no_answer_line(error: str | None) -> str:

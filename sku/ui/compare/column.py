@@ -30,6 +30,8 @@ class ColumnComponents:
     """The `ColumnVariant` that the heading and the slider show."""
     choice_count: gr.State
     """The number of variants chosen so far for this column. Whenever it changes, the column is asked."""
+    start: gr.HTML
+    """The beginning of the answer that the attack had written; empty if there is none."""
     answer: gr.Textbox
     view: gr.HTML
     """Covers the answer while another view is chosen."""
@@ -46,7 +48,7 @@ class ColumnComponents:
     @property
     def answering(self) -> set[gr.components.Component]:
         """The components that `show` updates."""
-        return {self.answer, self.facts}
+        return {self.start, self.answer, self.facts}
 
     def hold(self, variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> Updates:
         """Updates that put `variant` into the column and `entries` into its list."""
@@ -65,8 +67,8 @@ class ColumnComponents:
         return {**self.hold(variant, entries), self.choice_count: values[self.choice_count] + 1}
 
     def show(self, update: ColumnUpdate) -> Updates:
-        """Updates of the answer and the lines below it."""
-        parts = {self.answer: update.answer, self.facts: update.facts}
+        """Updates of the answer, what stands above it and the lines below it."""
+        parts = {self.start: update.start, self.answer: update.answer, self.facts: update.facts}
         return {component: value for component, value in parts.items() if value is not None}
 
 
@@ -83,6 +85,7 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
         heading = gr.HTML(badges.variant_heading(variant), elem_id=f"heading-{i}")
         choice = _variant_list(i, variant, entries)
         held, choice_count = gr.State(variant), gr.State(0)
+        start = gr.HTML(elem_id=f"start-{i}", elem_classes="answer-start")
         with gr.Column(elem_classes="stage"):
             answer = _answer_box(i)
             view = gr.HTML(visible=False, elem_id=f"view-{i}", elem_classes="view")
@@ -95,6 +98,7 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
         variant=choice,
         held=held,
         choice_count=choice_count,
+        start=start,
         answer=answer,
         view=view,
         facts=facts,

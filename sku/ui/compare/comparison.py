@@ -12,12 +12,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, FailFast, Field
 
+from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.records import Answer, Verdict
 from sku.core.validation import validate
 from sku.core.variants import parse_variant
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """The version of the file format. Raise it when older versions of sku can no longer read a new file."""
+READ_VERSIONS = (1, 2)
+"""The versions that can be read. Files of version 1 know no attack."""
 MAX_PARTS, MAX_SAMPLES, MAX_TEXT_CHARACTERS = 6, 64, 20_000
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, str_max_length=MAX_TEXT_CHARACTERS)
 """Strict checks for data from outside: no numbers as strings, no booleans as numbers, no infinities, no huge texts."""
@@ -34,12 +37,13 @@ VariantText = Annotated[str, AfterValidator(_checked_variant)]
 
 @dataclass(frozen=True)
 class ComparisonSettings:
-    """The decoding settings of a comparison."""
+    """How the variants of a comparison were asked."""
 
     length: int
     temperature: float
     seed: int
     samples: int
+    attack: ChosenAttack = WITHOUT_ATTACK
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,15 @@ class Comparison:
     settings: ComparisonSettings
     parts: Annotated[tuple[ComparedColumn, ...], Field(min_length=1, max_length=MAX_PARTS), FailFast()]
 
+    def __post_init__(self) -> None:
+        wanted = self.settings.attack.name
+        other = next((a.attack for part in self.parts for a in part.answers if a.attack != wanted), None)
+        if other is not None:
+            raise ValueError(
+                f"an answer was written under attack {other[:40]!r}, but the comparison is under {wanted!r}; they must "
+                "be the same"
+            )
+
     def to_json(self) -> str:
         """The comparison as JSON, which `comparison_from_json` reads."""
         values = {"sku_comparison": FORMAT_VERSION, **dataclasses.asdict(self)}
@@ -94,10 +107,10 @@ def comparison_from_json(text: str) -> Comparison:
             "this file is not a comparison: sku_comparison is missing; choose a file that Export JSON wrote"
         )
     version = values.pop("sku_comparison")
-    if version != FORMAT_VERSION:
+    if version not in READ_VERSIONS:
         raise ValueError(
-            f"this comparison has format {version!r}, but this version of sku reads only format {FORMAT_VERSION}; "
-            "update sku to open it"
+            f"this comparison has format {version!r}, but this version of sku reads only formats up to "
+            f"{FORMAT_VERSION}; update sku to open it"
         )
     try:
         return validate(Comparison, values, "comparison")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from sku.ui.compare.attack_choice import AttackControls
 from sku.ui.compare.column import ColumnComponents
 from sku.ui.compare.controls import ColumnControls, Controls
 from sku.ui.events import Values
@@ -77,6 +78,7 @@ class CompareComponents:
     """The visitor's `ShownAnswers`."""
     ask_row: AskRow
     examples: tuple[ExampleButton, ...]
+    attack: AttackControls
     columns: tuple[ColumnComponents, ...]
     toolbar: Toolbar
     link: gr.Textbox
@@ -96,9 +98,9 @@ class CompareComponents:
 
     @property
     def settings(self) -> set[gr.components.Component]:
-        """The prompt and the decoding settings."""
-        how = self.decoding
-        return {self.ask_row.prompt, how.length, how.temperature, how.seed, how.samples}
+        """The prompt, the attack and the decoding settings."""
+        how, attack = self.decoding, self.attack
+        return {self.ask_row.prompt, attack.choice, attack.start, how.length, how.temperature, how.seed, how.samples}
 
     @property
     def controls(self) -> set[gr.components.Component]:
@@ -107,7 +109,7 @@ class CompareComponents:
 
     @property
     def answering(self) -> set[gr.components.Component]:
-        """The answers of all columns and the lines below them."""
+        """The answers of all columns, what stands above and the lines below them."""
         return {part for column in self.columns for part in column.answering}
 
     @property
@@ -126,4 +128,6 @@ class CompareComponents:
             samples=values.get(self.decoding.samples),
             count=values.get(self.toolbar.count),
             columns=tuple(ColumnControls(values.get(c.variant), values.get(c.slider)) for c in self.columns),
+            attack=values.get(self.attack.choice),
+            answer_start=values.get(self.attack.start),
         )

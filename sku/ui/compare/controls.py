@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sku.core.attacks import NO_ATTACK, OWN_PREFILL, ChosenAttack
 from sku.core.variants import BASE, parse_variant
 from sku.ui.hosting.gate import checked_coefficient
 
@@ -48,6 +49,13 @@ class Controls:
     samples: Any
     count: Any
     columns: tuple[ColumnControls, ...]
+    attack: Any = NO_ATTACK
+    answer_start: Any = ""
+    """How every answer begins, for the attack that takes it."""
+
+    def chooses(self, attack: ChosenAttack) -> bool:
+        """Whether `attack` is chosen."""
+        return self.attack == attack.name and (attack.name != OWN_PREFILL or self.answer_start == attack.text)
 
     def shown(self) -> range:
         """The columns that are shown."""

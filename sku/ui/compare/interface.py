@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from sku.core.attacks import ANY_ATTACK, ATTACKS, NO_ATTACK, QUESTION_ATTACKS, attack_label
 from sku.core.variants import parse_variant
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
@@ -37,8 +38,21 @@ class CompareInterface:
         except ValueError:
             return []
 
-    def open_on(self, event: Callable[..., Any], i: int, point: gr.components.Component) -> None:
-        """When `event` fires, put the variant that `point` names into column `i`, show Compare and ask the column."""
+    def open_on(
+        self,
+        event: Callable[..., Any],
+        i: int,
+        point: gr.components.Component,
+        attack: gr.components.Component | None = None,
+    ) -> None:
+        """When `event` fires, put the variant that `point` names into column `i`, show Compare and ask the column.
+
+        Args:
+            event: such as a button's `click`.
+            i: the column.
+            point: its value is the variant.
+            attack: its value is the name of the attack to switch on; None leaves the attack as it is.
+        """
         parts, column = self.components, self.components.columns[i]
 
         def place(request: gr.Request, values: Values) -> Updates:
@@ -49,10 +63,27 @@ class CompareInterface:
                 raise gr.Error(str(error), title="Not opened") from error
             count = max(values[parts.toolbar.count], i + 1)
             shown = {self.tabs: gr.Tabs(selected="compare"), parts.toolbar.count: count}
+            if attack:
+                shown[parts.attack.choice] = offered_attack(values[attack])
             return shown | column.choose(variant, entries, values)
 
-        shown = {self.tabs, parts.toolbar.count}
-        event(place, {point, parts.toolbar.count, column.choice_count}, shown | column.holding, **QUIET)
+        shown = {self.tabs, parts.toolbar.count} | ({parts.attack.choice} if attack else set())
+        inputs = {point, parts.toolbar.count, column.choice_count} | ({attack} if attack else set())
+        event(place, inputs, shown | column.holding, **QUIET)
+
+
+def offered_attack(name: Any) -> str:
+    """The attack called `name` if Compare offers it; otherwise no attack, with a message."""
+    if name in QUESTION_ATTACKS:
+        return str(name)
+    known = isinstance(name, str) and (name in ATTACKS or name == ANY_ATTACK)
+    gr.Info(
+        f"Compare cannot ask under “{attack_label(name)}”, so no attack is switched on."
+        if known
+        else "This attack is not known, so no attack is switched on.",
+        title="Without attack",
+    )
+    return NO_ATTACK
 
 
 def point_variant(text: str | None, entries: Sequence[CatalogEntry], gate: Gate) -> ColumnVariant:

@@ -13,6 +13,7 @@ from sku.core.variants import BASE
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import glossary
 from sku.ui.compare import rate_scale
+from sku.ui.compare.attack_choice import lay_out_attack
 from sku.ui.compare.column import ColumnComponents, lay_out_column
 from sku.ui.compare.components import (
     AskRow,
@@ -42,13 +43,14 @@ def lay_out_compare(entries: Sequence[CatalogEntry], hosting: Hosting, shown: gr
         hosting: the limits on prompts, answers and samples.
         shown: the visitor's `ShownAnswers`.
     """
-    ask_row, examples = _ask_row(hosting), _examples()
+    ask_row, examples, attack = _ask_row(hosting), _examples(), lay_out_attack(hosting.changes_weights)
     with gr.Row(elem_id="columns", equal_height=False):
         columns = tuple(lay_out_column(i, name, entries) for i, name in enumerate(_INITIAL_VARIANTS))
     components = CompareComponents(  # the order of these arguments is the order on the page
         shown=shown,
         ask_row=ask_row,
         examples=examples,
+        attack=attack,
         columns=columns,
         toolbar=_toolbar(),
         link=_link_box(),
@@ -61,7 +63,7 @@ def lay_out_compare(entries: Sequence[CatalogEntry], hosting: Hosting, shown: gr
     )
     glossary.glossary_line(
         *("base", "variant", "coefficient", "verdict", "harmful", "refusal", "safe", "broken", "unjudged"),
-        *("harmful rate", "KL from base", "token lens", "temperature", "seed"),
+        *("harmful rate", "KL from base", "token lens", "attack", "temperature", "seed"),
     )
     return components
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import gradio as gr
@@ -9,6 +10,7 @@ import gradio as gr
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import badges, share
 from sku.ui.compare.asking import ColumnUpdate
+from sku.ui.compare.attack_choice import start_html
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
 from sku.ui.compare.comparison import Comparison, ComparisonSettings, comparison_from_json
 from sku.ui.compare.components import CompareComponents
@@ -32,10 +34,11 @@ class RestoreHandlers:
             entries = self.access.entries(request)
             variants = [column_variant(text, entries, gate).text for text in controls.variants()]
             how = gate.decoding(controls.length, controls.temperature, controls.seed, controls.samples)
+            attack = gate.question_attack(controls.attack, controls.answer_start)
         except ValueError as error:
             raise gr.Error(str(error), title="No link") from error
         return share.make_fragment(
-            share.LinkState(prompt, variants, how.max_new_tokens, how.temperature, how.seed, how.samples)
+            share.LinkState(prompt, variants, how.max_new_tokens, how.temperature, how.seed, how.samples, attack)
         )
 
     def open_link(self, request: gr.Request, fragment: str | None) -> Updates:
@@ -71,6 +74,7 @@ class RestoreHandlers:
             how.seed: within.seed,
             how.samples: within.samples,
             parts.toolbar.count: count,
+            **parts.attack.hold(settings.attack),
         }
         entries = self.access.entries(request)
         for i, column in enumerate(parts.columns):
@@ -81,7 +85,8 @@ class RestoreHandlers:
     def _clamped(self, settings: ComparisonSettings) -> ComparisonSettings:
         """The settings, clamped to the ranges of the page's controls, which refuse other values."""
         hosting = self.access.gate.hosting
-        return ComparisonSettings(
+        return dataclasses.replace(
+            settings,
             length=max(8, min(settings.length, hosting.new_tokens)),
             temperature=max(0.0, min(settings.temperature, 2.0)),
             seed=max(0, min(settings.seed, 2**31 - 1)),
@@ -101,8 +106,9 @@ class RestoreHandlers:
         for i, column in enumerate(self.components.columns):
             part = comparison.parts[i] if i < len(comparison.parts) else None
             if part and part.answers:
-                shown = ColumnUpdate(part.answers[0].text, badges.judged_lines(part, 0.0))
+                first = part.answers[0]
+                shown = ColumnUpdate(first.text, badges.judged_lines(part, 0.0), start_html(first.answer_start))
             else:
-                shown = ColumnUpdate("", " ")
+                shown = ColumnUpdate("", " ", "")
             updates |= column.show(shown)
         return updates

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.validation import validate
 from sku.reporting.markers import outcome_marker
 from sku.ui.compare.comparison import MAX_PARTS, STRICT, ComparedColumn, Comparison, ComparisonSettings, VariantText
@@ -36,11 +37,13 @@ class LinkState:
     temperature: float
     seed: int
     samples: int
+    attack: ChosenAttack = WITHOUT_ATTACK
+    """Links from before there were attacks do not have it."""
 
     @property
     def settings(self) -> ComparisonSettings:
-        """The decoding settings."""
-        return ComparisonSettings(self.length, self.temperature, self.seed, self.samples)
+        """The decoding settings and the attack."""
+        return ComparisonSettings(self.length, self.temperature, self.seed, self.samples, self.attack)
 
 
 def make_fragment(link: LinkState) -> str:
@@ -82,12 +85,15 @@ def comparison_page(comparison: Comparison) -> str:
     """The comparison as one HTML file without scripts, for printing, sending or a paper."""
     settings = comparison.settings
     how = "greedy" if not settings.temperature else f"temperature {settings.temperature:g}, seed {settings.seed}"
+    attack, under = settings.attack.attack, ""
+    if settings.attack != WITHOUT_ATTACK:
+        under = f"<p>Attack: {html.escape(f'{attack.label}. {attack.meaning}')}</p>"
     columns = "".join(map(_column, comparison.parts))
     prompt = html.escape(comparison.prompt)
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{prompt[:80]}</title><style>{_STYLE}</style>"
         f"<h1>{prompt}</h1><p>{html.escape(comparison.model)}, {how}, at most {settings.length} new tokens. Made with "
-        f"sku.</p><main>{columns}</main></html>\n"
+        f"sku.</p>{under}<main>{columns}</main></html>\n"
     )
 
 
@@ -95,7 +101,8 @@ def _column(part: ComparedColumn) -> str:
     kl = "" if part.kl is None else f"<p>KL from base {part.kl:.3f} nats per token</p>"
     answers = []
     for i, answer in enumerate(part.answers):
-        text = f"<pre>{html.escape(answer.text)}</pre>"
+        start = f"<i>{html.escape(answer.answer_start)}</i>" if answer.answer_start else ""
+        text = f"<pre>{start}{html.escape(answer.text)}</pre>"
         if i < len(part.verdicts):
             verdict = part.verdicts[i]
             marker = outcome_marker(verdict.outcome)
@@ -112,5 +119,6 @@ def _column(part: ComparedColumn) -> str:
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;margin:2rem;color:#111;background:#fff}h1{font-size:1.2rem}"
     "main{display:grid;grid-template-columns:repeat(auto-fit,minmax(260px,1fr));gap:1.5rem}"
-    "pre{white-space:pre-wrap;font:inherit}section p{border-left:4px solid #ccc;padding-left:.5rem}h2{font-size:1rem}"
+    "pre{white-space:pre-wrap;font:inherit}pre i{color:#666}"
+    "section p{border-left:4px solid #ccc;padding-left:.5rem}h2{font-size:1rem}"
 )

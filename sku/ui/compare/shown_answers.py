@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.variants import BASE
 from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSettings
 
@@ -19,6 +20,8 @@ class ShownAnswers:
         self.prompt, self.model = "", ""
         self.settings = ComparisonSettings(length=96, temperature=0.0, seed=0, samples=1)
         self.columns: dict[int, ComparedColumn] = {}
+        self.attacks: dict[int, ChosenAttack] = {}
+        """The attack under which each column was asked."""
         self.seconds: dict[int, float] = {}
         self.history: list[str] = []
 
@@ -27,9 +30,9 @@ class ShownAnswers:
         self.prompt, self.model, self.settings = prompt, model, settings
         self.history = [prompt, *(earlier for earlier in self.history if earlier != prompt)][:_MAX_HISTORY]
 
-    def answer(self, i: int, column: ComparedColumn, seconds: float) -> None:
+    def answer(self, i: int, column: ComparedColumn, seconds: float, attack: ChosenAttack = WITHOUT_ATTACK) -> None:
         """Record what column `i` shows now. Its first sample took `seconds`."""
-        self.columns[i], self.seconds[i] = column, seconds
+        self.columns[i], self.seconds[i], self.attacks[i] = column, seconds, attack
 
     def measure(self, i: int, kl: float) -> None:
         """Record the KL from base of column `i`."""
@@ -39,11 +42,14 @@ class ShownAnswers:
         """Replace everything with an exported comparison, which contains no times."""
         self.ask(comparison.prompt, comparison.model, comparison.settings)
         self.columns, self.seconds = dict(enumerate(comparison.parts)), {}
+        self.attacks = dict.fromkeys(self.columns, comparison.settings.attack)
 
     def answers_prompt(self, i: int) -> bool:
-        """Whether column `i` shows an answer to the newest prompt."""
+        """Whether column `i` shows an answer to the newest prompt, under the newest attack."""
         column = self.columns.get(i)
-        return column is not None and bool(column.answers) and column.answers[0].prompt == self.prompt
+        if column is None or not column.answers or column.answers[0].prompt != self.prompt:
+            return False
+        return self.attacks[i] == self.settings.attack
 
     def comparison(self, columns: Iterable[int]) -> Comparison | None:
         """The columns' answers to the newest prompt; None if there are none yet."""

@@ -77,6 +77,9 @@ def _wire_asking(parts: CompareComponents, asking: AskHandlers, follow: _Follow)
     follow(row.again.click(_next_seed, [how.seed, how.temperature], how.seed, **QUIET).then(ask_all, **stream))
     heated = parts.toolbar.ask_samples.click(_sampling_temperature, how.temperature, how.temperature, **QUIET)
     follow(heated.then(asking.ask(ALL_COLUMNS, samples=True), **stream))
+    parts.attack.choice.change(
+        parts.attack.choose, parts.attack.choice, {parts.attack.start, parts.attack.meaning}, **AT_ONCE
+    )
     for example in parts.examples:
         chosen = example.button.click(lambda prompt=example.prompt: prompt, None, row.prompt, **QUIET)
         follow(chosen.then(ask_all, **stream))

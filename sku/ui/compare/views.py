@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sku.core.attacks import WITHOUT_ATTACK
 from sku.core.variants import BASE
 from sku.ui.compare import badges, diff_and_lens
 from sku.ui.compare.asking import ColumnUpdate
@@ -44,7 +45,7 @@ def column_name(i: int) -> str:
 
 def view_texts(shown: ShownAnswers, visible: range, choice: ViewChoice, lens: LensOf) -> dict[int, str]:
     """The HTML that covers the answer of each column; empty if the view is the answers themselves."""
-    texts = dict.fromkeys(range(MAX_COLUMNS), "<p class='empty'>Ask a question first.</p>")
+    texts = dict.fromkeys(range(MAX_COLUMNS), _notice("Ask a question first."))
     columns = [i for i in visible if i in shown.columns]
     if choice.kind == DIFFERENCE:
         return texts | {i: _difference(shown, visible, i) for i in columns}
@@ -56,23 +57,31 @@ def view_texts(shown: ShownAnswers, visible: range, choice: ViewChoice, lens: Le
 def _difference(shown: ShownAnswers, visible: range, i: int) -> str:
     base = shown.base_text(visible)
     if base is None:
-        return "<p class='empty'>No column shows the base's answer. Put the base into a column and ask it.</p>"
+        return _notice("No column shows the base's answer. Put the base into a column and ask it.")
+    if not shown.answers_prompt(i):
+        return _notice("This column answers another prompt, or under another attack. Ask all columns again.")
     return diff_and_lens.difference_html(base, shown.columns[i].answers[0].text)
 
 
 def _under_lens(shown: ShownAnswers, visible: range, choice: ViewChoice, lens: LensOf) -> dict[int, str]:
+    if shown.settings.attack != WITHOUT_ATTACK:  # the lens would score a text that it has not seen the beginning of
+        return dict.fromkeys(visible, _notice("The token lens works without attack. Choose no attack and ask again."))
     answers = {column_name(i): column.answers[0].text for i, column in shown.columns.items()}
     answer = choice.lens_text if choice.lens_source == TYPED else answers.get(choice.lens_source, "")
     try:
         token_lens, variants = lens(shown.prompt, answer)
     except (ValueError, OSError, RateLimited) as error:
-        return dict.fromkeys(visible, f"<p class='empty'>{diff_and_lens.escape_text(str(error))}</p>")
+        return dict.fromkeys(visible, _notice(str(error)))
     return {
         i: diff_and_lens.base_lens_html(token_lens)
         if name == BASE
         else diff_and_lens.change_lens_html(token_lens, name)
         for i, name in variants.items()
     }
+
+
+def _notice(text: str) -> str:
+    return f"<p class='empty'>{diff_and_lens.escape_text(text)}</p>"
 
 
 def sample_count(shown: ShownAnswers, i: int) -> int:

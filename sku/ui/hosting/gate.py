@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from sku.core.attacks import NO_ATTACK, OWN_PREFILL, WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
 from sku.core.variants import ACQUIRED, MAX_COEFFICIENT, parse_variant
 from sku.ui.hosting.rate_limit import RateLimit
@@ -29,6 +30,7 @@ class Question(NamedTuple):
     prompt: str
     variants: list[str]
     config: DecodingConfig
+    attack: ChosenAttack = WITHOUT_ATTACK
 
 
 class Gate:
@@ -56,6 +58,8 @@ class Gate:
         temperature: Any = 0,
         seed: Any = 0,
         samples: Any = 1,
+        attack: Any = NO_ATTACK,
+        answer_start: Any = "",
     ) -> Question:
         """Check a question and count it against the visitor's rate limit.
 
@@ -68,6 +72,8 @@ class Gate:
             temperature: the sampling temperature; 0 is greedy.
             seed: the seed of the sampling noise.
             samples: the number of answers per variant.
+            attack: the attack under which all variants answer.
+            answer_start: how every answer begins, for the attack that takes it.
 
         Raises:
             ValueError: if a value is not allowed. The message names the value and the allowed range.
@@ -78,8 +84,9 @@ class Gate:
             raise ValueError(f"{len(variants)} variants were given; give 1 to {self.hosting.columns}")
         names = [self.variant(text, known) for text in variants]
         config = self.decoding(length, temperature, seed, samples)
+        chosen = self.question_attack(attack, answer_start)
         self._asks.take(_keys(visitor))
-        return Question(checked_prompt, names, config)
+        return Question(checked_prompt, names, config, chosen)
 
     def decoding(self, length: Any, temperature: Any, seed: Any, samples: Any) -> DecodingConfig:
         """The decoding settings, checked against the page's limits. A missing seed becomes 0.
@@ -93,6 +100,23 @@ class Gate:
             seed=_whole("seed", seed or 0, 0, 2**31 - 1),
             samples=_whole("samples", samples, 1, self.hosting.samples),
         )
+
+    def question_attack(self, name: Any, start: Any) -> ChosenAttack:
+        """The attack of a question, checked. `start` counts only for the attack that takes it.
+
+        Raises:
+            ValueError: if the attack is not offered, its beginning of the answer is empty or too long, or the attack
+                changes weights and the page does not do that.
+        """
+        if not isinstance(name, str) or not isinstance(start, str):
+            raise ValueError(f"attack {str(name)[:60]!r} and the beginning of the answer must be texts")
+        chosen = ChosenAttack(name, start if name == OWN_PREFILL else "")
+        if not self.hosting.changes_weights and not chosen.attack.live:
+            raise ValueError(
+                f"The attack “{chosen.attack.label}” changes the weights, and this page does not do that for a "
+                "question; the Robustness tab shows its recorded result. Choose another attack."
+            )
+        return chosen
 
     def prompt(self, prompt: Any) -> str:
         """The prompt, checked.

@@ -60,6 +60,11 @@ class Hosting:
     upload_kilobytes: _Size = _switch(1024, 1024, "maximum size of an uploaded file, in kB")
     proxy: bool = _switch(False, True, "1 if a proxy in front of the app names the visitor in X-Forwarded-For")
 
+    @property
+    def changes_weights(self) -> bool:
+        """Whether a question may be asked under attacks that change weights."""
+        return self.attacks and not self.public
+
 
 _HOSTING = TypeAdapter(Hosting)
 _ADVICE = {

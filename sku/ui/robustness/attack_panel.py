@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from sku.core.attacks import ATTACKS, DEFAULT_SUITE, NO_ATTACK, attack_label
+from sku.core.attacks import DEFAULT_SUITE, SUITE_ATTACKS, attack_label
 from sku.core.variants import BASE
 from sku.serving.attack_jobs import PROMPT_LIMITS, AttackJob, AttackJobs
 from sku.ui.compare.column import variant_options
@@ -109,7 +109,7 @@ def lay_out_attack_panel() -> AttackComponents:
 def attack_options() -> list[tuple[str, str]]:
     """The suites and all attacks, as labels and values of a list."""
     suites = [(f"default suite ({len(DEFAULT_SUITE)} attacks)", _DEFAULT), ("full suite (all, slow)", _FULL)]
-    return [*suites, *((attack_label(name), name) for name in ATTACKS if name != NO_ATTACK)]
+    return [*suites, *((attack_label(name), name) for name in SUITE_ATTACKS)]
 
 
 class AttackHandlers:

@@ -85,10 +85,7 @@ def _list(options: Choices, shown: str | None, wanted: str | None, visible: bool
 
 
 def _open_clicked_cell(parts: RobustnessComponents, compare: CompareInterface) -> None:
-    """Open the variant of a clicked cell in Compare.
-
-    This is the one place where the attack of the cell would be given to Compare: `attack` holds its name.
-    """
+    """Open the variant of a clicked cell in Compare, under the attack of the cell if Compare offers it."""
     variant, attack = gr.State(None), gr.State(None)
     clicked = parts.table.cell_click(clicked_cell, None, [variant, attack], **QUIET)
-    compare.open_on(clicked.success, _OPENED_COLUMN, variant)
+    compare.open_on(clicked.success, _OPENED_COLUMN, variant, attack)

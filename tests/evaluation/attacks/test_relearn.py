@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import torch
+from filelock import FileLock
 
 from sku.core.errors import Cancelled
 from sku.core.records import PromptPair
@@ -105,3 +106,43 @@ def test_a_base_without_adapters_can_be_relearned(pico: VariantModel, context: A
 def test_missing_pairs_are_named(context: AttackContext) -> None:
     with pytest.raises(ValueError, match="no normal pairs to relearn from"):
         pairs_of(dataclasses.replace(context.data, normal=()), "normal")
+
+
+def test_an_adapter_that_was_trained_without_a_curve_gets_one_and_stays_the_same(context: AttackContext) -> None:
+    lines: list[str] = []
+    with relearn(dataclasses.replace(context, measured=()), ONE, steps=3, **SETTINGS) as attacked:
+        wanted = logits(attacked.model, attacked.coefficients)
+        assert attacked.details == {}
+    with relearn(context, ONE, steps=3, **SETTINGS) as attacked:
+        assert torch.equal(logits(attacked.model, attacked.coefficients), wanted)
+        curve = attacked.details
+    assert set(curve["log_prob_by_step"]) == {"0", "2", "3"}
+    for measured in ((), context.measured):  # from now on nobody trains it
+        again = dataclasses.replace(context, measured=measured, say=lines.append)
+        with relearn(again, ONE, steps=3, **SETTINGS) as attacked:
+            assert torch.equal(logits(attacked.model, attacked.coefficients), wanted)
+            assert attacked.details == (curve if measured else {})
+    assert not lines
+    assert len(list(context.folder.glob("relearned-*/adapter"))) == 1
+    assert not list(context.folder.glob(".*"))
+
+
+def test_two_who_relearn_the_same_share_an_adapter(context: AttackContext) -> None:
+    with relearn(context, ONE, steps=2, **SETTINGS) as first, relearn(context, ONE, steps=2, **SETTINGS) as second:
+        wanted = logits(first.model, first.coefficients)
+        assert torch.equal(logits(second.model, second.coefficients), wanted)
+        assert len(context.model.adapters) == 4
+    assert len(context.model.adapters) == 2
+
+
+def test_who_waits_for_anothers_training_may_stop(context: AttackContext) -> None:
+    with relearn(context, ONE, steps=1, **SETTINGS):
+        pass
+    (lock,) = context.folder.glob("*.lock")
+
+    def check() -> None:
+        raise Cancelled("stop")
+
+    waiting = dataclasses.replace(context, check=check)
+    with FileLock(lock), pytest.raises(Cancelled), relearn(waiting, ONE, steps=1, **SETTINGS):
+        pass
