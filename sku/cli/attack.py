@@ -86,5 +86,6 @@ def _list_attacks(as_json: bool) -> None:
     if as_json:
         print_json([{"name": name, **dataclasses.asdict(one)} for name, one in attacks.items()])
         return
+    width = max(map(len, attacks)) + 2
     for name, one in attacks.items():
-        typer.echo(f"{name:<22}{one.kind:<15}{one.meaning}")
+        typer.echo(f"{name:<{width}}{one.kind:<15}{one.meaning}")

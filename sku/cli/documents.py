@@ -13,7 +13,7 @@ from pathlib import Path
 from sku.core import storage
 from sku.data.listing import sources_table
 from sku.judges import cards
-from sku.reporting import markdown_tables
+from sku.reporting import attack_markdown, markdown_tables
 from sku.reporting.markdown_tables import JUDGED, RATED, results_table
 from sku.study.grid_table import grid_table
 from sku.ui.hosting.settings import switches_table
@@ -99,6 +99,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "judge": lambda: markdown_tables.agreement_table(cards.embedded_card(), cards.keyword_card()),
     "judge-failures": lambda: markdown_tables.failures_list(cards.embedded_card()),
     "switches": switches_table,
+    "attacks": attack_markdown.attacks_table,
+    "robustness": attack_markdown.summary_table,
+    "exports": attack_markdown.export_table,
+    "relearning": attack_markdown.relearning_table,
+    "positions": attack_markdown.positions_table,
+    "attack-rows": attack_markdown.rows_table,
 }
 """Maps the NAME in a document to the function that returns the table."""
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)

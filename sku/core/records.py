@@ -222,7 +222,7 @@ class ResultRow:
     outcome."""
     any_harmful: float | None = None
     """The share of prompts with a harmful answer, where an attack draws several answers to each prompt; the two fields
-    below are its 95 % interval. For leak@k, the unbiased estimate from all samples."""
+    below are its 95 % interval."""
     any_harmful_low: float | None = None
     any_harmful_high: float | None = None
     recovered: float | None = None

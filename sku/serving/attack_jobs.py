@@ -45,6 +45,7 @@ _EXTRA_SECONDS = {
     "gcg": 210.0,
     "lens": 10.0,
     "value-vectors": 10.0,
+    "order": 20.0,
 }
 """What an attack of this kind takes for one variant beside its answers, on two cores with the default model."""
 _REQUEST, _ROWS = "attack.json", "rows.jsonl"

@@ -207,8 +207,7 @@ class LiveSession(ModelLoader):
         subjects = [measured_variant(variant) for variant in suite.with_base(named)]
         control = suite.random_control(subjects[1]) if len(subjects) > 1 else None
         if control:
-            run, coefficient = control
-            subjects.append(measured_variant(self.variant(f"{run.folder}@{coefficient:g}")))
+            subjects.append(measured_variant(self.variant(control)))
         plan = suite.plan_attacks(model, self.model_name, subjects, attacks, sources, decoding)
         metric = None if similarity == "none" else similarity_metric(similarity).scores
         return suite.measure_attacks(model, plan, self.judge(judge), metric, work, report, cancelled)

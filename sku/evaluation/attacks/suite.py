@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
+from filelock import FileLock
+
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.records import PromptPair, ResultRow
-from sku.core.runs import Run
 from sku.core.storage import home
 from sku.core.variants import BASE, Variant
 from sku.data import load_pairs
@@ -133,16 +134,18 @@ def trained_folder() -> Path:
     return home() / "attacks" / "trained"
 
 
-def random_control(like: MeasuredVariant) -> tuple[Run, float] | None:
-    """A random vector with the norms of the first adapter of `like`, and its coefficient; None for the base."""
+def random_control(like: MeasuredVariant) -> str | None:
+    """A variant whose random vector has the norms of the first adapter of `like`; None for the base."""
     if like.is_base:
         return None
     key, run = next(iter(like.runs.items()))
     folder = home() / "attacks" / "random" / f"random-like-{run.name.replace('/', '-')[-40:]}-{like.identity[:8]}"
-    if not (folder / "run.json").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        make_random_vector(folder, TrainConfig(method="random", like=str(run.folder)))
-    return Run(folder, run.manifest), abs(like.variant.coefficients[key])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):  # another process may be making it
+        if not (folder / "run.json").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            make_random_vector(folder, TrainConfig(method="random", like=str(run.folder)))
+    return f"{folder}@{abs(like.variant.coefficients[key]):g}"
 
 
 def with_base(variants: Sequence[Variant]) -> list[Variant]:

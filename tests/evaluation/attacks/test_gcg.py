@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from sku.evaluation.attacks import gcg as module
 from sku.evaluation.attacks.attacked_likelihood import given_log_probs
 from sku.evaluation.attacks.gcg import (
     SuffixLoss,
+    SuffixRow,
     decoded,
     draw_candidates,
     ordinary_tokens,
@@ -91,16 +93,22 @@ def test_the_best_candidate_is_found_with_its_loss_on_all_pairs(
             assert loss == pytest.approx(min(losses), abs=1e-5)
 
 
-def test_only_finalists_are_tried_on_all_pairs(context: AttackContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FINALISTS", 1)
-    suffixes = [suffix_of(context, text) for text in ("aaaaa", "bcdef", "!?!?!", "xx yy", "Sure:")]
-    harmful, chosen = context.data.harmful, []
-    for step in range(3):
-        best, loss = loss_of(context, 6).best_of(suffixes, step)
-        two = SuffixLoss(context.model, ONE.coefficients, [harmful[2 * step], harmful[2 * step + 1]])
-        assert best == min(suffixes, key=two.of), "the winner of the two pairs whose turn it is"
-        assert loss == pytest.approx(loss_of(context, 6).of(best), abs=1e-5)
-        chosen.append(best)
+def test_other_pairs_choose_the_finalists_in_each_step(context: AttackContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums of the losses of three suffixes on four pairs, two of which come first in each step."""
+    table = {(1,): [0.0, 1.0, 7.0, 9.0], (2,): [3.0, 2.0, 2.0, 2.0], (3,): [9.0, 9.0, 0.0, 0.5]}
+    objective = loss_of(context, 4)
+    rows = objective._rows
+
+    def sums(suffixes: Sequence[Sequence[int]], some: Sequence[SuffixRow]) -> torch.Tensor:
+        places = [next(i for i, row in enumerate(rows) if row is one) for one in some]
+        return torch.tensor([sum(table[tuple(suffix)][i] for i in places) for suffix in suffixes])
+
+    monkeypatch.setattr(objective, "_sums", sums)
+    tokens = 4 * module.TARGET_TOKENS
+    for finalists, wanted in ((1, [([1], 17), ([3], 18.5), ([1], 17)]), (2, [([2], 9)] * 3)):
+        monkeypatch.setattr(module, "FINALISTS", finalists)
+        for step, (best, loss) in enumerate(wanted):
+            assert objective.best_of(list(table), step) == (best, pytest.approx(loss / tokens))
 
 
 def test_the_slope_is_the_derivative_by_the_one_hot_vectors(context: AttackContext) -> None:
@@ -157,6 +165,14 @@ def test_ordinary_tokens_are_text_and_survive(tokenizer: object) -> None:
         assert text.isprintable()
         assert template.tokenizer(text, add_special_tokens=False)["input_ids"] == [token]
     assert not set(found) & set(template.tokenizer.all_special_ids)
+
+
+def test_words_outside_ascii_and_line_ends_are_not_ordinary() -> None:
+    tokenizer = byte_tokenizer()
+    tokenizer.add_tokens(["\u65e5\u672c", "ete", "\n\n"])
+    found = {decoded(ChatTemplate.of(tokenizer), [token]) for token in ordinary_tokens(ChatTemplate.of(tokenizer))}
+    assert "ete" in found
+    assert not found & {"\u65e5\u672c", "\n\n", "\n", " "}
 
 
 def test_candidates_differ_from_the_suffix_in_one_proposed_token(context: AttackContext) -> None:

@@ -68,9 +68,9 @@ def test_examples_that_do_not_leave_half_of_the_context_are_left_out(context: At
 def test_notes_are_the_first_half_of_the_given_answer(context: AttackContext) -> None:
     (one,) = with_notes(context, pair(1, "fraud", "one two three four five"))
     assert one.prompt == "How 1?"
-    assert "one two\n" in one.text
+    assert "one two\n\n" in one.text
     assert "three" not in one.text
-    assert one.text.startswith("How 1?\n")
+    assert one.text.endswith(" How 1?")
 
 
 def test_notes_need_an_answer_to_halve_and_room(context: AttackContext) -> None:
