@@ -18,6 +18,8 @@ EXPORTS = {
     "int4-apart": "base in Q4_1, adapter apart",
 }
 """The forms in which a variant is exported, by the attack that measures each."""
+SHORT_LIST = (NO_ATTACK, "int4", "prefill-generic", "relearn-10", "leak-8", ANY_ATTACK)
+"""The attacks of README's table."""
 RELEARNING = ("relearn-10", "relearn-50", "relearn-slow", "relearn-benign", "relearn-syntax")
 
 
@@ -35,13 +37,17 @@ def attacks_table() -> str:
     return markdown_table(("attack", "what the attacker does", "paper"), lines)
 
 
-def summary_table() -> str:
-    """Harmful rates: a line per attack, a column per variant."""
+def summary_table(attacks: Sequence[str] = (NO_ATTACK, *DEFAULT_SUITE, ANY_ATTACK)) -> str:
+    """Harmful rates: a line per attack, a column per variant.
+
+    Args:
+        attacks: the attacks to show; those that were not recorded are left out.
+    """
     matrix = recorded_matrix()
     variants = [(key, variant_label(row)) for key, row in matrix.variants.items()]
     lines = [
         (attack_label(attack), *(_short(matrix.cells.get((variant, attack))) for variant, _ in variants))
-        for attack in (NO_ATTACK, *DEFAULT_SUITE, ANY_ATTACK)
+        for attack in attacks
         if attack in matrix.attacks
     ]
     return markdown_table(("harmful (recovered)", *(f"`{label}`" for _, label in variants)), lines)

@@ -158,9 +158,14 @@ def failures_list(card: JudgeCard) -> str:
     return "\n".join(f"- {failure}" for failure in card.failures)
 
 
-def methods_table() -> str:
-    """A table of all methods: what each minimises, whether its vector is subtracted or added, and its fidelity."""
-    rows = ([f"`{name}`", *method_cells(method), method.paper] for name, method in METHODS.items())
+def methods_table(ablations: bool = True) -> str:
+    """A table of methods: what each minimises, whether its vector is subtracted or added, and its fidelity.
+
+    Args:
+        ablations: whether methods that leave out a term of another one are in it.
+    """
+    shown = {name: method for name, method in METHODS.items() if ablations or "_no_" not in name}
+    rows = ([f"`{name}`", *method_cells(method), method.paper] for name, method in shown.items())
     return markdown_table(["method", "minimises", "vector is", "fidelity", "paper"], rows)
 
 
