@@ -153,7 +153,14 @@ def test_readme_is_read_in_a_minute() -> None:
     lines = README.splitlines()
     assert len(lines) <= 200
     headings = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
-    wanted = ["Two commands", "One prompt, four coefficients", "What it found", "How it works", "Command line"]
+    wanted = [
+        "Two commands",
+        "One prompt, four coefficients",
+        "What it found",
+        "Does it hold?",
+        "How it works",
+        "Command line",
+    ]
     assert headings == [*wanted, "Your own data", "The rooms", "Limits", "Licences"]
 
 

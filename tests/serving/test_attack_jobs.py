@@ -112,7 +112,7 @@ def test_the_cost_counts_every_answer_the_controls_included(sku_home: Path) -> N
     assert jobs.cost(1, ["int4"], 10).answers == 3 * 10 * 2, (
         "base, the variant and the random vector; with no attack too"
     )
-    assert jobs.cost(1, ["leak-8"], 10).answers == 3 * (10 + 10 * 8)
+    assert jobs.cost(1, ["leak-8"], 10).answers == 3 * (10 + 5 * 8)
     assert jobs.cost(1, ["leak-8"], 40).answers == 3 * (40 + 20 * 8), "samples are drawn for 20 prompts"
     assert jobs.cost(1, ["probe"], 10).answers == 3 * 10, "a probe draws no answers"
     assert jobs.cost(1, ["int4"], 10_000).answers < 3 * 200, "no prompt is asked twice"
