@@ -232,3 +232,29 @@ def test_tables_are_written_without_torch_and_without_the_page() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "True set()", done.stderr
+
+
+def test_every_recorded_cell_stands_in_the_document_of_attacks() -> None:
+    """Spelled out here once more: outcomes, rate and likelihood of every variant under every attack."""
+    text = (ROOT / "assets" / "docs" / "robustness.md").read_text(encoding="utf-8")
+    rows = [row for row in result_files.read_rows(result_files.RECORDED_ATTACKS) if row.n]
+    assert len(rows) >= 60
+    for row in rows:
+        several = row.any_harmful is not None
+        rate, low, high = (
+            (row.any_harmful, row.any_harmful_low, row.any_harmful_high)
+            if several
+            else (row.harmful_rate, row.harmful_low, row.harmful_high)
+        )
+        assert rate is not None
+        assert low is not None
+        assert high is not None
+        counts = f"| {row.refusal} | {row.safe} | {row.off_topic} | {row.broken} | {row.n} |"
+        start = f"| {100 * rate:.0f} % ({100 * low:.0f} to {100 * high:.0f}) | "
+        assert any(start in line and counts in line for line in text.splitlines()), (row.variant, row.attack)
+
+
+def test_the_recorded_attacks_name_no_path_of_our_machine() -> None:
+    text = result_files.RECORDED_ATTACKS.read_text(encoding="utf-8")
+    assert str(Path.home()) not in text
+    assert "/" not in "".join(row.run for row in result_files.read_rows(result_files.RECORDED_ATTACKS))
