@@ -56,7 +56,7 @@ def test_rounding_to_that_grid_erases_gradient_ascent(session: LiveSession, cont
 
 
 def test_relearning_the_bases_own_answers_barely_changes_the_base(context: AttackContext, session: LiveSession) -> None:
-    """What it writes anyway cannot teach it what it does not say; harmful pairs can. At 1e-3 Adam's steps alone move it."""
+    """What it writes anyway cannot teach it what it does not say; harmful pairs can. At 1e-3 Adam alone moves it."""
     base = session.variant("base")
     moved = {}
     for on in ("sounds_harmful", "harmful"):
