@@ -6,20 +6,16 @@ They ask held-out bundled prompts, so they need no network. A cancelled or kille
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
-from sku.core import storage
 from sku.core.attacks import ATTACKS, NO_ATTACK, attacks_of
-from sku.core.file_cache import read_if_changed
 from sku.core.variants import BASE
 from sku.data import load_pairs
 from sku.data.splits import split
@@ -28,7 +24,8 @@ from sku.evaluation.attacks.plan import asked_count
 from sku.models.pretrained import DEFAULT_BASE
 from sku.reporting.result_files import ATTACK_JOBS
 from sku.serving import processes
-from sku.serving.jobs import Job, JobManager, JobState
+from sku.serving.jobs import Job
+from sku.serving.measurement_jobs import ROWS, MeasurementCost, MeasurementJobs, MeasurementRequest
 
 PROMPT_LIMITS = (4, 40)
 """The fewest and the most prompts."""
@@ -48,7 +45,6 @@ _EXTRA_SECONDS = {
     "order": 20.0,
 }
 """What an attack of this kind takes for one variant beside its answers, on two cores with the default model."""
-_REQUEST, _ROWS = "attack.json", "rows.jsonl"
 PLACE = re.compile(r"\((\d+) of \d+\)")
 """The number of the attack at work, in a line that the command prints."""
 LEFT = re.compile(r"\(all: (\d+) min\)")
@@ -69,29 +65,12 @@ class AttackJob(Job):
     """None if it does not run, or this model was never timed."""
 
 
-class AttackCost(NamedTuple):
-    """What a measurement will take."""
-
-    answers: int
-    """Those of the base and the random vector included."""
-    seconds: float | None
-    """None if this model was never timed."""
-    source: str
-    """What the time is taken from."""
-
-
-@dataclass(frozen=True)
-class AttackRequest:
+@dataclass(frozen=True, kw_only=True)
+class AttackRequest(MeasurementRequest):
     """What `attack.json` asks for."""
 
-    variants: tuple[str, ...]
     kinds: tuple[str, ...]
     """Attacks, groups of attacks, or `default`."""
-    limit: int
-    """Prompts."""
-    model: str = DEFAULT_BASE
-    began: float | None = None
-    """Unix time of the start; None if it was resumed, so that its time is not known."""
 
     @property
     def attacks(self) -> tuple[str, ...]:
@@ -99,13 +78,11 @@ class AttackRequest:
         return attacks_of(list(self.kinds))
 
 
-_REQUEST_FORMAT = TypeAdapter(AttackRequest)
-
-
-class AttackJobs(JobManager[AttackJob]):
+class AttackJobs(MeasurementJobs[AttackJob, AttackRequest]):
     """The attack measurements that the page starts and watches."""
 
     kind, noun, parent = "attack measurement", "measurement", ATTACK_JOBS
+    request_name, request_format, untimed = "attack.json", TypeAdapter(AttackRequest), "attack on"
 
     def start(
         self,
@@ -129,8 +106,10 @@ class AttackJobs(JobManager[AttackJob]):
             ValueError: if `check` raises it.
         """
         self.check(variants, kinds, limit)
-        request = AttackRequest(_attacked(variants), tuple(kinds), limit, model, time.time())
-        return self._start("", {_REQUEST: _as_json(request)}, owner)
+        request = AttackRequest(
+            variants=_attacked(variants), kinds=tuple(kinds), limit=limit, model=model, began=time.time()
+        )
+        return self._order(request, owner)
 
     def check(self, variants: Sequence[str], kinds: Sequence[str], limit: int) -> None:
         """Check an order before it is counted or started.
@@ -148,39 +127,25 @@ class AttackJobs(JobManager[AttackJob]):
         if not PROMPT_LIMITS[0] <= limit <= PROMPT_LIMITS[1]:
             raise ValueError(f"{limit} prompts were given; give a number from {PROMPT_LIMITS[0]} to {PROMPT_LIMITS[1]}")
 
-    def cost(self, variants: int, kinds: Sequence[str], limit: int, model: str = DEFAULT_BASE) -> AttackCost:
+    def cost(self, variants: int, kinds: Sequence[str], limit: int, model: str = DEFAULT_BASE) -> MeasurementCost:
         """Answers and seconds of attacking so many variants, timed by the newest measurement that finished here."""
         attacks = attacks_of(list(kinds))
         answers = sum(_answers(name, variants, limit) for name in (NO_ATTACK, *attacks))
-        seconds = _usual_seconds(variants, attacks, limit)
-        for job in self.all():
-            past = _request(job.folder)
-            if job.state == "finished" and past.began and past.model == model:
-                took = (job.folder / _ROWS).stat().st_mtime - past.began
-                share = took / _usual_seconds(len(past.variants), past.attacks, past.limit)
-                return AttackCost(answers, seconds * share, f"as measurement {job.name} took on this machine")
-        if model == DEFAULT_BASE:
-            return AttackCost(answers, seconds, "as on two free cores; no measurement has finished on this machine yet")
-        return AttackCost(answers, None, f"no attack on {model} has finished on this machine yet")
+        return self._cost(answers, _usual_seconds(variants, attacks, limit), _usual_of, model)
 
     def _read(self, folder: Path) -> AttackJob:
-        request = _request(folder)
-        if processes.find_process(folder) is not None:
-            state: JobState = "running"
-        elif (folder / _ROWS).is_file():
-            state = "finished"
-        else:
-            state = "cancelled" if processes.was_cancelled(folder) else "failed"
-        job = AttackJob(
-            folder.name, folder, state, processes.last_output_line(folder), request.variants, request.attacks
-        )
+        request, message = self._request(folder), processes.last_output_line(folder)
+        job = AttackJob(folder.name, folder, self._state(folder), message, request.variants, request.attacks)
         return _with_progress(job, request) if job.live else job
 
+    def _parse_request(self, path: Path) -> AttackRequest:
+        request = super()._parse_request(path)
+        attacks_of(list(request.kinds))  # an attack that this version does not know makes the file unreadable
+        return request
+
     def _arguments(self, folder: Path, resumed: bool) -> list[str]:
-        request = _request(folder)
-        if resumed:
-            storage.write_atomically(folder / _REQUEST, _as_json(dataclasses.replace(request, began=None)))
-        arguments = ["attack", "--out", str(folder / _ROWS), "--limit", str(request.limit), "--model", request.model]
+        request = self._request_to_run(folder, resumed)
+        arguments = ["attack", "--out", str(folder / ROWS), "--limit", str(request.limit), "--model", request.model]
         for variant in request.variants:
             arguments += ["--variant", variant]
         for kind in request.kinds:
@@ -197,7 +162,7 @@ def _with_progress(job: AttackJob, request: AttackRequest) -> AttackJob:
     found = PLACE.search(processes.last_output_line(job.folder, PLACE))
     place = min(int(found.group(1)), len(request.attacks)) if found else 0
     done_attacks = (NO_ATTACK, *request.attacks)[:place]
-    whole = _usual_seconds(len(request.variants), request.attacks, request.limit)
+    whole = _usual_of(request)
     progress = sum(_usual_attack_seconds(name, len(request.variants), request.limit) for name in done_attacks) / whole
     told = LEFT.search(processes.last_output_line(job.folder, LEFT))
     estimate = whole * (1 - progress) if request.model == DEFAULT_BASE else None
@@ -208,6 +173,10 @@ def _with_progress(job: AttackJob, request: AttackRequest) -> AttackJob:
 def _usual_seconds(variants: int, attacks: Sequence[str], limit: int) -> float:
     """On two cores with the default model."""
     return sum(_usual_attack_seconds(name, variants, limit) for name in (NO_ATTACK, *attacks))
+
+
+def _usual_of(past: AttackRequest) -> float:
+    return _usual_seconds(len(past.variants), past.attacks, past.limit)
 
 
 def _usual_attack_seconds(name: str, variants: int, limit: int) -> float:
@@ -227,21 +196,3 @@ def _attackable_prompts() -> int:
     """Held-out bundled prompts that may be measured; they come with the project and do not change."""
     pairs = [pair for pair in split(load_pairs("bundled", "harmful").pairs, "test") if pair.answer]
     return len({pair.prompt_id for pair in measurable(pairs, load_attack_data(pairs))})
-
-
-def _as_json(request: AttackRequest) -> str:
-    return json.dumps(dataclasses.asdict(request)) + "\n"
-
-
-def _request(folder: Path) -> AttackRequest:
-    path = folder / _REQUEST
-    try:
-        return read_if_changed(path, _parse_request)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); delete the measurement and start it again") from error
-
-
-def _parse_request(path: Path) -> AttackRequest:
-    request = _REQUEST_FORMAT.validate_json(path.read_bytes())
-    attacks_of(list(request.kinds))  # an attack that this version does not know makes the file unreadable
-    return request

@@ -6,25 +6,21 @@ answers that it has.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
-from sku.core import storage
-from sku.core.file_cache import read_if_changed
 from sku.core.records import PairKind
 from sku.data import load_pairs
 from sku.data.splits import split
 from sku.models.pretrained import DEFAULT_BASE
 from sku.serving import processes
-from sku.serving.jobs import Job, JobManager, JobState
+from sku.serving.jobs import Job
+from sku.serving.measurement_jobs import ROWS, MeasurementCost, MeasurementJobs, MeasurementRequest
 
 PROMPT_LIMITS = (5, 50)
 """The fewest and the most prompts of each set."""
@@ -34,7 +30,6 @@ _SETS: tuple[tuple[str, PairKind], ...] = (("bundled", "harmful"), ("bundled", "
 """The prompts that are answered: the defaults of `python -m sku evaluate`."""
 _SECONDS_PER_ANSWER = 0.8
 """An answer of 48 tokens and its share of the scores, measured on two cores with the default model."""
-_REQUEST, _ROWS = "evaluation.json", "rows.jsonl"
 
 
 @dataclass(frozen=True)
@@ -44,37 +39,11 @@ class EvaluationJob(Job):
     variants: tuple[str, ...]
 
 
-class EvaluationCost(NamedTuple):
-    """What an evaluation will take."""
-
-    answers: int
-    """Base included."""
-    seconds: float | None
-    """None if this model was never timed."""
-    source: str
-    """What the time is taken from."""
-
-
-@dataclass(frozen=True)
-class EvaluationRequest:
-    """What `evaluation.json` asks for."""
-
-    variants: tuple[str, ...]
-    """Base included."""
-    limit: int
-    """Prompts of each set."""
-    model: str = DEFAULT_BASE
-    began: float | None = None
-    """Unix time of the start; None if it was resumed, so that its time is not known."""
-
-
-_REQUEST_FORMAT = TypeAdapter(EvaluationRequest)
-
-
-class EvaluationJobs(JobManager[EvaluationJob]):
+class EvaluationJobs(MeasurementJobs[EvaluationJob, MeasurementRequest]):
     """The evaluations that the page starts and watches."""
 
     kind, noun, parent = "evaluation", "evaluation", "evaluations"
+    request_name, request_format, untimed = "evaluation.json", TypeAdapter(MeasurementRequest), "evaluation of"
 
     def start(
         self, variants: Sequence[str], limit: int, owner: str | None = None, model: str = DEFAULT_BASE
@@ -92,57 +61,29 @@ class EvaluationJobs(JobManager[EvaluationJob]):
                 f"{limit} prompts came; give a number from {PROMPT_LIMITS[0]} to {PROMPT_LIMITS[1]} for each set"
             )
         measured = ("base", *(one for one in variants if one != "base"))
-        return self._start("", {_REQUEST: _as_json(EvaluationRequest(measured, limit, model, time.time()))}, owner)
+        request = MeasurementRequest(variants=measured, limit=limit, model=model, began=time.time())
+        return self._order(request, owner)
 
-    def cost(self, variants: int, limit: int, model: str = DEFAULT_BASE) -> EvaluationCost:
+    def cost(self, variants: int, limit: int, model: str = DEFAULT_BASE) -> MeasurementCost:
         """Answers and seconds of measuring so many variants, timed by the newest evaluation that finished here."""
+
+        def usual_of(past: MeasurementRequest) -> float:
+            return _SECONDS_PER_ANSWER * _count_answers(len(past.variants) - 1, past.limit)  # base is among them
+
         answers = _count_answers(variants, limit)
-        for job in self.all():
-            past = _request(job.folder)
-            if job.state == "finished" and past.began and past.model == model:
-                seconds = (job.folder / _ROWS).stat().st_mtime - past.began
-                share = answers / _count_answers(len(past.variants) - 1, past.limit)
-                return EvaluationCost(answers, seconds * share, f"as evaluation {job.name} took on this machine")
-        if model == DEFAULT_BASE:
-            source = "as on two free cores; no evaluation has finished on this machine yet"
-            return EvaluationCost(answers, answers * _SECONDS_PER_ANSWER, source)
-        return EvaluationCost(answers, None, f"no evaluation of {model} has finished on this machine yet")
+        return self._cost(answers, _SECONDS_PER_ANSWER * answers, usual_of, model)
 
     def _read(self, folder: Path) -> EvaluationJob:
-        request = _request(folder)
-        if processes.find_process(folder) is not None:
-            state: JobState = "running"
-        elif (folder / _ROWS).is_file():
-            state = "finished"
-        else:
-            state = "cancelled" if processes.was_cancelled(folder) else "failed"
-        return EvaluationJob(folder.name, folder, state, processes.last_output_line(folder), request.variants)
+        state, message = self._state(folder), processes.last_output_line(folder)
+        return EvaluationJob(folder.name, folder, state, message, self._request(folder).variants)
 
     def _arguments(self, folder: Path, resumed: bool) -> list[str]:
-        request = _request(folder)
-        if resumed:
-            storage.write_atomically(folder / _REQUEST, _as_json(dataclasses.replace(request, began=None)))
-        arguments = ["evaluate", "--out", str(folder / _ROWS), "--limit", str(request.limit)]
+        request = self._request_to_run(folder, resumed)
+        arguments = ["evaluate", "--out", str(folder / ROWS), "--limit", str(request.limit)]
         arguments += ["--max-tokens", str(EVALUATION_NEW_TOKENS), "--model", request.model]
         for variant in request.variants:
             arguments += ["--variant", variant]
         return arguments
-
-
-def _as_json(request: EvaluationRequest) -> str:
-    return json.dumps(dataclasses.asdict(request)) + "\n"
-
-
-def _request(folder: Path) -> EvaluationRequest:
-    path = folder / _REQUEST
-    try:
-        return read_if_changed(path, _parse_request)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); delete the evaluation and start it again") from error
-
-
-def _parse_request(path: Path) -> EvaluationRequest:
-    return _REQUEST_FORMAT.validate_json(path.read_bytes())
 
 
 def _count_answers(variants: int, limit: int) -> int:

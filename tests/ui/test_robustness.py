@@ -24,6 +24,7 @@ from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate, Visitor
 from sku.ui.hosting.rate_limit import RateLimited
 from sku.ui.hosting.settings import Hosting, read_hosting
+from sku.ui.job_panel import JobButtons
 from sku.ui.page import TABS, build_page
 from sku.ui.robustness.attack_panel import (
     AttackComponents,
@@ -365,8 +366,9 @@ def test_a_look_shows_the_newest_and_redraws_the_tab_once_it_is_finished(sku_hom
 
 
 def test_what_does_not_run_is_neither_cancelled_nor_resumed() -> None:
-    _, handlers, _ = panel()
+    _, handlers, jobs = panel()
+    buttons = JobButtons(handlers.access, jobs, handlers.access.gate.attack)
     with pytest.raises(gr.Error, match="nothing to cancel"):
-        handlers.cancel(REQUEST)
+        buttons.cancel(REQUEST)
     with pytest.raises(gr.Error, match="no measurement called"):
-        handlers.resume(REQUEST)
+        buttons.resume(REQUEST)

@@ -17,10 +17,9 @@ from sku.ui.compare.column_variant import typed_variant
 from sku.ui.compare.interface import CompareInterface
 from sku.ui.events import AT_ONCE, QUIET, Updates, Values
 from sku.ui.hosting.access import Access
-from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.job_panel import REFUSED, JobButtons
 from sku.ui.tab_context import TabContext
 
-_REFUSED = (ValueError, RuntimeError, OSError, RateLimited)
 _DEFAULT, _FULL = "default", "full"
 _FIRST_LIMIT = 20
 
@@ -59,8 +58,9 @@ def build_attack_panel(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
     changes = [part.change for part in (parts.variants, parts.kinds, parts.limit)]
     gr.on(changes, handlers.price, parts.order, parts.price, **AT_ONCE)
     parts.start.click(handlers.start, parts.order, None, **QUIET)
-    parts.cancel.click(handlers.cancel, None, None, **QUIET)
-    parts.resume.click(handlers.resume, None, None, **QUIET)
+    buttons = JobButtons(access, jobs, access.gate.attack)
+    parts.cancel.click(buttons.cancel, None, None, **QUIET)
+    parts.resume.click(buttons.resume, None, None, **QUIET)
     watched = {parts.state, parts.cancel, parts.resume, parts.seen, parts.finished}
     # This timer is queued, unlike others, because gradio fires a state's change event only for queued events.
     parts.clock.tick(handlers.look, {parts.seen}, watched, concurrency_limit=None, **QUIET)
@@ -113,7 +113,7 @@ def attack_options() -> list[tuple[str, str]]:
 
 
 class AttackHandlers:
-    """Handlers that start, watch, cancel and resume attack measurements."""
+    """Handlers that start and watch attack measurements."""
 
     def __init__(
         self, components: AttackComponents, access: Access, compare: CompareInterface, jobs: AttackJobs
@@ -132,27 +132,8 @@ class AttackHandlers:
             self.jobs.start(
                 variants, values[parts.kinds], int(values[parts.limit]), visitor.owner, self.access.session.model_name
             )
-        except _REFUSED as error:
+        except REFUSED as error:
             raise gr.Error(str(error), title="Not attacked") from error
-
-    def cancel(self, request: gr.Request) -> None:
-        """Cancel the running measurement."""
-        try:
-            self.jobs.cancel_live(self.access.owner(request))
-        except ValueError as error:
-            raise gr.Error(str(error), title="Not cancelled") from error
-
-    def resume(self, request: gr.Request) -> None:
-        """Resume the newest measurement."""
-        owner = self.access.owner(request)
-        try:
-            newest = next((job.name for job in self.jobs.all(owner)), "")
-            self.jobs.read(newest, owner)
-            self.jobs.refuse_second()
-            self.access.gate.attack(self.access.visitor(request))
-            self.jobs.resume(newest, owner)
-        except _REFUSED as error:
-            raise gr.Error(str(error), title="Not resumed") from error
 
     def look(self, request: gr.Request, values: Values) -> Updates:
         """Show the progress of the newest measurement."""

@@ -16,11 +16,9 @@ from sku.ui.compare.column_variant import typed_variant
 from sku.ui.events import AT_ONCE, QUIET, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import checked_coefficient
-from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.job_panel import REFUSED, JobButtons
 from sku.ui.tab_context import TabContext
 from sku.ui.train.run_status import duration
-
-_REFUSED = (ValueError, RuntimeError, OSError, RateLimited)
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,14 @@ def build_evaluate(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
     """Lay out the panel and wire it. Returns an event that fires when there may be new rows."""
     parts = lay_out_evaluate()
     access = context.access
-    handlers = EvaluateHandlers(parts, access, EvaluationJobs(days=access.gate.hosting.keep_days))
+    evaluations = EvaluationJobs(days=access.gate.hosting.keep_days)
+    handlers = EvaluateHandlers(parts, access, evaluations)
     changes = [part.change for part in (parts.names, parts.coefficients, parts.limit)]
     gr.on(changes, handlers.price, parts.order, parts.price, **AT_ONCE)
     parts.start.click(handlers.start, parts.order, None, **QUIET)
-    parts.cancel.click(handlers.cancel, None, None, **QUIET)
-    parts.resume.click(handlers.resume, None, None, **QUIET)
+    buttons = JobButtons(access, evaluations, access.gate.training)
+    parts.cancel.click(buttons.cancel, None, None, **QUIET)
+    parts.resume.click(buttons.resume, None, None, **QUIET)
     watched = {parts.state, parts.cancel, parts.resume, parts.seen}
     # This timer is queued, unlike others, because gradio fires a state's change event only for queued events.
     parts.clock.tick(handlers.look, {parts.seen}, watched, concurrency_limit=None, **QUIET)
@@ -93,7 +93,7 @@ def lay_out_evaluate() -> EvaluateComponents:
 
 
 class EvaluateHandlers:
-    """Handlers that start, watch, cancel and resume evaluations."""
+    """Handlers that start and watch evaluations."""
 
     def __init__(self, components: EvaluateComponents, access: Access, evaluations: EvaluationJobs) -> None:
         self.components, self.access, self.evaluations = components, access, evaluations
@@ -108,27 +108,8 @@ class EvaluateHandlers:
             self.evaluations.refuse_second()  # checked first, so that a refusal does not count against the visitor
             gate.training(visitor)
             self.evaluations.start(variants, int(values[parts.limit]), visitor.owner, self.access.session.model_name)
-        except _REFUSED as error:
+        except REFUSED as error:
             raise gr.Error(str(error), title="Not measured") from error
-
-    def cancel(self, request: gr.Request) -> None:
-        """Cancel the running evaluation."""
-        try:
-            self.evaluations.cancel_live(self.access.owner(request))
-        except ValueError as error:
-            raise gr.Error(str(error), title="Not cancelled") from error
-
-    def resume(self, request: gr.Request) -> None:
-        """Resume the newest evaluation."""
-        owner = self.access.owner(request)
-        try:
-            newest = next((job.name for job in self.evaluations.all(owner)), "")
-            self.evaluations.read(newest, owner)
-            self.evaluations.refuse_second()
-            self.access.gate.training(self.access.visitor(request))
-            self.evaluations.resume(newest, owner)
-        except _REFUSED as error:
-            raise gr.Error(str(error), title="Not resumed") from error
 
     def look(self, request: gr.Request, values: Values) -> Updates:
         """Show the progress of the newest evaluation."""

@@ -1,0 +1,49 @@
+"""What the panels that start background measurements share: cancelling and resuming the newest job of a visitor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from sku.serving.jobs import JobManager
+from sku.ui.hosting.access import Access
+from sku.ui.hosting.gate import Visitor
+from sku.ui.hosting.rate_limit import RateLimited
+
+REFUSED = (ValueError, RuntimeError, OSError, RateLimited)
+"""What a panel shows as a message instead of an error of the page."""
+
+
+class JobButtons:
+    """Handlers of the buttons Cancel and Resume."""
+
+    def __init__(self, access: Access, jobs: JobManager[Any], count: Callable[[Visitor], None]) -> None:
+        """Make the handlers.
+
+        Args:
+            access: knows the visitor.
+            jobs: the jobs of the panel.
+            count: counts a start against the visitor's limits; raises an error if one is reached.
+        """
+        self.access, self.jobs, self.count = access, jobs, count
+
+    def cancel(self, request: gr.Request) -> None:
+        """Cancel the running job."""
+        try:
+            self.jobs.cancel_live(self.access.owner(request))
+        except ValueError as error:
+            raise gr.Error(str(error), title="Not cancelled") from error
+
+    def resume(self, request: gr.Request) -> None:
+        """Resume the newest job."""
+        owner = self.access.owner(request)
+        try:
+            newest = next((job.name for job in self.jobs.all(owner)), "")
+            self.jobs.read(newest, owner)
+            self.jobs.refuse_second()  # checked first, so that a refusal does not count against the visitor
+            self.count(self.access.visitor(request))
+            self.jobs.resume(newest, owner)
+        except REFUSED as error:
+            raise gr.Error(str(error), title="Not resumed") from error
