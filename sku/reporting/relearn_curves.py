@@ -10,12 +10,11 @@ from sku.core.attacks import ATTACKS
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
 from sku.reporting.robustness_matrix import variant_label
-from sku.reporting.theme import INK_COLOUR, apply_theme
-from sku.reporting.variant_lines import variant_lines
+from sku.reporting.theme import INK_COLOUR
+from sku.reporting.variant_lines import add_variant_line, apply_line_theme, variant_lines
 
 _CURVE, _BASE_LEVEL, _STEPS_TO_BASE = "log_prob_by_step", "base_log_prob", "steps_to_base"
 """Names in `ResultRow.attack_details`, which `core/attacks.py` explains."""
-_HEIGHT, _LEGEND_LINE = 340, 16
 _STAR = "★"
 
 
@@ -47,19 +46,12 @@ def relearning_figure(rows: Sequence[ResultRow], attack: str) -> go.Figure:
     looks = variant_lines(drawn)
     figure = go.Figure()
     for row in drawn:
-        curve = dict(sorted(curve_of(row).items()))
-        figure.add_scatter(
-            x=list(curve),
-            y=list(curve.values()),
-            name=variant_label(row) + ("" if row.method == BASE else f", {_reached(row)}"),
-            hovertemplate=f"{variant_label(row)}<br>%{{x}} steps: %{{y:.2f}} nats per token<extra></extra>",
-            customdata=[row.variant] * len(curve),
-            **looks[row.variant].scatter(),
-        )
+        reached = "" if row.method == BASE else f", {_reached(row)}"
+        hover = "%{x} steps: %{y:.2f} nats per token"
+        add_variant_line(figure, row, looks[row.variant], curve_of(row), reached, hover)
     _mark_reached(figure, drawn)
     _add_base_level(figure, drawn)
-    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
-    apply_theme(figure, _HEIGHT + _LEGEND_LINE * len(drawn), legend=legend, showlegend=True, hovermode="closest")
+    apply_line_theme(figure, len(drawn))
     figure.update_xaxes(title="training steps of the attack", zeroline=False, rangemode="tozero")
     figure.update_yaxes(title="log-probability of given<br>harmful answers, nats per token", automargin=True)
     return figure

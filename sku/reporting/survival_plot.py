@@ -9,13 +9,11 @@ import plotly.graph_objects as go
 from sku.core.attacks import ATTACKS
 from sku.core.records import ResultRow
 from sku.reporting.formatting import percent
-from sku.reporting.robustness_matrix import variant_label
-from sku.reporting.theme import INK_COLOUR, apply_theme
-from sku.reporting.variant_lines import variant_lines
+from sku.reporting.theme import INK_COLOUR
+from sku.reporting.variant_lines import add_variant_line, apply_line_theme, variant_lines
 
 _BY_LAYER, _IN_ALL = "survived_by_layer", "survived"
 """Names in `ResultRow.attack_details`, which `core/attacks.py` explains."""
-_HEIGHT, _LEGEND_LINE = 340, 16
 
 
 def rounding_attacks(rows: Iterable[ResultRow]) -> list[str]:
@@ -42,21 +40,12 @@ def survival_figure(rows: Sequence[ResultRow], attack: str) -> go.Figure:
     looks = variant_lines(drawn)
     figure = go.Figure()
     for row in drawn:
-        shares = dict(sorted(survival_of(row).items()))
         in_all = row.attack_details.get(_IN_ALL)
         total = f", {percent(in_all)} in all" if isinstance(in_all, int | float) else ""
-        figure.add_scatter(
-            x=list(shares),
-            y=list(shares.values()),
-            name=variant_label(row) + total,
-            hovertemplate=f"{variant_label(row)}<br>layer %{{x}}: %{{y:.0%}} left<extra></extra>",
-            customdata=[row.variant] * len(shares),
-            **looks[row.variant].scatter(),
-        )
+        add_variant_line(figure, row, looks[row.variant], survival_of(row), total, "layer %{x}: %{y:.0%} left")
     if drawn:
         figure.add_hline(y=1, line={"color": INK_COLOUR, "dash": "dot", "width": 1.5})
-    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
-    apply_theme(figure, _HEIGHT + _LEGEND_LINE * len(drawn), legend=legend, showlegend=True, hovermode="closest")
+    apply_line_theme(figure, len(drawn))
     figure.update_xaxes(title="layer", zeroline=False)
     figure.update_yaxes(
         title="share of the vector left<br>after rounding", tickformat=".0%", rangemode="tozero", automargin=True
