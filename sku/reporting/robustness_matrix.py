@@ -155,12 +155,6 @@ def variant_label(row: ResultRow) -> str:
     return str(VariantSpec(tuple(parts)))
 
 
-def apart_text(row: ResultRow) -> str:
-    """Broken and off-topic answers, which are neither harmful nor a success: `broken 1, off-topic 2`; empty if none."""
-    counts = {"broken": row.broken, "off-topic": row.off_topic or 0}
-    return ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-
-
 def number_text(cell: MatrixCell) -> str:
     """What stands in a cell without answers: its own numbers, such as `auc 0.97`."""
     return ", ".join(f"{_words(name)} {value:.3g}" for name, value in cell.numbers.items()) or UNKNOWN
