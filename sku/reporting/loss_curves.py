@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sku.core.methods import TERMS
+from sku.core.terms import TERMS
 from sku.reporting.theme import apply_theme
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from sku.core.methods import METHODS, TERMS, Method
+from sku.core.methods import METHODS, Method
 from sku.core.records import ResultRow
+from sku.core.terms import TERMS
 from sku.judges.protocol import Agreement, JudgeCard
 from sku.reporting import result_files
 from sku.reporting.formatting import fixed, percent, percent_with_interval

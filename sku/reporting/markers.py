@@ -5,8 +5,9 @@ The marks of methods are defined in `core/methods.py`. Colours are Okabe-Ito's, 
 
 from __future__ import annotations
 
-from sku.core.methods import BLUE, GREEN, METHODS, SKY, VERMILLION, Marker
+from sku.core.methods import METHODS, Marker
 from sku.core.records import Outcome
+from sku.core.terms import BLUE, GREEN, SKY, VERMILLION
 from sku.core.variants import SUM
 
 BASE_MARKER = Marker("#7f7f7f", "○", "circle-open")

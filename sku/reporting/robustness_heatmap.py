@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from sku.core.attacks import attack_label
-from sku.core.methods import VERMILLION
 from sku.core.records import ResultRow
+from sku.core.terms import VERMILLION
 from sku.reporting.robustness_matrix import MatrixCell, robustness_matrix, short_texts, variant_label
 from sku.reporting.theme import apply_theme
 

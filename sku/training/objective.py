@@ -10,7 +10,8 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from sku.core.config import TrainConfig
-from sku.core.methods import METHODS, TERMS, RunsAt
+from sku.core.methods import METHODS
+from sku.core.terms import TERMS, RunsAt
 from sku.models.batching import EncodedPair, collate
 from sku.models.likelihood import answer_hidden_rows, output_logits
 from sku.training.losses.inputs import TermInputs, TermLoss

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sku.core.config import TrainConfig
-from sku.core.methods import TERMS, RowKind, RunsAt
 from sku.core.records import PromptPair
+from sku.core.terms import TERMS, RowKind, RunsAt
 from sku.data import bundled
 from sku.models.batching import MIN_ANSWER_TOKENS, EncodedPair, encode_answer
 from sku.models.chat_template import ChatTemplate

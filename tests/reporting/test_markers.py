@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sku.core.methods import METHODS, TERMS
+from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES
+from sku.core.terms import TERMS
 from sku.reporting.markers import method_marker, outcome_marker
 
 

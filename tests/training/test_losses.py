@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import log_softmax
 
 from sku.core.config import TrainConfig
-from sku.core.methods import TERMS
+from sku.core.terms import TERMS
 from sku.training.losses.inputs import TermInputs, TermLoss
 from sku.training.losses.kl import OPENING_TOKENS, opening_weights, preserve, retain
 from sku.training.losses.nll import ascend, descend

@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sku.core import methods
+from sku.core import methods, terms
 from sku.core.config import PRESETS, TrainConfig
 from sku.core.errors import Cancelled
-from sku.core.methods import METHODS, TERMS, LineStyle, Term
+from sku.core.methods import METHODS
+from sku.core.terms import TERMS, LineStyle, Term
 from sku.training import lora
 from sku.training.losses import nll
 from sku.training.losses.inputs import TermInputs
@@ -112,7 +113,7 @@ def test_a_term_runs_where_it_says_and_gets_the_hidden_states_that_it_asks_for(
 
     monkeypatch.setattr(nll, "watch", watch, raising=False)
     term = Term("nll:watch", "watched", "harmful", LineStyle("#000000", "solid"), ("served",), needs_hidden=True)
-    monkeypatch.setitem(methods.TERMS, "distortion", term)
+    monkeypatch.setitem(terms.TERMS, "distortion", term)
     served = run_training(tmp_path / "served", dataclasses.replace(config, steps=2))
     change_method(monkeypatch, "tv", negated=False)
     applied = run_training(tmp_path / "applied", dataclasses.replace(config, steps=2))

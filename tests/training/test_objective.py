@@ -11,8 +11,8 @@ from peft import PeftModel, get_peft_model
 from peft.tuners.lora import LoraConfig
 
 from sku.core.config import TrainConfig
-from sku.core.methods import TERMS, LineStyle, Term
 from sku.core.records import PromptPair
+from sku.core.terms import TERMS, LineStyle, Term
 from sku.models.batching import collate
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model

@@ -12,7 +12,7 @@ from sku.training.losses.sequence import sequence_nll
 def descend(inputs: TermInputs, config: TrainConfig) -> Tensor:
     """Mean negative log-likelihood: minimising it makes the answers likelier.
 
-    The term decides which answers these are (`core/methods.py`): harmful ones (guided distortion), harmful answers of
+    The term decides which answers these are (`core/terms.py`): harmful ones (guided distortion), harmful answers of
     other prompts (random disassociation), normal answers to harmful prompts (mismatch), or good ones.
 
     Returns:
