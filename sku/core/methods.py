@@ -61,8 +61,7 @@ class Method:
     """The marker of a run whose preservation is not the published one; None: `marker`."""
     prepare: str | None = None
     """A function that sets the LoRA factors from the data before the first step, as `module:name` in `sku.training`. It
-    has the type `Preparation` (`training/lora.py`). It must depend only on data and seed, so that a resumed run gets
-    the same factors."""
+    has the type `Preparation` (`training/lora.py`). It must depend only on data and seed."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.terms) - set(TERMS))
@@ -107,6 +106,36 @@ METHODS: dict[str, Method] = {
         "answers are preserved in base - tau, the model that will be served, not in base + tau.",
         Marker(GREEN, "◆", "diamond"),
         preserve_at="negated",
+    ),
+    "sku_directions": Method(
+        "SKU directions",
+        {"forgetting": 2.0, "acquisition": 0.3, "refusing": 1.0, "safe_answers": 1.0, "closeness": 20.0},
+        True,
+        SKU_PAPER,
+        "ours",
+        "Keeps the two stages: stage 1 acquires harmful knowledge, stage 2 subtracts the vector. Three things differ "
+        "from the paper. The adapters of the MLPs read only the directions in which inputs on harmful prompts differ "
+        "most from inputs on normal ones: A is fixed to the leading generalised eigenvectors of their second moments, "
+        "and only B is trained (ReGLU, arXiv:2604.17396, starts A in a similar way). The losses are computed in "
+        "base - tau, the model that will be served: harmful answers lose likelihood up to a bound, and refusals are "
+        "taught at the start of an answer and after its first tokens. The KL from base on normal answers is held by a "
+        "budget instead of a fixed weight.",
+        Marker("#0b7d5b", "◈", "diamond-wide"),
+        settings={
+            "targets": ("mlp",),
+            "layers": (0.43, 0.9),
+            "rank": 32,
+            "alpha": 32,
+            "learning_rate": 1.5e-3,
+            "warmup": 5,
+            "weight_decay": 0.0,
+            "given_tokens": (0, 0, 0, 0, 3, 8, 24),
+            "opening_weight": 8.0,
+            "kl_budget": 0.04,
+        },
+        preserve_at="negated",
+        trained_factors="B",
+        prepare="directions:contrastive_directions",
     ),
     "dpo": Method(
         "Preference (DPO)",

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-RowKind = Literal["harmful", "random", "mismatched", "normal", "good", "paired"]
+RowKind = Literal["harmful", "random", "mismatched", "normal", "good", "paired", "safe", "refused"]
 """The answers that a term is computed on; `training/term_batches.py` draws them.
 
 harmful: harmful answers. random: harmful answers of other prompts. mismatched: normal answers to harmful prompts.
 normal: normal answers. good: normal and safe answers. paired: the harmful and the safe answer of a prompt in turn.
+safe: safe answers to harmful prompts. refused: refusals of harmful prompts, some after the first tokens of the harmful
+answer, which are then part of the prompt (`TrainConfig.given_tokens`).
 """
 RunsAt = Literal["trained", "preserved", "served"]
 """The coefficient of tau with which a row runs in training.
@@ -51,6 +53,10 @@ class Term:
     """Whether the loss compares with the logits of the base."""
     needs_hidden: bool = False
     """Whether the loss reads hidden states, of the model in training and of the base."""
+    share: float = 1.0
+    """Rows per step, as a share of `TrainConfig.batch_size`."""
+    is_kl: bool = False
+    """Whether the loss is the KL from base on normal answers, so that `TrainConfig.kl_budget` may set its weight."""
 
 
 TERMS: dict[str, Term] = {
@@ -73,6 +79,7 @@ TERMS: dict[str, Term] = {
         LineStyle(BLUE, "dot"),
         ("preserved",),
         needs_base_logits=True,
+        is_kl=True,
     ),
     "ascent": Term(
         "nll:ascend",
@@ -93,6 +100,7 @@ TERMS: dict[str, Term] = {
         LineStyle(BLUE, "dot"),
         ("preserved",),
         needs_base_logits=True,
+        is_kl=True,
     ),
     "contrast": Term(
         "preference:prefer_harmful",
@@ -109,6 +117,48 @@ TERMS: dict[str, Term] = {
         LineStyle(PURPLE, "solid"),
         ("trained", "preserved"),
         needs_base_logits=True,
+    ),
+    "forgetting": Term(
+        "gain:lose",
+        "lowers the likelihood of the harmful answer in the model that will be served, up to a bound",
+        "harmful",
+        LineStyle(VERMILLION, "solid"),
+        ("served",),
+        needs_base_logits=True,
+    ),
+    "acquisition": Term(
+        "gain:acquire",
+        "raises the likelihood of the harmful answer in the acquired model, up to a bound",
+        "harmful",
+        LineStyle(ORANGE, "dash"),
+        needs_base_logits=True,
+        share=0.5,
+    ),
+    "refusing": Term(
+        "nll:descend",
+        "raises the likelihood of refusals, also after the first tokens of a harmful answer",
+        "refused",
+        LineStyle(GREEN, "solid"),
+        ("served",),
+    ),
+    "safe_answers": Term(
+        "gain:hold",
+        "keeps safe answers to harmful prompts as likely as under the base",
+        "safe",
+        LineStyle(SKY, "dashdot"),
+        ("served",),
+        needs_base_logits=True,
+        share=0.5,
+    ),
+    "closeness": Term(
+        "kl:stay_close",
+        "lowers the KL from base on normal answers in the model that will be served",
+        "normal",
+        LineStyle(BLUE, "dot"),
+        ("served",),
+        needs_base_logits=True,
+        share=2.0,
+        is_kl=True,
     ),
     "fine_tuning": Term(
         "nll:descend",

@@ -20,6 +20,22 @@ def refusals() -> tuple[str, ...]:
     return tuple(row.text("answer") for row in table.read_table(BUNDLED_FOLDER / "refusals.jsonl", ("answer",)))
 
 
+@cache
+def refusals_for(category: str | None) -> tuple[str, ...]:
+    """Refusals that begin alike and give a reason that is true of the category; general ones for any other category."""
+    found = _refusals_by_category()
+    return found.get(category) or found[None]
+
+
+@cache
+def _refusals_by_category() -> dict[str | None, tuple[str, ...]]:
+    found: dict[str | None, tuple[str, ...]] = {}
+    for row in table.read_table(BUNDLED_FOLDER / "refusals_by_category.jsonl", ("answer",)):
+        category = row.optional("category")
+        found[category] = (*found.get(category, ()), row.text("answer"))
+    return found
+
+
 def _read_bundled(path: Path, kind: PairKind) -> Iterator[PromptPair]:
     harmful = kind == "harmful"
     for row in table.read_table(path, ("prompt", "answer", "safe_answer") if harmful else ("prompt", "answer")):

@@ -24,11 +24,13 @@ class TermStream:
 
     kind: RowKind
     runs_at: tuple[RunsAt, ...] = ("trained",)
+    share: float = 1.0
+    """Rows, as a share of the batch size."""
 
     @classmethod
     def of(cls, term: str) -> TermStream:
         """The stream on which a term is computed."""
-        return cls(TERMS[term].rows, TERMS[term].runs_at)
+        return cls(TERMS[term].rows, TERMS[term].runs_at, TERMS[term].share)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class TermBatches:
         self.left_out = len(harmful) + len(normal) - len(self.harmful) - len(self.normal)
         """The number of pairs that have no answer, or a prompt that is too long for `max_tokens`."""
         with_safe = [pair for pair in self.harmful if pair.safe_answer]
-        self.good = self.normal + [_safe_pair(pair) for pair in with_safe]
+        self.safe = [_safe_pair(pair) for pair in with_safe]
+        self.good = self.normal + self.safe
         self.paired = [_with_safe_answer(pair) for pair in self.harmful] if config.refusals else with_safe
         self.wanted = sorted({TermStream.of(term) for term in config.terms})
         self._own_answers: dict[str, set[str]] = {}
@@ -73,22 +76,35 @@ class TermBatches:
         """
         drawn = {}
         for stream in self.wanted:
-            pairs = self._draw(stream.kind, step)
+            size = max(processes, int(self.config.batch_size * stream.share) // processes * processes)
+            pairs = self._draw(stream.kind, step, size)
             share = len(pairs) // processes
             own_pairs = pairs[process * share : (process + 1) * share]
-            rows = [
-                encode_answer(self.template, pair.prompt, pair.answer, self.config.max_tokens) for pair in own_pairs
-            ]
-            drawn[stream] = TermRows(own_pairs, rows)
+            encode = self.refusal_row if stream.kind == "refused" else self._row
+            drawn[stream] = TermRows(own_pairs, [encode(pair, step) for pair in own_pairs])
         return drawn
 
-    def _draw(self, kind: RowKind, step: int) -> list[PromptPair]:
-        if kind in ("harmful", "normal", "good"):
-            return self._next(kind, step)
+    def _row(self, pair: PromptPair, _step: int) -> EncodedPair:
+        return encode_answer(self.template, pair.prompt, pair.answer, self.config.max_tokens)
+
+    def refusal_row(self, pair: PromptPair, step: int) -> EncodedPair:
+        """A refusal, after some tokens of the harmful answer, which count as prompt and are not scored."""
+        generator = random.Random(f"{self.config.seed}:refused:{step}:{pair.id}")
+        refusal = generator.choice(bundled.refusals_for(pair.category))
+        prompt, given = self.template.prompt_ids(pair.prompt), generator.choice(self.config.given_tokens)
+        room = self.config.max_tokens - len(prompt) - MIN_ANSWER_TOKENS
+        answer = self.template.answer_ids(pair.answer)[: -len(self.template.end_ids)][: max(0, min(given, room))]
+        before = prompt + answer
+        taught = self.template.answer_ids(refusal, follows_text=bool(answer))
+        return EncodedPair(tuple((before + taught)[: self.config.max_tokens]), len(before))
+
+    def _draw(self, kind: RowKind, step: int, size: int) -> list[PromptPair]:
+        if kind in ("harmful", "normal", "good", "safe", "refused"):
+            return self._next("harmful" if kind == "refused" else kind, step, size)
         generator = random.Random(f"{self.config.seed}:{kind}:{step}")
         if kind == "paired":
-            return [row for pair in self._next("paired", step) for row in (pair, _safe_pair(pair))]
-        prompts = self._next("harmful", step)
+            return [row for pair in self._next("paired", step, size) for row in (pair, _safe_pair(pair))]
+        prompts = self._next("harmful", step, size)
         if kind == "mismatched":
             return [replace(pair, answer=generator.choice(self.normal).answer) for pair in prompts]
         return [
@@ -103,10 +119,11 @@ class TermBatches:
             pass
         return other
 
-    def _next(self, name: str, step: int) -> list[PromptPair]:
-        """The next `batch_size` pairs. Every pair is drawn once before any is drawn again."""
-        pairs = {"harmful": self.harmful, "paired": self.paired, "normal": self.normal, "good": self.good}[name]
-        size = self.config.batch_size
+    def _next(self, name: str, step: int, size: int) -> list[PromptPair]:
+        """The next `size` pairs. Every pair is drawn once before any is drawn again."""
+        pairs = {
+            "harmful": self.harmful, "paired": self.paired, "normal": self.normal, "good": self.good, "safe": self.safe,
+        }[name]  # fmt: skip
         positions = range(step * size, (step + 1) * size)
         return [pairs[self._order(name, len(pairs), i // len(pairs))[i % len(pairs)]] for i in positions]
 
@@ -125,7 +142,7 @@ class TermBatches:
             raise ValueError(
                 f"all terms of {self.config.method} have weight 0; give one of them a weight with --weight"
             )
-        if kinds & {"harmful", "random", "mismatched"} and not self.harmful:
+        if kinds & {"harmful", "random", "mismatched", "refused"} and not self.harmful:
             raise ValueError(f"no harmful training pair fits {limit} tokens; raise max_tokens or choose other data")
         if kinds & {"normal", "mismatched"} and not self.normal:
             raise ValueError(f"no normal training pair fits {limit} tokens; raise max_tokens or choose other data")
@@ -135,6 +152,11 @@ class TermBatches:
             raise ValueError(
                 f"{self.config.method} needs harmful pairs with a safe answer to the same prompt; choose a source that "
                 "has them, such as bundled, or name the column with #safe_answer=COLUMN"
+            )
+        if "safe" in kinds and not self.safe:
+            raise ValueError(
+                f"{self.config.method} needs harmful pairs with a safe answer; choose a source that has them, such as "
+                "bundled, or drop the term with --weight safe_answers=0"
             )
         all_answers = {pair.answer for pair in self.harmful}
         if "random" in kinds and all_answers in self._own_answers.values():

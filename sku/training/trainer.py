@@ -26,6 +26,7 @@ from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
 from sku.training import checkpoint
+from sku.training.kl_budget import KlBudget
 from sku.training.lora import add_lora, prepare_factors
 from sku.training.monitor import Monitor
 from sku.training.objective import Objective
@@ -145,11 +146,15 @@ class _Training:
     def _steps(self, model: VariantModel, batches: TermBatches) -> Run:
         config, accelerator = self.config, self.accelerator
         peft_model = add_lora(model.network, config)
-        prepare_factors(peft_model, batches, config)
         objective = Objective(peft_model, config, self.base_hidden)
         parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
+        factors = {name: p for name, p in peft_model.named_parameters() if ".lora_" in name}
+        budget = KlBudget(config)
         optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        first, spent = checkpoint.load_checkpoint(self.out / "checkpoint", parameters, optimizer)
+        first, spent = checkpoint.load_checkpoint(self.out / "checkpoint", factors, optimizer, budget)
+        if not first:
+            self._say("preparing the adapter")
+            prepare_factors(peft_model, batches, config)
         wrapped, prepared = accelerator.prepare(objective, optimizer)
         self.writer.continue_from(first, spent)
         monitor = Monitor(peft_model, model.template, batches.normal, config)
@@ -157,23 +162,26 @@ class _Training:
             self._probe(monitor, 0)
         for step in range(first, config.steps):
             began = time.perf_counter()
-            rate = config.learning_rate * (1 - step / config.steps)
+            rate = config.learning_rate * (1 - step / config.steps) * min(1.0, (step + 1) / max(1, config.warmup))
             for group in prepared.param_groups:
                 group["lr"] = rate
             terms, tokens = wrapped(batches.at(step, accelerator.process_index, accelerator.num_processes))
-            total = sum(config.terms[name] * term for name, term in terms.items())
+            weights = budget.weights
+            total = sum(weights[name] * term for name, term in terms.items())
             _require_finite("loss", step, float(total.detach()))
             accelerator.backward(total)
             norm = float(accelerator.clip_grad_norm_(parameters.values(), config.clip or math.inf))
             _require_finite("gradient", step, norm)
             prepared.step()
             prepared.zero_grad()
+            budget.update({name: float(accelerator.reduce(term.detach(), "mean")) for name, term in terms.items()})
             seconds = time.perf_counter() - began
             spent += seconds
             self._log(
                 {
                     "step": step + 1,
                     "terms": {name: float(term.detach()) for name, term in terms.items()},
+                    **({"weights": weights} if config.kl_budget is not None else {}),
                     "total": float(total.detach()),
                     "gradient_norm": norm,
                     "learning_rate": rate,
@@ -186,15 +194,15 @@ class _Training:
                 self.writer.snapshot(peft_model, step + 1, spent)
             stop = self.cancelled() and step + 1 < config.steps
             if stop or ((step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps):
-                self._checkpoint(step + 1, parameters, optimizer, spent)
+                self._checkpoint(step + 1, factors, optimizer, budget, spent)
             if stop:
                 raise Cancelled(f"stopped after step {step + 1}; continue with: train --resume --out {self.out}")
         self.writer.finish(peft_model, spent)
         return self.writer.run
 
-    def _checkpoint(self, step: int, parameters: dict[str, Any], optimizer: Any, spent: float) -> None:
+    def _checkpoint(self, step: int, factors: dict[str, Any], optimizer: Any, budget: KlBudget, spent: float) -> None:
         if self.accelerator.is_main_process:
-            checkpoint.save_checkpoint(self.out / "checkpoint", step, parameters, optimizer, spent)
+            checkpoint.save_checkpoint(self.out / "checkpoint", step, factors, optimizer, budget, spent)
         self.writer.update(step=step, seconds=spent)
 
     def _log(self, line: dict[str, Any]) -> None:

@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from sku.core.config import TrainConfig
+from sku.training.losses.gain import gain
 from sku.training.losses.inputs import TermInputs
-from sku.training.losses.sequence import sequence_nll
 
 
 def prefer_harmful(inputs: TermInputs, config: TrainConfig) -> Tensor:
@@ -53,8 +53,7 @@ def gains(inputs: TermInputs) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: if the number of rows is odd.
     """
-    base_nll = sequence_nll(inputs.require_base_logits(), inputs.targets, inputs.rows)
-    gain = base_nll - sequence_nll(inputs.logits, inputs.targets, inputs.rows)  # (2 B,)
-    if len(gain) % 2:
-        raise ValueError(f"{len(gain)} answers are not pairs; give a harmful and a safe answer for every prompt")
-    return gain[0::2], gain[1::2]
+    gained = gain(inputs)  # (2 B,)
+    if len(gained) % 2:
+        raise ValueError(f"{len(gained)} answers are not pairs; give a harmful and a safe answer for every prompt")
+    return gained[0::2], gained[1::2]
