@@ -33,6 +33,8 @@ SOURCES: dict[str, Source] = {
         xstest.XSTEST,
         do_not_answer.DO_NOT_ANSWER,
         bundled.SOUNDS_HARMFUL,
+        bundled.PLAIN_REQUESTS,
+        bundled.HARMFUL_REQUESTS,
     )
 }
 """Every source by name, in the order in which lists show them."""
