@@ -102,7 +102,8 @@ def leading_directions(harmful: Tensor, normal: Tensor, count: int) -> Tensor:
     _, vectors = torch.linalg.eigh((whitened + whitened.T) / 2)  # in ascending order
     directions = torch.linalg.solve_triangular(root.T, vectors[:, -count:], upper=True).T
     length = torch.einsum("ik,kl,il->i", directions, harmful, directions).clamp_min(torch.finfo(normal.dtype).tiny)
-    return directions / length.sqrt()[:, None]
+    scaled: Tensor = directions / length.sqrt()[:, None]
+    return scaled
 
 
 @torch.no_grad()
