@@ -167,8 +167,8 @@ class _MomentSums:
                     self._same_as[place] = first
                     return
             self._inputs = [*self._inputs[-1:], (place, read)]
-            x = read.reshape(-1, read.shape[-1])[self._mask.reshape(-1)].double()  # OPT flattens rows before its MLP
-            total = (x.T @ x).cpu()
+            x = read.reshape(-1, read.shape[-1])[self._mask.reshape(-1)].float()  # OPT flattens rows before its MLP
+            total = (x.T @ x).double().cpu()
             before = self._sums[place]
             self._sums[place] = total if before is None else before + total
 
