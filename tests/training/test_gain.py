@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from sku.core.config import TrainConfig
-from sku.training.losses.gain import ACQUIRED_GAIN, acquire, gain, hold, lose
+from sku.training.losses.gain import ACQUIRED_GAIN, acquire, hold, lose
 from sku.training.losses.inputs import TermInputs
+from sku.training.losses.sequence import gain_over_base
 
 CONFIG = TrainConfig(forget_margin=2.0)
 
@@ -24,7 +25,7 @@ def answers_with_gains(gains: list[float]) -> TermInputs:
 
 
 def test_gain_is_the_difference_in_nats() -> None:
-    assert gain(answers_with_gains([0.0, -1.5, 2.0])).tolist() == pytest.approx([0.0, -1.5, 2.0], abs=1e-5)
+    assert gain_over_base(answers_with_gains([0.0, -1.5, 2.0])).tolist() == pytest.approx([0.0, -1.5, 2.0], abs=1e-5)
 
 
 def test_losses_of_the_base_itself() -> None:

@@ -269,7 +269,7 @@ def test_a_stream_has_its_share_of_the_batch() -> None:
         ("harmful", ("served",)): 4,
         ("harmful", ("trained",)): 2,
         ("refused", ("served",)): 4,
-        ("safe", ("served",)): 2,
+        ("given_safe", ("served",)): 2,
         ("normal", ("served",)): 8,
     }
 
