@@ -210,6 +210,7 @@ TERMS: dict[str, Term] = {
         "raises the likelihood of normal answers",
         "normal",
         LineStyle(SKY, "dot"),
+        ("preserved",),
     ),
     "alternative": Term(
         "preference:prefer_alternative",
