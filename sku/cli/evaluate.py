@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from sku.cli.options import AsJson, JudgeName, MaxNewTokens, Model, Temperature, Variants, print_json, stop_at_signals
+from sku.cli.options import (
+    AsJson,
+    JudgeName,
+    MaxNewTokens,
+    Model,
+    Negated,
+    Temperature,
+    Variants,
+    print_json,
+    stop_at_signals,
+    with_signs,
+)
 from sku.core.config import DecodingConfig
 from sku.core.records import ResultRow
 
@@ -20,6 +31,7 @@ def evaluate(
         Path, typer.Option(help="The JSONL file of result rows to write. A .work folder beside it keeps the answers.")
     ],
     variant: Variants = ["base", "ga", "sku"],  # noqa: B006 (typer copies it)
+    negated: Negated = False,
     judge_name: JudgeName = "embedded",
     harmful: Annotated[
         list[str], typer.Option("--harmful-prompts", help=f"Source of harmful prompts to ask. {_SOURCE}")
@@ -103,7 +115,7 @@ def evaluate(
 
     if training_data and drop_overlap is None:
         raise typer.BadParameter("only --drop-overlap uses it; give both", param_hint="--training-data")
-    task_names = _checked_tasks(tasks)
+    variant, task_names = with_signs(variant, negated), _checked_tasks(tasks)
     sources = PromptSources(
         harmful=tuple(harmful),
         pairs=tuple(pairs),

@@ -17,16 +17,19 @@ from typing import Any
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from peft.utils.other import get_pattern_key
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from sku.core.jsonl import parse_json, require_object
+from sku.core.peft_folders import PEFT_CONFIG as CONFIG_FILE
+from sku.core.peft_folders import PEFT_WEIGHTS as WEIGHTS_FILE
 from sku.core.text_lines import BYTE_ORDER_MARK, decode_utf8
 from sku.core.validation import validate
 
-CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
+BASE_FINGERPRINT = "base_fingerprint"
+"""In `run.json`, and in the header of an exported adapter's weights."""
 SUPPORTED_VALUES: dict[str, tuple[Any, ...]] = {
     "peft_type": ("LORA",),
     "task_type": ("CAUSAL_LM", None),
@@ -243,6 +246,14 @@ def _config(folder: Path, settings: dict[str, Any], ranks: dict[str, int]) -> Lo
     )
 
 
+def _header(path: Path) -> dict[str, str]:
+    try:
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError):  # `_read_tensors` says what is wrong with it
+        return {}
+
+
 def _layer_of(tensor: str) -> str:
     found = _TENSOR_NAME.fullmatch(tensor)
     return found.group(1) if found else ""
@@ -254,13 +265,18 @@ def _listed(names: list[str]) -> str:
 
 
 def check_adapter_base(folder: Path, base: str) -> None:
-    """Check that the adapter in `folder` was trained on the base with fingerprint `base`, if its run says on which.
+    """Check that the adapter in `folder` was trained on the base with fingerprint `base`, if it says on which.
+
+    A run says so in `run.json`, and an adapter that this project exported in the header of its weights.
 
     Raises:
         ValueError: if it was trained on another base.
     """
     path = folder.parent / "run.json"
-    trained_on = json.loads(path.read_text(encoding="utf-8")).get("base_fingerprint") if path.is_file() else None
+    if path.is_file():
+        trained_on = json.loads(path.read_text(encoding="utf-8")).get(BASE_FINGERPRINT)
+    else:
+        trained_on = _header(folder / WEIGHTS_FILE).get(BASE_FINGERPRINT)
     if trained_on and trained_on != base:
         raise ValueError(
             f"adapter {folder} was trained on a base with fingerprint {trained_on}, this base has {base}; "

@@ -5,7 +5,7 @@ The marks of methods are defined in `core/methods.py`. Colours are Okabe-Ito's, 
 
 from __future__ import annotations
 
-from sku.core.methods import BLUE, GREEN, METHODS, SKY, VERMILLION, Marker
+from sku.core.methods import BLUE, FOREIGN, FOREIGN_METHOD, GREEN, METHODS, SKY, VERMILLION, Marker
 from sku.core.records import Outcome
 from sku.core.variants import SUM
 
@@ -28,7 +28,7 @@ def method_marker(method: str | None, preservation: str | None = None) -> Marker
     """
     if method == SUM:
         return _SUM
-    known = METHODS.get(method or "")
+    known = FOREIGN_METHOD if method == FOREIGN else METHODS.get(method or "")
     if known is None:
         return BASE_MARKER
     published = preservation in (None, "push")
