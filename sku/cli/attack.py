@@ -21,6 +21,7 @@ from sku.cli.options import (
 )
 from sku.core.attacks import ATTACKS, DEFAULT_SUITE, NO_ATTACK, SUITE_ATTACKS
 from sku.core.config import DecodingConfig
+from sku.core.output_paths import check_output_file
 
 DEFAULT_LIMIT = 12
 """Prompts per source: the default suite then takes about six minutes for three variants on two cores."""
@@ -78,6 +79,7 @@ def attack(
     from sku.reporting.attack_table import attack_table
     from sku.serving.live_session import LiveSession
 
+    check_output_file(out)
     variant = with_signs(variant, negated)
     sources = AttackSources(tuple(harmful), side, limit)
     decoding = DecodingConfig(max_new_tokens=max_tokens, seed=seed)

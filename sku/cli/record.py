@@ -9,6 +9,7 @@ import typer
 
 from sku.cli.options import MaxNewTokens, Negated, Variants, with_signs
 from sku.core.config import DecodingConfig
+from sku.core.output_paths import check_output_file
 
 
 def record(
@@ -33,6 +34,7 @@ def record(
     from sku.serving import recorded_session
     from sku.serving.live_session import LiveSession
 
+    check_output_file(out)
     session, lines, variant = LiveSession(), [], with_signs(variant, negated)
     groups = json.loads((storage.ASSETS / "data" / "examples.json").read_text(encoding="utf-8")).values()
     prompts = [example["prompt"] for group in groups for example in group]
@@ -47,5 +49,6 @@ def record(
             kl = [None] * len(variants) if attacked else session.divergence(prompt, answers[0].text, variants)
             for one in zip(answers, verdicts, kl, strict=True):
                 lines.append(recorded_session.record_line(session.model_name, model.fingerprint, *one))
+    out.parent.mkdir(parents=True, exist_ok=True)
     storage.write_atomically(out, "".join(lines))
     typer.echo(f"wrote {len(lines)} answers to {out}")

@@ -73,7 +73,8 @@ class TrainConfig:
     alpha: int = 16
     """The product of the LoRA factors is multiplied by alpha / rank."""
     targets: tuple[str, ...] = ("q_proj", "v_proj")
-    """Names of the modules that get a LoRA adapter."""
+    """Names of the modules that get a LoRA adapter. `all` means every linear layer between the embeddings and the
+    output head. If the base has none of the default names, its own query and value layers are used."""
     max_tokens: int = 96
     """The most tokens of prompt and answer together. A longer answer is cut off; a pair whose prompt leaves no room for
     an answer is left out."""
