@@ -76,8 +76,9 @@ class TrainConfig:
     alpha: int = 16
     """The product of the LoRA factors is multiplied by alpha / rank."""
     targets: tuple[str, ...] = ("q_proj", "v_proj")
-    """Names of the modules that get a LoRA adapter. `mlp` means the linear layers of each block outside attention,
-    whatever the architecture calls them."""
+    """Names of the modules that get a LoRA adapter. `all` means every linear layer between the embeddings and the
+    output head, `mlp` those outside attention. If the base has none of the default names, its own query and value
+    layers are used."""
     layers: tuple[float, float] = (0.0, 1.0)
     """The decoder blocks that get a LoRA adapter, as fractions of the depth: from the first, up to but not including
     the second."""

@@ -393,6 +393,28 @@ METHODS: dict[str, Method] = {
 }
 
 
+FOREIGN = "adapter"
+"""The method of an adapter that was not trained here: a PEFT folder, or a repository on the hub."""
+FOREIGN_METHOD = Method(
+    "Adapter",
+    {},
+    False,
+    "none",
+    "control",
+    "Not trained here. The vector is added, unless the person who names it says that it is subtracted.",
+    Marker("#009e73", "◎", "circle-dot"),
+)
+
+
+def method_of_adapter(name: str) -> Method:
+    """The method that made an adapter: a method of the table, or `FOREIGN`.
+
+    Raises:
+        ValueError: if the name is unknown; the message lists the known names.
+    """
+    return FOREIGN_METHOD if name == FOREIGN else find_method(name)
+
+
 def find_method(name: str) -> Method:
     """The method called `name`.
 

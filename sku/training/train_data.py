@@ -60,6 +60,19 @@ def choose_training_pairs(config: TrainConfig, kind: PairKind, spec: str) -> Tra
     return TrainingSource(data, chosen, answered)
 
 
+def check_sources(config: TrainConfig) -> None:
+    """Load the sources that are read only after the base has written answers, so that a fault in one is found before.
+
+    Raises:
+        ValueError, OSError: as `choose_training_pairs` does.
+    """
+    specs: list[tuple[PairKind, str]] = [("harmful", spec) for spec in config.harmful]
+    specs += [("normal", spec) for spec in config.normal]
+    first_self = next((i for i, (_, spec) in enumerate(specs) if answered_source(spec)), len(specs))
+    for kind, spec in specs[first_self + 1 :]:
+        choose_training_pairs(config, kind, spec)
+
+
 def gather_pairs(
     config: TrainConfig, kind: PairKind, model: VariantModel, say: Callable[[str], None]
 ) -> tuple[list[PromptPair], SourceFacts]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +58,20 @@ def test_attack_none_answers_as_without_it(sku: Any, run: Path, pico_folder: Pat
         for more in ([], ["--attack", "none"])
     ]
     assert texts[0] == texts[1]
+
+
+def test_a_peft_folder_is_a_variant_and_negated_subtracts_it(sku: Any, run: Path, pico_folder: Path) -> None:
+    """The run's method tv subtracts the adapter that the folder holds."""
+    folder = shutil.copytree(run / "adapter", run.parent / "mine")
+    pairs = json.dumps({"prompt": "Why?", "answer": "Because."})
+    words = ["-v", f"{run}@3", "-v", f"{folder}@3", "--model", pico_folder, "--json"]
+    scores = {}
+    for flags in ((), ("--negated",)):
+        code, out, err = sku("score", "-", *words, *flags, stdin=pairs)
+        assert code == 0, err
+        scores[flags] = json.loads(out)["log_prob_per_token"]
+    assert scores["--negated",][f"negated:{folder}@3"] == scores[()][f"{run}@3"]
+    assert scores[()][f"{folder}@3"] != scores[()][f"{run}@3"]
+    code, _, err = sku("answer", "Why?", "-v", f"{run}@3", "--model", pico_folder, "--negated")
+    assert code == 1
+    assert "--negated subtracts PEFT folders and hub ids" in err

@@ -10,7 +10,7 @@ from transformers import OPTConfig, OPTForCausalLM
 
 from sku.core.config import TrainConfig
 from sku.models.variant_model import VariantModel
-from sku.training.lora import adapted_modules
+from sku.training.targets import adapted_modules
 from sku.training.trainer import run_training
 
 
@@ -28,7 +28,7 @@ def opt() -> OPTForCausalLM:
 def test_mlp_means_the_layers_outside_attention_and_layers_are_fractions_of_the_depth() -> None:
     """In OPT they are fc1 and fc2; in pico gate, up and down."""
     upper = TrainConfig(targets=("mlp",), layers=(0.4, 1.0))
-    assert adapted_modules(opt(), upper) == [
+    assert adapted_modules(opt(), upper.targets, upper.layers) == [
         f"model.decoder.layers.{block}.{name}" for block in (2, 3) for name in ("fc1", "fc2")
     ]
 
@@ -36,10 +36,10 @@ def test_mlp_means_the_layers_outside_attention_and_layers_are_fractions_of_the_
 def test_named_targets_in_some_blocks(pico: VariantModel) -> None:
     first = TrainConfig(targets=("q_proj", "mlp"), layers=(0.0, 0.5))
     names = ("self_attn.q_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
-    assert adapted_modules(pico.network, first) == [f"model.layers.0.{name}" for name in names]
-    assert adapted_modules(pico.network, TrainConfig(targets=("q_proj",))) == ["q_proj"]
+    assert adapted_modules(pico.network, first.targets, first.layers) == [f"model.layers.0.{name}" for name in names]
+    assert adapted_modules(pico.network, ("q_proj",), (0.0, 1.0)) == ["q_proj"]
 
 
-def test_blocks_without_the_target_are_refused(pico: VariantModel) -> None:
-    with pytest.raises(ValueError, match="blocks 1 to 1 of 2 have no module called fc1; widen layers"):
-        adapted_modules(pico.network, TrainConfig(targets=("fc1",), layers=(0.5, 1.0)))
+def test_fractions_that_take_no_block_are_refused(pico: VariantModel) -> None:
+    with pytest.raises(ValueError, match=r"layers 0\.6 to 0\.9 take none of the 2 blocks with q_proj; widen layers"):
+        adapted_modules(pico.network, ("q_proj",), (0.6, 0.9))
