@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import Annotated
 
 import typer
 
-from sku.cli.options import AsJson, MaxNewTokens, Model, Temperature, Variants, print_json
+from sku.cli.options import AsJson, MaxNewTokens, Model, Temperature, Variants, print_json, read_prompt
 from sku.core.attacks import NO_ATTACK, OWN_PREFILL, QUESTION_ATTACKS, ChosenAttack
 from sku.core.config import DecodingConfig
 
@@ -41,7 +40,7 @@ def answer(
     if attack == OWN_PREFILL and not answer_start.strip():
         raise ValueError(f"--attack {attack} needs a text; give the beginning of the answer with --answer-start")
     config = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed, samples=samples)
-    text = sys.stdin.read() if prompt == "-" else prompt
+    text = read_prompt(prompt)
     answers = LiveSession(model).answers([text], variant, config, ChosenAttack(attack, answer_start))
     if as_json:
         print_json([dataclasses.asdict(answer) for answer in answers])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sku.core.file_cache import read_growing_json_log, read_if_changed
+from sku.core.jsonl import read_json
 from sku.core.records import digest
 from sku.core.storage import ASSETS, home, write_atomically
 from sku.core.variants import KnownAdapter
@@ -128,7 +129,7 @@ def read_run(folder: Path) -> Run:
 
 
 def _manifest(path: Path) -> Manifest:
-    return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    return Manifest(**read_json(path, path.name))
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

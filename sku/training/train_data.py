@@ -12,6 +12,7 @@ from sku.core.runs import Manifest
 from sku.data import SELF, DataSet, load_pairs
 from sku.data.categories import require_categories, select_categories
 from sku.data.splits import split
+from sku.data.trainable import find_fault
 from sku.judges import refusal
 from sku.models.base_answers import prompts_of_self, write_base_answers
 from sku.models.variant_model import VariantModel
@@ -59,7 +60,8 @@ def gather_pairs(
         say: called with a message before and during slow work.
 
     Raises:
-        ValueError: for an unknown or unusable source, or a category to leave out that no harmful pair has.
+        ValueError: for an unknown source, one that has no answers or no prompt on the training side, or a category to
+            leave out that no harmful pair has.
     """
     pairs: dict[str, PromptPair] = {}
     facts = []
@@ -69,6 +71,9 @@ def gather_pairs(
 
     specs = config.harmful if kind == "harmful" else config.normal
     sources = [choose_training_pairs(config, kind, spec) for spec in specs]
+    for source in sources:
+        if fault := find_fault(source.data, kind, source.self_answered):
+            raise ValueError(str(fault))
     if kind == "harmful" and config.leave_out:
         say(_left_out_text(config.leave_out, sources))
     for source in sources:
