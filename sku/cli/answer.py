@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import Annotated
 
 import typer
 
-from sku.cli.options import AsJson, MaxNewTokens, Model, Negated, Temperature, Variants, print_json, with_signs
+from sku.cli.options import (
+    AsJson,
+    MaxNewTokens,
+    Model,
+    Negated,
+    Temperature,
+    Variants,
+    print_json,
+    read_prompt,
+    with_signs,
+)
 from sku.core.attacks import NO_ATTACK, OWN_PREFILL, QUESTION_ATTACKS, ChosenAttack
 from sku.core.config import DecodingConfig
 
@@ -42,7 +51,7 @@ def answer(
     if attack == OWN_PREFILL and not answer_start.strip():
         raise ValueError(f"--attack {attack} needs a text; give the beginning of the answer with --answer-start")
     config = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed, samples=samples)
-    text = sys.stdin.read() if prompt == "-" else prompt
+    text = read_prompt(prompt)
     answers = LiveSession(model).answers(
         [text], with_signs(variant, negated), config, ChosenAttack(attack, answer_start)
     )

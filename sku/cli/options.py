@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from sku.core.text_lines import decode_text, require_text
 
 Variants = Annotated[
     list[str],
@@ -63,6 +66,27 @@ def as_file(name: str) -> Iterator[Path]:
         path = Path(folder) / "standard-input.jsonl"
         path.write_bytes(sys.stdin.buffer.read())
         yield path
+
+
+def read_prompt(argument: str) -> str:
+    """The prompt given as an argument. For `-`, it is the standard input.
+
+    Raises:
+        ValueError: if it is not text; the message names the line and the character.
+    """
+    if argument == "-":
+        return decode_text(sys.stdin.buffer.read(), "standard input")
+    return require_text(argument, "the prompt")
+
+
+def write_utf8() -> None:
+    """Make standard output and standard error UTF-8, whatever the terminal or a redirect on Windows says.
+
+    What UTF-8 cannot hold, such as half a character in the name of a file, is written as an escape like `\\udce9`.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def print_json(rows: list[dict[str, Any]]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sku.core.file_cache import read_growing_json_log, read_if_changed
-from sku.core.jsonl import parse_json, require_object
+from sku.core.jsonl import parse_json, read_json, require_object
 from sku.core.methods import FOREIGN
 from sku.core.peft_folders import PEFT_CONFIG, find_peft_folder, is_hub_id
 from sku.core.records import digest
@@ -140,7 +140,7 @@ def read_run(folder: Path) -> Run:
 
 
 def _manifest(path: Path) -> Manifest:
-    return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    return Manifest(**read_json(path, path.name))
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

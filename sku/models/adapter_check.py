@@ -25,7 +25,7 @@ from transformers.pytorch_utils import Conv1D
 from sku.core.jsonl import parse_json, require_object
 from sku.core.peft_folders import PEFT_CONFIG as CONFIG_FILE
 from sku.core.peft_folders import PEFT_WEIGHTS as WEIGHTS_FILE
-from sku.core.text_lines import BYTE_ORDER_MARK, decode_utf8
+from sku.core.text_lines import BYTE_ORDER_MARK, decode_text
 from sku.core.validation import validate
 
 BASE_FINGERPRINT = "base_fingerprint"
@@ -114,7 +114,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no adapter (no {CONFIG_FILE}); name a finished run's adapter")
-    content = decode_utf8(path.read_bytes(), str(path)).removeprefix(BYTE_ORDER_MARK)
+    content = decode_text(path.read_bytes(), str(path)).removeprefix(BYTE_ORDER_MARK)
     settings = require_object(parse_json(content, str(path)), str(path))
     found = [text for key, value in settings.items() if (text := _unsupported(key, value))]
     if "peft_type" not in settings:

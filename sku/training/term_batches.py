@@ -88,7 +88,7 @@ class TermBatches:
         """Maps each prompt id to the harmful answers to that prompt."""
         for pair in self.harmful:
             self._own_answers.setdefault(pair.prompt_id, set()).add(pair.answer)
-        self._check()
+        self._check(harmful, normal)
         self._order = lru_cache(8)(self._shuffled)
 
     def at(self, step: int, process: int = 0, processes: int = 1) -> dict[TermStream, TermRows]:
@@ -195,18 +195,17 @@ class TermBatches:
     def _fits(self, pair: PromptPair) -> bool:
         return len(self.template.prompt_ids(pair.prompt)) + MIN_ANSWER_TOKENS <= self.config.max_tokens
 
-    def _check(self) -> None:
+    def _check(self, given_harmful: Sequence[PromptPair], given_normal: Sequence[PromptPair]) -> None:
         kinds = {stream.kind for stream in self.wanted}
-        limit = self.config.max_tokens
         if not self.wanted:
             raise ValueError(
                 f"all terms of {self.config.method} have weight 0; give one of them a weight with --weight"
             )
         if kinds & {"harmful", "random", "mismatched", "refused", "safe", *WRITTEN_KINDS} and not self.harmful:
-            raise ValueError(f"no harmful training pair fits {limit} tokens; raise max_tokens or choose other data")
+            raise ValueError(self._why_none("harmful", given_harmful))
         other = any(TERMS[term].needs_other_prompt for term in self.config.terms)
         if (other or kinds & {"normal", "mismatched", "declined"}) and not self.normal:
-            raise ValueError(f"no normal training pair fits {limit} tokens; raise max_tokens or choose other data")
+            raise ValueError(self._why_none("normal", given_normal))
         if "good" in kinds and not self.good:
             raise ValueError("fine-tuning needs normal or safe answers, but there are none; choose a source with some")
         for kind in sorted(kinds & WRITTEN_KINDS):
@@ -230,6 +229,19 @@ class TermBatches:
                 "random disassociation needs harmful answers of other prompts, but one prompt already has all of them; "
                 "add prompts, or use method sku_no_disassociation"
             )
+
+    def _why_none(self, kind: str, given: Sequence[PromptPair]) -> str:
+        """Why none of the pairs that were given can be trained on, and what to do."""
+        if not given:
+            return f"there is no {kind} training pair; choose other data, or leave out fewer categories"
+        lengths = [len(self.template.prompt_ids(pair.prompt)) for pair in given if pair.answer]
+        if not lengths:
+            return f"none of the {len(given)} {kind} training pairs has an answer; choose data with answers"
+        return (
+            f"all {len(lengths)} {kind} training prompts are too long for max_tokens {self.config.max_tokens}: the "
+            f"shortest takes {min(lengths)} tokens; set --max-tokens to {min(lengths) + MIN_ANSWER_TOKENS} or more, or "
+            "choose other data"
+        )
 
 
 def _with_safe_answer(pair: PromptPair) -> PromptPair:

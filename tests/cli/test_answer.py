@@ -28,6 +28,28 @@ def test_answer_reads_standard_input(sku: Any, pico_folder: Path) -> None:
     assert json.loads(out)["prompt"] == "Why so?"
 
 
+def test_a_prompt_from_a_pipe_may_be_what_windows_writes(sku: Any, pico_folder: Path) -> None:
+    piped = "Où est-il?".encode("utf-16")
+    _, out, _ = sku("answer", "-", "-v", "base", "--model", pico_folder, "--max-tokens", 4, "--json", stdin=piped)
+    assert json.loads(out)["prompt"] == "Où est-il?"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "piped", "said"),
+    [
+        ("-", b"So?\nWhere is the caf\xe9?", "standard input, line 2, character 17: byte 0xe9 is not UTF-8; save it"),
+        ("caf\udce9", b"", "the prompt, character 4: byte 0xe9 is not UTF-8"),
+        ("-", b"a\0b", "standard input, line 1, character 2: there is a NUL"),
+    ],
+)
+def test_a_prompt_in_another_encoding_is_named_with_its_place(
+    sku: Any, pico_folder: Path, prompt: str, piped: bytes, said: str
+) -> None:
+    code, out, err = sku("answer", prompt, "-v", "base", "--model", pico_folder, stdin=piped)
+    assert (code, out) == (1, "")
+    assert said in err
+
+
 @pytest.mark.parametrize("attack", ["wrapper-role", "prefill-generic", "int4", "relearn-10"])
 def test_answer_under_an_attack_says_so_in_every_row(sku: Any, run: Path, pico_folder: Path, attack: str) -> None:
     words = ["-v", "base", "-v", f"{run}@1", "--model", pico_folder, "--max-tokens", 8, "--json"]

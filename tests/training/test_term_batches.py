@@ -195,10 +195,16 @@ def test_random_answers_need_another_answer() -> None:
 @pytest.mark.parametrize(
     ("method", "bad", "good", "said"),
     [
-        ("sku", [], normal(3), "no harmful training pair fits 64 tokens"),
-        ("sku", harmful(3), [], "no normal training pair fits 64 tokens"),
-        ("ga", [pair("x" * 99, "too long")], [], "no harmful training pair fits 64 tokens"),
-        ("ga_mismatch", harmful(3), [], "no normal training pair fits 64 tokens"),
+        ("sku", [], normal(3), "there is no harmful training pair; choose other data"),
+        ("sku", harmful(3), [], "there is no normal training pair; choose other data"),
+        (
+            "ga",
+            [pair("x" * 99, "too long")],
+            [],
+            "all 1 harmful training prompts are too long for max_to",
+        ),
+        ("ga", [pair("How?", "")] * 2, [], "none of the 2 harmful training pairs has an answer"),
+        ("ga_mismatch", harmful(3), [], "there is no normal training pair"),
         ("ft", [pair("How?", "So.")], [], "fine-tuning needs normal or safe answers"),
     ],
 )
