@@ -26,6 +26,7 @@ from sku.models import adapter_check
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
 from sku.models.decode_linear import use_decode_linear
+from sku.models.flattened_inputs import FlattenedInputs
 from sku.models.matmul_choice import MatmulChoice
 from sku.models.prefix_cache import PrefixCache
 
@@ -53,6 +54,7 @@ class VariantModel:
         self._unit: dict[str, dict[LoraLayer, float]] = {}
         self._active: list[str] = []
         self._lock = threading.Lock()
+        self._flattened_inputs = FlattenedInputs(network)
         for parameter in network.parameters():
             parameter.requires_grad_(False)
 
@@ -114,6 +116,7 @@ class VariantModel:
             self._unit[name] = {layer: float(layer.scaling[name]) for layer in layers}
             for layer in layers:
                 layer.scaling[name] = 0.0
+                self._flattened_inputs.watch(layer)
             self.prefix_cache.clear()
             self._active = ["?"]  # loading made the new adapter active
             self.network.eval()

@@ -13,6 +13,7 @@ from sku.core.config import TrainConfig
 from sku.core.methods import METHODS
 from sku.core.terms import TERMS, RunsAt
 from sku.models.batching import EncodedPair, collate
+from sku.models.flattened_inputs import FlattenedInputs
 from sku.models.likelihood import answer_hidden_rows, output_logits
 from sku.training.losses.inputs import TermInputs, TermLoss
 from sku.training.term_batches import TermRows, TermStream
@@ -35,6 +36,9 @@ class Objective(nn.Module):
         self.config = config
         self._losses = {name: find_loss(TERMS[name].loss) for name in config.terms}
         self._lora_layers = [m for m in peft_model.modules() if isinstance(m, LoraLayer)]
+        flattened = FlattenedInputs(self._network)
+        for layer in self._lora_layers:
+            flattened.watch(layer)
         self._base_hidden = {} if base_hidden is None else base_hidden
 
     def forward(self, drawn: dict[TermStream, TermRows]) -> tuple[dict[str, Tensor], int]:
