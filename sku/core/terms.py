@@ -52,7 +52,12 @@ class Term:
     needs_base_logits: bool = False
     """Whether the loss compares with the logits of the base."""
     needs_hidden: bool = False
-    """Whether the loss reads hidden states, of the model in training and of the base."""
+    """Whether the loss reads the last hidden states, of the model in training and of the base."""
+    needs_logits: bool = True
+    """Whether the loss reads the logits of the model in training."""
+    hidden_at: tuple[float, ...] = ()
+    """The levels at which the loss reads hidden states, of the model in training and of the base, as fractions of the
+    depth: 0.5 is after half of the decoder blocks. Terms that share rows must name the same levels."""
     share: float = 1.0
     """Rows per step, as a share of `TrainConfig.batch_size`."""
     is_kl: bool = False

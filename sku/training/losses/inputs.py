@@ -15,7 +15,7 @@ class TermInputs:
     """The scored tokens of one term at one step, without padding: `N` tokens of `R` rows."""
 
     logits: Tensor
-    """`[N, V]`, from the model in training."""
+    """`[N, V]`, from the model in training; empty if no term of these rows has `needs_logits`."""
     targets: Tensor
     """`[N]`, the scored tokens."""
     rows: Tensor
@@ -26,6 +26,11 @@ class TermInputs:
     """`[N, H]`, the last hidden states of the model in training. Only terms with `needs_hidden` get them."""
     base_hidden: Tensor | None = None
     """`[N, H]`, the last hidden states of the base, without a gradient. Only terms with `needs_hidden` get them."""
+
+    at_levels: tuple[Tensor, ...] = ()
+    """`[N, H]` for each level in `Term.hidden_at`, in order: hidden states of the model in training."""
+    base_at_levels: tuple[Tensor, ...] = ()
+    """The same of the base, without a gradient."""
 
     def require_base_logits(self) -> Tensor:
         """Return `base_logits`.
