@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import DynamicCache
 
 from sku.models.decoder_blocks import decoder_blocks, hidden_states_of
 from sku.models.shared_tokens import RowLayout
@@ -32,7 +33,12 @@ class PartialForward:
         return len(self.blocks)
 
     def run(
-        self, layout: RowLayout, levels: Collection[int], start: int = 0, given: Tensor | None = None
+        self,
+        layout: RowLayout,
+        levels: Collection[int],
+        start: int = 0,
+        given: Tensor | None = None,
+        cache: DynamicCache | None = None,
     ) -> dict[int, Tensor]:
         """The hidden states of a batch at several levels. Level n is after the first n blocks.
 
@@ -41,6 +47,7 @@ class PartialForward:
             levels: the wanted levels, above `start`.
             start: the blocks below this number do not run.
             given: with a `start` above 0, the hidden states `[B, T, H]` at that level.
+            cache: keys and values of earlier tokens of the rows, in all blocks that run; it gets those of the batch.
 
         Returns:
             Maps each level to hidden states `[B, T, H]`.
@@ -61,7 +68,10 @@ class PartialForward:
                     _replaced(self.blocks[max(levels) :], lambda hidden, *_, **__: self._output(hidden))
                 )
             body = self.network.base_model  # the transformer without its head
-            last = body(input_ids=layout.input_ids, use_cache=False, **layout.keywords).last_hidden_state
+            keywords = layout.keywords_after(cache.get_seq_length() if cache is not None else 0)
+            last = body(
+                input_ids=layout.input_ids, cache=cache, use_cache=cache is not None, **keywords
+            ).last_hidden_state
         return found | ({self.depth: last} if self.depth in levels else {})
 
     def _output(self, hidden: Tensor) -> Any:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn.functional import embedding
+from torch import Tensor, nn
+from torch.nn.functional import embedding, pad
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -39,11 +39,14 @@ class RowLayout:
     attention_mask: Tensor | None = None
     """`[R, W]`, 1 on real tokens, if rows do not share tokens."""
 
-    @property
-    def keywords(self) -> dict[str, Any]:
-        """The arguments of the transformer's forward function besides `input_ids`."""
-        if self.position_ids is None:
-            return {"attention_mask": self.attention_mask}
+    def keywords_after(self, cached_tokens: int) -> dict[str, Any]:
+        """The arguments of the transformer's forward function besides `input_ids`.
+
+        Args:
+            cached_tokens: tokens of every row that are in the key-value cache; 0 if rows share tokens.
+        """
+        if self.attention_mask is not None:
+            return {"attention_mask": pad(self.attention_mask, (cached_tokens, 0), value=1)}
         unused = torch.zeros(1, 1, 1, 1, device=self.places.device)  # given four dimensions, transformers makes no mask
         return {"attention_mask": unused, "position_ids": self.position_ids, "row_layout": self}
 
@@ -56,7 +59,7 @@ class RowLayout:
 
     def gather(self, states: Sequence[Tensor]) -> Tensor:
         """Hidden states `[B, T, H]` of the pass, from those of each row, R tensors `[tokens, H]`."""
-        padded = torch.nn.utils.rnn.pad_sequence(list(states), batch_first=True)  # (R, W, H)
+        padded = nn.utils.rnn.pad_sequence(list(states), batch_first=True)  # (R, W, H)
         chosen = padded.flatten(0, 1)[self.first]
         return chosen.view(*self.input_ids.shape, -1)
 
@@ -91,7 +94,7 @@ def use_shared_tokens(network: Any) -> bool:
 
 
 def attend_along_rows(
-    module: torch.nn.Module,
+    module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,

@@ -32,12 +32,15 @@ from sku.training.term_batches import TermRows, TermStream
 class Objective(nn.Module):
     """All terms of a method. It is a module, so that data-parallel wrappers see one forward pass per step."""
 
-    def __init__(self, peft_model: Any, config: TrainConfig, cache: StateCache | None = None) -> None:
+    def __init__(
+        self, peft_model: Any, config: TrainConfig, prefix: Sequence[int] = (), cache: StateCache | None = None
+    ) -> None:
         """Prepare the losses of the method.
 
         Args:
             peft_model: a causal language model with one trainable LoRA adapter.
             config: the settings of the run.
+            prefix: the first tokens of the chat template, which the base reads once for all rows.
             cache: keeps the base's hidden states; by default in `SKU_HOME`, for all trainings on this machine.
 
         Raises:
@@ -53,8 +56,9 @@ class Objective(nn.Module):
             flattened.watch(layer)
         self._partial = PartialForward(self._network)
         self._start = first_adapted_block(self._partial.blocks, self._lora_layers)
-        self._base = BaseStates(peft_model, self._partial, self._start, StateCache() if cache is None else cache)
         self._shares_tokens = use_shared_tokens(self._network)
+        usable = prefix if self._shares_tokens else ()  # a sliding window could not see all of it
+        self._base = BaseStates(peft_model, self._partial, self._start, cache or StateCache(), usable)
         self._check_levels()
 
     def forward(self, drawn: dict[TermStream, TermRows]) -> tuple[dict[str, Tensor], int]:

@@ -140,7 +140,7 @@ class _Training:
     def _steps(self, model: VariantModel, batches: TermBatches) -> Run:
         config, accelerator = self.config, self.accelerator
         peft_model = add_lora(model.network, config)
-        objective = Objective(peft_model, config)
+        objective = Objective(peft_model, config, model.template.prefix_ids)
         parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
         factors = {name: p for name, p in peft_model.named_parameters() if ".lora_" in name}
         budget = KlBudget(config)

@@ -113,7 +113,7 @@ class Shapes:
 
     def ours(self, cache: StateCache) -> Shape:
         """The project's step."""
-        objective = Objective(self.peft_model, self.config, cache)
+        objective = Objective(self.peft_model, self.config, self.batches.template.prefix_ids, cache)
         return lambda drawn: objective(drawn)[0]
 
     def step(self, shape: Shape, drawn: Drawn) -> float:

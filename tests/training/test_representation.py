@@ -89,7 +89,5 @@ def test_before_the_first_step_the_model_is_its_base(
 
 def test_an_adapter_above_the_compared_level_is_refused(config: TrainConfig, pico: VariantModel) -> None:
     config = changed(config, method="rmu", layers=(0.5, 1.0))
-    with pytest.raises(
-        ValueError, match=r"after 1 of 2 blocks, but the first adapted block is number 2, so"
-    ):
+    with pytest.raises(ValueError, match=r"after 1 of 2 blocks, but the first adapted block is number 2, so"):
         Objective(add_lora(pico.network, config), config)
