@@ -18,6 +18,8 @@ Factors = Literal["both", "A", "B"]
 SKU_PAPER = "arXiv:2402.10058"
 LLMU_PAPER = "arXiv:2310.10683"
 DPO_PAPER = "arXiv:2305.18290"
+RMU_PAPER = "arXiv:2403.03218"
+CIRCUIT_BREAKERS_PAPER = "arXiv:2406.04313"
 TASK_VECTOR_PAPER = "arXiv:2212.04089"
 
 
@@ -366,6 +368,42 @@ METHODS: dict[str, Method] = {
         "are unmeasured.",
         Marker(GREEN, "⧗", "hourglass"),
         settings=UNMEASURED,
+    ),
+    "rmu": Method(
+        "RMU",
+        {"misdirection": 1.0, "steadiness": 100.0},
+        False,
+        RMU_PAPER,
+        "our correction",
+        "|z(h) - c u|^2 + a |z(n) - z0(n)|^2, where z are hidden states after a third of the blocks and u is a random "
+        "unit vector. The paper trains the MLP weights of three blocks up to there; here LoRA does. Both terms are "
+        "divided by the mean squared norm of the base's states, so that c (3 mean norms) and a mean the same for every "
+        "base. Only answer tokens count. Weights are unmeasured.",
+        Marker("#6a3d9a", "⬢", "hexagon2"),
+        settings={"targets": ("mlp",), "layers": (0.23, 1 / 3), "steps": 60},
+    ),
+    "circuit_breakers": Method(
+        "Circuit breakers",
+        {"rerouting": 1.0, "holding": 1.0},
+        False,
+        CIRCUIT_BREAKERS_PAPER,
+        "our correction",
+        "relu(cos(z(h), z0(h))) + |z(n) - z0(n)| / |z0(n)|, after one and two thirds of the blocks. The paper shifts "
+        "the weight from the first term to the second during training; here both are constant. The distance is "
+        "relative, so that it means the same for every base. Only answer tokens count. Weights are unmeasured.",
+        Marker("#6a3d9a", "✶", "hexagram"),
+        settings={"targets": ("mlp",), "layers": (0.0, 2 / 3), "steps": 60},
+    ),
+    "circuit_breakers_refusal": Method(
+        "Circuit breakers + refusal",
+        {"rerouting": 1.0, "holding": 1.0, "refusing": 0.5},
+        False,
+        CIRCUIT_BREAKERS_PAPER,
+        "ours",
+        "circuit_breakers, and l(refusal) on harmful prompts, also after the first tokens of the harmful answer. "
+        "Rerouting alone ends in noise; this gives the model a refusal to land on.",
+        Marker("#6a3d9a", "✷", "star-square"),
+        settings={"targets": ("mlp",), "layers": (0.0, 2 / 3), "steps": 60, "given_tokens": (0, 0, 3, 8, 24)},
     ),
     "sku_no_distortion": _ablation("distortion", Marker(SKY, "□", "square-open")),
     "sku_no_disassociation": _ablation("disassociation", Marker(SKY, "⊠", "square-x-open")),

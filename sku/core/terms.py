@@ -72,7 +72,12 @@ class Term:
     needs_other_prompt: bool = False
     """Whether the loss reads the logits of the base for the same answers after another, normal prompt."""
     needs_hidden: bool = False
-    """Whether the loss reads hidden states, of the model in training and of the base."""
+    """Whether the loss reads the last hidden states, of the model in training and of the base."""
+    needs_logits: bool = True
+    """Whether the loss reads the logits of the model in training."""
+    hidden_at: tuple[float, ...] = ()
+    """The levels at which the loss reads hidden states, of the model in training and of the base, as fractions of the
+    depth: 0.5 is after half of the decoder blocks. Terms that share rows must name the same levels."""
     share: float = 1.0
     """Rows per step, as a share of `TrainConfig.batch_size`."""
     is_kl: bool = False
@@ -179,6 +184,38 @@ TERMS: dict[str, Term] = {
         needs_base_logits=True,
         share=2.0,
         is_kl=True,
+    ),
+    "misdirection": Term(
+        "representation:misdirect",
+        "moves hidden states on harmful answers to one random direction",
+        "harmful",
+        LineStyle(VERMILLION, "solid"),
+        needs_logits=False,
+        hidden_at=(1 / 3,),
+    ),
+    "steadiness": Term(
+        "representation:keep_squared",
+        "keeps hidden states on normal answers, by the squared distance from base",
+        "normal",
+        LineStyle(BLUE, "dot"),
+        needs_logits=False,
+        hidden_at=(1 / 3,),
+    ),
+    "rerouting": Term(
+        "representation:reroute",
+        "turns hidden states on harmful answers until they are orthogonal to those of base",
+        "harmful",
+        LineStyle(VERMILLION, "dash"),
+        needs_logits=False,
+        hidden_at=(1 / 3, 2 / 3),
+    ),
+    "holding": Term(
+        "representation:keep",
+        "keeps hidden states on normal and safe answers, by the distance from base",
+        "good",
+        LineStyle(BLUE, "dash"),
+        needs_logits=False,
+        hidden_at=(1 / 3, 2 / 3),
     ),
     "fine_tuning": Term(
         "nll:descend",

@@ -10,7 +10,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from sku.core import runs, storage
 from sku.core.config import DecodingConfig, TrainConfig
@@ -24,9 +24,6 @@ from sku.serving.session import ModelSession
 from sku.study.grid import COMMON_SETTINGS, GRID, SKU_FORMS, GridEntry
 from sku.study.selection import SELECTION_RULE, ShippedChoice, choose_shipped
 from sku.training.trainer import run_training
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 StudyReport = Callable[[dict[str, Any]], None]
 
@@ -100,10 +97,9 @@ def run_study(
         report({"doing": f"{DATA_FILES[name]} is not in {data}: training and measuring without {name}"})
     if not (data / _PREFERENCES).is_file():
         report({"doing": f"{_PREFERENCES} is not in {data}: measuring without it"})
-    base_hidden: dict[str, Tensor] = {}
     for name, entry in GRID.items():
         if not only or only in name:
-            _train(study_folder() / name, entry, files, report, base_hidden, cancelled)
+            _train(study_folder() / name, entry, files, report, cancelled)
     entries = {name: entry for name, entry in GRID.items() if (study_folder() / name / "adapter").is_dir()}
     forms = {name: entry for name, entry in entries.items() if name in SKU_FORMS}
     session = LiveSession()
@@ -256,7 +252,6 @@ def _train(
     entry: GridEntry,
     files: dict[str, Path],
     report: StudyReport,
-    base_hidden: dict[str, Tensor],
     cancelled: Callable[[], bool],
 ) -> None:
     begun = (out / "run.json").is_file()
@@ -282,4 +277,4 @@ def _train(
         report(progress | {"seconds": spent})
 
     resume = begun and runs.read_run(out).begun
-    run_training(out, config, report_step, cancelled, resume, base_hidden)
+    run_training(out, config, report_step, cancelled, resume)

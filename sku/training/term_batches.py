@@ -43,9 +43,8 @@ class TermRows:
 
     pairs: list[PromptPair]
     encoded: list[EncodedPair]
-    other_pairs: list[PromptPair] = field(default_factory=list)
-    """The same answers after another, normal prompt; empty if no term of the stream has `needs_other_prompt`."""
     other_encoded: list[EncodedPair] = field(default_factory=list)
+    """The same answers after another, normal prompt; empty if no term of the stream has `needs_other_prompt`."""
 
 
 class TermBatches:
@@ -136,12 +135,11 @@ class TermBatches:
 
     def _with_other_prompts(self, rows: TermRows, prompts: Sequence[str]) -> TermRows:
         """The rows with the same answer tokens after other prompts. A long prompt does not shorten the answer."""
-        pairs = [replace(pair, prompt=prompt) for pair, prompt in zip(rows.pairs, prompts, strict=True)]
         encoded = []
         for prompt, row in zip(prompts, rows.encoded, strict=True):
             prompt_ids = self.template.prompt_ids(prompt)
             encoded.append(EncodedPair((*prompt_ids, *row.answer), len(prompt_ids)))
-        return replace(rows, other_pairs=pairs, other_encoded=encoded)
+        return replace(rows, other_encoded=encoded)
 
     def _draw(self, kind: RowKind, step: int, size: int) -> list[PromptPair]:
         if kind in ("harmful", "normal", "good", "given_safe", "refused"):

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from sku.core import runs
 from sku.core.config import TrainConfig
@@ -55,7 +54,6 @@ def run_training(
     report: TrainReport = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
     resume: bool = False,
-    base_hidden: dict[str, Tensor] | None = None,
 ) -> Run:
     """Train an adapter into the run folder `out`.
 
@@ -65,8 +63,6 @@ def run_training(
         report: called after every step.
         cancelled: called after every step. If it returns True, a checkpoint is written and `Cancelled` is raised.
         resume: whether to continue from the newest checkpoint.
-        base_hidden: a cache of the base's hidden states by pair id. Trainings in one process with the same base and
-            `max_tokens` may share it, which saves up to half the time of a short training.
 
     Returns:
         The finished run.
@@ -93,7 +89,7 @@ def run_training(
 
         return make_random_vector(out, config)
     check_output_folder(out, ADAPTER_BYTES)
-    return _Training(out, config, report, cancelled, before, base_hidden).run()
+    return _Training(out, config, report, cancelled, before).run()
 
 
 class _Training:
@@ -104,10 +100,8 @@ class _Training:
         report: TrainReport,
         cancelled: Callable[[], bool],
         before: Manifest | None,
-        base_hidden: dict[str, Tensor] | None,
     ) -> None:
         self.out, self.config, self.report, self.cancelled = out, config, report, cancelled
-        self.base_hidden = base_hidden
         self.before = before
         """The manifest that was in the folder, if the training is resumed."""
         self.accelerator = Accelerator()
@@ -171,7 +165,7 @@ class _Training:
     def _steps(self, model: VariantModel, batches: TermBatches) -> Run:
         config, accelerator = self.config, self.accelerator
         peft_model = add_lora(model.network, config)
-        objective = Objective(peft_model, config, self.base_hidden)
+        objective = Objective(peft_model, config, model.template.prefix_ids)
         parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
         factors = {name: p for name, p in peft_model.named_parameters() if ".lora_" in name}
         budget = KlBudget(config)
