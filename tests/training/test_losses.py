@@ -118,7 +118,7 @@ def test_retaining_is_keeping() -> None:
     assert float(retain(given(model, base=base), CONFIG)) == float(kept) > 0
 
 
-@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("name", [name for name, term in TERMS.items() if not term.hidden_at])
 def test_nothing_to_score_is_an_error_not_a_nan(name: str) -> None:
     empty = given(torch.zeros(0, 4), base=torch.zeros(0, 4), other=torch.zeros(0, 4))
     with pytest.raises(ValueError, match="no token is scored"):

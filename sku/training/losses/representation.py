@@ -79,8 +79,10 @@ def _at_levels(inputs: TermInputs) -> tuple[Tensor, Tensor]:
     """Hidden states `[L, N, H]` of the model in training and of the base, in fp32.
 
     Raises:
-        ValueError: if the term has no `hidden_at`.
+        ValueError: if the term has no `hidden_at`, or nothing is scored.
     """
     if not inputs.at_levels:
         raise ValueError("this loss compares hidden states; name their levels in hidden_at of its Term")
+    if not len(inputs.targets):
+        raise ValueError("no token is scored; every sequence needs an answer")
     return torch.stack(inputs.at_levels).float(), torch.stack(inputs.base_at_levels).float()
