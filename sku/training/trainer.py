@@ -91,6 +91,8 @@ def run_training(
         from sku.training.random_vector import make_random_vector
 
         return make_random_vector(out, config)
+    if not resume:
+        _require_snapshots_within(config)
     check_output_folder(out, ADAPTER_BYTES)
     return _Training(out, config, report, cancelled, before, base_hidden).run()
 
@@ -238,6 +240,15 @@ class _Training:
             raise Cancelled("stopped before the first step; nothing is lost")
         if self.accelerator.is_main_process:
             self.report({"doing": doing})
+
+
+def _require_snapshots_within(config: TrainConfig) -> None:
+    beyond = [step for step in config.snapshots if not 1 <= step <= config.steps]
+    if beyond:
+        raise ValueError(
+            f"--snapshot {', '.join(map(str, beyond))}: the run has {config.steps} steps, so no adapter can be saved "
+            f"then; give steps from 1 to {config.steps}"
+        )
 
 
 def _require_finite(what: str, step: int, value: float) -> None:
