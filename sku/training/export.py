@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from sku.core import runs
 from sku.core.output_paths import check_output_folder
 from sku.core.runs import Run
 from sku.core.variants import BASE, Variant, parse_variant, resolve_variant
 from sku.models.adapter_check import check_adapter_base
+from sku.models.checkpoint_files import load_model_config, load_network, load_tokenizer
 from sku.models.gguf_layout import GgufLayout, gguf_layout
 from sku.models.pretrained import DEFAULT_BASE, provision_base, provision_base_gguf
+from sku.models.variant_model import fingerprint
 from sku.models.wheels import ReportLine
 from sku.training import gguf_export
 from sku.training.adapter_sum import write_summed_adapter
@@ -139,13 +139,7 @@ def _load_base(recipe: _Recipe) -> Any:
     Raises:
         ValueError: if a run was trained on another base.
     """
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    from sku.models.variant_model import fingerprint
-
-    logging.disable_progress_bar()  # loading takes two seconds
-    network = AutoModelForCausalLM.from_pretrained(provision_base(recipe.base), dtype=torch.float32)
+    network = load_network(provision_base(recipe.base))
     base = fingerprint(network)
     for run, _ in recipe.parts:
         check_adapter_base(run.adapter, base)
@@ -164,12 +158,10 @@ def _merge(network: Any, recipe: _Recipe) -> Any:
 
 
 def _write_model(recipe: _Recipe, folder: Path) -> None:
-    from transformers import AutoTokenizer
-
     network = _load_base(recipe)
     check_output_folder(folder, sum(weight.nbytes for weight in network.state_dict().values()))
     _merge(network, recipe).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(provision_base(recipe.base)).save_pretrained(folder)
+    load_tokenizer(provision_base(recipe.base)).save_pretrained(folder)
 
 
 def _write_gguf(
@@ -197,9 +189,7 @@ def _write_gguf_adapter(recipe: _Recipe, folder: Path) -> None:
 
 
 def _layout(recipe: _Recipe) -> GgufLayout:
-    from transformers import AutoConfig
-
-    return gguf_layout(AutoConfig.from_pretrained(provision_base(recipe.base)))
+    return gguf_layout(load_model_config(provision_base(recipe.base)))
 
 
 def _about(recipe: _Recipe, note: str) -> About:

@@ -23,6 +23,7 @@ from sku.core.config import TrainConfig
 from sku.core.errors import Cancelled
 from sku.core.output_paths import check_output_folder
 from sku.core.runs import Manifest, Run
+from sku.models.memory import memory_errors_as_sentences
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
@@ -130,7 +131,8 @@ class _Training:
         )
         self.writer = RunWriter(self.out, manifest, self.accelerator.is_main_process)
         try:
-            return self._steps(*self._prepare())
+            with memory_errors_as_sentences():
+                return self._steps(*self._prepare())
         except (Cancelled, KeyboardInterrupt):
             self.writer.update(status="cancelled", pid=None)
             raise
