@@ -99,6 +99,15 @@ def hub_id_of(model: str) -> str | None:
     return model if is_hub_id(model) else None
 
 
+def same_base(one: str, other: str) -> bool:
+    """Whether two names mean the same base: equal names, a short name and its hub id, or two paths of one folder."""
+    ids = hub_id_of(one), hub_id_of(other)
+    if one == other or (ids[0] is not None and ids[0] == ids[1]):
+        return True
+    paths = Path(one).expanduser(), Path(other).expanduser()
+    return all(path.exists() for path in paths) and paths[0].resolve() == paths[1].resolve()
+
+
 def check_base_name(run: Run, model: str) -> None:
     """Check that an adapter from elsewhere does not name another base than `model`.
 
