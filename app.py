@@ -32,13 +32,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare a model with its unlearned versions, and unlearn on demand.")
     parser.add_argument(
         "--model",
-        default=DEFAULT_BASE,
-        help="the base model: smollm2-135m, a hub id (owner/name), or a folder (default: %(default)s)",
+        help=f"the base model: smollm2-135m, a hub id (owner/name), or a folder (default: {DEFAULT_BASE})",
     )
     parser.add_argument("--host", default=None, help="the address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=None, help="the port (default: the first free port from 7860 on)")
     parser.add_argument("--recorded", action="store_true", help="show recorded answers, without loading any weights")
     flags = parser.parse_args()
+    if flags.recorded and flags.model:
+        parser.error("--recorded shows recorded answers and loads no model, so --model cannot stand beside it")
     write_utf8()
     try:
         gate = Gate(settings.read_hosting())
@@ -46,7 +47,7 @@ def main() -> None:
         os.environ["SKU_HOME"] = str(folder)
         if warning:
             print(warning, file=sys.stderr)
-        session: Session = RecordedSession() if flags.recorded else _live_session(flags.model)
+        session: Session = RecordedSession() if flags.recorded else _live_session(flags.model or DEFAULT_BASE)
         launch(build_page(session, cards.all_cards(), gate), flags.host, flags.port, gate)
     except (OSError, ValueError) as error:  # for example a wrong environment variable, or a port that is in use
         sys.exit(f"error: {error}")

@@ -72,8 +72,18 @@ def main() -> None:
         print(stopped, file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError, ArithmeticError, RuntimeError, ImportError) as error:
-        print(f"error: {error_line(error)}", file=sys.stderr)
-        sys.exit(1)
+        _fail(error_line(error))
+    except MemoryError:
+        _fail("there is not enough memory for this; close other programs, or use a smaller model")
+    except Exception as error:  # of a library: there is no list of what they raise
+        if os.environ.get("SKU_TRACEBACK"):
+            raise
+        _fail(f"{type(error).__name__}: {error} (not foreseen; to report it, set SKU_TRACEBACK=1 and run it again)")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ Figure = Literal["trade-off", "outcomes", "matrix", "relearning", "survival"]
 
 
 def plot(
+    context: typer.Context,
     rows: Annotated[Path, typer.Argument(help="A JSONL file of result rows, a run folder, or the folder of a judge.")],
     out: Annotated[Path, typer.Option(help="The figure to write. Its name must end in .html or .png.")],
     utility: Annotated[
@@ -44,6 +45,7 @@ def plot(
     from sku.judges import cards
     from sku.reporting import image_export, judge_agreement, loss_curves
 
+    _refuse_unused(context, rows.is_dir())
     image_export.check_figure_path(out)
     if (rows / "judge.json").is_file():
         drawn = judge_agreement.judge_agreement_figure([cards.embedded_card(rows), cards.keyword_card(rows)])
@@ -53,6 +55,21 @@ def plot(
         drawn = _rows_figure(rows, "outcomes" if outcomes else figure, utility, attack)
     image_export.write_figure(drawn, out)
     typer.echo(f"wrote {out}")
+
+
+def _refuse_unused(context: typer.Context, folder: bool) -> None:
+    """Refuse flags that the figure would not use."""
+    flags = context.params
+    given = {name for name in flags if context.get_parameter_source(name).name == "COMMANDLINE"}  # type: ignore[union-attr]
+    figure = "outcomes" if flags["outcomes"] else flags["figure"]
+    if folder and (unused := sorted(given & {"utility", "outcomes", "figure", "attack"})):
+        raise typer.BadParameter(f"a folder has one figure, so --{unused[0]} cannot stand beside it; leave it out")
+    if flags["outcomes"] and flags["figure"] not in (None, "outcomes"):
+        raise typer.BadParameter(f"give either --outcomes or --figure {flags['figure']}, not both")
+    if "attack" in given and figure not in ("relearning", "survival"):
+        raise typer.BadParameter("only --figure relearning and --figure survival use --attack; leave it out")
+    if "utility" in given and figure not in (None, "trade-off"):
+        raise typer.BadParameter(f"--figure {figure} does not use --utility; leave it out")
 
 
 def _rows_figure(path: Path, figure: Figure | None, utility: str, attack: str | None) -> go.Figure:

@@ -44,6 +44,12 @@ def study(
     stopped, the same command continues where it was.
     """
     if tables:
+        if data is not None or only is not None or ship:
+            raise typer.BadParameter(
+                "--tables trains and measures nothing, so --data, --only and --ship cannot stand beside it; leave them "
+                "out",
+                param_hint="--tables",
+            )
         from sku.cli import documents
 
         changed = documents.write_tables()

@@ -170,7 +170,12 @@ def _config(context: typer.Context) -> TrainConfig:
         config = dataclasses.replace(config, **changes | weights)
     else:
         config = find_preset(flags["preset_name"]).config(**{"method": flags["method"]} | changes)
-    return config.changed(flags["settings"] or ())
+    config = config.changed(flags["settings"] or ())
+    if "like" in given and config.method != "random":
+        raise typer.BadParameter(
+            f"only --method random uses it, not {config.method}; leave it out", param_hint="--like"
+        )
+    return config
 
 
 def _config_of_run(out: Path, given: list[str]) -> TrainConfig:

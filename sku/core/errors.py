@@ -29,6 +29,10 @@ class Unavailable(OSError):
     """Data is not on this machine and could not be fetched. The message says what can be used instead."""
 
 
+class OutOfMemory(OSError):
+    """There is not enough memory. The message says what needs less."""
+
+
 class Cancelled(Exception):
     """A long task stopped on request and saved what it had done. The message says how to continue.
 

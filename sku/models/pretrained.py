@@ -93,10 +93,22 @@ KNOWN_BASES = {
 
 
 def hub_id_of(model: str) -> str | None:
-    """The hub id of a base; None if it is a folder of this machine."""
+    """The hub id of a base; None if it is a folder of this machine, unless the hub's own cache made that folder."""
     if model in KNOWN_BASES:
         return KNOWN_BASES[model].hub_id or model
-    return model if is_hub_id(model) else None
+    if is_hub_id(model):
+        return model
+    cached = _CACHED_SNAPSHOT.search(model)
+    return f"{cached[1]}/{cached[2]}" if cached else None
+
+
+def same_base(one: str, other: str) -> bool:
+    """Whether two names mean the same base: equal names, a short name and its hub id, or two paths of one folder."""
+    ids = hub_id_of(one), hub_id_of(other)
+    if one == other or (ids[0] is not None and ids[0] == ids[1]):
+        return True
+    paths = Path(one).expanduser(), Path(other).expanduser()
+    return all(path.exists() for path in paths) and paths[0].resolve() == paths[1].resolve()
 
 
 def check_base_name(run: Run, model: str) -> None:
@@ -116,6 +128,9 @@ def check_base_name(run: Run, model: str) -> None:
 def _short_name(hub_id: str) -> str:
     """The name without its owner, and without the ending of a copy with rounded weights."""
     return re.sub(r"(-unsloth)?(-bnb-4bit)?$", "", hub_id.rpartition("/")[2].lower())
+
+
+_CACHED_SNAPSHOT = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/[0-9a-f]+/?$")
 
 
 def dtype_of(model: str) -> str:

@@ -19,15 +19,16 @@ import torch
 from peft import PeftModel, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
-from transformers.utils import logging
+from transformers import DynamicCache
 
 from sku.models.adapter_check import read_plain_lora
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
+from sku.models.checkpoint_files import load_network, load_tokenizer
 from sku.models.decode_linear import use_decode_linear
 from sku.models.flattened_inputs import FlattenedInputs
 from sku.models.matmul_choice import MatmulChoice
+from sku.models.memory import memory_errors_as_sentences
 from sku.models.prefix_cache import PrefixCache
 from sku.models.weights_hash import weights_hash
 
@@ -169,6 +170,7 @@ class VariantModel:
 
         Raises:
             ValueError: if an adapter is not loaded, or a batch inside the block has another size.
+            OutOfMemory: if there is not enough memory for the batch.
         """
         with self._lock:
             names = [name for name in self._unit if any(row.get(name) for row in coefficients)]
@@ -187,7 +189,8 @@ class VariantModel:
                         if key not in placed:
                             placed[key] = (values * unit).to(weight.device, weight.dtype)
                         layer.scaling[name] = placed[key]
-                yield self.network
+                with memory_errors_as_sentences():
+                    yield self.network
             finally:
                 for name in names:
                     for layer in self._unit[name]:
@@ -233,14 +236,14 @@ def load_variant_model(folder: str | Path, dtype: str = "float32", device: str |
     """Load the transformers checkpoint in `folder` onto `device`; by default the accelerator if there is one.
 
     Raises:
-        OSError: if the folder holds no checkpoint.
-        ValueError: if `SKU_MATMUL` names no matrix product.
+        OSError: if the folder holds no checkpoint, or there is not enough memory.
+        ValueError: if a file of it is damaged, or `SKU_MATMUL` names no matrix product.
     """
     place = device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
-    logging.disable_progress_bar()  # loading takes two seconds, and a bar would break lines of JSON and logs
-    network = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
-    network = network.to(place)
-    return VariantModel(network, AutoTokenizer.from_pretrained(folder), use_decode_linear(network))
+    network, tokenizer = load_network(folder, dtype), load_tokenizer(folder)
+    with memory_errors_as_sentences():
+        network = network.to(place)
+        return VariantModel(network, tokenizer, use_decode_linear(network))
 
 
 @torch.no_grad()

@@ -40,8 +40,8 @@ class LiveSession(ModelLoader):
         return SessionStatus("live", self.ready, self.progress, self.error)
 
     def choices(self, owner: str | None = None) -> list[CatalogEntry]:
-        """The base, the shipped adapters and finished runs; with an `owner`, only their runs."""
-        return list_variants(owner)
+        """The base, and the shipped adapters and finished runs that fit it; with an `owner`, only their runs."""
+        return list_variants(owner, self.fits)
 
     def answers(
         self,

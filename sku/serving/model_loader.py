@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sku.core import runs
+from sku.core.runs import Run
 from sku.core.variants import KnownAdapter, Variant, resolve_variant
-from sku.models.pretrained import DEFAULT_BASE, check_base_name, dtype_of, provision_base
+from sku.models.pretrained import DEFAULT_BASE, check_base_name, dtype_of, provision_base, same_base
 from sku.serving.worker_thread import WorkerThread
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class ModelLoader:
         self.progress = "not started"
         """What loading does now; empty once it is done."""
         self.error: str | None = None
-        """Why loading failed."""
+        """Why the newest try to load failed. It stays until the base is loaded."""
         self._model: VariantModel | None = None
         self._lock = threading.Lock()
         self._thread: WorkerThread | None = None
@@ -61,20 +63,36 @@ class ModelLoader:
 
     @on_worker_thread
     def load(self) -> VariantModel:
-        """The model; the first caller loads it, others wait.
+        """The model; the first caller loads it, others wait. After a failure the next caller tries again.
 
         Raises:
             OSError: if the weights cannot be had.
+            ValueError: if they cannot be loaded.
         """
         with self._lock:
             if self._model is None:
-                self.progress, self.error = "loading the libraries", None
-                from sku.models import variant_model
-
-                folder = provision_base(self.model_name, self._report_progress)
-                self._model = variant_model.load_variant_model(folder, dtype_of(self.model_name), self.device)
-                self.progress = ""
+                try:
+                    self._model = self._loaded()
+                    self.error = None
+                except Exception as error:
+                    self.error = str(error) or type(error).__name__
+                    raise
+                finally:
+                    self.progress = ""
             return self._model
+
+    def _loaded(self) -> VariantModel:
+        self.progress = "loading the libraries"
+        from sku.models import variant_model
+
+        folder = provision_base(self.model_name, self._report_progress)
+        return variant_model.load_variant_model(folder, dtype_of(self.model_name), self.device)
+
+    def fits(self, run: Run) -> bool:
+        """Whether a run was trained on this base. Until the base is loaded, the names of the two decide."""
+        if self._model is not None:
+            return run.manifest.base_fingerprint in ("", self._model.fingerprint)
+        return same_base(run.manifest.base, self.model_name)
 
     @on_worker_thread
     def variant(self, text: str) -> Variant:
@@ -122,10 +140,8 @@ class ModelLoader:
         return self._thread.stream(source) if self._thread else source()
 
     def _try_to_load(self) -> None:
-        try:
+        with suppress(Exception):  # a background thread has no caller; the page shows `error`
             self.load()
-        except Exception as error:  # a background thread has no caller; the page shows it
-            self.error = str(error)
 
     def _report_progress(self, line: str) -> None:
         self.progress = line

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sku.core import ownership, runs
 from sku.core.methods import method_of_adapter
-from sku.core.peft_folders import is_hub_id
+from sku.core.peft_folders import PEFT_CONFIG, is_hub_id
 from sku.core.runs import Run
 from sku.core.variants import BASE, parse_variant
 
@@ -28,11 +28,16 @@ class CatalogEntry:
     """push, keep or off; None if the method has no preservation term."""
 
 
-def list_variants(owner: str | None = None) -> list[CatalogEntry]:
-    """All variants, base first; with an `owner`, only the runs of that visitor. Loads no weights."""
+def list_variants(owner: str | None = None, fits: Callable[[Run], bool] = lambda _: True) -> list[CatalogEntry]:
+    """All variants, base first. Loads no weights.
+
+    Args:
+        owner: the visitor whose runs are listed; None lists all.
+        fits: says whether a run was trained on the base that is loaded. Others are left out.
+    """
     own = [run for run in runs.own_runs() if owner in (None, ownership.owner_of(run.folder))]
     with_snapshots = [one for run in own for one in (run, *runs.snapshots_of(run))]
-    finished = [run for run in (*runs.shipped_runs(), *with_snapshots) if run.adapter.is_dir()]
+    finished = [run for run in (*runs.shipped_runs(), *with_snapshots) if run.adapter.is_dir() and fits(run)]
     return [CatalogEntry(BASE, "base", None, 0.0, "the model as it was"), *map(_entry, finished)]
 
 
@@ -45,10 +50,14 @@ def with_named_adapters(text: str, entries: Sequence[CatalogEntry]) -> list[Cata
     names = {entry.name for entry in entries}
     try:
         wanted = [name for name in parse_variant(text).names if name not in names and "/" in name]
-        found = [(name, runs.find_run(name)) for name in wanted if Path(name).is_dir() or is_hub_id(name)]
+        found = [(name, runs.find_run(name)) for name in wanted if is_hub_id(name) or _holds_adapter(Path(name))]
     except OSError as error:
         raise ValueError(str(error)) from error
     return [*entries, *(dataclasses.replace(_entry(run), name=name) for name, run in found)]
+
+
+def _holds_adapter(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("run.json", PEFT_CONFIG))
 
 
 def _entry(run: Run) -> CatalogEntry:

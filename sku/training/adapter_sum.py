@@ -13,6 +13,8 @@ from torch import Tensor
 
 from sku.core import storage
 from sku.core.runs import Run
+from sku.models.adapter_check import BASE_FINGERPRINT
+from sku.models.pretrained import hub_id_of
 
 _WEIGHTS = "adapter_model.safetensors"
 _NOT_STACKED = ("use_rslora", "rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern")
@@ -45,8 +47,11 @@ def write_summed_adapter(parts: Sequence[tuple[Run, float]], out: Path) -> None:
         tensors, config = _scaled(factors[0], coefficients[0]), configs[0]
     else:
         tensors, config = _stacked(factors, coefficients, configs), _summed_config(configs)
+    manifest = parts[0][0].manifest
+    config["base_model_name_or_path"] = hub_id_of(manifest.base)  # never a folder of this machine
+    fingerprint = {BASE_FINGERPRINT: manifest.base_fingerprint} if manifest.base_fingerprint else {}
     out.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, out / _WEIGHTS, metadata={"format": "pt"})
+    save_file(tensors, out / _WEIGHTS, metadata={"format": "pt"} | fingerprint)
     storage.write_atomically(out / "adapter_config.json", json.dumps(config, indent=2) + "\n")
 
 

@@ -10,19 +10,20 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from sku.core import runs
 from sku.core.output_paths import check_output_folder
+from sku.core.peft_folders import is_hub_id
 from sku.core.runs import Run
 from sku.core.variants import BASE, Variant, parse_variant, resolve_variant
-from sku.models.adapter_check import check_adapter_base
+from sku.models.adapter_check import read_plain_lora, read_settings
+from sku.models.checkpoint_files import load_model_config, load_network, load_tokenizer
 from sku.models.gguf_layout import GgufLayout, gguf_layout
-from sku.models.pretrained import DEFAULT_BASE, provision_base, provision_base_gguf
+from sku.models.pretrained import BASE_WHEEL, DEFAULT_BASE, hub_id_of, provision_base, provision_base_gguf
+from sku.models.variant_model import fingerprint
 from sku.models.wheels import ReportLine
 from sku.training import gguf_export
 from sku.training.adapter_sum import write_summed_adapter
@@ -50,6 +51,38 @@ class _Recipe:
     """The runs with their signed coefficients, including those with coefficient 0. Empty for the base."""
     base: str
     """The name, hub id or folder of the base."""
+
+    @property
+    def hub_id(self) -> str | None:
+        """The base's id on the hub; None if all that is known of it is a folder of this machine."""
+        names = [run.manifest.base for run, _ in self.parts[:1]] + [self.base]
+        return next((found for name in names if (found := hub_id_of(name))), None)
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the base on which the first adapter was trained; empty if it is not known."""
+        return self.parts[0][0].manifest.base_fingerprint if self.parts else ""
+
+    @property
+    def public_base(self) -> str:
+        """What files that leave this machine call the base: never a folder."""
+        return self.hub_id or (f"base {self.fingerprint}" if self.fingerprint else "unknown base")
+
+    @property
+    def public_variant(self) -> str:
+        """What files that leave this machine call the variant: runs without their folder."""
+        parts = parse_variant(str(self.variant)).parts
+        short = [part if is_hub_id(part.name) else replace(part, name=Path(part.name).name) for part in parts]
+        return "+".join(map(str, short))
+
+    @property
+    def named_parts(self) -> list[tuple[Run, float]]:
+        """The parts, whose runs name the base by its hub id if there is one."""
+        named = self.hub_id
+        return [
+            (replace(run, manifest=replace(run.manifest, base=named or run.manifest.base)), signed)
+            for run, signed in self.parts
+        ]
 
 
 def export_variant(
@@ -87,10 +120,14 @@ def export_variant(
     if variant.name == BASE and form in ("adapter", "gguf-adapter"):
         raise ValueError("base has no adapter to export; name another variant, or use --as model or --as gguf")
     parts = _parts(variant)
+    for run, _ in parts:
+        read_settings(run.adapter)  # what is not plain LoRA would change the base when it is merged
     recipe = _Recipe(variant, parts, model or (parts[0][0].manifest.base if parts else DEFAULT_BASE))
+    if not recipe.base and form != "adapter":
+        raise ValueError(f"adapter {parts[0][0].name} does not say what its base is; name it with --model")
     with _new_folder(out) as folder:
         if form == "adapter":
-            write_summed_adapter(parts, folder)
+            write_summed_adapter(recipe.named_parts, folder)
         elif form == "model":
             _write_model(recipe, folder)
         elif form == "gguf":
@@ -137,18 +174,12 @@ def _load_base(recipe: _Recipe) -> Any:
     """The base in fp32.
 
     Raises:
-        ValueError: if a run was trained on another base.
+        ValueError: if an adapter does not fit this base.
     """
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    from sku.models.variant_model import fingerprint
-
-    logging.disable_progress_bar()  # loading takes two seconds
-    network = AutoModelForCausalLM.from_pretrained(provision_base(recipe.base), dtype=torch.float32)
+    network = load_network(provision_base(recipe.base))
     base = fingerprint(network)
     for run, _ in recipe.parts:
-        check_adapter_base(run.adapter, base)
+        read_plain_lora(run.adapter, network, base)
     return network
 
 
@@ -164,12 +195,10 @@ def _merge(network: Any, recipe: _Recipe) -> Any:
 
 
 def _write_model(recipe: _Recipe, folder: Path) -> None:
-    from transformers import AutoTokenizer
-
     network = _load_base(recipe)
     check_output_folder(folder, sum(weight.nbytes for weight in network.state_dict().values()))
     _merge(network, recipe).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(provision_base(recipe.base)).save_pretrained(folder)
+    load_tokenizer(provision_base(recipe.base)).save_pretrained(folder)
 
 
 def _write_gguf(
@@ -197,32 +226,29 @@ def _write_gguf_adapter(recipe: _Recipe, folder: Path) -> None:
 
 
 def _layout(recipe: _Recipe) -> GgufLayout:
-    from transformers import AutoConfig
-
-    return gguf_layout(AutoConfig.from_pretrained(provision_base(recipe.base)))
+    return gguf_layout(load_model_config(provision_base(recipe.base)))
 
 
 def _about(recipe: _Recipe, note: str) -> About:
     text = f"Unlearned does not mean safe. {note}" if recipe.parts else "The base, unchanged."
-    return About(f"{recipe.base} {recipe.variant}", text, recipe.base)
+    return About(f"{recipe.public_base} {recipe.public_variant}", text, recipe.public_base)
 
 
 def _card(recipe: _Recipe, form: ExportForm) -> str:
-    first = recipe.parts[0][0].manifest
     trained = "\n\n".join(_training_facts(run) for run, _ in recipe.parts)
     advice = f"\nThis model is {MERGE_ADVICE}.\n" if form in ("model", "gguf") else ""
     note = f"\n{SCALE_NOTE}\n" if form == "gguf-adapter" else ""
+    base_line = f"base_model: {recipe.hub_id}\n" if recipe.hub_id else ""
     return f"""---
-base_model: {first.base}
-library_name: {_LIBRARIES[form]}
+{base_line}library_name: {_LIBRARIES[form]}
 tags: [unlearning, sku]
 ---
 
-# {recipe.variant}
+# {recipe.public_variant}
 
 The sign and the coefficient are part of the weights, so load it like any other model.
 {note}{advice}
-The base is `{first.base}` (fingerprint {first.base_fingerprint}).
+{_base_text(recipe)}
 
 {trained}
 
@@ -230,10 +256,25 @@ Unlearned does not mean safe: measure the model before you rely on it.
 """
 
 
+def _base_text(recipe: _Recipe) -> str:
+    """Sentences about the base."""
+    fingerprint = f" (fingerprint {recipe.fingerprint})" if recipe.fingerprint else ""
+    if recipe.hub_id is None:
+        return f"The base has no name outside the machine of the training{fingerprint}; load the adapter on that base."
+    rounded = (
+        f" The training used its 4-bit form in the Python package {BASE_WHEEL.requirement}, as float32."
+        if recipe.hub_id == hub_id_of(DEFAULT_BASE)
+        else ""
+    )
+    return f"The base is `{recipe.hub_id}`{fingerprint}.{rounded}"
+
+
 def _training_facts(run: Run) -> str:
     manifest = run.manifest
     sources = [source for kind in manifest.data.values() for source in kind]
     steps = manifest.step or manifest.steps  # a snapshot took fewer steps than its run
     data = "\n".join(f"- {s['name']}: {s['pairs']} pairs, licence {s['licence'] or 'not stated'}" for s in sources)
+    if run.foreign:
+        return f"The adapter `{run.hub_id or run.folder.name}` was not trained with sku."
     trained = f"`{manifest.method}`, trained for {steps} steps with seed {manifest.seed}"
     return f"{trained}, on:\n\n{data or '- nothing (a control)'}"

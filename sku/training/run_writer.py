@@ -13,6 +13,7 @@ from sku.core.config import TrainConfig
 from sku.core.jsonl import append_json_lines, read_json_log, write_json_lines
 from sku.core.methods import find_method
 from sku.core.runs import Manifest, Run
+from sku.models.pretrained import hub_id_of
 
 
 class RunWriter:
@@ -76,7 +77,8 @@ class RunWriter:
     def _save(self, peft_model: Any, folder: Path) -> None:
         temporary = folder / ".adapter.making"
         shutil.rmtree(temporary, ignore_errors=True)
-        peft_model.peft_config["default"].base_model_name_or_path = self.config.model  # not this machine's path of it
+        # never a path of this machine, which PEFT would fill in for None
+        peft_model.peft_config["default"].base_model_name_or_path = hub_id_of(self.config.model) or ""
         peft_model.save_pretrained(temporary)
         (temporary / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         shutil.rmtree(folder / "adapter", ignore_errors=True)

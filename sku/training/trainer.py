@@ -22,6 +22,7 @@ from sku.core.config import TrainConfig
 from sku.core.errors import Cancelled
 from sku.core.output_paths import check_output_folder
 from sku.core.runs import Manifest, Run
+from sku.models.memory import memory_errors_as_sentences
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
@@ -88,6 +89,8 @@ def run_training(
         from sku.training.random_vector import make_random_vector
 
         return make_random_vector(out, config)
+    if not resume:
+        _require_snapshots_within(config)
     check_output_folder(out, ADAPTER_BYTES)
     return _Training(out, config, report, cancelled, before).run()
 
@@ -123,7 +126,8 @@ class _Training:
         )
         self.writer = RunWriter(self.out, manifest, self.accelerator.is_main_process)
         try:
-            return self._steps(*self._prepare())
+            with memory_errors_as_sentences():
+                return self._steps(*self._prepare())
         except (Cancelled, KeyboardInterrupt):
             self.writer.update(status="cancelled", pid=None)
             raise
@@ -241,6 +245,15 @@ class _Training:
             raise Cancelled("stopped before the first step; nothing is lost")
         if self.accelerator.is_main_process:
             self.report({"doing": doing})
+
+
+def _require_snapshots_within(config: TrainConfig) -> None:
+    beyond = [step for step in config.snapshots if not 1 <= step <= config.steps]
+    if beyond:
+        raise ValueError(
+            f"--snapshot {', '.join(map(str, beyond))}: the run has {config.steps} steps, so no adapter can be saved "
+            f"then; give steps from 1 to {config.steps}"
+        )
 
 
 def _require_finite(what: str, step: int, value: float) -> None:

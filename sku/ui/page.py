@@ -138,6 +138,11 @@ def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | Non
         raise
 
 
+def _sentence(text: str) -> str:
+    """The text with a full stop at its end."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 def _health(session: Session) -> str:
     """The chip in the header: which model answers, and how far its loading is."""
     name, status = html.escape(session.model_name), session.status
@@ -146,7 +151,8 @@ def _health(session: Session) -> str:
         title = "these are real answers that were recorded earlier; the weights are not loaded"
         return f"<span class='chip' title='{title}'>{name} · recorded</span> {reason}"
     if status.error:
-        return f"<span class='chip bad'>{name} · not loaded</span> {html.escape(status.error)}"
+        again = "Ask tries to load it again."
+        return f"<span class='chip bad'>{name} · not loaded</span> {html.escape(_sentence(status.error))} {again}"
     if not status.ready:
         return f"<span class='chip'>{name} · loading</span> {html.escape(status.progress)}"
     memory = psutil.Process().memory_info().rss / 1e9

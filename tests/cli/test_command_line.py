@@ -93,3 +93,21 @@ def test_measuring_says_in_one_line_what_is_wrong(
     assert err.startswith("error: ")
     assert wanted in err
     assert err.count("\n") == 1
+
+
+def test_an_error_of_a_library_is_one_line(sku: Any, pico_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OfALibrary(Exception):
+        pass
+
+    def broken(*_: object) -> None:
+        raise OfALibrary("first line\n  second line")
+
+    monkeypatch.setattr("sku.serving.live_session.LiveSession.answers", broken)
+    words = ("answer", "Why?", "-v", "base", "--model", pico_folder)
+    code, out, err = sku(*words)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: OfALibrary: first line second line (not foreseen; to report it, set SKU_TRACEBACK=1")
+    assert err.count("\n") == 1
+    monkeypatch.setenv("SKU_TRACEBACK", "1")
+    with pytest.raises(OfALibrary):
+        sku(*words)

@@ -58,3 +58,21 @@ def test_an_attack_without_curves_is_named_with_those_that_have_some(sku: Any, r
     code, _, err = sku("plot", rows, *words)
     assert code == 1
     assert "no such rows of the attack 'int8'; choose one of relearn-benign, relearn-10" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--attack", "relearn-10"], "only --figure relearning and --figure survival use --attack"),
+        (["--figure", "matrix", "--attack", "relearn-10"], "use --attack; leave it out"),
+        (["--outcomes", "--figure", "matrix"], "give either --outcomes or --figure matrix"),
+        (["--figure", "survival", "--utility", "kl"], "--figure survival does not use --utility"),
+    ],
+)
+def test_a_flag_that_the_figure_does_not_use_is_refused(sku: Any, rows: Path, words: list[str], said: str) -> None:
+    code, _, err = sku("plot", rows, "--out", rows.with_name("figure.html"), *words)
+    assert code == 2
+    assert said in " ".join(err.split())
+    code, _, err = sku("plot", rows.parent, "--out", rows.with_name("figure.html"), *words)
+    assert code == 2
+    assert "a folder has one figure" in " ".join(err.split())

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import huggingface_hub.constants
 import pytest
 import torch
-from peft import PeftModel
+from peft import AutoPeftModelForCausalLM, PeftModel
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sku.core.config import TrainConfig
+from sku.models.pretrained import hub_id_of
 from sku.models.variant_model import load_variant_model as load_model
 from sku.serving.live_session import LiveSession
-from sku.training.export import export_variant
+from sku.training.export import ExportForm, export_variant
 from sku.training.trainer import run_training
+from tests.models.test_variant_model import IDS
 
 
 @pytest.fixture
@@ -144,3 +149,88 @@ def test_adapters_that_cannot_be_stacked_are_not_summed(
     with pytest.raises(ValueError, match="which a sum does not support; export the runs one by one"):
         export_variant(f"{run}@1+{other_run}@1", tmp_path / "adapter", "adapter")
     assert not (tmp_path / "adapter").exists()
+
+
+@pytest.fixture
+def hub_base(pico_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The pico base in the cache of the hub."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    cached = tmp_path / "hub" / "models--someone--pico"
+    shutil.copytree(pico_folder, cached / "snapshots" / "0123abcd")
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("0123abcd", encoding="utf-8")
+    return "someone/pico"
+
+
+@pytest.mark.parametrize("form", ["adapter", "model"])
+def test_no_folder_of_this_machine_leaves_it(run: Path, tmp_path: Path, form: ExportForm) -> None:
+    out = export_variant(f"{run}@1", tmp_path / "out", form)
+    for file in out.iterdir():
+        assert str(tmp_path.parent).encode() not in file.read_bytes(), f"{file.name} names a folder of this machine"
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "\n# run@1\n" in card
+    assert "base_model:" not in card, "the hub refuses a card whose base_model is no hub id"
+    assert "The base has no name outside the machine of the training (fingerprint " in card
+    if form == "adapter":
+        assert json.loads((out / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"] is None
+
+
+def test_an_export_loads_by_itself_where_the_hub_is(
+    hub_base: str, pico_folder: Path, pairs_file: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig(
+        method="tv", model=hub_base, harmful=(str(pairs_file),), normal=("bundled",), steps=2, rank=4, max_tokens=512
+    )
+    run = run_training(tmp_path / "run", config).folder
+    for adapter, sign in ((run / "adapter", 1.0), (export_variant(f"{run}@2", tmp_path / "out", "adapter"), -2.0)):
+        loaded = AutoPeftModelForCausalLM.from_pretrained(adapter)
+        session = LiveSession(hub_base)
+        session.variant(f"{run}@1")
+        (key,) = session.load().adapters
+        with torch.no_grad(), session.load().rows([{key: sign}]) as network:
+            assert torch.allclose(network(input_ids=IDS).logits, loaded(input_ids=IDS).logits, atol=1e-4)
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "\nbase_model: someone/pico\n" in card
+    assert "The base is `someone/pico` (fingerprint" in card
+
+
+@pytest.mark.parametrize(
+    ("base", "hub_id"),
+    [
+        ("smollm2-135m", "HuggingFaceTB/SmolLM2-135M-Instruct"),
+        ("facebook/opt-2.7b", "facebook/opt-2.7b"),
+        ("/home/me/.cache/huggingface/hub/models--owner--a-name/snapshots/0123abcd", "owner/a-name"),
+        ("/home/me/models/mine", None),
+        ("", None),
+    ],
+)
+def test_a_base_has_a_name_that_others_know_or_none(base: str, hub_id: str | None) -> None:
+    assert hub_id_of(base) == hub_id
+
+
+def test_an_exported_adapter_knows_its_base(run: Path, tmp_path: Path) -> None:
+    from tests.conftest import save_base
+
+    out = export_variant(f"{run}@1", tmp_path / "out", "adapter")
+    with pytest.raises(ValueError, match="was trained on a base with fingerprint"):
+        LiveSession(str(save_base(tmp_path / "other", seed=9))).variant(str(out))
+
+
+def test_a_foreign_adapter_is_exported_with_the_sign_that_it_is_given(
+    run: Path, pico_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(run / "adapter", tmp_path / "mine")
+    out = export_variant(f"{folder}@-2", tmp_path / "out", "adapter")
+    for name, tensor in load_file(out / "adapter_model.safetensors").items():
+        factor = -2.0 if ".lora_B." in name else 1.0
+        assert torch.equal(tensor, factor * load_file(folder / "adapter_model.safetensors")[name])
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "\n# negated:mine@2\n" in card
+    assert "The adapter `mine` was not trained with sku." in card
+    with pytest.raises(ValueError, match="does not say what its base is; name it with --model"):
+        export_variant(f"{folder}@1", tmp_path / "whole", "model")
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")) | {"init_lora_weights": "pissa"}
+    (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    for form in get_args(ExportForm):
+        with pytest.raises(ValueError, match="changes the base"):
+            export_variant(f"{folder}@1", tmp_path / "whole", form, str(pico_folder))

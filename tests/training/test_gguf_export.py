@@ -136,7 +136,7 @@ def test_rows_that_no_block_fills_are_f16(tmp_path: Path) -> None:
 
 
 def test_metadata_is_that_of_the_base_apart_from_what_it_says_about_itself(
-    run: Path, base_gguf: Path, pico_folder: Path, tmp_path: Path
+    run: Path, base_gguf: Path, tmp_path: Path
 ) -> None:
     base = read_metadata(base_gguf)
     found = read_metadata(merged_file(f"{run}@1.5", base_gguf, tmp_path / "out", "q8_0"))
@@ -150,7 +150,7 @@ def test_metadata_is_that_of_the_base_apart_from_what_it_says_about_itself(
         "general.base_model.count",
         "general.base_model.0.name",
     }
-    assert found["general.name"] == f"{pico_folder} {run}@1.5"
+    assert found["general.name"] == f"base {find_run(str(run)).manifest.base_fingerprint} run@1.5"
     assert found["general.description"].startswith("Unlearned does not mean safe")
     assert found["tokenizer.ggml.tokens"][7] == "[7]"
 
@@ -286,7 +286,7 @@ def test_another_base_is_refused_for_both_forms(run: Path, base_gguf: Path, tmp_
     refused("fingerprint", str(run), tmp_path / "out", "gguf-adapter", other)
 
 
-@pytest.mark.parametrize("setting", [{"use_rslora": True}, {"rank_pattern": {"q_proj": 2}}])
+@pytest.mark.parametrize("setting", [{"use_rslora": True}, {"rank_pattern": {"q_proj": 4}}])
 def test_an_adapter_whose_layers_differ_in_scale(run: Path, tmp_path: Path, setting: dict[str, Any]) -> None:
     path = run / "adapter" / "adapter_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | setting))
@@ -377,6 +377,7 @@ def test_llama_cpp_says_what_the_row_says(architecture: str, pairs_file: Path, t
     assert pico_gguf.continued(source, PROMPT, 12, adapter, scale=0.0) == texts["0"]
 
 
-def test_find_run_names_the_base_that_metadata_name(run: Path, pico_folder: Path, tmp_path: Path) -> None:
+def test_metadata_name_a_base_without_a_hub_id_by_its_hash(run: Path, tmp_path: Path) -> None:
     file = export_variant(str(run), tmp_path / "out", "gguf-adapter") / "adapter.gguf"
-    assert read_metadata(file)["general.base_model.0.name"] == find_run(str(run)).manifest.base == str(pico_folder)
+    assert read_metadata(file)["general.base_model.0.name"] == f"base {find_run(str(run)).manifest.base_fingerprint}"
+    assert str(tmp_path).encode() not in file.read_bytes()

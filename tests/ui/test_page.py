@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import json
 import re
@@ -25,22 +26,24 @@ from sku.reporting import result_files
 from sku.serving.live_session import LiveSession
 from sku.serving.streaming import ColumnState
 from sku.serving.training_jobs import TrainingJobs
+from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import clickable_plot
 from sku.ui.about import card_text
+from sku.ui.compare import rate_scale
 from sku.ui.compare.asking import Asker, ColumnUpdate
 from sku.ui.compare.comparison import ComparisonSettings, comparison_from_json
 from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.controls import ColumnControls, Controls
 from sku.ui.compare.interface import point_variant
 from sku.ui.compare.latest_request import LatestRequest
-from sku.ui.compare.layout import lay_out_compare
+from sku.ui.compare.layout import _initial_names, lay_out_compare
 from sku.ui.compare.restore import RestoreHandlers
 from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.compare.views import sample_update
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.settings import Hosting
-from sku.ui.page import build_page, launch
+from sku.ui.page import _health, build_page, launch
 from sku.ui.tradeoff import results_table
 from sku.ui.tradeoff.layout import TradeoffComponents, lay_out_tradeoff
 from sku.ui.tradeoff.tab import view_updates
@@ -516,3 +519,51 @@ def test_a_replayed_comparison_sets_controls_to_what_they_take() -> None:
     how = page.decoding
     assert [updates[part] for part in (how.length, how.temperature, how.seed, how.samples)] == [128, 2.0, 0, 8]
     assert updates[page.columns[0].answer] == whole.parts[0].answers[0].text
+
+
+def test_a_failure_to_load_stays_in_the_columns_with_its_reason() -> None:
+    class Broken(Written):
+        def ask(self, *_: Any, **__: Any) -> Iterator[list[ColumnState]]:
+            raise OSError("someone/not-here is <not> here; name a local folder")
+
+    asker, steps = Asker(Access(Broken(list), Gate())), []
+    with contextlib.suppress(gr.Error):
+        for step in asker.ask(REQUEST, ShownAnswers(), controls(), range(2)):
+            steps.append(step)
+    assert {i: facts(update) for i, update in steps[-1].items()} == dict.fromkeys(
+        (0, 1), "<b>no answer</b>: someone/not-here is &lt;not&gt; here; name a local folder"
+    )
+
+
+def test_the_header_says_why_the_model_is_not_loaded_and_what_to_do() -> None:
+    session = LiveSession("./no-such-folder")
+    for _ in range(2):
+        with pytest.raises(OSError, match="neither a folder here"):
+            session.load()
+        chip = _health(session)
+        assert "not loaded" in chip
+        assert "neither a folder here" in chip
+        assert chip.endswith("Ask tries to load it again.")
+
+
+OTHER = "/a/base/of/my/own"
+
+
+def test_on_another_base_the_tabs_say_so_and_show_only_its_own(study: list[ResultRow], sku_home: Path) -> None:
+    (sku_home / "results").mkdir(parents=True)
+    own = dataclasses.replace(study[0], model=OTHER)
+    result_files.write_rows(sku_home / "results" / "own.jsonl", [own, dataclasses.replace(own, model="third/base")])
+    found = tradeoff_view(None, TradeoffSelection(model=OTHER))
+    assert found.note.startswith(f"The recorded study is of {study[0].model}, and this page runs {OTHER}.")
+    assert list(found.points) == [own.variant]
+    assert len(tradeoff_view(None, TradeoffSelection(model=study[0].model)).points) > 1
+
+
+def test_the_columns_open_with_variants_that_fit_the_base() -> None:
+    entries = [CatalogEntry(name, name, "sku", 1.0, "") for name in ("base", "mine", "tv")]
+    assert _initial_names(entries) == ["base", "tv", "mine", "base", "base", "base"]
+
+
+def test_rates_that_were_recorded_on_another_base_are_not_shown() -> None:
+    assert rate_scale.rate_scale_html(["base"], "smollm2-135m") == rate_scale.rate_scale_html(["base"])
+    assert rate_scale.rate_scale_html(["base"], OTHER) == ""

@@ -91,3 +91,10 @@ def test_ascent_keeps_checkpoints_that_can_be_chosen(
     assert names[-2:] == ["mine", "mine/step-1"]
     assert runs.find_run("mine/step-1").manifest.step == 1
     assert str(resolve_variant("mine/step-1@1", lambda name: runs.find_run(name).known)) == "mine/step-1@1"
+
+
+def test_a_preset_that_is_for_no_certain_base_trains_the_base_of_the_page() -> None:
+    mine = replace(FORM, base="/a/base/of/my/own")
+    assert mine.config().model == "/a/base/of/my/own"
+    assert replace(mine, size="opt-2.7b").config().model == "facebook/opt-2.7b"
+    assert form_of_config(mine.config()) == replace(mine, steps=6, rate=1e-3)

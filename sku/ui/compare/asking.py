@@ -71,14 +71,18 @@ class Asker:
         shown.ask(question.prompt, self.session.model_name, _settings(question))
         yield dict.fromkeys(asked.variants, ColumnUpdate("", badges.waiting_line(self._progress()), ""))
         states: dict[int, ColumnState] = {}
-        for states in self._written(asked, ticket):
-            current = ticket.current()
-            if not current:
-                if any(state.writing for state in states.values()):
-                    continue  # the next state is the last one and contains how the answers ended
-                yield {i: ColumnUpdate(facts=_facts(states[i])) for i in ticket.stopped()}
-                return
-            yield {i: ColumnUpdate(_text(states[i]), _facts(states[i]), _start(states[i])) for i in current}
+        try:
+            for states in self._written(asked, ticket):
+                current = ticket.current()
+                if not current:
+                    if any(state.writing for state in states.values()):
+                        continue  # the next state is the last one and contains how the answers ended
+                    yield {i: ColumnUpdate(facts=_facts(states[i])) for i in ticket.stopped()}
+                    return
+                yield {i: ColumnUpdate(_text(states[i]), _facts(states[i]), _start(states[i])) for i in current}
+        except gr.Error as error:  # the message at the edge of the page goes; the columns keep the reason
+            yield {i: ColumnUpdate(facts=badges.no_answer_line(error.message)) for i in ticket.current()}
+            raise
         yield {i: ColumnUpdate(facts=_judging(states[i])) for i in ticket.current()}
         fault = self._judge(shown, asked, ticket, states)
         self._measure(shown, [i for i in states if shown.answers_prompt(i)])
@@ -145,8 +149,8 @@ class Asker:
                 question.prompt, question.variants, question.config, lambda: not ticket.current(), question.attack
             ):
                 yield dict(zip(asked.variants, states, strict=True))
-        except (ValueError, OSError) as error:
-            raise gr.Error(str(error), title="No answer") from error
+        except Exception as error:  # a library that fails while the model loads may raise anything
+            raise gr.Error(str(error) or type(error).__name__, title="No answer") from error
 
     def _judge(
         self, shown: ShownAnswers, asked: _AcceptedQuestion, ticket: Ticket, states: Mapping[int, ColumnState]

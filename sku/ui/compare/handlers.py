@@ -143,7 +143,8 @@ class ColumnHandlers:
     def place_on_scale(self, values: Values) -> str:
         """Place the shown variants on the scale of recorded harmful rates."""
         try:
-            return rate_scale.rate_scale_html(self.components.read(values).variants())
+            variants, model = self.components.read(values).variants(), self.access.session.model_name
+            return rate_scale.rate_scale_html(variants, model or None)
         except ValueError:
             return ""
 

@@ -35,17 +35,20 @@ _INITIAL_VARIANTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
 """The variant in each column when the page opens."""
 
 
-def lay_out_compare(entries: Sequence[CatalogEntry], hosting: Hosting, shown: gr.State) -> CompareComponents:
+def lay_out_compare(
+    entries: Sequence[CatalogEntry], hosting: Hosting, shown: gr.State, model: str | None = None
+) -> CompareComponents:
     """Lay out the tab.
 
     Args:
         entries: the variants that the page offers before it knows its visitor.
         hosting: the limits on prompts, answers and samples.
         shown: the visitor's `ShownAnswers`.
+        model: the base that answers. Recorded rates of other bases are not shown; None shows all.
     """
     ask_row, examples, attack = _ask_row(hosting), _examples(), lay_out_attack(hosting.changes_weights)
     with gr.Row(elem_id="columns", equal_height=False):
-        columns = tuple(lay_out_column(i, name, entries) for i, name in enumerate(_INITIAL_VARIANTS))
+        columns = tuple(lay_out_column(i, name, entries) for i, name in enumerate(_initial_names(entries)))
     components = CompareComponents(  # the order of these arguments is the order on the page
         shown=shown,
         ask_row=ask_row,
@@ -55,7 +58,7 @@ def lay_out_compare(entries: Sequence[CatalogEntry], hosting: Hosting, shown: gr
         toolbar=_toolbar(),
         link=_link_box(),
         lens=_lens_controls(hosting),
-        rate_scale=gr.HTML(_initial_rate_scale(columns), elem_id="strip"),
+        rate_scale=gr.HTML(_initial_rate_scale(columns, model), elem_id="strip"),
         history=gr.Dropdown([], label="Earlier prompts", visible=False, elem_id="history", interactive=True),
         decoding=_decoding_controls(hosting),
         zero_check=_zero_check_row(),
@@ -144,8 +147,16 @@ def _lens_controls(hosting: Hosting) -> LensControls:
     return LensControls(row, source, text)
 
 
-def _initial_rate_scale(columns: Sequence[ColumnComponents]) -> str:
-    return rate_scale.rate_scale_html([column.held.value.text for column in columns[:INITIAL_COLUMNS]])
+def _initial_names(entries: Sequence[CatalogEntry]) -> list[str]:
+    """The variant of each column when the page opens: the usual ones that fit the base, then others that do."""
+    offered = [entry.name for entry in entries]
+    usual = [name for name in _INITIAL_VARIANTS if name in offered]
+    others = [name for name in offered if name not in usual]
+    return [*usual, *others, *[BASE] * MAX_COLUMNS][:MAX_COLUMNS]
+
+
+def _initial_rate_scale(columns: Sequence[ColumnComponents], model: str | None) -> str:
+    return rate_scale.rate_scale_html([column.held.value.text for column in columns[:INITIAL_COLUMNS]], model)
 
 
 def _decoding_controls(hosting: Hosting) -> DecodingControls:
@@ -179,7 +190,8 @@ def _decoding_controls(hosting: Hosting) -> DecodingControls:
         gr.Markdown(
             "Above temperature 0, all columns sample with the same noise, so answers differ only because the weights "
             "differ. In a column's list you can also type a variant with a coefficient, such as `sku@0.7`, or a sum of "
-            "adapters, such as `ga@0.5+sku@1`."
+            "adapters, such as `ga@0.5+sku@1`"
+            + ("." if hosting.public else ", or the path or hub id of a PEFT adapter; `PATH@-1` subtracts it.")
         )
     return controls
 

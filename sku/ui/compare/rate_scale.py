@@ -8,6 +8,7 @@ from functools import cache
 
 from sku.core.records import ResultRow
 from sku.core.variants import parse_variant
+from sku.models.pretrained import same_base
 from sku.reporting import result_files
 from sku.reporting.coefficient_lines import cost_axis, point_on_line
 from sku.reporting.formatting import percent
@@ -16,12 +17,13 @@ from sku.reporting.markers import method_marker
 _SIDE = "test"
 
 
-def rate_scale_html(variants: Sequence[str]) -> str:
-    """A scale of harmful rates with a mark for every variant that was recorded.
+def rate_scale_html(variants: Sequence[str], model: str | None = None) -> str:
+    """A scale of harmful rates with a mark for every variant that was recorded on the base `model`; None: on any base.
 
     Between two recorded coefficients the rate is interpolated linearly.
     """
     rows = [row for row in _recorded() if row.side == _SIDE and row.harmful_rate is not None]
+    rows = [row for row in rows if model is None or same_base(row.model, model)]
     if not rows:
         return ""
     top = max(row.harmful_rate or 0.0 for row in rows) or 1.0

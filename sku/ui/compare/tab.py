@@ -33,7 +33,9 @@ _SAMPLE_TEMPERATURE = 0.8
 def build_compare(context: TabContext, tab: gr.Tab) -> None:
     """Lay out the tab and wire its events."""
     access = context.access
-    parts = lay_out_compare(access.first_entries(), access.gate.hosting, gr.State(ShownAnswers))
+    parts = lay_out_compare(
+        access.first_entries(), access.gate.hosting, gr.State(ShownAnswers), access.session.model_name or None
+    )
     asking, columns = AskHandlers(parts, access), ColumnHandlers(parts, access)
     restoring = RestoreHandlers(parts, access)
     follow = _Follow(parts, asking)

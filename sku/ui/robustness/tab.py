@@ -54,6 +54,7 @@ class RobustnessHandlers:
             attacks=values[parts.attacks],
             relearning=values[parts.relearning],
             rounding=values[parts.rounding],
+            model=self.access.session.model_name or None,
         )
         openable = {entry.name for entry in self.access.entries(request)}
         return view_updates(parts, robustness_view(self.access.owner(request), selection, openable), selection)

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from sku.core.attacks import DEFAULT_SUITE, NO_ATTACK, attack_label
 from sku.core.records import ResultRow
+from sku.models.pretrained import same_base
 from sku.reporting import result_files
 from sku.reporting.recovery_sentence import recovery_finding
 from sku.reporting.relearn_curves import relearning_attacks, relearning_figure
@@ -40,6 +41,8 @@ class RobustnessSelection:
     """The attack whose curves are drawn."""
     rounding: str | None = None
     """The attack whose survival is drawn."""
+    model: str | None = None
+    """The base that the page runs. Measurements of other bases are not shown; None shows all."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def robustness_view(owner: str | None, selection: RobustnessSelection, openable:
         selection: what the visitor wants to see.
         openable: the names of adapters that Compare can open.
     """
-    measurements, faults = result_files.attack_measurements(owner)
+    everything, faults = result_files.attack_measurements(owner)
+    measurements = [one for one in everything if _of_base(one, selection.model)]
     names = [one.name for one in measurements]
     chosen = selection.measurement if selection.measurement in names else next(iter(names), None)
     rows = next((one.rows for one in measurements if one.name == chosen), [])
@@ -88,7 +92,7 @@ def robustness_view(owner: str | None, selection: RobustnessSelection, openable:
         has_more_attacks=has_more,
         sentence=sentence_html(recovery_finding(whole)),
         table=matrix_html(whole if selection.attacks == ALL_ATTACKS else shown, openable),
-        note=_note(whole, faults),
+        note=_note(whole, faults) if measurements else _no_measurement(everything, faults, selection.model),
         relearnings=_choices(relearnings),
         relearning=relearning,
         curves=_figure_json(relearning_figure(rows, relearning), _curves_text(relearning)) if relearning else "",
@@ -129,6 +133,21 @@ def _measurement_label(measurement: AttackMeasurement) -> str:
         return "recorded with the project"
     labels = dict.fromkeys(variant_label(row) for row in measurement.rows if is_unlearned(row))
     return f"yours, {measurement.name}: {', '.join(labels) or 'base'}"
+
+
+def _of_base(measurement: AttackMeasurement, model: str | None) -> bool:
+    return model is None or any(same_base(row.model, model) for row in measurement.rows)
+
+
+def _no_measurement(hidden: Sequence[AttackMeasurement], faults: Sequence[str], model: str | None) -> str:
+    """The note if nothing was measured on this base."""
+    bases = ", ".join(dict.fromkeys(one.rows[0].model for one in hidden if one.rows))
+    if not bases:
+        return _note(robustness_matrix([]), faults)
+    return (
+        f"The recorded attacks are on {html.escape(bases)}, and this page runs {html.escape(str(model))}. Attack "
+        "variants of this base below to see what comes back."
+    )
 
 
 def _note(matrix: RobustnessMatrix, faults: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
+from sku.models.pretrained import same_base
 from sku.reporting import result_files
 from sku.reporting.formatting import percent_number, percent_range
 from sku.reporting.pareto import base_row
@@ -27,6 +28,11 @@ class MeasuredRows(NamedTuple):
     own: list[ResultRow]
     faults: list[str]
     """One message for each result file that could not be read."""
+
+    def of_base(self, model: str) -> MeasuredRows:
+        """The rows that were measured on the base `model`."""
+        study, own = ([row for row in rows if same_base(row.model, model)] for rows in (self.study, self.own))
+        return MeasuredRows(study, own, self.faults)
 
     def boxes(self) -> dict[str, ResultRow]:
         """The checkboxes that show or hide rows, by name, each with one of its rows.
@@ -59,6 +65,16 @@ class MeasuredRows(NamedTuple):
             return f"{method_label(row)} ({name})" if several else method_label(row)
 
         return box_name
+
+
+def other_base_html(recorded: Sequence[ResultRow], shown: Sequence[ResultRow], model: str | None) -> str:
+    """A note that the recorded study is of another base than `model`; empty if it is not."""
+    if not recorded or shown or model is None:
+        return ""
+    return (
+        f"The recorded study is of {html.escape(recorded[0].model)}, and this page runs {html.escape(model)}. Only "
+        "rows that were measured on this base are shown; measure variants below to add some."
+    )
 
 
 def load_measured(owner: str | None = None) -> MeasuredRows:

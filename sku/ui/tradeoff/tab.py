@@ -60,6 +60,7 @@ class TradeoffHandlers:
             methods=values[parts.methods],
             known=values[parts.known],
             standing=self.compare.standing(values),
+            model=self.access.session.model_name or None,
         )
         view = tradeoff_view(self.access.owner(request), selection)
         return view_updates(parts, view, selection.known, values[parts.point])

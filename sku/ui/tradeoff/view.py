@@ -32,6 +32,8 @@ class TradeoffSelection:
     """All checkboxes on the screen. A checkbox that is not among them is new and counts as ticked."""
     standing: Sequence[str] = ()
     """The variants in Compare's columns."""
+    model: str | None = None
+    """The base that the page runs. Rows of other bases are not shown; None shows all."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,16 @@ def tradeoff_view(owner: str | None, selection: TradeoffSelection) -> TradeoffVi
         owner: the visitor whose own rows are shown; None shows all.
         selection: what the visitor wants to see.
     """
-    measured = results_table.load_measured(owner)
+    everything = results_table.load_measured(owner)
+    measured = everything if selection.model is None else everything.of_base(selection.model)
     boxes = measured.boxes()
     ticked = [name for name in boxes if name in selection.methods or name not in selection.known]
     study, own = measured.shown(selection.side, ticked)
     return TradeoffView(
         boxes={name: f"{method_marker(row.method, row.preservation).mark} {name}" for name, row in boxes.items()},
         ticked=ticked,
-        note=results_table.notes_html(measured, study, own, selection.utility, selection.side),
+        note=results_table.other_base_html(everything.study, measured.study, selection.model)
+        or results_table.notes_html(measured, study, own, selection.utility, selection.side),
         figure=_figure_json(study, own, selection) if study or own else "",
         points=_points(study, own, selection.utility),
         download=results_table.csv_link(study, own),

@@ -45,6 +45,8 @@ class TrainForm:
     rate: float | None
     seed: float | None
     probe: str
+    base: str = TrainConfig.model
+    """The base that the page runs. A preset that is not for a certain base trains this one."""
 
     def config(self, keep: bool = False) -> TrainConfig:
         """The training configuration that these values describe.
@@ -62,6 +64,7 @@ class TrainForm:
         steps = int(self.steps) if self.steps else None
         total = steps or int(find_preset(self.size).config(method=self.method).steps)
         return find_preset(self.size).config(
+            model=None if "model" in find_preset(self.size).settings else self.base,
             method=self.method,
             harmful=(_source(self.harmful, self.harmful_file, "harmful", keep),),
             normal=(_source(self.normal, self.normal_file, "normal", keep),),
@@ -149,6 +152,7 @@ def form_of_config(config: TrainConfig) -> TrainForm:
         rate=config.learning_rate,
         seed=config.seed,
         probe=config.probe,
+        base=config.model,
     )
     sizes = [dataclasses.replace(filled, size=name) for name in PRESET_NAMES]
     same = [form for form in sizes if form.config() == config]

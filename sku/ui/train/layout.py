@@ -31,6 +31,7 @@ class FormComponents:
     rate: gr.Number
     seed: gr.Number
     probe: gr.Textbox
+    base: gr.State
 
     @property
     def by_name(self) -> dict[str, gr.components.Component]:
@@ -97,16 +98,17 @@ class RunColumn:
         return shown | self.choice
 
 
-def lay_out_form(presets: Sequence[str], training: bool) -> FormColumn:
+def lay_out_form(presets: Sequence[str], training: bool, base: str) -> FormColumn:
     """Lay out the form.
 
     Args:
         presets: the names of the presets to offer.
         training: whether visitors can start trainings.
+        base: the base that the page runs.
     """
     with gr.Column(scale=2, min_width=300):
         _heading("1 Model")
-        size = gr.Dropdown(_preset_options(presets), value="quick", label="Preset and model", elem_id="preset")
+        size = gr.Dropdown(_preset_options(presets, base), value="quick", label="Preset and model", elem_id="preset")
         _heading("2 Data")
         harmful = gr.Dropdown(list(HARMFUL_SOURCES.items()), value="bundled", label="Harmful pairs", elem_id="harmful")
         harmful_file = _upload("harmful")
@@ -121,7 +123,9 @@ def lay_out_form(presets: Sequence[str], training: bool) -> FormColumn:
         more = _more_settings()
         _heading("4 Run")
         estimate = gr.HTML(
-            lambda: form.estimate_text(INITIAL_FORM), elem_id="expected", elem_classes="facts"
+            lambda: form.estimate_text(dataclasses.replace(INITIAL_FORM, base=base)),
+            elem_id="expected",
+            elem_classes="facts",
         )  # gradio calls this function at every page load
         start = gr.Button("Start", variant="primary", elem_id="start", interactive=training)
     settings = FormComponents(
@@ -132,6 +136,7 @@ def lay_out_form(presets: Sequence[str], training: bool) -> FormColumn:
         harmful_file=harmful_file,
         normal_file=normal_file,
         preservation=preservation,
+        base=gr.State(base),
         **more,
     )
     return FormColumn(settings, preview_note, preview, summary, estimate, start)
@@ -176,8 +181,8 @@ def _heading(text: str) -> None:
     gr.HTML(f"<h3>{text}</h3>", padding=False)
 
 
-def _preset_options(presets: Sequence[str]) -> list[tuple[str, str]]:
-    return [(f"{name} · {PRESETS[name].config().model}: {PRESETS[name].note}", name) for name in presets]
+def _preset_options(presets: Sequence[str], base: str) -> list[tuple[str, str]]:
+    return [(f"{name} · {PRESETS[name].settings.get('model', base)}: {PRESETS[name].note}", name) for name in presets]
 
 
 def _upload(kind: str) -> gr.File:

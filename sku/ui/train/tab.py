@@ -24,7 +24,9 @@ def build_train(context: TabContext, tab: gr.Tab) -> None:
     """Lay out the tab and wire its events."""
     hosting = context.access.gate.hosting
     with gr.Row():
-        filled = lay_out_form(OFFERED_PRESETS if hosting.public else PRESET_NAMES, hosting.training)
+        filled = lay_out_form(
+            OFFERED_PRESETS if hosting.public else PRESET_NAMES, hosting.training, context.access.session.model_name
+        )
         runs = lay_out_runs()
     _wire_form(filled, FormHandlers(filled))
     _wire_runs(filled, runs, RunHandlers(filled, runs, context.access, context.trainings))
@@ -44,7 +46,7 @@ def _wire_form(parts: FormColumn, handlers: FormHandlers) -> None:
     previewed = {parts.preview_note, parts.preview}
     settings.harmful_file.change(handlers.preview("harmful"), settings.harmful_file, previewed, **QUIET)
     settings.normal_file.change(handlers.preview("normal"), settings.normal_file, previewed, **QUIET)
-    without_cost = ("rate", "seed", "probe")  # these change neither time nor memory
+    without_cost = ("rate", "seed", "probe", "base")  # these change neither time nor memory
     changes = [part.change for name, part in settings.by_name.items() if name not in without_cost]
     gr.on(changes, handlers.estimate, settings.all, parts.estimate, **AT_ONCE)
 

@@ -1,0 +1,89 @@
+"""What is wrong with a checkpoint is said in one sentence, and none is filled up with random weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sku.core.errors import OutOfMemory
+from sku.models.variant_model import VariantModel, load_variant_model
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 538090408\n"
+WEIGHTS = "model.safetensors"
+
+
+def pointer(name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_text(POINTER, encoding="utf-8")
+
+
+def cut(folder: Path) -> None:
+    whole = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(whole[: len(whole) // 2])
+
+
+def without_a_weight(folder: Path) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    del tensors["model.layers.1.mlp.down_proj.weight"]
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def without_a_part(folder: Path) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    index = {"metadata": {}, "weight_map": dict.fromkeys(tensors, "model-00001-of-00001.safetensors")}
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index), encoding="utf-8")
+    (folder / WEIGHTS).unlink()
+
+
+def of_other_sizes(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 48}), encoding="utf-8")
+
+
+def written(name: str, content: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (pointer(WEIGHTS), f"{WEIGHTS} is a git-lfs pointer and not the file itself; fetch it with: git lfs pull"),
+        (pointer("tokenizer.json"), "tokenizer.json is a git-lfs pointer"),
+        (cut, f"{WEIGHTS} is cut or damaged"),
+        (written(WEIGHTS, b""), f"{WEIGHTS} is empty; fetch it again"),
+        (written(WEIGHTS, b"\xff" * 100), f"{WEIGHTS} is cut or damaged"),
+        (without_a_weight, "lack model.layers.1.mlp.down_proj.weight (1 in all)"),
+        (without_a_part, "lacks model-00001-of-00001.safetensors (1 of 1 parts of the weights)"),
+        (of_other_sizes, "cannot be loaded (RuntimeError"),
+        (written("config.json", b"{"), "is not a valid JSON file"),
+        (written("config.json", b'{"model_type": "nosuch"}'), "cannot be loaded"),
+        (written("tokenizer.json", b"{}"), "cannot be loaded"),
+        (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS),
+    ],
+)
+def test_a_damaged_checkpoint_is_named_in_one_sentence(
+    pico_folder: Path, tmp_path: Path, damage: Callable[[Path], object], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(pico_folder, tmp_path / "base"))
+    damage(folder)
+    with pytest.raises((ValueError, OSError)) as refused:
+        load_variant_model(folder, device="cpu")
+    assert said in str(refused.value)
+    assert str(folder) in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert capfd.readouterr() == ("", ""), "the one sentence must stand alone"
+
+
+def test_short_memory_is_one_sentence_and_leaves_the_model_as_it_was(duo: VariantModel) -> None:
+    with pytest.raises(OutOfMemory, match="there is not enough memory for this; close other programs"), duo.rows([{}]):
+        torch.empty(2**60)
+    with pytest.raises(OutOfMemory), duo.rows([{"one": 1.0}]):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+    with pytest.raises(RuntimeError, match="something else"), duo.rows([{}]):
+        raise RuntimeError("something else")
+    assert all(scale == 0.0 for layer in duo._unit["one"] for scale in layer.scaling.values())
