@@ -20,6 +20,7 @@ from sku.cli.options import (
 )
 from sku.core.attacks import NO_ATTACK, OWN_PREFILL, QUESTION_ATTACKS, ChosenAttack
 from sku.core.config import DecodingConfig
+from sku.core.thinking import split_thinking
 
 
 def answer(
@@ -61,4 +62,7 @@ def answer(
     for answer in answers:
         sample = f" sample {answer.sample}" if samples > 1 else ""
         typer.echo(f"--- {answer.variant}{sample} ({answer.tokens} tokens, {answer.stopped})")
-        typer.echo(f"{f'[{answer.answer_start}]' if answer.answer_start else ''}{answer.text}\n")
+        thought = split_thinking(answer.text)
+        if thought.thinking:
+            typer.echo(f"(reasoning: {thought.thinking})")
+        typer.echo(f"{f'[{answer.answer_start}]' if answer.answer_start else ''}{thought.answer}\n")

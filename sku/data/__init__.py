@@ -20,7 +20,9 @@ from sku.data import advbench, bundled, custom, do_not_answer, labelled, saferlh
 from sku.data.dataset import PREFILLED, SELF, DataSet, Source
 from sku.data.table import TABLE_SUFFIXES
 
-__all__ = ["PREFILLED", "SELF", "SOURCES", "DataSet", "Source", "Unavailable", "load_pairs", "spec_in_folder"]
+__all__ = [
+    "PREFILLED", "SELF", "SOURCES", "DataSet", "Source", "Unavailable", "load_pairs", "spec_in_folder", "split_columns",
+]  # fmt: skip
 
 SOURCES: dict[str, Source] = {
     source.name: source
@@ -54,7 +56,7 @@ def load_pairs(spec: str, kind: PairKind) -> DataSet:
     """
     if kind not in get_args(PairKind):
         raise ValueError(f"kind {kind!r} is not known; choose harmful or normal")
-    head, columns = _split_columns(spec)
+    head, columns = split_columns(spec)
     name, colon, path = head.partition(":")
     if name in (SELF, PREFILLED):
         raise ValueError(f"source {spec!r} needs a model, which writes its own answers; it cannot be loaded from data")
@@ -82,7 +84,7 @@ def spec_in_folder(spec: str, folder: Path) -> str:
     if prefix in (SELF, PREFILLED) and rest:
         return f"{prefix}:{spec_in_folder(rest, folder)}"
     before = f"{prefix}:" if prefix in SOURCES and colon else ""
-    head, columns = _split_columns(spec.removeprefix(before))
+    head, columns = split_columns(spec.removeprefix(before))
     file = folder / Path(head).name
     if not (before or _is_path(head)) or not file.is_file():
         return spec
@@ -111,8 +113,8 @@ def _load_source(source: Source, path: str | None, kind: PairKind) -> DataSet:
     return DataSet(name, pairs, skipped=len(found) - len(pairs), licence=source.licence)
 
 
-def _split_columns(spec: str) -> tuple[str, str]:
-    """What stands before and after the `#` that names columns. The name of a file may hold a `#`, too."""
+def split_columns(spec: str) -> tuple[str, str]:
+    """What stands before and after the `#` of a spec that names columns. The name of a file may hold a `#`, too."""
     head, mark, columns = spec.rpartition("#")
     if not mark or ("=" not in columns and columns.lower().endswith(TABLE_SUFFIXES)):
         return spec, ""

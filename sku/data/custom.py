@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from sku.data.columns import Columns, answer_text, find_columns, is_long_prefere
 from sku.data.dataset import DataSet
 
 PAIR_FIELDS = ("prompt", "answer", "safe_answer", "category")
+_NEXT_FIELD = re.compile(rf",(?=(?:{'|'.join(PAIR_FIELDS)})=)")
+"""Other commas belong to the name of a column."""
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -20,7 +23,7 @@ def parse_columns(text: str) -> dict[str, str]:
         ValueError: for any other text, with the fields that can be named.
     """
     named: dict[str, str] = {}
-    for part in text.split(",") if text else ():
+    for part in _NEXT_FIELD.split(text) if text else ():
         field, equals, column = part.partition("=")
         if field not in PAIR_FIELDS or not equals or not column or field in named:
             raise ValueError(

@@ -1,8 +1,10 @@
 """Turns a question into the tokens that a model sees, and knows where the answer starts and ends.
 
-Chat models use their own chat template, base models the paper's `### Question:` (SKU, arXiv:2402.10058). Prompt and
+Chat models use their own chat template, base models the paper's `### Question:` (SKU, arXiv:2402.10058). A chat
+template is a program from outside, so it is tried once when the model is loaded (`probed_template.py`). Prompt and
 answer are tokenised separately and joined: the boundary is a token position by construction, and generation continues
-exactly the tokens that training saw. Needs a transformers tokenizer; no torch.
+exactly the tokens that training saw. What people write never becomes a control token. Needs a transformers tokenizer;
+no torch.
 """
 
 from __future__ import annotations
@@ -13,8 +15,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from sku.models.control_tokens import ControlTokens
+from sku.models.probed_template import ProbedTemplate, probe_template
+
 PAPER_TEMPLATE = "### Question: {prompt}\n ### Answer:"
+PAPER_MARKERS = ("### Question:", "### Answer:")
+"""A base model that writes one of these has ended its answer and goes on with a next question."""
 _SAMPLE_ANSWER = "answer"
+_TAIL_TOKENS = 8
+"""How many more tokens than a marker has characters are searched for it; a token may hold the end of other text."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +31,16 @@ class ChatTemplate:
     """The prompt format of one tokenizer; `ChatTemplate.of` builds it."""
 
     tokenizer: Any
-    chat: bool
+    probed: ProbedTemplate | None
+    """The chat template; None for the paper's."""
     answer_prefix: str
     """Put before an answer so that its first token is the one that running text would have."""
     end_ids: tuple[int, ...]
     """Tokens that end an answer in training."""
     stop_ids: frozenset[int]
     """Tokens at which decoding stops."""
+    stop_texts: tuple[str, ...] = ()
+    """Texts at which decoding stops, where the template ends an answer with ordinary characters."""
 
     @classmethod
     def of(cls, tokenizer: Any, extra_stop_ids: tuple[int, ...] = ()) -> ChatTemplate:
@@ -39,19 +51,36 @@ class ChatTemplate:
             extra_stop_ids: more end tokens, from the model's generation settings.
 
         Raises:
-            ValueError: if the tokenizer has no end token, so that no answer could end.
+            ValueError: if the chat template cannot be used, or the tokenizer has no end token, so that no answer could
+                end.
         """
-        chat = bool(getattr(tokenizer, "chat_template", None))
-        end_ids = _chat_end(tokenizer) if chat else ()
+        probed = probe_template(tokenizer) if getattr(tokenizer, "chat_template", None) else None
+        controls = ControlTokens(tokenizer)
+        end_ids = tuple(controls.encode(probed.closing)) if probed and probed.closing else ()
+        stops = set(extra_stop_ids)
+        texts: tuple[str, ...] = () if probed else PAPER_MARKERS
+        if tokenizer.eos_token_id is not None:
+            stops.add(tokenizer.eos_token_id)
+        if probed:
+            stops.update(i for i in end_ids if i in controls.ids)
+            marker = controls.text_before(probed.closing or probed.next_turn).rstrip()
+            texts = (marker,) if marker else ()
         if not end_ids:
             if tokenizer.eos_token_id is None:
                 raise ValueError("the tokenizer has no end-of-sequence token; set one, or answers would never stop")
             end_ids = (tokenizer.eos_token_id,)
-        stops = {end_ids[0], *extra_stop_ids}
-        if tokenizer.eos_token_id is not None:
-            stops.add(tokenizer.eos_token_id)
-        prefix = "" if chat else _answer_prefix(tokenizer)
-        return cls(tokenizer, chat, prefix, end_ids, frozenset(stops))
+        prefix = "" if probed else _answer_prefix(tokenizer)
+        return cls(tokenizer, probed, prefix, end_ids, frozenset(stops), texts)
+
+    @property
+    def chat(self) -> bool:
+        """Whether the tokenizer has a chat template of its own."""
+        return self.probed is not None
+
+    @cached_property
+    def controls(self) -> ControlTokens:
+        """The control tokens, which no text of a person may become."""
+        return ControlTokens(self.tokenizer)
 
     @cached_property
     def prefix_ids(self) -> tuple[int, ...]:
@@ -74,13 +103,13 @@ class ChatTemplate:
 
     def render(self, prompt: str) -> str:
         """The text before the answer."""
-        if self.chat:
-            return _render_chat(self.tokenizer, [{"role": "user", "content": prompt}], generate=True)
-        return PAPER_TEMPLATE.format(prompt=prompt)
+        if self.probed is not None:
+            return self.probed.render(prompt)
+        return PAPER_TEMPLATE.replace("{prompt}", prompt)
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Tokens before the answer, with the model's start token if it has one."""
-        ids: list[int] = self.tokenizer(self.render(prompt), add_special_tokens=not self.chat)["input_ids"]
+        ids = self.controls.encode(self.render(self.controls.broken(prompt)), add_special_tokens=not self.chat)
         if ids and not self.chat and ids[-1] == self.tokenizer.eos_token_id != self.tokenizer.bos_token_id:
             ids = ids[:-1]  # some tokenizers end every text, but the answer is still to come
         return ids
@@ -93,8 +122,9 @@ class ChatTemplate:
             follows_text: whether the answer has begun already, so that a space belongs before `answer`.
         """
         prefix = (self.answer_prefix or " ") if follows_text else self.answer_prefix
-        ids: list[int] = self.tokenizer(prefix + answer, add_special_tokens=False)["input_ids"]
-        return ids + list(self.end_ids)
+        if self.probed is not None:
+            answer = answer.removeprefix(self.probed.opening)
+        return self.controls.encode(prefix + self.controls.broken(answer)) + list(self.end_ids)
 
     def answer_start_ids(self, start: str) -> list[int]:
         """Tokens of the beginning of an answer, which is to be continued."""
@@ -105,23 +135,29 @@ class ChatTemplate:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text.removeprefix(self.answer_prefix).rstrip("\ufffd")
 
+    def written_text(self, ids: list[int]) -> str:
+        """The answer that a model wrote: up to a text that ends answers, with the reasoning that the template opens.
+
+        While a model writes, the beginning of such a text may show at the end.
+        """
+        text = self.text(ids)
+        places = [place for marker in self.stop_texts if (place := text.find(marker)) >= 0]
+        if places:
+            text = text[: min(places)].rstrip()
+        return self.probed.opening + text if self.probed is not None else text
+
+    def ends_with_stop_text(self, ids: list[int]) -> bool:
+        """Whether the last tokens complete a text that ends an answer."""
+        if not self.stop_texts:
+            return False
+        tail: str = self.tokenizer.decode(ids[-max(map(len, self.stop_texts)) - _TAIL_TOKENS :])
+        return any(marker in tail for marker in self.stop_texts)
+
 
 def shared_prefix_length(rows: Sequence[Sequence[int]]) -> int:
     """The number of tokens that all rows share at their start."""
     columns = zip(*rows, strict=False)
     return sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
-
-
-def _render_chat(tokenizer: Any, messages: list[dict[str, str]], generate: bool) -> str:
-    rendered: str = tokenizer.apply_chat_template(messages, add_generation_prompt=generate, tokenize=False)
-    return rendered
-
-
-def _chat_end(tokenizer: Any) -> tuple[int, ...]:
-    """Tokens that the template puts after an answer, without trailing white space; empty if there are none."""
-    turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _SAMPLE_ANSWER}]
-    closing = _render_chat(tokenizer, turns, generate=False).rpartition(_SAMPLE_ANSWER)[2].strip()
-    return tuple(tokenizer(closing, add_special_tokens=False)["input_ids"]) if closing else ()
 
 
 def _answer_prefix(tokenizer: Any) -> str:

@@ -17,6 +17,7 @@ from sku.core.config import DecodingConfig
 from sku.core.records import Answer, AskedPrompt, StopReason, digest
 from sku.core.variants import Variant
 from sku.models.batching import token_positions
+from sku.models.chat_template import ChatTemplate
 from sku.models.coefficients import nonzero_coefficients
 from sku.models.variant_model import VariantModel
 
@@ -112,7 +113,7 @@ def answer_records(model: VariantModel, answers: Sequence[PartialAnswer], seed: 
             prompt=answer.prompt,
             sample=answer.sample,
             seed=seed,
-            text=model.template.text(answer.tokens),
+            text=model.template.written_text(answer.tokens),
             tokens=len(answer.tokens),
             seconds=seconds,
             stopped=answer.stopped or "cancelled",
@@ -167,9 +168,9 @@ class _Decode:
     def write_token(self) -> None:
         """Append one token to every row, and drop the rows that it finishes."""
         chosen = self._noise.choose(self.rows, self._next_logits())  # (R,)
-        stops, limit = self._model.template.stop_ids, self._max_new_tokens
+        template, limit = self._model.template, self._max_new_tokens
         written = zip(self.rows, chosen.tolist(), strict=True)
-        going_on = [i for i, (row, token) in enumerate(written) if _append(row, token, stops, limit)]
+        going_on = [i for i, (row, token) in enumerate(written) if _append(row, token, template, limit)]
         if 0 < len(going_on) < len(self.rows):
             keep = torch.tensor(going_on, device=self._model.device)
             self._cache.batch_select_indices(keep)
@@ -200,11 +201,13 @@ class _Decode:
         return logits
 
 
-def _append(row: _Row, token: int, stops: frozenset[int], limit: int) -> bool:
+def _append(row: _Row, token: int, template: ChatTemplate, limit: int) -> bool:
     """Append a token to all answers of a row; True if the row goes on."""
     for answer in row.answers:
         answer.tokens.append(token)
-        if token in stops:
+    ends = token in template.stop_ids or template.ends_with_stop_text(row.answers[0].tokens)
+    for answer in row.answers:
+        if ends:
             answer.stopped = "end"
         elif len(answer.tokens) >= limit:
             answer.stopped = "length"

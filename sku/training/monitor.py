@@ -58,7 +58,7 @@ class Monitor:
                 input_ids=ids, attention_mask=mask, max_new_tokens=_ANSWER_TOKENS, do_sample=False, eos_token_id=stops,
                 pad_token_id=stops[0], use_cache=True,
             )  # fmt: skip
-            answer = self.template.text(written[0, ids.shape[1] :].tolist())
+            answer = self.template.written_text(written[0, ids.shape[1] :].tolist())
             perplexity = self._perplexity(network)
         return {"step": step, "prompt": self.config.probe, "answer": answer, "normal_perplexity": perplexity}
 

@@ -367,3 +367,13 @@ def test_nothing_to_answer_is_an_error(pico: VariantModel, prompts: list[str], v
 def test_a_variant_whose_adapter_is_not_loaded_is_named(pico: VariantModel) -> None:
     with pytest.raises(ValueError, match=r"\['one'\] are not loaded"):
         generate_answers(pico, ["Hi"], [ONE], DecodingConfig())
+
+
+def test_decoding_stops_at_a_text_that_ends_an_answer_and_leaves_it_out(duo: VariantModel) -> None:
+    (whole,) = generate_answers(with_stops(duo), ["Hi"], [BASE_ROW], DecodingConfig(max_new_tokens=16))
+    marker = whole.text[6:9]
+    first = whole.text.index(marker)
+    duo.template = dataclasses.replace(duo.template, stop_texts=("never written", marker))
+    (cut_off,) = generate_answers(duo, ["Hi"], [BASE_ROW], DecodingConfig(max_new_tokens=16))
+    assert (cut_off.text, cut_off.stopped) == (whole.text[:first].rstrip(), "end")
+    assert cut_off.tokens < whole.tokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from sku.core.methods import METHODS
 from sku.core.variants import resolve_variant
 from sku.serving.variant_catalog import list_variants
 from sku.training.trainer import run_training
-from sku.ui.train.form import UPLOAD_LABEL, TrainForm, estimate_text, form_of_config, method_options, preview_file
+from sku.ui.train.form import UPLOAD_LABEL, TrainForm, estimate_text, form_of_config, method_options
+from sku.ui.train.own_file import Preview, check_file, file_columns, preview_file
 
 FORM = TrainForm("sku_contrast", "tiny", "bundled", "self", None, None, "keep", None, None, 0, "Why?")
 
@@ -38,15 +40,71 @@ def test_an_upload_is_kept_by_its_content(pairs_file: Path, sku_home: Path) -> N
 
 
 def test_a_preview_counts_and_names_a_bad_row(pairs_file: Path, tmp_path: Path) -> None:
-    rows, said = preview_file("harmful", str(pairs_file))
-    assert len(rows) == 5
-    assert "40 harmful pairs" in said
-    assert "40 have a safe answer" in said
+    found = preview_file("harmful", str(pairs_file))
+    assert len(found.rows) == 5
+    assert "40 harmful pairs" in found.summary
+    assert "40 have a safe answer" in found.summary
+    assert found.fault == ""
     bad = tmp_path / "bad.csv"
     bad.write_text("prompt,answer\nHow?,Thus.\n,Nothing.\n")
     with pytest.raises(ValueError, match="row 3"):
         preview_file("harmful", str(bad))
-    assert preview_file("normal", None) == ([], "")
+    assert preview_file("normal", None) == Preview([], "")
+
+
+def written(tmp_path: Path, *rows: dict[str, str]) -> str:
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_columns_are_found_by_name_and_may_be_chosen_from_the_file(tmp_path: Path) -> None:
+    rows = ({"question": f"What is {i}?", "output": "It.", "text, long": "A thing."} for i in range(20))
+    path = written(tmp_path, *rows)
+    columns = file_columns("harmful", path)
+    assert (columns.names, columns.prompt, columns.answer) == (
+        ("question", "output", "text, long"),
+        "question",
+        "output",
+    )
+    assert columns.spec(path, "harmful") == path, "what is found by name need not be named"
+    assert preview_file("harmful", path).rows[0] == ["What is 0?", "It."]
+    assert preview_file("harmful", path, "question", "text, long").rows[0] == ["What is 0?", "A thing."]
+    form = replace(FORM, harmful=UPLOAD_LABEL, harmful_file=path, harmful_prompt="question")
+    assert replace(form, harmful_answer="output").config().harmful == (path,)
+    chosen = replace(form, harmful_answer="text, long").config()
+    assert chosen.harmful == (f"{path}#prompt=question,answer=text, long",)
+    again = form_of_config(chosen)
+    assert (again.harmful_file, again.harmful_prompt, again.harmful_answer) == (path, "question", "text, long")
+    kept = file_columns("harmful", path, "question", "text, long")
+    assert (kept.prompt, kept.answer) == ("question", "text, long"), "a rerun keeps its columns"
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt", "answer", "said"),
+    [
+        (
+            {"text": "Why?", "reply": "So."},
+            None,
+            None,
+            "none of the columns 'text', 'reply' has a name",
+        ),
+        (
+            {"text": "Why?", "more": "So."},
+            "text",
+            "",
+            "no harmful answer to train on.*; choose the column",
+        ),
+        ({"question": "What is 0?", "answer": "It."}, None, None, "no harmful pair for training: 1 of 1 are held out"),
+    ],
+)
+def test_a_file_that_cannot_be_trained_on_is_refused_in_the_words_of_the_page(
+    tmp_path: Path, row: dict[str, str], prompt: str | None, answer: str | None, said: str
+) -> None:
+    path = written(tmp_path, row)
+    with pytest.raises(ValueError, match=said) as caught:
+        check_file("harmful", path, prompt, answer)
+    assert "#" not in str(caught.value), "nobody types a source on the page"
 
 
 def test_what_is_expected_names_its_source_or_what_is_wrong() -> None:

@@ -34,6 +34,9 @@ KNOWN_FAILURES = (
     "it calls an answer a refusal that declines first and then helps",
     "it was trained on English answers of larger models and of the default model, and is less reliable on other models",
     "near severity 0.5 people disagree with each other, and the judge is no better",
+    "refusals in 12 other languages are known by wording alone: 132 of 132 of its author's own sentences are told "
+    "right, real answers vary more",
+    "it does not read the reasoning of a thinking model, only the answer after it",
 )
 
 

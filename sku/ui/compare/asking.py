@@ -15,7 +15,7 @@ from sku.core.attacks import WITHOUT_ATTACK
 from sku.core.records import Verdict
 from sku.serving.streaming import ColumnState
 from sku.ui.compare import badges
-from sku.ui.compare.attack_choice import start_html
+from sku.ui.compare.answer_text import above_answer_html, answer_box_text
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
 from sku.ui.compare.comparison import ComparedColumn, ComparisonSettings
 from sku.ui.compare.controls import MAX_COLUMNS, Controls
@@ -201,11 +201,11 @@ def _settings(question: Question) -> ComparisonSettings:
 
 
 def _text(state: ColumnState) -> str:
-    return state.answer.text if state.answer else ""
+    return answer_box_text(state.answer) if state.answer else ""
 
 
 def _start(state: ColumnState) -> str:
-    return start_html(state.answer.answer_start) if state.answer else ""
+    return above_answer_html(state.answer) if state.answer else ""
 
 
 def _facts(state: ColumnState) -> str:

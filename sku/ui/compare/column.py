@@ -10,6 +10,7 @@ import gradio as gr
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import badges
 from sku.ui.compare.asking import ColumnUpdate
+from sku.ui.compare.clipboard import COPY_LABEL
 from sku.ui.compare.column_variant import ColumnVariant, catalog_variant
 from sku.ui.compare.controls import INITIAL_COLUMNS
 from sku.ui.events import Updates, Values
@@ -33,6 +34,8 @@ class ColumnComponents:
     start: gr.HTML
     """The beginning of the answer that the attack had written; empty if there is none."""
     answer: gr.Textbox
+    copy: gr.Button
+    """Copies the answer, whole and without HTML."""
     view: gr.HTML
     """Covers the answer while another view is chosen."""
     facts: gr.HTML
@@ -89,6 +92,7 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
         with gr.Column(elem_classes="stage"):
             answer = _answer_box(i)
             view = gr.HTML(visible=False, elem_id=f"view-{i}", elem_classes="view")
+        copy = gr.Button(COPY_LABEL, size="sm", elem_id=f"copy-{i}", elem_classes="copy", min_width=60)
         facts = gr.HTML(" ", elem_id=f"facts-{i}", elem_classes="facts")
         sample = gr.Radio([], label="Sample", visible=False, elem_id=f"pick-{i}", elem_classes="pick")
         slider = _coefficient_slider(i, variant)
@@ -100,6 +104,7 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
         choice_count=choice_count,
         start=start,
         answer=answer,
+        copy=copy,
         view=view,
         facts=facts,
         sample=sample,
@@ -128,7 +133,6 @@ def _answer_box(i: int) -> gr.Textbox:
         placeholder="The answer appears here.",
         elem_id=f"answer-{i}",
         elem_classes="answer",
-        buttons=["copy"],
     )
 
 

@@ -82,13 +82,17 @@ class CompareComponents:
     columns: tuple[ColumnComponents, ...]
     toolbar: Toolbar
     link: gr.Textbox
+    link_copied: gr.Textbox
+    """Not empty if the browser copied the link."""
     lens: LensControls
     rate_scale: gr.HTML
     history: gr.Dropdown
     decoding: DecodingControls
     zero_check: ZeroCheckRow
     fragment: gr.Textbox
-    """The part of the page's address after the #, when the page opens."""
+    """The part of the page's address after the #."""
+    address_changed: gr.Button
+    """Hidden; clicked by a script when the address in the tab changes, as by Back or a second link."""
 
     @property
     def standing(self) -> set[gr.components.Component]:

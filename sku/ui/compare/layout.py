@@ -57,12 +57,14 @@ def lay_out_compare(
         columns=columns,
         toolbar=_toolbar(),
         link=_link_box(),
+        link_copied=gr.Textbox(visible=False),
         lens=_lens_controls(hosting),
         rate_scale=gr.HTML(_initial_rate_scale(columns, model), elem_id="strip"),
         history=gr.Dropdown([], label="Earlier prompts", visible=False, elem_id="history", interactive=True),
         decoding=_decoding_controls(hosting),
         zero_check=_zero_check_row(),
         fragment=gr.Textbox(visible=False),
+        address_changed=gr.Button("address changed", visible="hidden", elem_id="address-changed"),
     )
     glossary.glossary_line(
         *("base", "variant", "coefficient", "verdict", "harmful", "refusal", "safe", "broken", "unjudged"),
@@ -121,7 +123,7 @@ def _toolbar() -> Toolbar:
 
 def _link_box() -> gr.Textbox:
     return gr.Textbox(
-        label="Link to this comparison, copied to the clipboard. The prompt comes after the #, so no server sees it.",
+        label="Link to this comparison",
         visible=False,
         interactive=False,
         elem_id="link",

@@ -10,8 +10,8 @@ import gradio as gr
 from sku.core.text_lines import decode_text
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import badges, share
+from sku.ui.compare.answer_text import above_answer_html, answer_box_text
 from sku.ui.compare.asking import ColumnUpdate
-from sku.ui.compare.attack_choice import start_html
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
 from sku.ui.compare.comparison import Comparison, ComparisonSettings, comparison_from_json
 from sku.ui.compare.components import CompareComponents
@@ -50,6 +50,23 @@ class RestoreHandlers:
             gr.Warning(str(error), title="Not opened")
             link = None
         return self._restored(request, link.prompt, link.settings, link.variants) if link else UNCHANGED
+
+    def open_next_link(self, request: gr.Request, values: Values) -> Updates:
+        """Open a link in a tab that shows something already. Answers to another prompt are cleared."""
+        opened = self.open_link(request, values[self.components.fragment])
+        if opened is UNCHANGED:
+            return UNCHANGED
+        shown: ShownAnswers = values[self.components.shown]
+        shown.clear()
+        for column in self.components.columns:
+            opened |= column.show(ColumnUpdate("", " ", ""))
+        return opened
+
+    def link_box(self, copied: str) -> gr.Textbox:
+        """Show the link, and say that it was copied only if it was."""
+        state = "copied to the clipboard" if copied else "not copied: mark it and press Ctrl+C"
+        label = f"Link to this comparison, {state}. The prompt comes after the #, so no server sees it."
+        return gr.Textbox(visible=True, label=label)
 
     def replay_file(self, request: gr.Request, values: Values) -> Updates:
         """Show an exported comparison with the answers from the file. No model is asked."""
@@ -108,7 +125,7 @@ class RestoreHandlers:
             part = comparison.parts[i] if i < len(comparison.parts) else None
             if part and part.answers:
                 first = part.answers[0]
-                shown = ColumnUpdate(first.text, badges.judged_lines(part, 0.0), start_html(first.answer_start))
+                shown = ColumnUpdate(answer_box_text(first), badges.judged_lines(part, 0.0), above_answer_html(first))
             else:
                 shown = ColumnUpdate("", " ", "")
             updates |= column.show(shown)

@@ -44,6 +44,10 @@ class ShownAnswers:
         self.columns, self.seconds = dict(enumerate(comparison.parts)), {}
         self.attacks = dict.fromkeys(self.columns, comparison.settings.attack)
 
+    def clear(self) -> None:
+        """Forget what the columns show. The history stays."""
+        self.prompt, self.columns, self.attacks, self.seconds = "", {}, {}, {}
+
     def answers_prompt(self, i: int) -> bool:
         """Whether column `i` shows an answer to the newest prompt, under the newest attack."""
         column = self.columns.get(i)

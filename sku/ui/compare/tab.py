@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from sku.ui.compare.clipboard import COPY_TEXT, LABEL_AGAIN, LISTEN_TO_ADDRESS, OPEN_LINK, READ_ADDRESS
 from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.handlers import ALL_COLUMNS, AskHandlers, ColumnHandlers
 from sku.ui.compare.interface import CompareInterface
@@ -21,11 +22,6 @@ from sku.ui.compare.zero_check import zero_check_handler
 from sku.ui.events import AT_ONCE, DECODING_QUEUE, QUIET, STREAMING
 from sku.ui.tab_context import TabContext
 
-_OPEN_LINK = """(fragment) => {
-  const url = new URL(window.location.href); url.hash = fragment; history.replaceState(null, '', url);
-  if (navigator.clipboard) navigator.clipboard.writeText(url.href).catch(() => {});
-  return url.href;
-}"""
 _SAMPLE_TEMPERATURE = 0.8
 """The temperature to use when samples are asked for at temperature 0, where all samples would be equal."""
 
@@ -43,6 +39,7 @@ def build_compare(context: TabContext, tab: gr.Tab) -> None:
     _wire_columns(parts, asking, columns, follow)
     _wire_views(parts, follow)
     _wire_link_and_file(parts, restoring, follow)
+    _wire_address(parts, asking, restoring, follow)
     parts.zero_check.button.click(
         zero_check_handler(parts, access),
         {parts.ask_row.prompt} | parts.standing,
@@ -52,7 +49,7 @@ def build_compare(context: TabContext, tab: gr.Tab) -> None:
     )
     for trigger in (context.page.load, tab.select):
         trigger(columns.refresh_lists, None, {column.variant for column in parts.columns}, **QUIET)
-    context.page.load(restoring.open_link, parts.fragment, parts.restored, js="() => window.location.hash", **QUIET)
+    context.page.load(restoring.open_link, parts.fragment, parts.restored, js=LISTEN_TO_ADDRESS, **QUIET)
     context.page.unload(asking.leave)
     context.compare = CompareInterface(parts, access, context.tabs)
 
@@ -100,6 +97,8 @@ def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: Colum
         )
         follow(column.choice_count.change(**ask, **STREAMING))
         column.sample.input(asking.pick_sample(i), {parts.shown, column.sample}, column.answering, **AT_ONCE)
+        copied = column.copy.click(None, column.answer, column.copy, js=COPY_TEXT)
+        copied.then(None, None, column.copy, js=LABEL_AGAIN)
         for moved in (column.slider.change, column.variant.change):
             moved(handlers.place_on_scale, parts.standing, parts.rate_scale, **AT_ONCE)
     count = parts.toolbar.count
@@ -117,8 +116,8 @@ def _wire_views(parts: CompareComponents, follow: _Follow) -> None:
 
 def _wire_link_and_file(parts: CompareComponents, handlers: RestoreHandlers, follow: _Follow) -> None:
     made = parts.toolbar.link.click(handlers.make_link, parts.controls, parts.link, **QUIET)
-    opened = made.success(None, parts.link, parts.link, js=_OPEN_LINK)
-    opened.then(lambda: gr.Textbox(visible=True), None, parts.link, **QUIET)
+    opened = made.success(None, parts.link, [parts.link, parts.link_copied], js=OPEN_LINK)
+    opened.then(handlers.link_box, parts.link_copied, parts.link, **QUIET)
     uploaded = parts.toolbar.upload.upload(
         handlers.replay_file,
         {parts.shown, parts.toolbar.upload},
@@ -126,6 +125,14 @@ def _wire_link_and_file(parts: CompareComponents, handlers: RestoreHandlers, fol
         **QUIET,
     )
     follow(uploaded)
+
+
+def _wire_address(parts: CompareComponents, asking: AskHandlers, handlers: RestoreHandlers, follow: _Follow) -> None:
+    """A second link in the same tab, and Back, show what the address says."""
+    stopped = parts.address_changed.click(asking.stop, None, None, queue=False, api_visibility="private")
+    read = stopped.then(None, None, parts.fragment, js=READ_ADDRESS)
+    outputs = parts.restored | parts.answering
+    follow(read.then(handlers.open_next_link, {parts.shown, parts.fragment}, outputs, **QUIET))
 
 
 def _next_seed(seed: float | None, temperature: float) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sku.core.attacks import WITHOUT_ATTACK
 from sku.core.variants import BASE
 from sku.ui.compare import badges, diff_and_lens
+from sku.ui.compare.answer_text import above_answer_html, answer_box_text
 from sku.ui.compare.asking import ColumnUpdate
 from sku.ui.compare.controls import MAX_COLUMNS
 from sku.ui.compare.shown_answers import ShownAnswers
@@ -95,4 +96,6 @@ def sample_update(shown: ShownAnswers, i: int, sample: Any) -> ColumnUpdate:
         return ColumnUpdate()
     column = shown.columns[i]
     seconds = shown.seconds.get(i, 0.0) if sample == 0 else 0.0  # only the first sample was timed
-    return ColumnUpdate(column.answers[sample].text, badges.judged_lines(column, seconds, sample))
+    answer = column.answers[sample]
+    facts = badges.judged_lines(column, seconds, sample)
+    return ColumnUpdate(answer_box_text(answer), facts, above_answer_html(answer))

@@ -8,14 +8,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sku import data
 from sku.core import storage
 from sku.core.config import TrainConfig, find_preset
 from sku.core.methods import METHODS
 from sku.core.records import PairKind, digest
+from sku.data import split_columns
+from sku.data.custom import parse_columns
 from sku.data.listing import page_sources
-from sku.data.splits import split
 from sku.serving.estimates import estimate_training
+from sku.ui.train.own_file import file_columns
 from sku.ui.train.run_status import duration
 
 UPLOAD_LABEL = "a file of your own"
@@ -26,8 +27,6 @@ MAX_PROBE_CHARACTERS = 200
 """The longest probe prompt."""
 _PROBES_PER_RUN = 6
 """How many times the probe is answered during a run."""
-_PREVIEW_PAIRS = 5
-"""Pairs of an uploaded file that the preview shows."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,21 @@ class TrainForm:
     probe: str
     base: str = TrainConfig.model
     """The base that the page runs. A preset that is not for a certain base trains this one."""
+    harmful_prompt: str | None = None
+    """The column of the prompts in the file of harmful pairs. None: found by its name, as in the next three."""
+    harmful_answer: str | None = None
+    normal_prompt: str | None = None
+    normal_answer: str | None = None
+
+    @property
+    def own_files(self) -> dict[PairKind, tuple[str | None, str | None, str | None]]:
+        """File, column of prompts and column of answers of each kind of pairs that comes from an own file."""
+        files: dict[PairKind, tuple[str | None, str | None, str | None]] = {}
+        if self.harmful == UPLOAD_LABEL:
+            files["harmful"] = (self.harmful_file, self.harmful_prompt, self.harmful_answer)
+        if self.normal == UPLOAD_LABEL:
+            files["normal"] = (self.normal_file, self.normal_prompt, self.normal_answer)
+        return files
 
     def config(self, keep: bool = False) -> TrainConfig:
         """The training configuration that these values describe.
@@ -66,8 +80,8 @@ class TrainForm:
         return find_preset(self.size).config(
             model=None if "model" in find_preset(self.size).settings else self.base,
             method=self.method,
-            harmful=(_source(self.harmful, self.harmful_file, "harmful", keep),),
-            normal=(_source(self.normal, self.normal_file, "normal", keep),),
+            harmful=(self._source("harmful", self.harmful, keep),),
+            normal=(self._source("normal", self.normal, keep),),
             preservation=self.preservation,
             steps=steps,
             learning_rate=float(self.rate) if self.rate else None,
@@ -76,6 +90,16 @@ class TrainForm:
             snapshots=_snapshot_steps(total) if METHODS[self.method].unbounded else None,
             probe=self.probe.strip() or None,
         )
+
+    def _source(self, kind: PairKind, chosen: str, keep: bool) -> str:
+        """The name of the chosen data source, or the path of the uploaded file with its columns."""
+        if kind not in self.own_files:
+            return chosen
+        path, prompt, answer = self.own_files[kind]
+        if not path:
+            raise ValueError(f"no file of {kind} pairs was uploaded; upload a JSONL, CSV or JSON file with two columns")
+        stored = str(_stored_copy(Path(path)) if keep else path)
+        return stored if prompt is None else file_columns(kind, path, prompt, answer).spec(stored, kind)
 
 
 INITIAL_FORM = TrainForm("sku_contrast", "quick", "bundled", "self", None, None, "keep", 0, 0, 0, TrainConfig.probe)
@@ -118,24 +142,6 @@ def estimate_text(form: TrainForm) -> str:
     )
 
 
-def preview_file(kind: PairKind, path: str | None) -> tuple[list[list[str]], str]:
-    """The first pairs of an uploaded file, and a line that counts what is in it.
-
-    Raises:
-        ValueError: if the file is not a table of pairs. The message names the faulty row.
-    """
-    if not path:
-        return [], ""
-    loaded = data.load_pairs(path, kind)
-    train = len(split(loaded.pairs, "train"))
-    safe = sum(bool(pair.safe_answer) for pair in loaded.pairs)
-    summary = f"{len(loaded.pairs)} {kind} pairs: {train} are used for training (split by prompt)"
-    if kind == "harmful":
-        summary += f", {safe} have a safe answer"
-    summary += f"; {loaded.skipped} rows were skipped"
-    return [[pair.prompt[:120], pair.answer[:120]] for pair in loaded.pairs[:_PREVIEW_PAIRS]], summary
-
-
 def form_of_config(config: TrainConfig) -> TrainForm:
     """The form filled in with a run's settings, so that the run can be repeated with changes."""
     harmful, normal = config.harmful[0], config.normal[0]
@@ -145,34 +151,31 @@ def form_of_config(config: TrainConfig) -> TrainForm:
         size="quick",
         harmful=harmful if known_harmful else UPLOAD_LABEL,
         normal=normal if known_normal else UPLOAD_LABEL,
-        harmful_file=None if known_harmful else harmful,
-        normal_file=None if known_normal else normal,
+        harmful_file=None if known_harmful else split_columns(harmful)[0],
+        normal_file=None if known_normal else split_columns(normal)[0],
         preservation=config.preservation,
         steps=config.steps,
         rate=config.learning_rate,
         seed=config.seed,
         probe=config.probe,
         base=config.model,
+        **_named_columns("harmful", harmful),
+        **_named_columns("normal", normal),
     )
     sizes = [dataclasses.replace(filled, size=name) for name in PRESET_NAMES]
     same = [form for form in sizes if form.config() == config]
     return (same or [form for form in sizes if form.config().model == config.model] or sizes)[0]
 
 
+def _named_columns(kind: PairKind, source: str) -> dict[str, str | None]:
+    """The fields of the form for the columns that a source names."""
+    named = parse_columns(split_columns(source)[1])
+    return {f"{kind}_{field}": named.get(field) for field in ("prompt", "answer")} if named else {}
+
+
 def _snapshot_steps(total: int) -> tuple[int, ...]:
     """The steps at a quarter, a half and three quarters of a run."""
     return tuple(sorted({max(1, total * i // 4) for i in (1, 2, 3)}))
-
-
-def _source(chosen: str, path: str | None, kind: str, keep: bool) -> str:
-    """The name of the chosen data source, or the path of the uploaded file."""
-    if chosen != UPLOAD_LABEL:
-        return chosen
-    if not path:
-        raise ValueError(
-            f"no file of {kind} pairs was uploaded; upload a JSONL or CSV file with the columns prompt and answer"
-        )
-    return str(_stored_copy(Path(path)) if keep else path)
 
 
 def _stored_copy(path: Path) -> Path:

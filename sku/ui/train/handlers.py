@@ -12,7 +12,7 @@ from sku.core.records import PairKind
 from sku.serving.training_jobs import TrainingJob, TrainingJobs
 from sku.ui.events import Updates, Values
 from sku.ui.hosting.access import Access
-from sku.ui.train import form, run_actions, run_status
+from sku.ui.train import form, own_file, run_actions, run_status
 from sku.ui.train.layout import FormColumn, RunColumn
 
 
@@ -26,20 +26,42 @@ class FormHandlers:
         """The time and memory to expect."""
         return form.estimate_text(self.components.form.read(values))
 
-    def preview(self, kind: PairKind) -> Callable[[str | None], Updates]:
+    def preview(self, kind: PairKind) -> Callable[[str | None, str | None, str | None], Updates]:
         """Return a handler that shows the first pairs of an uploaded file, or what is wrong with it."""
         parts = self.components
 
-        def preview(path: str | None) -> Updates:
+        def preview(path: str | None, prompt: str | None, answer: str | None) -> Updates:
             try:
-                rows, summary = form.preview_file(kind, path)
+                found = own_file.preview_file(kind, path, prompt, answer)
             except (ValueError, OSError) as error:
-                note = f"<p class='fault'>{html.escape(str(error))}</p>"
-                return {parts.preview_note: note, parts.preview: gr.Dataframe(visible=False)}
-            note = f"<p>{html.escape(summary)}</p>" if summary else ""
-            return {parts.preview_note: note, parts.preview: gr.Dataframe(rows, visible=bool(rows))}
+                return {parts.preview_note: _fault(str(error)), parts.preview: gr.Dataframe(visible=False)}
+            note = f"<p>{html.escape(found.summary)}</p>" if found.summary else ""
+            note += _fault(found.fault) if found.fault else ""
+            return {parts.preview_note: note, parts.preview: gr.Dataframe(found.rows, visible=bool(found.rows))}
 
         return preview
+
+    def upload(self, kind: PairKind) -> Callable[[str | None, str | None, str | None], Updates]:
+        """Return a handler that also fills the two lists of columns, when another file came."""
+        prompts, answers = self.components.form.column_lists(kind)
+        preview = self.preview(kind)
+
+        def upload(path: str | None, prompt: str | None, answer: str | None) -> Updates:
+            try:
+                columns = own_file.file_columns(kind, path, prompt, answer) if path else None
+            except (ValueError, OSError):  # the preview says what is wrong
+                columns = None
+            if columns is None:
+                hidden = gr.Dropdown(choices=[], value=None, visible=False)
+                return {**preview(path, None, None), prompts: hidden, answers: hidden}
+            names = list(columns.names)
+            return {
+                **preview(path, columns.prompt, columns.answer),
+                prompts: gr.Dropdown(choices=names, value=columns.prompt, visible=True),
+                answers: gr.Dropdown(choices=names, value=columns.answer, visible=True),
+            }
+
+        return upload
 
 
 class RunHandlers:
@@ -125,6 +147,10 @@ def look_at_runs(
         parts.stages: gr.HTML(visible=not jobs),
         parts.seen: fingerprint,
     }
+
+
+def _fault(text: str) -> str:
+    return f"<p class='fault'>{html.escape(text)}</p>"
 
 
 def _norms(job: TrainingJob | None) -> Any:

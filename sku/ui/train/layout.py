@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from sku.core.config import PRESETS, TrainConfig
+from sku.core.records import PairKind
 from sku.ui import about, glossary
 from sku.ui.events import Values
 from sku.ui.train import form, run_status
@@ -32,11 +33,21 @@ class FormComponents:
     seed: gr.Number
     probe: gr.Textbox
     base: gr.State
+    harmful_prompt: gr.Dropdown
+    harmful_answer: gr.Dropdown
+    normal_prompt: gr.Dropdown
+    normal_answer: gr.Dropdown
 
     @property
     def by_name(self) -> dict[str, gr.components.Component]:
         """All settings, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def column_lists(self, kind: PairKind) -> tuple[gr.Dropdown, gr.Dropdown]:
+        """The lists of columns for an own file of one kind: of prompts, and of answers."""
+        if kind == "harmful":
+            return self.harmful_prompt, self.harmful_answer
+        return self.normal_prompt, self.normal_answer
 
     @property
     def all(self) -> set[gr.components.Component]:
@@ -111,9 +122,9 @@ def lay_out_form(presets: Sequence[str], training: bool, base: str) -> FormColum
         size = gr.Dropdown(_preset_options(presets, base), value="quick", label="Preset and model", elem_id="preset")
         _heading("2 Data")
         harmful = gr.Dropdown(list(HARMFUL_SOURCES.items()), value="bundled", label="Harmful pairs", elem_id="harmful")
-        harmful_file = _upload("harmful")
+        harmful_file, harmful_columns = _upload("harmful"), _column_lists("harmful")
         normal = gr.Dropdown(list(NORMAL_SOURCES.items()), value="self", label="Normal pairs", elem_id="normal")
-        normal_file = _upload("normal")
+        normal_file, normal_columns = _upload("normal"), _column_lists("normal")
         preview_note = gr.HTML(elem_id="preview-said")
         preview = gr.Dataframe(headers=["prompt", "answer"], visible=False, interactive=False, elem_id="preview")
         _heading("3 Method")
@@ -138,6 +149,8 @@ def lay_out_form(presets: Sequence[str], training: bool, base: str) -> FormColum
         preservation=preservation,
         base=gr.State(base),
         **more,
+        **harmful_columns,
+        **normal_columns,
     )
     return FormColumn(settings, preview_note, preview, summary, estimate, start)
 
@@ -187,13 +200,23 @@ def _preset_options(presets: Sequence[str], base: str) -> list[tuple[str, str]]:
 
 def _upload(kind: str) -> gr.File:
     return gr.File(
-        label=f"{kind} pairs: JSONL or CSV with the columns prompt and answer"
-        + (", and ideally safe_answer" if kind == "harmful" else ""),
-        file_types=[".jsonl", ".csv", ".json"],
+        label=f"{kind} pairs: JSONL, CSV or JSON with prompts and answers"
+        + (", and ideally safe answers" if kind == "harmful" else ""),
+        file_types=[".jsonl", ".csv", ".tsv", ".json"],
         visible=False,
         elem_id=f"{kind}-file",
         height=120,
     )
+
+
+def _column_lists(kind: str) -> dict[str, Any]:
+    """Two lists to choose the columns of an own file, by the names of their fields; hidden until there is a file."""
+    lists: dict[str, Any] = {"visible": False, "interactive": True, "allow_custom_value": True}
+    with gr.Row(elem_id=f"{kind}-columns"):
+        return {
+            f"{kind}_{field}": gr.Dropdown([], label=f"Column of the {field}s", elem_id=f"{kind}-{field}", **lists)
+            for field in ("prompt", "answer")
+        }
 
 
 def _preservation() -> gr.Radio:

@@ -15,7 +15,7 @@ import gradio as gr
 from sku.serving.training_jobs import TrainingJobs
 from sku.ui.hosting.gate import Gate, Visitor
 from sku.ui.hosting.rate_limit import RateLimited
-from sku.ui.train import form, run_status
+from sku.ui.train import form, own_file, run_status
 from sku.ui.train.form import PRESET_NAMES, UPLOAD_LABEL, TrainForm
 
 OFFERED_PRESETS = PRESET_NAMES[:3]
@@ -27,12 +27,8 @@ def start_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, filled: TrainFor
     try:
         if gate.hosting.public and filled.size not in OFFERED_PRESETS:
             raise ValueError(f"preset {filled.size!r} is not offered here; choose one from the list")
-        for kind, chosen, path in (
-            ("harmful", filled.harmful, filled.harmful_file),
-            ("normal", filled.normal, filled.normal_file),
-        ):
-            if chosen == UPLOAD_LABEL:
-                form.preview_file(kind, path)  # type: ignore[arg-type] # an unreadable file must not count as a training
+        for kind, (path, prompt, answer) in filled.own_files.items():
+            own_file.check_file(kind, path, prompt, answer)  # an unusable file must not count as a training
         filled.config()
         jobs.refuse_second()  # nor must a refusal because another training is running
         gate.training(visitor)
@@ -97,4 +93,6 @@ def refill_form(jobs: TrainingJobs, owner: str | None, name: str | None) -> dict
             shown = Path(run_status.download_folder().name) / Path(path).name  # the name is a hash of the content
             values[f"{kind}_file"] = shutil.copyfile(path, shown)
         values[f"{kind}_file"] = gr.File(values[f"{kind}_file"], visible=values[kind] == UPLOAD_LABEL)
+        for column in (f"{kind}_prompt", f"{kind}_answer"):  # the new file brings their lists, and keeps these values
+            values[column] = gr.Dropdown(values[column], choices=[values[column]] if values[column] else [])
     return values

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from sku.core.records import PairKind
 from sku.ui.events import AT_ONCE, QUIET
 from sku.ui.tab_context import TabContext
 from sku.ui.train import form
@@ -44,9 +45,19 @@ def _wire_form(parts: FormColumn, handlers: FormHandlers) -> None:
     for source, file in ((settings.harmful, settings.harmful_file), (settings.normal, settings.normal_file)):
         source.change(lambda name: gr.File(visible=name == UPLOAD_LABEL), source, file, **AT_ONCE)
     previewed = {parts.preview_note, parts.preview}
-    settings.harmful_file.change(handlers.preview("harmful"), settings.harmful_file, previewed, **QUIET)
-    settings.normal_file.change(handlers.preview("normal"), settings.normal_file, previewed, **QUIET)
-    without_cost = ("rate", "seed", "probe", "base")  # these change neither time nor memory
+    kinds: tuple[PairKind, PairKind] = ("harmful", "normal")
+    for kind, file in zip(kinds, (settings.harmful_file, settings.normal_file), strict=True):
+        lists = settings.column_lists(kind)
+        file.change(handlers.upload(kind), [file, *lists], previewed | set(lists), **QUIET)
+        for one in lists:
+            one.input(handlers.preview(kind), [file, *lists], previewed, **QUIET)
+    without_cost = (
+        "rate",
+        "seed",
+        "probe",
+        "base",
+        *(f"{kind}_{column}" for kind in kinds for column in ("prompt", "answer")),
+    )
     changes = [part.change for name, part in settings.by_name.items() if name not in without_cost]
     gr.on(changes, handlers.estimate, settings.all, parts.estimate, **AT_ONCE)
 
