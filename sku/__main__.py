@@ -11,7 +11,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from sku import __version__
-from sku.cli import answer, attack, evaluate, export, judge, models, plot, record, score, study, train, train_judge
+from sku.cli import (
+    answer,
+    attack,
+    combine,
+    evaluate,
+    export,
+    judge,
+    models,
+    plot,
+    record,
+    score,
+    study,
+    train,
+    train_judge,
+)
 from sku.core.errors import Cancelled
 
 app = typer.Typer(
@@ -25,6 +39,7 @@ app = typer.Typer(
 for command in (
     models.models,
     train.train,
+    combine.combine,
     answer.answer,
     score.score,
     evaluate.evaluate,

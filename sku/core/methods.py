@@ -183,6 +183,17 @@ METHODS: dict[str, Method] = {
         "the effect of noise, so a task vector must do better.",
         Marker("#b0b0b0", "•", "circle"),
     ),
+    "combined": Method(
+        "Combined runs",
+        {},
+        False,
+        TASK_VECTOR_PAPER,
+        "ours",
+        "Not trained: arithmetic on the vectors of other runs, made by `python -m sku combine`. The manifest names the "
+        "operation, its paper's settings and the parents. The parents enter with the sign with which they are served, "
+        "so the result is added.",
+        Marker("#5b5b5b", "⊕", "circle-cross"),
+    ),
 }
 
 

@@ -18,13 +18,13 @@ import torch
 
 from sku.core import runs
 from sku.core.runs import Run
-from sku.core.variants import BASE, Variant, parse_variant, resolve_variant
+from sku.core.variants import BASE, Variant, resolve_variant
 from sku.models.adapter_check import check_adapter_base
 from sku.models.gguf_layout import GgufLayout, gguf_layout
 from sku.models.pretrained import DEFAULT_BASE, provision_base, provision_base_gguf
 from sku.models.wheels import ReportLine
 from sku.training import gguf_export
-from sku.training.adapter_sum import write_summed_adapter
+from sku.training.adapter_sum import signed_runs, write_summed_adapter
 from sku.training.gguf_export import DEFAULT_FORMAT, About, BaseFile, NumberFormat
 
 ExportForm = Literal["adapter", "model", "gguf", "gguf-adapter"]
@@ -84,7 +84,7 @@ def export_variant(
     variant = resolve_variant(text, lambda name: runs.find_run(name).known)
     if variant.name == BASE and form in ("adapter", "gguf-adapter"):
         raise ValueError("base has no adapter to export; name another variant, or use --as model or --as gguf")
-    parts = _parts(variant)
+    parts = signed_runs(variant)
     recipe = _Recipe(variant, parts, model or (parts[0][0].manifest.base if parts else DEFAULT_BASE))
     with _new_folder(out) as folder:
         if form == "adapter":
@@ -105,14 +105,6 @@ def merge_advice(text: str, form: ExportForm, number_format: NumberFormat = DEFA
     if form not in ("model", "gguf") or text == BASE:
         return None
     return ROUNDED_ADVICE if form == "gguf" and number_format == "q4_1" else MERGE_ADVICE
-
-
-def _parts(variant: Variant) -> list[tuple[Run, float]]:
-    """The runs of a variant with their signed coefficients. Runs with coefficient 0 are included."""
-    if variant.name == BASE:
-        return []
-    runs_by_adapter = {run.known.adapter: run for run in map(runs.find_run, parse_variant(str(variant)).names)}
-    return [(run, variant.coefficients.get(key, 0.0)) for key, run in runs_by_adapter.items()]
 
 
 @contextmanager

@@ -85,6 +85,8 @@ def run_training(
         from sku.training.random_vector import make_random_vector
 
         return make_random_vector(out, config)
+    if config.method == "combined":
+        raise ValueError("method combined has nothing to train: it combines finished runs; use python -m sku combine")
     return _Training(out, config, report, cancelled, before, base_hidden).run()
 
 
