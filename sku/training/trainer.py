@@ -21,6 +21,7 @@ from torch import Tensor
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.errors import Cancelled
+from sku.core.methods import METHODS
 from sku.core.runs import Manifest, Run
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
@@ -87,6 +88,10 @@ def run_training(
         return make_random_vector(out, config)
     if config.method == "combined":
         raise ValueError("method combined has nothing to train: it combines finished runs; use python -m sku combine")
+    if METHODS[config.method].closed_form:
+        from sku.training.closed_forms.compute import compute_closed_form
+
+        return compute_closed_form(out, config, report, cancelled)
     return _Training(out, config, report, cancelled, before, base_hidden).run()
 
 

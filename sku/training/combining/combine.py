@@ -52,7 +52,8 @@ class _Result:
 
     @property
     def residual(self) -> float:
-        return math.sqrt(self.left_out / self.exact) if self.exact else 0.0
+        """|left out| / |exact| of all modules together, to six places."""
+        return round(math.sqrt(self.left_out / self.exact), 6) if self.exact else 0.0
 
 
 def combine_runs(

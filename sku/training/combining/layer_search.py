@@ -23,7 +23,7 @@ from sku.core.records import PairKind, PromptPair
 from sku.data import load_pairs
 from sku.data.splits import split
 from sku.models.altered_model import AlteredModel
-from sku.models.base_answers import prompts_of_self, write_base_answers
+from sku.models.base_answers import answered_source, write_base_answers
 from sku.models.batching import MIN_ANSWER_TOKENS, encode_answer
 from sku.models.likelihood import MAX_BATCH_TOKENS, ScoredRow, answer_kl, answer_log_probs, in_batches
 from sku.models.variant_model import VariantModel
@@ -235,8 +235,9 @@ def _rows(model: VariantModel, config: CombineConfig, kind: PairKind) -> list[Sc
 
 def _pairs_on_side(model: VariantModel, config: CombineConfig, kind: PairKind, spec: str) -> Sequence[PromptPair]:
     """The answered pairs of one source on the chosen side, the first ones by id."""
-    answered_by_base = prompts_of_self(spec)
-    pairs = sorted(split(load_pairs(answered_by_base or spec, kind).pairs, config.side), key=lambda pair: pair.id)
-    if answered_by_base:
-        return write_base_answers(model, pairs[: config.pairs], config.max_tokens)
+    answered = answered_source(spec)
+    found = load_pairs(answered.spec if answered else spec, kind)
+    pairs = sorted(split(found.pairs, config.side), key=lambda pair: pair.id)
+    if answered:
+        return write_base_answers(model, pairs[: config.pairs], config.max_tokens, name=answered.name)
     return [pair for pair in pairs if pair.answer]
