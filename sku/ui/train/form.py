@@ -82,6 +82,8 @@ INITIAL_FORM = TrainForm("sku_contrast", "quick", "bundled", "self", None, None,
 def method_summary(method: str, size: str) -> str:
     """A line of Markdown: what a method minimises, the sign of its vector, and its paper."""
     record = METHODS[method]
+    if record.closed_form:
+        return f"Computed from the base's activations, without training steps. *{record.fidelity}*, {record.paper}"
     terms = " + ".join(f"{weight:g} {term}" for term, weight in find_preset(size).config(method=method).terms.items())
     sign = "subtracted" if record.negated else "added"
     return f"Minimises {terms}; the vector is {sign}. *{record.fidelity}*, {record.paper}"
@@ -127,6 +129,8 @@ def preview_file(kind: PairKind, path: str | None) -> tuple[list[list[str]], str
 
 def form_of_config(config: TrainConfig) -> TrainForm:
     """The form filled in with a run's settings, so that the run can be repeated with changes."""
+    if not config.terms and not METHODS[config.method].closed_form:
+        raise ValueError(f"a run of {METHODS[config.method].label} is not trained, so the form cannot repeat it")
     harmful, normal = config.harmful[0], config.normal[0]
     known_harmful, known_normal = harmful in HARMFUL_SOURCES.values(), normal in NORMAL_SOURCES.values()
     filled = TrainForm(

@@ -182,7 +182,7 @@ def _preset_options(presets: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _method_options() -> list[tuple[str, str]]:
-    return [(method.label, name) for name, method in METHODS.items() if method.terms]
+    return [(method.label, name) for name, method in METHODS.items() if method.terms or method.closed_form]
 
 
 def _upload(kind: str) -> gr.File:
