@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
+from typer.testing import CliRunner
 
-from sku.core import runs
+from sku.__main__ import app
+from sku.core import ownership, runs
 from sku.core.combining import CombineConfig
 from sku.core.config import TrainConfig
+from sku.serving import processes
 from sku.serving.training_jobs import TrainingJob, TrainingJobs
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate
@@ -132,13 +134,20 @@ def test_closed_forms_are_offered_and_combined_runs_are_not() -> None:
         form_of_config(TrainConfig(method="combined"))
 
 
-def test_the_job_runs_the_command_with_the_settings_that_were_ordered(page: Page) -> None:
-    jobs = TrainingJobs()
-    folder = jobs.folder / "new"
+def ordered_folder(name: str, config: CombineConfig) -> Path:
+    """A job's folder, as the page makes it before the process starts."""
+    folder = TrainingJobs().folder / name
     folder.mkdir(parents=True)
-    config = CombineConfig("search", ("one@0.5", "two"), rank=3, kl_budget=0.2, harmful=("bundled", "self"))
     (folder / "combine.json").write_text(json.dumps(dataclasses.asdict(config)))
-    words = jobs._arguments(folder, resumed=False)
+    (folder / "config.json").write_text(json.dumps(TrainConfig(method="combined").to_dict()))
+    (folder / "job.json").write_text("{}")
+    return folder
+
+
+def test_the_job_runs_the_command_with_the_settings_that_were_ordered() -> None:
+    config = CombineConfig("search", ("one@0.5", "two"), rank=3, kl_budget=0.2, harmful=("bundled", "self"))
+    folder = ordered_folder("new", config)
+    words = TrainingJobs()._arguments(folder, resumed=False)
     assert words[:7] == ["combine", "--operation", "search", "--variant", "one@0.5", "--variant", "two"]
     joined = " ".join(words)
     for part in ("--rank 3", "--kl-budget 0.2", "--harmful bundled --harmful self", f"--out {folder}"):
@@ -146,14 +155,21 @@ def test_the_job_runs_the_command_with_the_settings_that_were_ordered(page: Page
     assert "--density" not in joined
 
 
-def test_a_combined_run_is_made_by_a_job_and_listed_with_the_others(page: Page) -> None:
+def test_what_the_command_makes_is_listed_with_the_other_runs(page: Page) -> None:
+    folder = ordered_folder("new", CombineConfig("dare", ("one@0.5",), rank=3, seed=5))
     jobs = TrainingJobs()
-    started = jobs.combine(CombineConfig("ties", ("one@0.5",), rank=3), "me")
-    assert started.state in ("starting", "running")
-    deadline = time.monotonic() + 90
-    while (job := jobs.read(started.name, "me")).live:
-        assert time.monotonic() < deadline, job.message
-        time.sleep(0.1)
-    assert (job.state, job.message) == ("finished", runs.read_run(job.folder).manifest.note)
-    assert runs.find_run(job.name).manifest.method == "combined"
-    assert jobs.all("another") == []
+    done = CliRunner().invoke(app, jobs._arguments(folder, resumed=False), catch_exceptions=False)
+    assert done.exit_code == 0
+    job = jobs.read("new")
+    assert (job.state, job.message) == ("finished", runs.read_run(folder).manifest.note)
+    manifest = runs.find_run("new").manifest
+    assert (manifest.method, manifest.seed) == ("combined", 5)
+
+
+def test_starting_a_job_writes_the_order_for_the_visitor(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    spawned: list[list[str]] = []
+    monkeypatch.setattr(processes, "spawn_process", lambda _folder, words: spawned.append(words))
+    job = TrainingJobs().combine(CombineConfig("sum", ("one", "two")), "me")
+    assert job.config.method == "combined"
+    assert spawned[0][:3] == ["combine", "--operation", "sum"]
+    assert ownership.owner_of(job.folder) == "me"
