@@ -25,7 +25,7 @@ def ties(vectors: Sequence[Tensor], density: float) -> Tensor:
     """
     trimmed = torch.stack([_trim(vector, density) for vector in vectors])  # (vectors, outputs, inputs)
     elected = trimmed.sum(0).sign()
-    agrees = (trimmed.sign() == elected) & (trimmed != 0)
+    agrees = trimmed.sign() == elected  # where no sign is elected, only zeros agree
     return (trimmed * agrees).sum(0) / agrees.sum(0).clamp(min=1)
 
 

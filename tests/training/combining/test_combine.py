@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sku.evaluation.training_prompts import load_training_prompts
 from sku.models.variant_model import load_variant_model
 from sku.serving.live_session import LiveSession
 from sku.training.combining.combine import combine_runs
+from sku.training.combining.training_data import merged_training_data
 from sku.training.export import export_variant
 from sku.training.trainer import run_training
 from tests.training.combining.conftest import MakeRun
@@ -145,6 +147,22 @@ def test_a_combined_run_was_trained_on_the_data_of_its_parents(make_run: MakeRun
     parents = load_training_prompts([runs.read_run(one)])
     assert parents.prompts
     assert load_training_prompts([both]) == load_training_prompts([again]) == parents
+
+
+def test_categories_and_limits_of_parents_are_merged_so_that_no_training_prompt_is_missed(make_run: MakeRun) -> None:
+    def run(**settings: Any) -> Run:
+        found = runs.read_run(make_run(f"run{settings}"))
+        return Run(found.folder, dataclasses.replace(found.manifest, config=found.manifest.config | settings))
+
+    def merged(*found: Run) -> tuple[Any, Any]:
+        settings = merged_training_data(found).settings
+        return settings["categories"], settings["leave_out"]
+
+    hacking, drugs, both = run(categories=["hacking"]), run(categories=["drugs"]), run(leave_out=["drugs", "theft"])
+    assert merged(hacking, drugs) == (("drugs", "hacking"), ())
+    assert merged(hacking, both) == ((), ()), "one of them was trained on all categories"
+    assert merged(both, run(leave_out=["theft"])) == ((), ("theft",))
+    assert "harmful_limit" not in merged_training_data([run(harmful_limit=3)]).settings
 
 
 def test_parents_that_do_not_fit_are_refused(make_run: MakeRun, tmp_path: Path) -> None:
