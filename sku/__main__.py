@@ -11,7 +11,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from sku import __version__
-from sku.cli import answer, attack, evaluate, export, judge, models, plot, record, score, study, train, train_judge
+from sku.cli import (
+    answer,
+    attack,
+    combine,
+    evaluate,
+    export,
+    judge,
+    models,
+    plot,
+    record,
+    score,
+    study,
+    train,
+    train_judge,
+)  # fmt: skip
 from sku.cli.options import write_utf8
 from sku.core.errors import Cancelled, error_line
 
@@ -26,6 +40,7 @@ app = typer.Typer(
 for command in (
     models.models,
     train.train,
+    combine.combine,
     answer.answer,
     score.score,
     evaluate.evaluate,

@@ -121,6 +121,15 @@ def train(
         int | None,
         typer.Option(help="The most normal pairs to use from each source.", show_default=_default_of("normal_limit")),
     ] = None,
+    categories: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--category",
+            help="Category of harmful pairs to train on, such as hacking. Repeatable. One run for each category gives "
+            "one coefficient for each; combine them with combine, or as a sum such as hacking@1+drugs@0.5.",
+            show_default="all",
+        ),
+    ] = None,
     leave_out: Annotated[
         list[str] | None,
         typer.Option(

@@ -59,6 +59,9 @@ class TrainConfig:
     """The largest number of harmful pairs to use from each source, in order of their ids; None uses all."""
     normal_limit: int | None = None
     """The same limit for normal pairs."""
+    categories: tuple[str, ...] = ()
+    """Categories of harmful pairs to train on; empty means all. One adapter per category gives one coefficient per
+    category."""
     leave_out: tuple[str, ...] = ()
     """Categories of harmful pairs that are not trained on, to measure whether forgetting reaches them all the same."""
     steps: int = 200

@@ -67,6 +67,9 @@ class Method:
     prepare: str | None = None
     """A function that sets the LoRA factors from the data before the first step, as `module:name` in `sku.training`. It
     has the type `Preparation` (`training/lora.py`). It must depend only on data and seed."""
+    closed_form: str | None = None
+    """For a method without terms and steps: the function that computes the change of the weights, as `module:name` in
+    `sku.training.closed_forms`. It has the type `ClosedForm` (`training/closed_forms/inputs.py`)."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.terms) - set(TERMS))
@@ -427,6 +430,59 @@ METHODS: dict[str, Method] = {
         "Not trained: Gaussian factors that have the norm of a given adapter in every layer. All forgetting here is "
         "the effect of noise, so a task vector must do better.",
         Marker("#b0b0b0", "•", "circle"),
+    ),
+    "combined": Method(
+        "Combined runs",
+        {},
+        False,
+        TASK_VECTOR_PAPER,
+        "ours",
+        "Not trained: arithmetic on the vectors of other runs, made by `python -m sku combine`. The manifest names the "
+        "operation, its paper's settings and the parents. The parents enter with the sign with which they are served, "
+        "so the result is added.",
+        Marker("#5b5b5b", "Σ", "octagon"),
+    ),
+    "neuron_pruning": Method(
+        "Neuron pruning",
+        {},
+        False,
+        "arXiv:2403.01267",
+        "our correction",
+        "Closed form, no training: removes the MLP neurons whose mean absolute activation in harmful answers is "
+        "largest relative to that in normal answers (section 3, importance `abs`). Differs from the paper: as many "
+        "neurons in every layer as the rank says instead of a share of the whole model, in one round, and no attention "
+        "neurons.",
+        Marker("#5b5b5b", "✶", "hexagram"),
+        settings={"steps": 1, "rank": 32},
+        closed_form="neuron_pruning:prune_neurons",
+    ),
+    "model_surgery": Method(
+        "Model Surgery",
+        {},
+        False,
+        "arXiv:2407.08770",
+        "our correction",
+        "Closed form, no training, rank 1 in every layer: adds the direction of a linear probe for harmful answers to "
+        "the 4.7 % of gate rows that are most opposed to it. Differs from the reference code: a probe for every layer, "
+        "on what its gate reads, fitted in closed form; the direction has the mean norm of a gate row, and the "
+        "coefficient sets the strength. Needs an MLP with a gate.",
+        Marker("#5b5b5b", "◈", "diamond-cross"),
+        settings={"steps": 1, "rank": 1},
+        closed_form="model_surgery:edit_gates",
+    ),
+    "knowledge_washing": Method(
+        "Knowledge washing (LaW)",
+        {},
+        False,
+        "arXiv:2405.16720",
+        "our correction",
+        "Closed form, no training: rewrites the last MLP matrices of the second quarter of the layers. The activations "
+        "of harmful answers then lead to what the MLP puts out at the end of a text, and those of normal answers lead "
+        "where they did. Differs from the reference code: one target for all keys, the mean output at ends of answers, "
+        "instead of one that gradient descent finds; keys at every answer token; a decomposition to the rank.",
+        Marker("#5b5b5b", "⊙", "circle-dot"),
+        settings={"steps": 1, "rank": 32},
+        closed_form="knowledge_washing:wash_knowledge",
     ),
 }
 

@@ -56,6 +56,9 @@ class Manifest:
     pid: int | None = None
     """The id of the training process while it runs."""
     note: str | None = None
+    combination: dict[str, Any] | None = None
+    """For the method `combined`: the operation, its settings, the parents with the hashes of their weights, and the
+    share of the result that its rank leaves out."""
 
     @property
     def seed(self) -> int:

@@ -199,4 +199,5 @@ def _method_names(measured: bool) -> list[str]:
 def method_cells(method: Method) -> list[str]:
     """What a method minimises, whether its vector is subtracted or added, and its fidelity."""
     terms = " + ".join(f"{weight:g} {term.replace('_', ' ')}" for term, weight in method.terms.items())
-    return [terms or "nothing", "subtracted" if method.negated else "added", method.fidelity]
+    unfitted = "nothing (computed without training)" if method.closed_form else "nothing"
+    return [terms or unfitted, "subtracted" if method.negated else "added", method.fidelity]

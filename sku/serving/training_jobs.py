@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import statistics
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sku.core import runs, storage
+from sku.core.combining import CombineConfig
 from sku.core.config import TrainConfig
 from sku.core.file_cache import read_if_changed
 from sku.core.jsonl import read_json
+from sku.core.validation import validate
 from sku.serving import processes
 from sku.serving.jobs import Job, JobManager, JobState
 
 _CONFIG = "config.json"
+_COMBINATION = "combine.json"
+"""Only in the folder of a combined run: what `combine` does."""
 _TIMED_STEPS = 20
 """The time left is estimated from this many of the newest steps."""
 
@@ -56,6 +62,16 @@ class TrainingJobs(JobManager[TrainingJob]):
         """
         return self._start(config.method, {_CONFIG: json.dumps(config.to_dict(), indent=2) + "\n"}, owner)
 
+    def combine(self, config: CombineConfig, owner: str | None = None) -> TrainingJob:
+        """Start combining runs into a new run folder. It counts as a training.
+
+        Raises:
+            RuntimeError: if a training is running already.
+        """
+        settings = TrainConfig(method="combined", steps=1, seed=config.seed)
+        files = {_CONFIG: settings.to_dict(), _COMBINATION: dataclasses.asdict(config)}
+        return self._start("combined", {name: json.dumps(one, indent=2) + "\n" for name, one in files.items()}, owner)
+
     def _read(self, folder: Path) -> TrainingJob:
         config = _config(folder / _CONFIG)
         message = processes.last_output_line(folder)
@@ -69,9 +85,13 @@ class TrainingJobs(JobManager[TrainingJob]):
             state = "running"
         elif state == "running":
             state = "cancelled" if cancelled else "interrupted"
+        if state == "finished" and not config.terms:
+            message = manifest.note or message
         return TrainingJob(folder.name, folder, state, manifest.reason or message, config, runs.read_log(folder))
 
     def _arguments(self, folder: Path, resumed: bool) -> list[str]:
+        if (folder / _COMBINATION).is_file():
+            return [*_combine_arguments(folder / _COMBINATION), "--out", str(folder)]
         begun = (folder / "run.json").is_file()
         source = ["--resume"] if resumed and begun else ["--config", str(folder / _CONFIG)]
         return ["train", *source, "--out", str(folder)]
@@ -84,6 +104,16 @@ class TrainingJobs(JobManager[TrainingJob]):
         for file in storage.uploads().glob("*") if self.days else ():
             if file.name not in used and file.stat().st_mtime < oldest:
                 file.unlink(missing_ok=True)
+
+
+def _combine_arguments(path: Path) -> Iterator[str]:
+    """The arguments of `combine` for the settings in a file."""
+    config = validate(CombineConfig, json.loads(path.read_text(encoding="utf-8")), "settings")
+    yield from ("combine", "--operation", config.operation)
+    settings = {"variant": config.variants, "rank": config.rank} | config.used_settings
+    for name, value in settings.items():
+        for one in value if isinstance(value, tuple) else () if value is None else (value,):
+            yield from (f"--{name.replace('_', '-')}", str(one))
 
 
 def _config(path: Path) -> TrainConfig:

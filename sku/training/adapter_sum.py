@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sku.core import storage
+from sku.core import runs, storage
 from sku.core.runs import Run
+from sku.core.variants import BASE, Variant, parse_variant
 from sku.models.adapter_check import BASE_FINGERPRINT
 from sku.models.pretrained import hub_id_of
 
@@ -40,7 +41,7 @@ def write_summed_adapter(parts: Sequence[tuple[Run, float]], out: Path) -> None:
     configs = [json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8")) for run, _ in parts]
     if len(parts) > 1:
         for (run, _), config in zip(parts, configs, strict=True):
-            _require_plain(run, config)
+            require_plain(run, config)
     factors = [load_file(run.adapter / _WEIGHTS) for run, _ in parts]
     coefficients = [coefficient for _, coefficient in parts]
     if len(parts) == 1:
@@ -59,8 +60,20 @@ def _scaled(factors: dict[str, Tensor], coefficient: float) -> dict[str, Tensor]
     return {name: tensor * coefficient if ".lora_B." in name else tensor for name, tensor in factors.items()}
 
 
-def _require_plain(run: Run, config: dict[str, Any]) -> None:
-    """Raise ValueError unless all layers of the adapter have the same rank and the same scale, alpha / r."""
+def signed_runs(variant: Variant) -> list[tuple[Run, float]]:
+    """The runs of a variant with their signed coefficients. Runs with coefficient 0 are included; the base has none."""
+    if variant.name == BASE:
+        return []
+    runs_by_adapter = {run.known.adapter: run for run in map(runs.find_run, parse_variant(str(variant)).names)}
+    return [(run, variant.coefficients.get(key, 0.0)) for key, run in runs_by_adapter.items()]
+
+
+def require_plain(run: Run, config: dict[str, Any]) -> None:
+    """Check that all layers of the adapter have the same rank and the same scale, alpha / r.
+
+    Raises:
+        ValueError: if they do not.
+    """
     unusual = [name for name in _NOT_STACKED if config.get(name)]
     if unusual or not isinstance(config["target_modules"], list):
         names = ", ".join(unusual) or "a pattern of target_modules"

@@ -26,7 +26,7 @@ from sku.models.pretrained import BASE_WHEEL, DEFAULT_BASE, hub_id_of, provision
 from sku.models.variant_model import fingerprint
 from sku.models.wheels import ReportLine
 from sku.training import gguf_export
-from sku.training.adapter_sum import write_summed_adapter
+from sku.training.adapter_sum import signed_runs, write_summed_adapter
 from sku.training.gguf_export import DEFAULT_FORMAT, About, BaseFile, NumberFormat
 
 ExportForm = Literal["adapter", "model", "gguf", "gguf-adapter"]
@@ -119,7 +119,7 @@ def export_variant(
     variant = resolve_variant(text, lambda name: runs.find_run(name).known)
     if variant.name == BASE and form in ("adapter", "gguf-adapter"):
         raise ValueError("base has no adapter to export; name another variant, or use --as model or --as gguf")
-    parts = _parts(variant)
+    parts = signed_runs(variant)
     for run, _ in parts:
         read_settings(run.adapter)  # what is not plain LoRA would change the base when it is merged
     recipe = _Recipe(variant, parts, model or (parts[0][0].manifest.base if parts else DEFAULT_BASE))
@@ -144,14 +144,6 @@ def merge_advice(text: str, form: ExportForm, number_format: NumberFormat = DEFA
     if form not in ("model", "gguf") or text == BASE:
         return None
     return ROUNDED_ADVICE if form == "gguf" and number_format == "q4_1" else MERGE_ADVICE
-
-
-def _parts(variant: Variant) -> list[tuple[Run, float]]:
-    """The runs of a variant with their signed coefficients. Runs with coefficient 0 are included."""
-    if variant.name == BASE:
-        return []
-    runs_by_adapter = {run.known.adapter: run for run in map(runs.find_run, parse_variant(str(variant)).names)}
-    return [(run, variant.coefficients.get(key, 0.0)) for key, run in runs_by_adapter.items()]
 
 
 @contextmanager

@@ -55,7 +55,8 @@ def choose_training_pairs(config: TrainConfig, kind: PairKind, spec: str) -> Tra
         raise ValueError(f"{spec!r} has harmful pairs only; for the base's own answers to normal prompts, write self")
     data = load_pairs(answered.spec if answered else spec, kind)
     leave_out = config.leave_out if kind == "harmful" else ()
-    chosen = select_categories(split(data.pairs, "train"), leave_out=leave_out)
+    only = config.categories if kind == "harmful" else ()
+    chosen = select_categories(split(data.pairs, "train"), only, leave_out)
     if limit is not None:
         chosen = tuple(sorted(chosen, key=lambda pair: pair.id)[:limit])
     return TrainingSource(data, chosen, answered)
@@ -100,6 +101,9 @@ def gather_pairs(
     for source in sources:
         if fault := find_fault(source.data, kind, bool(source.answered)):
             raise ValueError(str(fault))
+    if kind == "harmful" and config.categories:
+        every = [pair for source in sources for pair in source.data.pairs]
+        require_categories(config.categories, every, "harmful pair of the training data")
     if kind == "harmful" and config.leave_out:
         say(_left_out_text(config.leave_out, sources))
     for source in sources:

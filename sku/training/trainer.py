@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.errors import Cancelled
+from sku.core.methods import METHODS
 from sku.core.output_paths import check_output_folder
 from sku.core.runs import Manifest, Run
 from sku.models.memory import memory_errors_as_sentences
@@ -89,6 +90,12 @@ def run_training(
         from sku.training.random_vector import make_random_vector
 
         return make_random_vector(out, config)
+    if config.method == "combined":
+        raise ValueError("method combined has nothing to train: it combines finished runs; use python -m sku combine")
+    if METHODS[config.method].closed_form:
+        from sku.training.closed_forms.compute import compute_closed_form
+
+        return compute_closed_form(out, config, report, cancelled)
     if not resume:
         _require_snapshots_within(config)
     check_output_folder(out, ADAPTER_BYTES)

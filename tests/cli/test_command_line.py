@@ -50,7 +50,7 @@ def test_mistakes_are_one_clear_line(
         assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["models", "train", "answer", "score", "export", *MEASURING])
+@pytest.mark.parametrize("command", ["models", "train", "combine", "answer", "score", "export", *MEASURING])
 def test_every_command_has_help(sku: Any, command: str) -> None:
     code, out, _ = sku(command, "--help")
     assert code == 0

@@ -43,6 +43,11 @@ def test_flags_and_set_go_before_the_preset(config_of: Any) -> None:
     assert config_of("--weight", "distortion=1").weights == {"preservation": 5.0, "distortion": 1.0}
 
 
+def test_categories_to_train_on_are_settings(config_of: Any) -> None:
+    assert config_of("--category", "hacking", "--category", "drugs").categories == ("hacking", "drugs")
+    assert config_of().categories == ()
+
+
 def test_categories_to_leave_out_are_settings(config_of: Any) -> None:
     assert config_of("--leave-out", "hacking", "--leave-out", "drugs").leave_out == ("hacking", "drugs")
     assert config_of() == find_preset("quick").config(), "by default nothing is left out"

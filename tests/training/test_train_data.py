@@ -112,6 +112,22 @@ def test_leaving_out_a_category_is_training_on_data_without_it(
     assert without.manifest.data["harmful"][0]["pairs"] == alone.manifest.data["harmful"][0]["pairs"]
 
 
+def test_training_on_a_category_is_training_on_its_pairs_alone(
+    config: TrainConfig, sorted_pairs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    whole, alone = sorted_pairs[0], tmp_path / "alone.jsonl"
+    lines = whole.read_text(encoding="utf-8").splitlines(keepends=True)
+    alone.write_text("".join(line for line in lines if json.loads(line)["category"] == "theft"), encoding="utf-8")
+    chosen, same = (
+        run_training(tmp_path / name, changed(config, harmful=[str(file)], steps=2, **settings))
+        for name, file, settings in (("chosen", whole, {"categories": ["theft"]}), ("same", alone, {}))
+    )
+    assert (chosen.folder / WEIGHTS).read_bytes() == (same.folder / WEIGHTS).read_bytes()
+    assert chosen.manifest.data["normal"][0]["pairs"] == same.manifest.data["normal"][0]["pairs"]
+    with pytest.raises(ValueError, match="no harmful pair of the training data has the category 'thefts'"):
+        run_training(tmp_path / "bad", changed(config, harmful=[str(whole)], categories=["thefts"]))
+
+
 def test_normal_pairs_of_that_category_stay(
     config: TrainConfig, sorted_pairs: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -110,13 +110,15 @@ def method_options() -> list[tuple[str, str]]:
     """The methods that can be trained, as label and name: forms of SKU, baselines, methods of the literature, and last
     the ablations and controls.
     """
-    trained = [(method.label, name) for name, method in METHODS.items() if method.terms]
+    trained = [(method.label, name) for name, method in METHODS.items() if method.terms or method.closed_form]
     return sorted(trained, key=lambda option: "_no_" in option[1] or METHODS[option[1]].fidelity == "control")
 
 
 def method_summary(method: str, size: str) -> str:
     """A line of Markdown: what a method minimises, the sign of its vector, and its paper."""
     record = METHODS[method]
+    if record.closed_form:
+        return f"Computed from the base's activations, without training steps. *{record.fidelity}*, {record.paper}"
     terms = " + ".join(f"{weight:g} {term}" for term, weight in find_preset(size).config(method=method).terms.items())
     sign = "subtracted" if record.negated else "added"
     return f"Minimises {terms}; the vector is {sign}. *{record.fidelity}*, {record.paper}"
@@ -144,6 +146,8 @@ def estimate_text(form: TrainForm) -> str:
 
 def form_of_config(config: TrainConfig) -> TrainForm:
     """The form filled in with a run's settings, so that the run can be repeated with changes."""
+    if not config.terms and not METHODS[config.method].closed_form:
+        raise ValueError(f"a run of {METHODS[config.method].label} is not trained, so the form cannot repeat it")
     harmful, normal = config.harmful[0], config.normal[0]
     known_harmful, known_normal = harmful in HARMFUL_SOURCES.values(), normal in NORMAL_SOURCES.values()
     filled = TrainForm(

@@ -34,9 +34,12 @@ def status_html(job: TrainingJob | None, busy: bool) -> str:
     if job is None:
         hint = "There is no run yet. Choose a method and press Start. Training continues if you reload or change tabs."
         return f"<div id='doing'>{hint}{notice}</div>"
-    percent_done = 100 * job.step / job.config.steps
+    finished_without_steps = job.state == "finished" and not job.config.terms
+    percent_done = 100 if finished_without_steps else 100 * job.step / job.config.steps
     seconds_left = job.seconds_left
-    facts = [f"<b>{html.escape(job.name)}</b>: {job.state}", f"step {job.step} of {job.config.steps}"]
+    facts = [f"<b>{html.escape(job.name)}</b>: {job.state}"]
+    if job.config.terms:
+        facts.append(f"step {job.step} of {job.config.steps}")
     if seconds_left is not None:
         facts.append(f"{duration(seconds_left)} left")
     if job.lines:
@@ -97,7 +100,7 @@ def run_row(job: TrainingJob) -> list[Any]:
         METHODS[job.config.method].label,
         preservation,
         job.state,
-        f"{job.step}/{job.config.steps}",
+        f"{job.step}/{job.config.steps}" if job.config.terms else "-",
         duration(seconds),
     ]
 

@@ -13,6 +13,7 @@ from sku.core.records import PairKind
 from sku.ui.events import AT_ONCE, QUIET
 from sku.ui.tab_context import TabContext
 from sku.ui.train import form
+from sku.ui.train.combine_panel import build_combine
 from sku.ui.train.form import PRESET_NAMES, UPLOAD_LABEL
 from sku.ui.train.handlers import FormHandlers, RunHandlers
 from sku.ui.train.layout import FormColumn, RunColumn, lay_out_form, lay_out_runs
@@ -29,6 +30,7 @@ def build_train(context: TabContext, tab: gr.Tab) -> None:
             OFFERED_PRESETS if hosting.public else PRESET_NAMES, hosting.training, context.access.session.model_name
         )
         runs = lay_out_runs()
+    build_combine(context, tab, runs.run)
     _wire_form(filled, FormHandlers(filled))
     _wire_runs(filled, runs, RunHandlers(filled, runs, context.access, context.trainings))
 
