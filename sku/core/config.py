@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_origin, get_type_hints
 
-from sku.core.methods import METHODS, find_method
+from sku.core.gradients import ChosenGradient, parse_gradient
+from sku.core.methods import METHODS, Optimizer, find_method
 from sku.core.validation import validate
 
 Preservation = Literal["push", "keep", "off"]
@@ -67,6 +68,11 @@ class TrainConfig:
     learning_rate: float = 1e-3
     """The learning rate of the first step. It falls linearly and reaches 0 after the last step."""
     weight_decay: float = 0.01
+    optimizer: Optimizer | None = None
+    """AdamW or Sophia; None: as the method says."""
+    gradient: str | None = None
+    """How the gradients of forgetting and of keeping terms become one step, as NAME or NAME@NUMBER
+    (`core/gradients.py`); None: as the method says."""
     clip: float | None = 1.0
     """The largest gradient norm; larger gradients are scaled down to it. None turns clipping off, as published."""
     rank: int = 32
@@ -124,6 +130,8 @@ class TrainConfig:
         _require(1 <= self.batch_size <= 4096, "batch_size", self.batch_size, "from 1 to 4096")
         _require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
         _require(self.clip is None or self.clip > 0, "clip", self.clip, "above 0, or None for no clipping")
+        _require(self.optimizer in (None, "adamw", "sophia"), "optimizer", self.optimizer, "adamw or sophia")
+        parse_gradient(self.gradient or known.gradient)
         _require(1 <= self.rank <= 1024, "rank", self.rank, "from 1 to 1024")
         _require(bool(self.targets), "targets", self.targets, "at least one module name, such as q_proj")
         _require(16 <= self.max_tokens <= 8192, "max_tokens", self.max_tokens, "from 16 to 8192")
@@ -163,6 +171,11 @@ class TrainConfig:
     def preserved_negated(self) -> bool:
         """Whether normal and safe answers are preserved in base - tau instead of base + tau."""
         return (self.preserve_at or METHODS[self.method].preserve_at) == "negated"
+
+    @property
+    def gradient_rule(self) -> ChosenGradient:
+        """The gradient rule of this run, with its number."""
+        return parse_gradient(self.gradient or METHODS[self.method].gradient)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values that JSON can hold."""

@@ -14,6 +14,8 @@ from sku.core.terms import BLUE, GREEN, ORANGE, PURPLE, SKY, TERMS, VERMILLION
 
 Fidelity = Literal["as published", "reference code", "our correction", "ours", "control"]
 Factors = Literal["both", "A", "B"]
+Optimizer = Literal["adamw", "sophia"]
+"""adamw: AdamW. sophia: Sophia, which divides by the curvature and clips each step (`training/optimizers.py`)."""
 
 SKU_PAPER = "arXiv:2402.10058"
 LLMU_PAPER = "arXiv:2310.10683"
@@ -63,6 +65,9 @@ class Method:
     """A function that sets the LoRA factors from the data before the first step, as `module:name` in `sku.training`. It
     has the type `Preparation` (`training/lora.py`). It must depend only on data and seed, so that a resumed run gets
     the same factors."""
+    gradient: str = "sum"
+    """How the gradients of forgetting and of keeping terms become one step (`core/gradients.py`)."""
+    optimizer: Optimizer = "adamw"
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.terms) - set(TERMS))

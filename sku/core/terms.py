@@ -51,6 +51,9 @@ class Term:
     """Whether the loss compares with the logits of the base."""
     needs_hidden: bool = False
     """Whether the loss reads hidden states, of the model in training and of the base."""
+    keeps: bool = False
+    """Whether the term keeps normal behaviour; all other terms forget. Gradient rules (`core/gradients.py`) treat the
+    two kinds apart."""
 
 
 TERMS: dict[str, Term] = {
@@ -73,6 +76,7 @@ TERMS: dict[str, Term] = {
         LineStyle(BLUE, "dot"),
         ("preserved",),
         needs_base_logits=True,
+        keeps=True,
     ),
     "ascent": Term(
         "nll:ascend",
@@ -93,6 +97,7 @@ TERMS: dict[str, Term] = {
         LineStyle(BLUE, "dot"),
         ("preserved",),
         needs_base_logits=True,
+        keeps=True,
     ),
     "contrast": Term(
         "preference:prefer_harmful",

@@ -47,7 +47,7 @@ class Objective(nn.Module):
             The unweighted value of each term by its name, and the number of tokens that went through the model.
         """
         batch = collate([row for rows in drawn.values() for row in rows.encoded]).to(self._device)
-        self._set_coefficients(drawn)
+        self.set_coefficients(drawn)
         hidden, targets, places = answer_hidden_rows(self._network, batch)
         terms: dict[str, Tensor] = {}
         first = 0
@@ -78,10 +78,10 @@ class Objective(nn.Module):
             base_hidden=base_hidden if needs_hidden else None,
         )
 
-    def _set_coefficients(self, drawn: dict[TermStream, TermRows]) -> None:
+    def set_coefficients(self, drawn: dict[TermStream, TermRows]) -> None:
         """Set the coefficient of tau of every row (`Term.runs_at`).
 
-        The coefficients stay set until the next step, because gradient checkpointing runs the layers again in the
+        The coefficients stay set until the next call, because gradient checkpointing runs the layers again in the
         backward pass.
         """
         signs = [
@@ -89,9 +89,8 @@ class Objective(nn.Module):
             for stream, rows in drawn.items()
             for i in range(len(rows.encoded))
         ]
-        if all(sign == 1.0 for sign in signs):
-            return  # every layer already has this scaling
-        column = torch.tensor(signs, device=self._device)[:, None, None]
+        plain = all(sign == 1.0 for sign in signs)
+        column = 1.0 if plain else torch.tensor(signs, device=self._device)[:, None, None]
         for layer in self._lora_layers:
             layer.scaling["default"] = self.config.alpha / self.config.rank * column
 

@@ -1,8 +1,8 @@
 """The training loop: train the adapter of a method on its data, into a run folder (`core/runs.py`).
 
-Only LoRA factors are trained, with AdamW, a linearly falling learning rate and an exact number of steps. Accelerate
-handles devices and multiple processes. Every random draw is a function of seed and step, so a run that was killed and
-resumed gives the same adapter, bit for bit.
+Only LoRA factors are trained, with AdamW or Sophia, a linearly falling learning rate and an exact number of steps.
+Accelerate handles devices and multiple processes. Every random draw is a function of seed and step, so a run that was
+killed and resumed gives the same adapter, bit for bit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -26,9 +25,12 @@ from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
 from sku.training import checkpoint
+from sku.training.gradients.rule import RuleInputs
+from sku.training.gradients.step import gradient_step
 from sku.training.lora import add_lora, prepare_factors
 from sku.training.monitor import Monitor
 from sku.training.objective import Objective
+from sku.training.optimizers import make_optimizer
 from sku.training.run_writer import RunWriter
 from sku.training.term_batches import TermBatches
 from sku.training.train_data import check_same_data, gather_pairs
@@ -148,7 +150,8 @@ class _Training:
         prepare_factors(peft_model, batches, config)
         objective = Objective(peft_model, config, self.base_hidden)
         parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
-        optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        gradient = gradient_step(objective, RuleInputs(peft_model, parameters, batches, config), accelerator)
+        optimizer = make_optimizer(parameters.values(), config)
         first, spent = checkpoint.load_checkpoint(self.out / "checkpoint", parameters, optimizer)
         wrapped, prepared = accelerator.prepare(objective, optimizer)
         self.writer.continue_from(first, spent)
@@ -160,10 +163,11 @@ class _Training:
             rate = config.learning_rate * (1 - step / config.steps)
             for group in prepared.param_groups:
                 group["lr"] = rate
-            terms, tokens = wrapped(batches.at(step, accelerator.process_index, accelerator.num_processes))
-            total = sum(config.terms[name] * term for name, term in terms.items())
+            drawn = batches.at(step, accelerator.process_index, accelerator.num_processes)
+            terms, tokens = gradient.forward(wrapped, drawn)
+            total: Any = sum(config.terms[name] * term for name, term in terms.items())
             _require_finite("loss", step, float(total.detach()))
-            accelerator.backward(total)
+            gradient.backward(total, terms, config.terms)
             norm = float(accelerator.clip_grad_norm_(parameters.values(), config.clip or math.inf))
             _require_finite("gradient", step, norm)
             prepared.step()
