@@ -21,6 +21,13 @@ SKU_PAPER = "arXiv:2402.10058"
 LLMU_PAPER = "arXiv:2310.10683"
 DPO_PAPER = "arXiv:2305.18290"
 TASK_VECTOR_PAPER = "arXiv:2212.04089"
+SOUL_PAPER = "arXiv:2404.18239"
+SAM_PAPER = "arXiv:2502.05374"
+WAGLE_PAPER = "arXiv:2410.17509"
+MEMFLEX_PAPER = "arXiv:2407.01920"
+SUV_PAPER = "arXiv:2503.22948"
+SSU_PAPER = "arXiv:2406.10952"
+PKE_PAPER = "arXiv:2410.03772"
 
 
 class Marker(NamedTuple):
@@ -177,6 +184,98 @@ METHODS: dict[str, Method] = {
         "Ablation: sku_contrast without preservation.",
         Marker(GREEN, "◇", "diamond-open"),
         preserve_at="negated",
+    ),
+    "soul": Method(
+        "SOUL",
+        {"ascent": 0.5, "retention": 1.0},
+        False,
+        SOUL_PAPER,
+        "our correction",
+        "Gradient difference with the second-order optimiser Sophia: each entry moves in proportion to gradient over "
+        "curvature, at most by the learning rate (section 4). Differs: the curvature is the squared gradient of the "
+        "step, without labels drawn from the model; normal answers are kept by KL, not by their likelihood.",
+        Marker(SKY, "◎", "circle-dot"),
+        settings={"learning_rate": 5e-4},
+        unbounded=True,
+        optimizer="sophia",
+    ),
+    "sam": Method(
+        "Sharpness-aware (SAM)",
+        {"ascent": 0.5, "retention": 1.0},
+        False,
+        SAM_PAPER,
+        "our correction",
+        "The forget gradient is taken at theta + rho g / |g|, where g is the forget gradient at theta, so that small "
+        "changes of the weights undo less (section 4). Differs: rho is a length in the space of the LoRA factors.",
+        Marker(BLUE, "▣", "square-dot"),
+        settings={"learning_rate": 5e-4},
+        unbounded=True,
+        gradient="sam",
+    ),
+    "wagle": Method(
+        "Weight attribution (WAGLE)",
+        {"ascent": 0.5, "retention": 1.0},
+        False,
+        WAGLE_PAPER,
+        "our correction",
+        "Gradient difference that changes only the entries with the highest attribution score, "
+        "|(theta - g_n / gamma) g_h| (section 4). Differs: an entry is one of B, and theta is the base's weight along "
+        "the matching row of A; gamma makes both parts count alike; normal answers are kept by KL.",
+        Marker(GREEN, "◈", "diamond-dot"),
+        settings={"learning_rate": 5e-4},
+        unbounded=True,
+        gradient="attribution",
+    ),
+    "memflex": Method(
+        "MemFlex",
+        {"ascent": 0.5, "retention": 1.0},
+        False,
+        MEMFLEX_PAPER,
+        "our correction",
+        "Gradient difference that changes only LoRA modules whose gradient on harmful answers is large and has a "
+        "cosine of at most 0.92 with that on normal answers (section 4). Differs: large means at least half of the "
+        "median norm, not an absolute number; modules are chosen once, at the base.",
+        Marker(ORANGE, "⊛", "hexagram-dot"),
+        settings={"learning_rate": 5e-4},
+        unbounded=True,
+        gradient="modules",
+    ),
+    "suv": Method(
+        "SUV",
+        {"preference": 2.0, "preservation": 5.0},
+        False,
+        SUV_PAPER,
+        "our correction",
+        "Preference for the safe answer, with the gradient projected off what raises the KL on normal answers, and a "
+        "Fisher penalty on the weights (section 3). Differs: the Fisher information is that of B at the base, divided "
+        "by its mean; preference by the mean over tokens.",
+        Marker(PURPLE, "◬", "triangle-up-dot"),
+        gradient="fisher",
+    ),
+    "ssu": Method(
+        "SSU",
+        {"distortion": 1.0, "disassociation": 0.5},
+        True,
+        SSU_PAPER,
+        "our correction",
+        "Learns the harmful answers and random other ones, changes only entries whose gradient is at least the mean "
+        "plus one standard deviation of its matrix, and subtracts the vector (section 3): task vectors with a mask. "
+        "Differs: the answers are forgotten at once, not in a row of unlearning requests; AdamW's momentum still moves "
+        "an entry in steps that mask it.",
+        Marker(VERMILLION, "◍", "octagon-dot"),
+        gradient="saliency",
+    ),
+    "pke": Method(
+        "Precision knowledge editing (PKE)",
+        {"preference": 2.0, "preservation": 5.0},
+        False,
+        PKE_PAPER,
+        "our correction",
+        "Finds the toxic layers, and changes only those so that the safe answer is preferred (section III). Differs: a "
+        "layer's score is the gradient norm of harmful answers over that of normal ones, and a quarter of the layers "
+        "is changed; the loss is a preference with KL on normal answers.",
+        Marker(SKY, "⌖", "cross-dot"),
+        gradient="layers",
     ),
     "random": Method(
         "Random vector",
