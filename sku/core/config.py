@@ -105,7 +105,14 @@ class TrainConfig:
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
     """Term weights that replace those of the method."""
     like: str | None = None
-    """For the method `random` only: the adapter whose norms the random vector gets."""
+    """For the method `random`: the adapter whose norms the random vector gets. For `gated`: the run that gets the
+    gate."""
+    gate: Literal["hard", "soft"] = "hard"
+    """For the method `gated`: the gate is open or closed (hard), or open in part (soft)."""
+    gate_layer: float = 0.6
+    """For the method `gated`: where the gate reads the base's hidden state, as a fraction of its depth."""
+    gate_false_alarms: float = 0.03
+    """For the method `gated`: the share of harmless training prompts that may open the gate."""
     seed: int = 0
     """The seed of the LoRA factors and of every random draw of pairs."""
     checkpoint_every: int = 20
@@ -156,8 +163,13 @@ class TrainConfig:
             not unknown, "weights", self.weights, f"for terms of {self.method}: {', '.join(known.terms) or 'none'}"
         )
         _require(all(map(math.isfinite, self.weights.values())), "weights", self.weights, "finite numbers")
+        _require(self.gate in ("hard", "soft"), "gate", self.gate, "hard or soft")
+        _require(0 < self.gate_layer < 1, "gate_layer", self.gate_layer, "above 0 and below 1")
+        _require(0 <= self.gate_false_alarms < 1, "gate_false_alarms", self.gate_false_alarms, "from 0 to below 1")
         if self.method == "random" and not self.like:
             raise ValueError("method random needs an adapter whose norms it imitates; name one with --like")
+        if self.method == "gated" and not self.like:
+            raise ValueError("method gated needs a run that gets the gate; name one with --like")
 
     @property
     def terms(self) -> dict[str, float]:

@@ -28,6 +28,7 @@ MEMFLEX_PAPER = "arXiv:2407.01920"
 SUV_PAPER = "arXiv:2503.22948"
 SSU_PAPER = "arXiv:2406.10952"
 PKE_PAPER = "arXiv:2410.03772"
+GRUN_PAPER = "arXiv:2502.17823"
 
 
 class Marker(NamedTuple):
@@ -276,6 +277,18 @@ METHODS: dict[str, Method] = {
         "is changed; the loss is a preference with KL on normal answers.",
         Marker(SKY, "⌖", "cross-dot"),
         gradient="layers",
+    ),
+    "gated": Method(
+        "Gated vector (GRUN)",
+        {},
+        False,
+        GRUN_PAPER,
+        "our correction",
+        "Not trained: the adapter of a given run, applied to a prompt as far as a gate is open. The gate is a ridge "
+        "probe of the base's hidden state at the last prompt token (the paper trains a soft gate on ReFT modules, "
+        "section 4). The gate is not part of the weights, so an export loses it.",
+        Marker(GREEN, "⬠", "pentagon-dot"),
+        settings={"normal": ("bundled", "sounds_harmful"), "normal_limit": None},
     ),
     "random": Method(
         "Random vector",

@@ -22,6 +22,8 @@ from sku.core.variants import KnownAdapter
 Status = Literal["running", "finished", "cancelled", "failed"]
 LOG = "log.jsonl"
 PROBES = "probes.jsonl"
+GATE = "gate.safetensors"
+"""The gate of a run of method `gated` (`models/gate.py`)."""
 SHIPPED_ADAPTERS = ASSETS / "adapters"
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
@@ -76,6 +78,11 @@ class Run:
     def adapter(self) -> Path:
         """The folder of the PEFT adapter. It exists once the run is finished."""
         return self.folder / "adapter"
+
+    @property
+    def gated(self) -> bool:
+        """Whether a gate decides for each prompt how much of the adapter is applied."""
+        return (self.folder / GATE).is_file()
 
     @property
     def begun(self) -> bool:

@@ -51,6 +51,8 @@ class AlteredModel(VariantModel):
         self.fingerprint = original.fingerprint
         self.matmul = original.matmul
         self.prefix_cache = PrefixCache()
+        self.gates = original.gates
+        self.gate_values = {}
 
     @property
     def adapters(self) -> tuple[str, ...]:

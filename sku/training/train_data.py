@@ -78,7 +78,7 @@ def gather_pairs(
             chosen = write_base_answers(model, chosen, config.max_tokens, progress)
             if kind == "harmful":  # a refusal is not a harmful answer
                 chosen = [pair for pair in chosen if refusal.refusal_kind(pair.answer) is None]
-        facts.append(_facts(source, chosen))
+        facts.append(source_facts(source, chosen))
         pairs |= {pair.id: pair for pair in chosen}
     return list(pairs.values()), facts
 
@@ -122,7 +122,8 @@ def check_same_data(before: Manifest | None, fingerprint: str, data: dict[str, S
                 )
 
 
-def _facts(source: TrainingSource, used: Sequence[PromptPair]) -> dict[str, Any]:
+def source_facts(source: TrainingSource, used: Sequence[PromptPair]) -> dict[str, Any]:
+    """What `run.json` records about one source."""
     data = source.data
     name = f"{SELF}:{data.name}" if source.self_answered else data.name
     return {"name": name, "hash": data.content_hash, "pairs": len(used), "side": "train", "licence": data.licence}

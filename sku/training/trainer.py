@@ -87,6 +87,10 @@ def run_training(
         from sku.training.random_vector import make_random_vector
 
         return make_random_vector(out, config)
+    if config.method == "gated":
+        from sku.training.gated_run import make_gated_run
+
+        return make_gated_run(out, config, report, cancelled)
     return _Training(out, config, report, cancelled, before, base_hidden).run()
 
 
