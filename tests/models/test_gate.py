@@ -78,6 +78,13 @@ def test_a_gate_reads_each_prompt_once_and_alone(gated: VariantModel) -> None:
     assert shapes == [(1, len(prompt)) for prompt in prompts]
 
 
+def test_a_row_with_a_closed_gate_is_computed_once_with_the_base(gated: VariantModel) -> None:
+    shapes = forward_shapes(gated)
+    variants = [Variant("one", 1.0, {"one": -1.0}), Variant("base", 0.0)]
+    generate_answers(gated, [CLOSED], variants, DECODING)
+    assert {rows for rows, _ in shapes} == {1}
+
+
 def test_a_gate_is_loaded_with_its_adapter_and_goes_with_it(
     pico: VariantModel, adapters: dict[str, Path], tmp_path: Path
 ) -> None:
