@@ -97,9 +97,13 @@ class TrainConfig:
     first tokens decide whether an answer is a refusal."""
     contrast_slope: float = 6.0
     """The slope of the contrast and preference terms. With a larger slope, a pair counts as learnt sooner."""
+    beta: float | None = None
+    """The slope of the losses of NPO, SimNPO, Safe Unlearning, AltPO and answer preservation. With a larger slope, an
+    answer counts as forgotten sooner. In UNDIAL, how much the logit of a harmful token is lowered. None uses the
+    method's default."""
     refusals: bool = True
-    """For the contrast and preference terms. True gives a bundled refusal to every harmful pair that has no safe
-    answer; False leaves such pairs out."""
+    """For terms that use safe answers, such as contrast and preference. True gives a bundled refusal to every harmful
+    pair that has no safe answer; False leaves such pairs out."""
     disassociation_answers: int = 1
     """Random answers per harmful prompt (K in the paper)."""
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -151,6 +155,7 @@ class TrainConfig:
             raise ValueError(f"preserve_at negated makes no sense for {self.method}, whose vector is added")
         _require(0 < self.opening_weight <= 1000, "opening_weight", self.opening_weight, "above 0 and at most 1000")
         _require(0 < self.contrast_slope <= 1000, "contrast_slope", self.contrast_slope, "above 0 and at most 1000")
+        _require(self.beta is None or 0 < self.beta <= 1000, "beta", self.beta, "above 0 and at most 1000, or None")
         _require(
             1 <= self.disassociation_answers <= 64, "disassociation_answers", self.disassociation_answers, "1 to 64"
         )
@@ -188,6 +193,11 @@ class TrainConfig:
     def gradient_rule(self) -> ChosenGradient:
         """The gradient rule of this run, with its number."""
         return parse_gradient(self.gradient or METHODS[self.method].gradient)
+
+    @property
+    def used_beta(self) -> float:
+        """`beta`, or else the method's."""
+        return METHODS[self.method].beta if self.beta is None else self.beta
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values that JSON can hold."""
@@ -235,16 +245,21 @@ class Preset:
     label: str
     note: str
     settings: dict[str, Any]
+    before_method: bool = False
+    """Whether these settings replace those that a method recommends, not the other way round. True for presets of other
+    models, because methods recommend settings for the default model, and for `tiny`, which must stay short."""
 
     def config(self, **changes: Any) -> TrainConfig:
         """The settings of the preset, then of the method, then `changes`; later ones win. A change to None is ignored.
 
-        A preset's weights are used only for terms that the method has.
+        With `before_method`, the preset comes after the method. A preset's weights are used only for terms that the
+        method has.
         """
         named = {name: value for name, value in changes.items() if value is not None}
         method = find_method(named.get("method") or self.settings.get("method") or TrainConfig.method)
-        recommended = self.settings | method.settings
-        weights = self.settings.get("weights", {}) | method.settings.get("weights", {})
+        lower, upper = (method.settings, self.settings) if self.before_method else (self.settings, method.settings)
+        recommended = lower | upper
+        weights = lower.get("weights", {}) | upper.get("weights", {})
         weights = {name: weight for name, weight in weights.items() if name in method.terms}
         return TrainConfig(**recommended | named | {"weights": weights | named.get("weights", {})})
 
@@ -271,6 +286,7 @@ PRESETS: dict[str, Preset] = {
         "tiny",
         "A few steps, to check that training runs; too short to teach anything.",
         _SMALL | {"steps": 6, "batch_size": 2, "normal_limit": 12, "max_tokens": 64, "checkpoint_every": 2},
+        before_method=True,
     ),
     "quick": Preset(
         "quick", "About 3 minutes on two cores.", _SMALL | {"steps": 30, "normal_limit": 32, "max_tokens": 80}
@@ -281,18 +297,21 @@ PRESETS: dict[str, Preset] = {
         "The published run trains all weights. Here LoRA on q and v is trained, as published for LLaMA, so that the "
         "coefficient can be chosen after training.",
         _PUBLISHED | {"model": "facebook/opt-2.7b"},
+        before_method=True,
     ),
     "llama2-7b": Preset(
         "LLaMA-2-7B, as published",
         "LoRA with rank 32 and alpha 16 on q and v. Loss weights and learning rate are those of the OPT run; those of "
         "LLaMA were not published.",
         _PUBLISHED | {"model": "meta-llama/Llama-2-7b-hf", "gradient_checkpointing": True},
+        before_method=True,
     ),
     "llama2-13b": Preset(
         "LLaMA-2-13B, as published",
         "LoRA with rank 16 and alpha 8 on q and v. Loss weights and learning rate are those of the OPT run; those of "
         "LLaMA were not published.",
         _PUBLISHED | {"model": "meta-llama/Llama-2-13b-hf", "rank": 16, "alpha": 8, "gradient_checkpointing": True},
+        before_method=True,
     ),
 }
 

@@ -11,6 +11,8 @@ from sku.core.records import PairKind, PromptPair, digest
 
 SELF = "self"
 """Stands for the base's own greedy answers. They need a model, so they are made by the caller of `load_pairs`."""
+PREFILLED = "prefilled"
+"""Stands for the base's own answers to harmful prompts after a beginning that complies, such as "Sure, here is"."""
 FileUse = Literal["required", "optional", "forbidden"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pkgutil import resolve_name
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from sku.core.config import TrainConfig
 from sku.core.methods import METHODS
+from sku.core.records import PromptPair
 from sku.core.terms import TERMS, RunsAt
 from sku.models.batching import EncodedPair, collate
 from sku.models.likelihood import answer_hidden_rows, output_logits
@@ -64,16 +66,20 @@ class Objective(nn.Module):
         """The inputs of the terms of one stream. The base is run only if one of the terms needs it."""
         needs_logits = any(TERMS[name].needs_base_logits for name in names)
         needs_hidden = any(TERMS[name].needs_hidden for name in names)
-        base_hidden = self._hidden_of_base(rows) if needs_logits or needs_hidden else None
-        base_logits = None
-        if needs_logits and base_hidden is not None:
-            with torch.no_grad():  # [N, V], which a loss of hidden states alone does not pay for
+        base_hidden = self._hidden_of_base(rows.pairs, rows.encoded) if needs_logits or needs_hidden else None
+        base_logits = other_logits = None
+        with torch.no_grad():
+            if needs_logits and base_hidden is not None:  # [N, V], which a loss of hidden states alone does not pay for
                 base_logits = output_logits(self._network, base_hidden)
+            if any(TERMS[name].needs_other_prompt for name in names):
+                other_hidden = self._hidden_of_base(rows.other_pairs, rows.other_encoded)
+                other_logits = output_logits(self._network, other_hidden)
         return TermInputs(
             logits=output_logits(self._network, hidden),
             targets=targets,
             rows=places,
             base_logits=base_logits,
+            other_logits=other_logits,
             hidden=hidden if needs_hidden else None,
             base_hidden=base_hidden if needs_hidden else None,
         )
@@ -103,14 +109,14 @@ class Objective(nn.Module):
         return -1.0 if negated[runs_at] else 1.0
 
     @torch.no_grad()
-    def _hidden_of_base(self, rows: TermRows) -> Tensor:
-        """The base's last hidden states `[N, H]` at the answer tokens of `rows`.
+    def _hidden_of_base(self, pairs: Sequence[PromptPair], rows: Sequence[EncodedPair]) -> Tensor:
+        """The base's last hidden states `[N, H]` at the answer tokens of `rows`, the encoded `pairs`.
 
         The cache holds hidden states instead of logits: a few hundred numbers per token instead of the whole
         vocabulary. Each row is computed alone, so that its cached values do not depend on the other rows of the batch.
         """
         hidden = []
-        for pair, encoded in zip(rows.pairs, rows.encoded, strict=True):
+        for pair, encoded in zip(pairs, rows, strict=True):
             if pair.id not in self._base_hidden:
                 self._base_hidden[pair.id] = self._hidden_of_base_row(encoded)
             hidden.append(self._base_hidden[pair.id])

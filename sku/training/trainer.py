@@ -33,7 +33,7 @@ from sku.training.objective import Objective
 from sku.training.optimizers import make_optimizer
 from sku.training.run_writer import RunWriter
 from sku.training.term_batches import TermBatches
-from sku.training.train_data import check_same_data, gather_pairs
+from sku.training.train_data import check_same_data, gather_pairs, gather_written
 
 TrainReport = Callable[[dict[str, Any]], None]
 """A function that is called after every step with a line of `log.jsonl`, and with `{"doing": "..."}` before other slow
@@ -141,7 +141,8 @@ class _Training:
         model = load_model(folder, self.config.dtype, str(self.accelerator.device))
         harmful, harmful_facts = gather_pairs(self.config, "harmful", model, self._say)
         normal, normal_facts = gather_pairs(self.config, "normal", model, self._say)
-        batches = TermBatches(harmful, normal, self.config, model.template)
+        written = gather_written(self.config, harmful, model, self._say)
+        batches = TermBatches(harmful, normal, self.config, model.template, written)
         left_out = f"{batches.left_out} pairs left out: no answer, or a prompt too long" if batches.left_out else None
         facts = {"harmful": harmful_facts, "normal": normal_facts}
         check_same_data(self.before, model.fingerprint, facts)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sku.core.records import PairKind
-from sku.data import SELF, SOURCES, load_pairs, spec_in_folder
+from sku.data import PREFILLED, SELF, SOURCES, load_pairs, spec_in_folder
 from tests.data.conftest import Write, jsonl
 
 
@@ -16,7 +16,7 @@ from tests.data.conftest import Write, jsonl
     [
         ("advbnch:x.csv", "harmful", "'advbnch:x.csv' is not known; did you mean advbench"),
         ("truthfullqa", "normal", "'truthfullqa' is not known; did you mean truthfulqa"),
-        ("nothing like it", "normal", "known are bundled, .*do_not_answer, .*self and paths"),
+        ("nothing like it", "normal", "known are bundled, .*do_not_answer, .*self, prefilled and paths"),
         ("", "normal", "data source '' is not known; known are bundled"),
         ("my.txt", "normal", "'my.txt' is not known; .*paths that end in .jsonl, .jsonl.xz, .csv, .json"),
         ("advbench:", "harmful", "'advbench:' names no file; write advbench:PATH"),
@@ -46,7 +46,7 @@ def test_a_bad_spec_is_told_what_is_good(spec: str, kind: PairKind, message: str
         load_pairs(spec, kind)
 
 
-@pytest.mark.parametrize("spec", [SELF, "self:bundled", "self#prompt=a"])
+@pytest.mark.parametrize("spec", [SELF, "self:bundled", "self#prompt=a", PREFILLED, "prefilled:bundled"])
 def test_self_needs_a_model(spec: str) -> None:
     with pytest.raises(ValueError, match=f"{spec!r} needs a model"):
         load_pairs(spec, "normal")
@@ -125,6 +125,7 @@ def test_pairs_carry_the_name_the_kind_and_the_licence_of_their_source(name: str
         ("advbench:old/here.csv", "advbench:{}/here.csv"),
         ("self:advbench:here.csv", "self:advbench:{}/here.csv"),
         ("self:here.csv", "self:{}/here.csv"),
+        ("prefilled:advbench:here.csv", "prefilled:advbench:{}/here.csv"),
         ("gone.csv", "gone.csv"),
         ("advbench:gone.csv", "advbench:gone.csv"),
         ("bundled", "bundled"),

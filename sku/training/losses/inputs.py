@@ -27,6 +27,10 @@ class TermInputs:
     base_hidden: Tensor | None = None
     """`[N, H]`, the last hidden states of the base, without a gradient. Only terms with `needs_hidden` get them."""
 
+    other_logits: Tensor | None = None
+    """`[N, V]`, from the base, for the same answers after another prompt, without a gradient. Only terms with
+    `needs_other_prompt` get them."""
+
     def require_base_logits(self) -> Tensor:
         """Return `base_logits`.
 
@@ -36,6 +40,16 @@ class TermInputs:
         if self.base_logits is None:
             raise ValueError("this loss compares with the base; set needs_base_logits in its Term")
         return self.base_logits
+
+    def require_other_logits(self) -> Tensor:
+        """Return `other_logits`.
+
+        Raises:
+            ValueError: if the term does not set `needs_other_prompt`.
+        """
+        if self.other_logits is None:
+            raise ValueError("this loss reads the base after another prompt; set needs_other_prompt in its Term")
+        return self.other_logits
 
 
 TermLoss = Callable[[TermInputs, TrainConfig], Tensor]
