@@ -373,7 +373,7 @@ METHODS: dict[str, Method] = {
         "NPO with the second-order optimiser Sophia: each entry moves by rate * clip(m / (scale h), -1, 1), with m the "
         "mean gradient and h the curvature. Differs: the curvature is the squared gradient of the step, without labels "
         "drawn from the model; normal answers are kept by KL, not by their likelihood. Settings are unmeasured.",
-        Marker(SKY, "◎", "circle-dot"),
+        Marker(SKY, "◉", "circle-open-dot"),
         settings=UNMEASURED,
         optimizer="sophia",
     ),
@@ -399,7 +399,7 @@ METHODS: dict[str, Method] = {
         "NPO that changes only the entries with the highest attribution score, "
         "|(theta - g_n / gamma) g_h|. Differs: an entry is one of B, and theta is the base's weight along "
         "the matching row of A; gamma makes both parts count alike. Settings are unmeasured.",
-        Marker(GREEN, "◈", "diamond-dot"),
+        Marker(GREEN, "❖", "diamond-dot"),
         settings=UNMEASURED,
         gradient="attribution",
     ),
@@ -412,7 +412,7 @@ METHODS: dict[str, Method] = {
         "NPO that changes only LoRA modules whose gradient on harmful answers is large and has a "
         "cosine of at most 0.92 with that on normal answers. Differs: large means at least half of the "
         "median norm, not an absolute number; modules are chosen once, at the base. Settings are unmeasured.",
-        Marker(ORANGE, "⊛", "hexagram-dot"),
+        Marker(ORANGE, "✺", "hexagram-dot"),
         settings=UNMEASURED,
         gradient="modules",
     ),
@@ -465,7 +465,7 @@ METHODS: dict[str, Method] = {
         "Not trained: the adapter of a given run, applied to a prompt as far as a gate is open. The gate is a ridge "
         "probe of the base's hidden state at the last prompt token (the paper trains a soft gate on ReFT "
         "modules). The gate is not part of the weights, so an export loses it.",
-        Marker(GREEN, "⬠", "pentagon-dot"),
+        Marker(GREEN, "⍟", "star-dot"),
         settings={"normal": ("bundled", "sounds_harmful"), "normal_limit": None},
     ),
     "random": Method(
