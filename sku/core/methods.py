@@ -247,9 +247,9 @@ METHODS: dict[str, Method] = {
         False,
         "arXiv:2410.08109",
         "reference code",
-        "0.1 KL(uniform || p) on harmful answers + l(n), the reference code's ME + GD with its weights. "
-        "Differs by LoRA, and by the mean over the tokens of each answer before that over answers. Settings "
-        "are unmeasured.",
+        "0.1 KL(uniform to p) on harmful answers + l(n), the reference code's ME + GD with its weights. Differs "
+        "by LoRA, and by the mean over the tokens of each answer before that over answers. Settings are "
+        "unmeasured.",
         Marker(ORANGE, "⊕", "circle-cross-open"),
         settings=UNMEASURED,
     ),
@@ -331,9 +331,9 @@ METHODS: dict[str, Method] = {
         False,
         "ACL:2024.emnlp-main.566",
         "our correction",
-        "sum of w_t log p(h_t), read from the abstract only. The paper's weights come from its own rule; ours "
-        "are what the prompt adds, [log p0(h_t | prompt) - log p0(h_t | another prompt)]+. KL on normal "
-        "answers is added. The loss has no lower bound. Settings are unmeasured.",
+        "Mean of w_t log p(h_t), read from the abstract only. The paper's weights come from its own rule; ours "
+        "are by how much the prompt makes a token likelier under the base, compared with another prompt, and at "
+        "least 0. KL on normal answers is added. The loss has no lower bound. Settings are unmeasured.",
         Marker(VERMILLION, "△", "triangle-up-open"),
         settings=UNMEASURED,
         unbounded=True,
