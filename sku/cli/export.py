@@ -78,7 +78,7 @@ def export(
         if given is not None and form is not ExportKind.gguf:
             raise typer.BadParameter(f"{name} needs --as gguf, not --as {form.value}", param_hint=name)
 
-    from sku.training.export import export_variant, merge_advice
+    from sku.training.export import export_variant, gate_advice, merge_advice
     from sku.training.gguf_export import DEFAULT_FORMAT
 
     (variant,) = with_signs([variant], negated)
@@ -94,4 +94,6 @@ def export(
     )
     typer.echo(f"wrote {folder}")
     if advice := merge_advice(variant, form.value, chosen):
+        typer.echo(advice, err=True)
+    if advice := gate_advice(variant):
         typer.echo(advice, err=True)

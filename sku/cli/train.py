@@ -146,7 +146,11 @@ def train(
         ),
     ] = None,
     like: Annotated[
-        str | None, typer.Option(help="For --method random: the adapter whose norms the random vector gets.")
+        str | None,
+        typer.Option(
+            help="For --method random: the adapter whose norms the random vector gets. For --method gated: the run "
+            "that gets a gate."
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of every random draw.", show_default=str(TrainConfig.seed))

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_origin, get_type_hints
 
-from sku.core.methods import METHODS, find_method
+from sku.core.gradients import ChosenGradient, parse_gradient
+from sku.core.methods import METHODS, Optimizer, find_method
 from sku.core.terms import TERMS
 from sku.core.validation import validate
 
@@ -73,6 +74,11 @@ class TrainConfig:
     warmup: int = 0
     """Steps over which the learning rate rises from near 0."""
     weight_decay: float = 0.01
+    optimizer: Optimizer | None = None
+    """AdamW or Sophia; None: as the method says."""
+    gradient: str | None = None
+    """How the gradients of forgetting and of keeping terms become one step, as NAME or NAME@NUMBER
+    (`core/gradients.py`); None: as the method says."""
     clip: float | None = 1.0
     """The largest gradient norm; larger gradients are scaled down to it. None turns clipping off, as published."""
     rank: int = 32
@@ -122,7 +128,14 @@ class TrainConfig:
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
     """Term weights that replace those of the method."""
     like: str | None = None
-    """For the method `random` only: the adapter whose norms the random vector gets."""
+    """For the method `random`: the adapter whose norms the random vector gets. For `gated`: the run that gets the
+    gate."""
+    gate: Literal["hard", "soft"] = "hard"
+    """For the method `gated`: the gate is open or closed (hard), or open in part (soft)."""
+    gate_layer: float = 0.6
+    """For the method `gated`: where the gate reads the base's hidden state, as a fraction of its depth."""
+    gate_false_alarms: float = 0.03
+    """For the method `gated`: the share of harmless training prompts that may open the gate."""
     seed: int = 0
     """The seed of the LoRA factors and of every random draw of pairs."""
     checkpoint_every: int = 20
@@ -147,6 +160,8 @@ class TrainConfig:
         _require(1 <= self.batch_size <= 4096, "batch_size", self.batch_size, "from 1 to 4096")
         _require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
         _require(self.clip is None or self.clip > 0, "clip", self.clip, "above 0, or None for no clipping")
+        _require(self.optimizer in (None, "adamw", "sophia"), "optimizer", self.optimizer, "adamw or sophia")
+        parse_gradient(self.gradient or known.gradient)
         _require(1 <= self.rank <= 1024, "rank", self.rank, "from 1 to 1024")
         _require(bool(self.targets), "targets", self.targets, "at least one module name, such as q_proj")
         start, end = self.layers
@@ -185,8 +200,13 @@ class TrainConfig:
                     f"kl_budget {self.kl_budget:g} has nothing to limit: {self.method} has no term that keeps the KL "
                     "from base low; choose a method with one, or leave the budget out"
                 )
+        _require(self.gate in ("hard", "soft"), "gate", self.gate, "hard or soft")
+        _require(0 < self.gate_layer < 1, "gate_layer", self.gate_layer, "above 0 and below 1")
+        _require(0 <= self.gate_false_alarms < 1, "gate_false_alarms", self.gate_false_alarms, "from 0 to below 1")
         if self.method == "random" and not self.like:
             raise ValueError("method random needs an adapter whose norms it imitates; name one with --like")
+        if self.method == "gated" and not self.like:
+            raise ValueError("method gated needs a run that gets the gate; name one with --like")
 
     @property
     def terms(self) -> dict[str, float]:
@@ -206,6 +226,11 @@ class TrainConfig:
     def preserved_negated(self) -> bool:
         """Whether normal and safe answers are preserved in base - tau instead of base + tau."""
         return (self.preserve_at or METHODS[self.method].preserve_at) == "negated"
+
+    @property
+    def gradient_rule(self) -> ChosenGradient:
+        """The gradient rule of this run, with its number."""
+        return parse_gradient(self.gradient or METHODS[self.method].gradient)
 
     @property
     def used_beta(self) -> float:

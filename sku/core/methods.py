@@ -14,6 +14,8 @@ from sku.core.terms import BLUE, GREEN, ORANGE, PURPLE, SKY, TERMS, VERMILLION
 
 Fidelity = Literal["as published", "reference code", "our correction", "ours", "control"]
 Factors = Literal["both", "A", "B"]
+Optimizer = Literal["adamw", "sophia"]
+"""adamw: AdamW. sophia: Sophia, which divides by the curvature and clips each step (`training/optimizers.py`)."""
 
 SKU_PAPER = "arXiv:2402.10058"
 LLMU_PAPER = "arXiv:2310.10683"
@@ -21,6 +23,14 @@ DPO_PAPER = "arXiv:2305.18290"
 RMU_PAPER = "arXiv:2403.03218"
 CIRCUIT_BREAKERS_PAPER = "arXiv:2406.04313"
 TASK_VECTOR_PAPER = "arXiv:2212.04089"
+SOUL_PAPER = "arXiv:2404.18239"
+SAM_PAPER = "arXiv:2502.05374"
+WAGLE_PAPER = "arXiv:2410.17509"
+MEMFLEX_PAPER = "arXiv:2407.01920"
+SUV_PAPER = "arXiv:2503.22948"
+SSU_PAPER = "arXiv:2406.10952"
+PKE_PAPER = "arXiv:2410.03772"
+GRUN_PAPER = "arXiv:2502.17823"
 
 
 class Marker(NamedTuple):
@@ -70,6 +80,9 @@ class Method:
     closed_form: str | None = None
     """For a method without terms and steps: the function that computes the change of the weights, as `module:name` in
     `sku.training.closed_forms`. It has the type `ClosedForm` (`training/closed_forms/inputs.py`)."""
+    gradient: str = "sum"
+    """How the gradients of forgetting and of keeping terms become one step (`core/gradients.py`)."""
+    optimizer: Optimizer = "adamw"
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.terms) - set(TERMS))
@@ -420,6 +433,110 @@ METHODS: dict[str, Method] = {
         "Ablation: sku_contrast without preservation.",
         Marker(GREEN, "◇", "diamond-open"),
         preserve_at="negated",
+    ),
+    "soul": Method(
+        "SOUL",
+        {"npo": 1.0, "retention": 5.0},
+        False,
+        SOUL_PAPER,
+        "our correction",
+        "NPO with the second-order optimiser Sophia: each entry moves by rate * clip(m / (scale h), -1, 1), with m the "
+        "mean gradient and h the curvature. Differs: the curvature is the squared gradient of the step, without labels "
+        "drawn from the model; normal answers are kept by KL, not by their likelihood. Settings are unmeasured.",
+        Marker(SKY, "◉", "circle-open-dot"),
+        settings=UNMEASURED,
+        optimizer="sophia",
+    ),
+    "sam": Method(
+        "Sharpness-aware (SAM)",
+        {"npo": 1.0, "retention": 5.0},
+        False,
+        SAM_PAPER,
+        "our correction",
+        "NPO whose forget gradient is taken at theta + rho g / |g|, where g is the forget gradient at theta, so that "
+        "small changes of the weights undo less. Differs: rho is a length in the space of the LoRA "
+        "factors. Settings are unmeasured.",
+        Marker(BLUE, "▣", "square-dot"),
+        settings=UNMEASURED,
+        gradient="sam",
+    ),
+    "wagle": Method(
+        "Weight attribution (WAGLE)",
+        {"npo": 1.0, "retention": 5.0},
+        False,
+        WAGLE_PAPER,
+        "our correction",
+        "NPO that changes only the entries with the highest attribution score, "
+        "|(theta - g_n / gamma) g_h|. Differs: an entry is one of B, and theta is the base's weight along "
+        "the matching row of A; gamma makes both parts count alike. Settings are unmeasured.",
+        Marker(GREEN, "❖", "diamond-dot"),
+        settings=UNMEASURED,
+        gradient="attribution",
+    ),
+    "memflex": Method(
+        "MemFlex",
+        {"npo": 1.0, "retention": 5.0},
+        False,
+        MEMFLEX_PAPER,
+        "our correction",
+        "NPO that changes only LoRA modules whose gradient on harmful answers is large and has a "
+        "cosine of at most 0.92 with that on normal answers. Differs: large means at least half of the "
+        "median norm, not an absolute number; modules are chosen once, at the base. Settings are unmeasured.",
+        Marker(ORANGE, "✺", "hexagram-dot"),
+        settings=UNMEASURED,
+        gradient="modules",
+    ),
+    "suv": Method(
+        "SUV",
+        {"preference": 2.0, "preservation": 5.0},
+        False,
+        SUV_PAPER,
+        "our correction",
+        "Preference for the safe answer. The forget gradient loses its component against the keep gradient, and a "
+        "Fisher penalty w F B is added. Differs: the Fisher information is that of B at the base, divided "
+        "by its mean; preference by the mean over tokens. Settings are unmeasured.",
+        Marker(PURPLE, "◬", "triangle-up-dot"),
+        settings=UNMEASURED,
+        gradient="fisher",
+    ),
+    "ssu": Method(
+        "SSU",
+        {"distortion": 1.0, "disassociation": 0.5},
+        True,
+        SSU_PAPER,
+        "our correction",
+        "Learns the harmful answers and random other ones, changes only entries whose gradient is at least the mean "
+        "plus one standard deviation of its matrix, and subtracts the vector: task vectors with a mask. "
+        "Differs: the answers are forgotten at once, not in a row of unlearning requests; AdamW's momentum still moves "
+        "an entry in steps that mask it. Settings are unmeasured.",
+        Marker(VERMILLION, "◍", "octagon-dot"),
+        settings=UNMEASURED,
+        gradient="saliency",
+    ),
+    "pke": Method(
+        "Precision knowledge editing (PKE)",
+        {"preference": 2.0, "preservation": 5.0},
+        False,
+        PKE_PAPER,
+        "our correction",
+        "Finds the toxic layers, and changes only those so that the safe answer is preferred. Differs: a "
+        "layer's score is the gradient norm of harmful answers over that of normal ones, and a quarter of the layers "
+        "is changed; the loss is a preference with KL on normal answers. Settings are unmeasured.",
+        Marker(SKY, "⌖", "cross-dot"),
+        settings=UNMEASURED,
+        gradient="layers",
+    ),
+    "gated": Method(
+        "Gated vector (GRUN)",
+        {},
+        False,
+        GRUN_PAPER,
+        "our correction",
+        "Not trained: the adapter of a given run, applied to a prompt as far as a gate is open. The gate is a ridge "
+        "probe of the base's hidden state at the last prompt token (the paper trains a soft gate on ReFT "
+        "modules). The gate is not part of the weights, so an export loses it.",
+        Marker(GREEN, "⍟", "star-dot"),
+        settings={"normal": ("bundled", "sounds_harmful"), "normal_limit": None},
     ),
     "random": Method(
         "Random vector",

@@ -25,6 +25,8 @@ from sku.core.variants import BASE, KnownAdapter
 Status = Literal["running", "finished", "cancelled", "failed"]
 LOG = "log.jsonl"
 PROBES = "probes.jsonl"
+GATE = "gate.safetensors"
+"""The gate of a run of method `gated` (`models/gate.py`)."""
 SHIPPED_ADAPTERS = ASSETS / "adapters"
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
@@ -89,6 +91,11 @@ class Run:
     def adapter(self) -> Path:
         """The folder of the PEFT adapter. It exists once the run is finished."""
         return self.folder if self.foreign else self.folder / "adapter"
+
+    @property
+    def gated(self) -> bool:
+        """Whether a gate decides for each prompt how much of the adapter is applied."""
+        return (self.folder / GATE).is_file()
 
     @property
     def begun(self) -> bool:

@@ -82,6 +82,9 @@ class Term:
     """Rows per step, as a share of `TrainConfig.batch_size`."""
     is_kl: bool = False
     """Whether the loss is the KL from base on normal answers, so that `TrainConfig.kl_budget` may set its weight."""
+    keeps: bool = False
+    """Whether the term keeps normal behaviour; all other terms forget. Gradient rules (`core/gradients.py`) treat the
+    two kinds apart."""
 
 
 TERMS: dict[str, Term] = {
@@ -105,6 +108,7 @@ TERMS: dict[str, Term] = {
         ("preserved",),
         needs_base_logits=True,
         is_kl=True,
+        keeps=True,
     ),
     "ascent": Term(
         "nll:ascend",
@@ -126,6 +130,7 @@ TERMS: dict[str, Term] = {
         ("preserved",),
         needs_base_logits=True,
         is_kl=True,
+        keeps=True,
     ),
     "contrast": Term(
         "preference:prefer_harmful",
@@ -174,6 +179,7 @@ TERMS: dict[str, Term] = {
         ("served",),
         needs_base_logits=True,
         share=0.5,
+        keeps=True,
     ),
     "closeness": Term(
         "kl:stay_close",
@@ -184,6 +190,7 @@ TERMS: dict[str, Term] = {
         needs_base_logits=True,
         share=2.0,
         is_kl=True,
+        keeps=True,
     ),
     "misdirection": Term(
         "representation:misdirect",
@@ -200,6 +207,7 @@ TERMS: dict[str, Term] = {
         LineStyle(BLUE, "dot"),
         needs_logits=False,
         hidden_at=(1 / 3,),
+        keeps=True,
     ),
     "rerouting": Term(
         "representation:reroute",
@@ -216,6 +224,7 @@ TERMS: dict[str, Term] = {
         LineStyle(BLUE, "dash"),
         needs_logits=False,
         hidden_at=(1 / 3, 2 / 3),
+        keeps=True,
     ),
     "fine_tuning": Term(
         "nll:descend",
@@ -248,6 +257,7 @@ TERMS: dict[str, Term] = {
         "normal",
         LineStyle(SKY, "dot"),
         ("preserved",),
+        keeps=True,
     ),
     "alternative": Term(
         "preference:prefer_alternative",
@@ -261,6 +271,7 @@ TERMS: dict[str, Term] = {
         "raises the preference for the normal answer over a refusal of the same normal prompt",
         "declined",
         LineStyle(BLUE, "dash"),
+        keeps=True,
     ),
     "uniformity": Term(
         "entropy:towards_uniform",

@@ -146,5 +146,8 @@ def measured_variant(variant: Variant) -> MeasuredVariant:
 
 
 def _weights_hash(adapter: Path) -> str:
-    weights = (adapter / "adapter_model.safetensors").read_bytes()
-    return hashlib.sha256(weights).hexdigest()[:16]
+    state = hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes())
+    gate = adapter.parent / runs.GATE
+    if gate.is_file():  # it is not in the weights, but changes the answers
+        state.update(gate.read_bytes())
+    return state.hexdigest()[:16]

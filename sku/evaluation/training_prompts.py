@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.records import PairKind
 from sku.core.runs import Run
@@ -81,6 +82,9 @@ def _sources(run: Run, config: TrainConfig) -> Iterator[tuple[PairKind, str, str
     """Kind, spec and recorded content hash of every source that a run was trained on."""
     if config.method == "random":
         return
+    if config.method == "gated":  # its adapter was trained on the prompts of another run
+        like = runs.find_run(str(config.like))
+        yield from _sources(like, TrainConfig.from_dict(like.manifest.config))
     for kind, specs in (("harmful", config.harmful), ("normal", config.normal)):
         facts = run.manifest.data.get(kind) or [{}] * len(specs)
         for spec, known in zip(specs, facts, strict=True):

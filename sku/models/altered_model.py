@@ -52,6 +52,8 @@ class AlteredModel(VariantModel):
         self.loaded_hash = original.loaded_hash
         self.matmul = original.matmul
         self.prefix_cache = PrefixCache()
+        self.gates = original.gates
+        self.gate_values = {}
 
     @property
     def adapters(self) -> tuple[str, ...]:

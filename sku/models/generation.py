@@ -19,6 +19,7 @@ from sku.core.variants import Variant
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
 from sku.models.coefficients import nonzero_coefficients
+from sku.models.gating import gated_coefficients
 from sku.models.variant_model import VariantModel
 
 
@@ -127,20 +128,26 @@ def answer_records(model: VariantModel, answers: Sequence[PartialAnswer], seed: 
 def _distinct_rows(model: VariantModel, answers: Sequence[PartialAnswer], config: DecodingConfig) -> list[_Row]:
     """The rows that must be computed: answers of equal prompt, weights and noise share one."""
     rows: dict[object, _Row] = {}
-    for answer in answers:
+    prompts = [prompt_ids(model, answer.asked) for answer in answers]
+    gated = gated_coefficients(model, prompts, [answer.variant.coefficients for answer in answers])
+    for answer, coefficients in zip(answers, gated, strict=True):
         sample = str(answer.sample) if config.temperature else ""  # greedy samples are one row
         noise = digest(str(config.seed), answer.prompt, sample)
-        key = (answer.asked, nonzero_coefficients(answer.variant.coefficients), noise)
+        key = (answer.asked, nonzero_coefficients(coefficients), noise)
         if key not in rows:
-            rows[key] = _Row(asked_ids(model, answer.asked), answer.variant.coefficients, noise, [])
+            rows[key] = _Row(asked_ids(model, answer.asked), dict(coefficients), noise, [])
         rows[key].answers.append(answer)
     return list(rows.values())
 
 
 def asked_ids(model: VariantModel, asked: AskedPrompt) -> list[int]:
     """The tokens before the answer that the model writes: the prompt in its template, and the answer's beginning."""
-    prompt = model.template.prompt_ids(asked.text) if asked.ids is None else list(asked.ids)
-    return prompt + model.template.answer_start_ids(asked.answer_start)
+    return prompt_ids(model, asked) + model.template.answer_start_ids(asked.answer_start)
+
+
+def prompt_ids(model: VariantModel, asked: AskedPrompt) -> list[int]:
+    """The tokens of the prompt in its template, without the answer's beginning."""
+    return model.template.prompt_ids(asked.text) if asked.ids is None else list(asked.ids)
 
 
 def _check_context(model: VariantModel, rows: Sequence[_Row], config: DecodingConfig) -> None:

@@ -14,6 +14,7 @@ from transformers import DynamicCache
 
 from sku.models.batching import EncodedPair, collate
 from sku.models.coefficients import CoefficientKey, nonzero_coefficients
+from sku.models.gating import gated_rows
 from sku.models.prefix_cache import copy_cache_rows
 from sku.models.variant_model import VariantModel
 
@@ -35,6 +36,7 @@ def answer_hidden_states(
     Returns:
         B tensors `[1 + N, H]`.
     """
+    coefficients = gated_rows(model, rows, coefficients)
     asked = [(row.ids[: row.prompt_tokens], nonzero_coefficients(c)) for row, c in zip(rows, coefficients, strict=True)]
     prompts = {prompt: i for i, prompt in enumerate(dict.fromkeys(asked))}
     if len(prompts) == len(rows):

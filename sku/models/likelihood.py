@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from sku.models.batching import Batch, EncodedPair, collate, encode_answer
 from sku.models.coefficients import CoefficientKey, nonzero_coefficients
 from sku.models.divergence import kl_from_base
+from sku.models.gating import gated_rows
 from sku.models.hidden_states import answer_hidden_states
 from sku.models.variant_model import VariantModel
 
@@ -125,7 +126,8 @@ def answer_kl(
     Raises:
         ValueError: if a row has no token to score.
     """
-    asked = [(row, nonzero_coefficients(c)) for row, c in zip(rows, coefficients, strict=True)]
+    gated = gated_rows(model, rows, coefficients)
+    asked = [(row, nonzero_coefficients(c)) for row, c in zip(rows, gated, strict=True)]
     groups: dict[EncodedPair, list[CoefficientKey]] = {row: [()] for row in rows}  # the base's row comes first
     for row, signed in dict.fromkeys(asked):
         groups[row] += [signed] if signed else []

@@ -27,6 +27,7 @@ from sku.models.chat_template import ChatTemplate
 from sku.models.checkpoint_files import load_network, load_tokenizer
 from sku.models.decode_linear import use_decode_linear
 from sku.models.flattened_inputs import FlattenedInputs
+from sku.models.gate import Gate, load_gate
 from sku.models.matmul_choice import MatmulChoice
 from sku.models.memory import memory_errors_as_sentences
 from sku.models.prefix_cache import PrefixCache
@@ -54,6 +55,10 @@ class VariantModel:
         """Prefills batches; keeps the template's prefix for the variants used last."""
         self.matmul = matmul
         """The matrix products for few rows that were chosen for this machine; None: PyTorch's own."""
+        self.gates: dict[str, Gate] = {}
+        """The gates of the adapters that have one (`gate.py`)."""
+        self.gate_values: dict[tuple[str, tuple[int, ...]], float] = {}
+        """How far a gate is open for a prompt, by adapter and prompt; a cache."""
         self._peft: PeftModel | None = None
         self._unit: dict[str, dict[LoraLayer, float]] = {}
         self._active: list[str] = []
@@ -86,6 +91,7 @@ class VariantModel:
         """Move base and adapters to `device`; returns itself."""
         with self._lock:
             self.prefix_cache.clear()
+            self.gate_values.clear()
             self.network.to(device)
         return self
 
@@ -101,15 +107,16 @@ class VariantModel:
         return free
 
     def add(self, name: str, folder: Path) -> None:
-        """Load the PEFT adapter in `folder` under `name`, at coefficient 0.
+        """Load the PEFT adapter in `folder` under `name`, at coefficient 0, and the gate beside it if there is one.
 
         Raises:
             ValueError: if the name is taken, or the adapter is not plain LoRA, cannot be read, or was trained on
-                another base.
+                another base; or if the gate cannot be read.
             FileNotFoundError: if the folder holds no adapter.
         """
         if name in self._unit:
             raise ValueError(f"adapter {name!r} is loaded already; remove it first or use another name")
+        gate = load_gate(folder.parent)
         with self._lock:
             lora = read_plain_lora(folder, self.network, self.fingerprint)
             if self._peft is None:
@@ -125,6 +132,8 @@ class VariantModel:
             self.prefix_cache.clear()
             self._active = ["?"]  # loading made the new adapter active
             self.network.eval()
+        if gate is not None:
+            self.gates[name] = gate
         self.check_base(f"loading adapter {folder}")
 
     def remove(self, name: str) -> None:
@@ -143,6 +152,8 @@ class VariantModel:
             else:
                 self._peft.delete_adapter(name)
             del self._unit[name]
+            self.gates.pop(name, None)
+            self.gate_values.clear()
             self.prefix_cache.clear()
             self._active = ["?"]
         self.check_base(f"removing adapter {name}")

@@ -50,6 +50,11 @@ def save_checkpoint(
     os.replace(temporary, folder / _FILE)
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a state was saved in `folder`."""
+    return (folder / _FILE).is_file()
+
+
 def load_checkpoint(
     folder: Path, factors: dict[str, torch.nn.Parameter], optimizer: Any, budget: KlBudget
 ) -> tuple[int, float]:
@@ -62,7 +67,7 @@ def load_checkpoint(
         ValueError: if the state belongs to other parameters, or the file is damaged.
     """
     path = folder / _FILE
-    if not path.is_file():
+    if not has_checkpoint(folder):
         return 0, 0.0
     try:
         with safe_open(path, "pt") as file:

@@ -39,6 +39,7 @@ ROUNDED_ADVICE = (
     "merged and rounded to 4 bits: that removes most of what was unlearned (assets/docs/robustness.md); "
     "use --as gguf-adapter on a 4-bit base instead"
 )
+GATE_ADVICE = "the exported weights apply the full coefficient to every prompt"
 SCALE_NOTE = "llama.cpp's scale 1 is this variant. A scale s multiplies its coefficient by s, and 0 is the base."
 
 
@@ -146,6 +147,13 @@ def merge_advice(text: str, form: ExportForm, number_format: NumberFormat = DEFA
     return ROUNDED_ADVICE if form == "gguf" and number_format == "q4_1" else MERGE_ADVICE
 
 
+def gate_advice(text: str) -> str | None:
+    """One line about a gate that the export of a variant loses; None if it has none."""
+    variant = resolve_variant(text, lambda name: runs.find_run(name).known)
+    gated = [run.name for run, coefficient in signed_runs(variant) if run.gated and coefficient]
+    return f"the gate of {', '.join(gated)} is lost: {GATE_ADVICE}" if gated else None
+
+
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
     """A folder to fill. It becomes `out` at the end of the block, and is removed if the block fails."""
@@ -230,6 +238,8 @@ def _card(recipe: _Recipe, form: ExportForm) -> str:
     trained = "\n\n".join(_training_facts(run) for run, _ in recipe.parts)
     advice = f"\nThis model is {MERGE_ADVICE}.\n" if form in ("model", "gguf") else ""
     note = f"\n{SCALE_NOTE}\n" if form == "gguf-adapter" else ""
+    if any(run.gated for run, _ in recipe.parts):
+        note += f"\nThis variant has a gate, which this export lost: {GATE_ADVICE}.\n"
     base_line = f"base_model: {recipe.hub_id}\n" if recipe.hub_id else ""
     return f"""---
 {base_line}library_name: {_LIBRARIES[form]}

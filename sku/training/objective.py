@@ -71,9 +71,7 @@ class Objective(nn.Module):
             The unweighted value of each term by its name, and the number of tokens in the rows.
         """
         rows = [row for of_stream in drawn.values() for row in of_stream.encoded]
-        signs = self._signs(drawn)
-        layout = lay_out([row.ids for row in rows], signs, self._shares_tokens, self._device)
-        self._set_coefficients(layout, signs)
+        layout = self.set_coefficients(drawn)
         hidden = self._partial.run(layout, self._levels(self.config.terms), self._start, self._given(rows, layout))
         terms: dict[str, Tensor] = {}
         first = 0
@@ -168,17 +166,19 @@ class Objective(nn.Module):
             for i in range(len(rows.encoded))
         ]
 
-    def _set_coefficients(self, layout: RowLayout, signs: Sequence[float]) -> None:
-        """Set the coefficient of tau of every row.
+    def set_coefficients(self, drawn: dict[TermStream, TermRows]) -> RowLayout:
+        """Set the coefficient of tau of every row, and return how the rows are laid out.
 
-        The coefficients stay set until the next step, because gradient checkpointing runs the layers again in the
+        The coefficients stay set until the next call, because gradient checkpointing runs the layers again in the
         backward pass.
         """
-        if all(sign == 1.0 for sign in signs):
-            return  # every layer already has this scaling
-        column = layout.column(signs)
+        rows = [row.ids for of_stream in drawn.values() for row in of_stream.encoded]
+        signs = self._signs(drawn)
+        layout = lay_out(rows, signs, self._shares_tokens, self._device)
+        column = 1.0 if all(sign == 1.0 for sign in signs) else layout.column(signs)
         for layer in self._lora_layers:
             layer.scaling["default"] = self.config.alpha / self.config.rank * column
+        return layout
 
     def _sign(self, runs_at: RunsAt) -> float:
         negated = {

@@ -113,7 +113,7 @@ def gather_pairs(
             chosen = write_base_answers(model, chosen, config.max_tokens, progress, source.answered.name)
             if kind == "harmful":
                 chosen = [pair for pair in chosen if _may_be_harmful(pair)]
-        facts.append(_facts(source, chosen))
+        facts.append(source_facts(source, chosen))
         pairs |= {pair.id: pair for pair in chosen}
     return list(pairs.values()), facts
 
@@ -194,7 +194,8 @@ def check_same_data(before: Manifest | None, fingerprint: str, data: dict[str, S
                 )
 
 
-def _facts(source: TrainingSource, used: Sequence[PromptPair]) -> dict[str, Any]:
+def source_facts(source: TrainingSource, used: Sequence[PromptPair]) -> dict[str, Any]:
+    """What `run.json` records about one source."""
     data = source.data
     name = f"{source.answered.name}:{data.name}" if source.answered else data.name
     return {"name": name, "hash": data.content_hash, "pairs": len(used), "side": "train", "licence": data.licence}

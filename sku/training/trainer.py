@@ -1,8 +1,8 @@
 """The training loop: train the adapter of a method on its data, into a run folder (`core/runs.py`).
 
-Only LoRA factors are trained, with AdamW, a linearly falling learning rate and an exact number of steps. Accelerate
-handles devices and multiple processes. Every random draw is a function of seed and step, so a run that was killed and
-resumed gives the same adapter, bit for bit.
+Only LoRA factors are trained, with AdamW or Sophia, a linearly falling learning rate and an exact number of steps.
+Accelerate handles devices and multiple processes. Every random draw is a function of seed and step, so a run that was
+killed and resumed gives the same adapter, bit for bit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 
 from sku.core import runs
@@ -28,10 +27,13 @@ from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
 from sku.training import checkpoint
+from sku.training.gradients.rule import RuleInputs
+from sku.training.gradients.step import gradient_step
 from sku.training.kl_budget import KlBudget
 from sku.training.lora import add_lora, prepare_factors
 from sku.training.monitor import Monitor
 from sku.training.objective import Objective
+from sku.training.optimizers import make_optimizer
 from sku.training.run_writer import RunWriter
 from sku.training.targets import resolve_targets
 from sku.training.term_batches import TermBatches
@@ -96,6 +98,10 @@ def run_training(
         from sku.training.closed_forms.compute import compute_closed_form
 
         return compute_closed_form(out, config, report, cancelled)
+    if config.method == "gated":
+        from sku.training.gated_run import make_gated_run
+
+        return make_gated_run(out, config, report, cancelled)
     if not resume:
         _require_snapshots_within(config)
     check_output_folder(out, ADAPTER_BYTES)
@@ -179,12 +185,14 @@ class _Training:
         objective = Objective(peft_model, config, model.template.prefix_ids)
         parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
         factors = {name: p for name, p in peft_model.named_parameters() if ".lora_" in name}
-        budget = KlBudget(config)
-        optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        first, spent = checkpoint.load_checkpoint(self.out / "checkpoint", factors, optimizer, budget)
-        if not first:
+        resumed = checkpoint.has_checkpoint(self.out / "checkpoint")
+        if not resumed or config.gradient_rule.name != "sum":  # rules such as masks look at the initial factors
             self._say("preparing the adapter")
             prepare_factors(peft_model, batches, config)
+        gradient = gradient_step(objective, RuleInputs(peft_model, parameters, batches, config), accelerator)
+        budget = KlBudget(config)
+        optimizer = make_optimizer(parameters.values(), config)
+        first, spent = checkpoint.load_checkpoint(self.out / "checkpoint", factors, optimizer, budget)
         wrapped, prepared = accelerator.prepare(objective, optimizer)
         self.writer.continue_from(first, spent)
         monitor = Monitor(peft_model, model.template, batches.normal, config)
@@ -195,11 +203,12 @@ class _Training:
             rate = config.learning_rate * (1 - step / config.steps) * min(1.0, (step + 1) / max(1, config.warmup))
             for group in prepared.param_groups:
                 group["lr"] = rate
-            terms, tokens = wrapped(batches.at(step, accelerator.process_index, accelerator.num_processes))
+            drawn = batches.at(step, accelerator.process_index, accelerator.num_processes)
+            terms, tokens = gradient.forward(wrapped, drawn)
             weights = budget.weights
-            total = sum(weights[name] * term for name, term in terms.items())
+            total: Any = sum(weights[name] * term for name, term in terms.items())
             _require_finite("loss", step, float(total.detach()))
-            accelerator.backward(total)
+            gradient.backward(total, terms, weights)
             norm = float(accelerator.clip_grad_norm_(parameters.values(), config.clip or math.inf))
             _require_finite("gradient", step, norm)
             prepared.step()

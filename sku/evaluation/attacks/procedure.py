@@ -92,5 +92,7 @@ def variant_key(model: VariantModel, coefficients: Mapping[str, float]) -> str:
             if isinstance(layer, LoraLayer) and name in layer.lora_A:
                 for factor in (layer.lora_A[name].weight, layer.lora_B[name].weight):
                     state.update(factor.detach().cpu().contiguous().float().numpy().tobytes())
+        if name in model.gates:
+            state.update(model.gates[name].key.encode())
         parts.append(f"{state.hexdigest()[:16]}*{coefficients[name]:g}")
     return digest(*parts)

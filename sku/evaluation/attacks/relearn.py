@@ -32,6 +32,7 @@ from sku.evaluation.attacks.attacked_likelihood import encode_given, mean_given_
 from sku.evaluation.attacks.procedure import AttackContext, AttackedModel, variant_key
 from sku.evaluation.attacks.quantise import base_linear, decoder_linears
 from sku.models.batching import collate
+from sku.models.gating import gated_rows
 from sku.models.likelihood import answer_token_logits
 from sku.models.variant_model import VariantModel
 
@@ -163,8 +164,10 @@ def _step(
     pairs: Sequence[PromptPair],
     optimizer: torch.optim.Optimizer,
 ) -> None:
-    batch = collate([encode_given(model, pair, MAX_TOKENS) for pair in pairs]).to(model.device)
-    with model.rows([attacked.coefficients] * len(pairs)) as network, torch.enable_grad():
+    rows = [encode_given(model, pair, MAX_TOKENS) for pair in pairs]
+    batch = collate(rows).to(model.device)
+    coefficients = gated_rows(model, rows, [attacked.coefficients] * len(pairs))
+    with model.rows(coefficients) as network, torch.enable_grad():
         for factor in factors.values():
             factor.requires_grad_(True)
         tokens = answer_token_logits(network, batch)
