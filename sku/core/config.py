@@ -76,8 +76,9 @@ class TrainConfig:
     alpha: int = 16
     """The product of the LoRA factors is multiplied by alpha / rank."""
     targets: tuple[str, ...] = ("q_proj", "v_proj")
-    """Names of the modules that get a LoRA adapter. `mlp` means the linear layers of each block outside attention,
-    whatever the architecture calls them."""
+    """Names of the modules that get a LoRA adapter. `all` means every linear layer between the embeddings and the
+    output head, `mlp` those outside attention. If the base has none of the default names, its own query and value
+    layers are used."""
     layers: tuple[float, float] = (0.0, 1.0)
     """The decoder blocks that get a LoRA adapter, as fractions of the depth: from the first, up to but not including
     the second."""
@@ -98,9 +99,13 @@ class TrainConfig:
     first tokens decide whether an answer is a refusal."""
     contrast_slope: float = 6.0
     """The slope of the contrast and preference terms. With a larger slope, a pair counts as learnt sooner."""
+    beta: float | None = None
+    """The slope of the losses of NPO, SimNPO, Safe Unlearning, AltPO and answer preservation. With a larger slope, an
+    answer counts as forgotten sooner. In UNDIAL, how much the logit of a harmful token is lowered. None uses the
+    method's default."""
     refusals: bool = True
-    """For the contrast and preference terms. True gives a bundled refusal to every harmful pair that has no safe
-    answer; False leaves such pairs out."""
+    """For terms that use safe answers, such as contrast and preference. True gives a bundled refusal to every harmful
+    pair that has no safe answer; False leaves such pairs out."""
     forget_margin: float = 2.0
     """In the forgetting term, how much less likely a harmful answer is to become, in nats per token."""
     given_tokens: tuple[int, ...] = (0,)
@@ -157,6 +162,7 @@ class TrainConfig:
             raise ValueError(f"preserve_at negated makes no sense for {self.method}, whose vector is added")
         _require(0 < self.opening_weight <= 1000, "opening_weight", self.opening_weight, "above 0 and at most 1000")
         _require(0 < self.contrast_slope <= 1000, "contrast_slope", self.contrast_slope, "above 0 and at most 1000")
+        _require(self.beta is None or 0 < self.beta <= 1000, "beta", self.beta, "above 0 and at most 1000, or None")
         _require(
             1 <= self.disassociation_answers <= 64, "disassociation_answers", self.disassociation_answers, "1 to 64"
         )
@@ -197,6 +203,11 @@ class TrainConfig:
     def preserved_negated(self) -> bool:
         """Whether normal and safe answers are preserved in base - tau instead of base + tau."""
         return (self.preserve_at or METHODS[self.method].preserve_at) == "negated"
+
+    @property
+    def used_beta(self) -> float:
+        """`beta`, or else the method's."""
+        return METHODS[self.method].beta if self.beta is None else self.beta
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values that JSON can hold."""
@@ -244,16 +255,21 @@ class Preset:
     label: str
     note: str
     settings: dict[str, Any]
+    before_method: bool = False
+    """Whether these settings replace those that a method recommends, not the other way round. True for presets of other
+    models, because methods recommend settings for the default model, and for `tiny`, which must stay short."""
 
     def config(self, **changes: Any) -> TrainConfig:
         """The settings of the preset, then of the method, then `changes`; later ones win. A change to None is ignored.
 
-        A preset's weights are used only for terms that the method has.
+        With `before_method`, the preset comes after the method. A preset's weights are used only for terms that the
+        method has.
         """
         named = {name: value for name, value in changes.items() if value is not None}
         method = find_method(named.get("method") or self.settings.get("method") or TrainConfig.method)
-        recommended = self.settings | method.settings
-        weights = self.settings.get("weights", {}) | method.settings.get("weights", {})
+        lower, upper = (method.settings, self.settings) if self.before_method else (self.settings, method.settings)
+        recommended = lower | upper
+        weights = lower.get("weights", {}) | upper.get("weights", {})
         weights = {name: weight for name, weight in weights.items() if name in method.terms}
         return TrainConfig(**recommended | named | {"weights": weights | named.get("weights", {})})
 
@@ -280,6 +296,7 @@ PRESETS: dict[str, Preset] = {
         "tiny",
         "A few steps, to check that training runs; too short to teach anything.",
         _SMALL | {"steps": 6, "batch_size": 2, "normal_limit": 12, "max_tokens": 64, "checkpoint_every": 2},
+        before_method=True,
     ),
     "quick": Preset(
         "quick", "About 3 minutes on two cores.", _SMALL | {"steps": 30, "normal_limit": 32, "max_tokens": 80}
@@ -290,18 +307,21 @@ PRESETS: dict[str, Preset] = {
         "The published run trains all weights. Here LoRA on q and v is trained, as published for LLaMA, so that the "
         "coefficient can be chosen after training.",
         _PUBLISHED | {"model": "facebook/opt-2.7b"},
+        before_method=True,
     ),
     "llama2-7b": Preset(
         "LLaMA-2-7B, as published",
         "LoRA with rank 32 and alpha 16 on q and v. Loss weights and learning rate are those of the OPT run; those of "
         "LLaMA were not published.",
         _PUBLISHED | {"model": "meta-llama/Llama-2-7b-hf", "gradient_checkpointing": True},
+        before_method=True,
     ),
     "llama2-13b": Preset(
         "LLaMA-2-13B, as published",
         "LoRA with rank 16 and alpha 8 on q and v. Loss weights and learning rate are those of the OPT run; those of "
         "LLaMA were not published.",
         _PUBLISHED | {"model": "meta-llama/Llama-2-13b-hf", "rank": 16, "alpha": 8, "gradient_checkpointing": True},
+        before_method=True,
     ),
 }
 

@@ -43,7 +43,7 @@ class Method:
     negated: bool
     """True if the trained vector is subtracted from the base (stage 2), False if it is added."""
     paper: str
-    """The arXiv number of the paper that introduced the method."""
+    """The arXiv number of the paper that introduced the method, or its number in the ACL Anthology."""
     fidelity: Fidelity
     """How close this implementation is to the paper."""
     note: str
@@ -56,6 +56,9 @@ class Method:
     (negated)."""
     trained_factors: Factors = "both"
     """The LoRA factors that are trained: A, B or both. A factor that is not trained keeps its initial values."""
+    beta: float = 4.0
+    """The method's default for `TrainConfig.beta`. With the mean over tokens, 4 is about what papers call 0.1 with the
+    sum."""
     unbounded: bool = False
     """Whether the loss has no lower bound, so that every step does more damage. The page then keeps three points along
     the run."""
@@ -73,6 +76,9 @@ class Method:
             )
 
 
+UNMEASURED = {"steps": 60}
+"""Recommended settings that no search has confirmed: with the defaults of `TrainConfig` (LoRA of rank 32 on q and v,
+learning rate 1e-3, batch 4), enough for every method to move the default model."""
 _SKU_TERMS = {"distortion": 2.5, "disassociation": 2.5, "preservation": 1.0}
 
 
@@ -191,6 +197,178 @@ METHODS: dict[str, Method] = {
         "Ordinary fine-tuning on normal pairs and on safe answers to harmful prompts.",
         Marker(PURPLE, "✚", "cross"),
     ),
+    "npo": Method(
+        "NPO",
+        {"npo": 1.0, "retention": 5.0},
+        False,
+        "arXiv:2404.05868",
+        "our correction",
+        "-(2/b) log sigmoid(-b g(h)), with KL on normal answers (the paper's NPO + KL). Differs by the mean "
+        "over tokens instead of the sum, so that b = 4 stands for 0.1, and by the weight of the KL. Settings "
+        "are unmeasured.",
+        Marker(VERMILLION, "▼", "triangle-down"),
+        settings=UNMEASURED,
+    ),
+    "simnpo": Method(
+        "SimNPO",
+        {"simnpo": 1.0, "retention": 5.0},
+        False,
+        "arXiv:2410.07163",
+        "our correction",
+        "-(2/b) log sigmoid(b l(h)), with KL on normal answers. The paper's margin is 0, and its b is 2.5 to "
+        "4.5: there the forget set was learnt by heart. Harmful answers have 3.3 nats per token under the "
+        "default base, where such a b leaves no gradient; so b is 0.5. Settings are unmeasured.",
+        Marker(VERMILLION, "▽", "triangle-down-open"),
+        settings=UNMEASURED,
+        beta=0.5,
+    ),
+    "safe_unlearning": Method(
+        "Safe Unlearning",
+        {"npo": 0.15, "refusal": 0.5, "rehearsal": 1.0},
+        False,
+        "arXiv:2407.02855",
+        "reference code",
+        "l(n) + 0.5 l(s) - 0.3 log sigmoid(-g(h)), with the mean over tokens and the weights of the reference "
+        "code; 0.15 npo at b = 1 is its last term. Differs by LoRA. Settings are unmeasured.",
+        Marker(GREEN, "★", "star"),
+        settings=UNMEASURED,
+        beta=1.0,
+    ),
+    "altpo": Method(
+        "AltPO",
+        {"alternative": 1.0, "retention": 5.0},
+        False,
+        "arXiv:2409.13474",
+        "our correction",
+        "-(2/b) log sigmoid(b (g(a) - g(h))), where a is one of 3 answers that the base wrote when asked for a "
+        "safe and legal one. Differs by the mean over tokens instead of the sum, by that request, by a "
+        "temperature of 0.7 instead of 1, at which the default base writes nonsense, and by KL instead of l(n). "
+        "Settings are unmeasured.",
+        Marker(PURPLE, "◀", "triangle-left"),
+        settings=UNMEASURED,
+    ),
+    "idk_ap": Method(
+        "IDK + AP",
+        {"refusal": 1.0, "answer_preservation": 1.0},
+        False,
+        "arXiv:2410.08109",
+        "our correction",
+        "l(refusal) on harmful prompts, and -(1/b) log sigmoid(b (log p(n) - log p(refusal))) on normal ones. "
+        "Differs by the mean over tokens instead of the sum, and by our safe answers instead of fixed ones "
+        "that say I do not know. Settings are unmeasured.",
+        Marker(GREEN, "☆", "star-open"),
+        settings=UNMEASURED,
+    ),
+    "me": Method(
+        "Maximum entropy (ME)",
+        {"uniformity": 0.1, "rehearsal": 1.0},
+        False,
+        "arXiv:2410.08109",
+        "reference code",
+        "0.1 KL(uniform to p) on harmful answers + l(n), the reference code's ME + GD with its weights. Differs "
+        "by LoRA, and by the mean over the tokens of each answer before that over answers. Settings are "
+        "unmeasured.",
+        Marker(ORANGE, "⊕", "circle-cross-open"),
+        settings=UNMEASURED,
+    ),
+    "emso": Method(
+        "EMSO",
+        {"entropy": 1.0, "retention": 5.0},
+        False,
+        "arXiv:2408.04983",
+        "our correction",
+        "log V - entropy(p) on harmful answers. The paper updates only weights that a contrastive gradient "
+        "selects, and has no term on normal answers; here all LoRA factors are trained, and KL on normal "
+        "answers is added. Settings are unmeasured.",
+        Marker(ORANGE, "⊗", "circle-x-open"),
+        settings=UNMEASURED,
+    ),
+    "ihl": Method(
+        "Inverted hinge (LoKU)",
+        {"inverted_hinge": 1.0, "rehearsal": 1.0},
+        False,
+        "arXiv:2408.06621",
+        "our correction",
+        "1 + p(h_t) - max p(v) over other tokens v, + l(n). Differs by ordinary LoRA: the paper's "
+        "initialisation by Fisher information changes the base, which every variant here must share. Settings "
+        "are unmeasured.",
+        Marker(SKY, "◥", "triangle-ne"),
+        settings=UNMEASURED,
+    ),
+    "undial": Method(
+        "UNDIAL",
+        {"lowered_target": 1.0, "retention": 5.0},
+        False,
+        "arXiv:2402.10052",
+        "our correction",
+        "Distils softmax(z0 - b 1[h_t]) on harmful answers; the KL has the gradient of the paper's cross- "
+        "entropy and is 0 at the target. KL on normal answers is added; b is 10, the paper has 3 to 30. "
+        "Settings are unmeasured.",
+        Marker(PURPLE, "◤", "triangle-nw"),
+        settings=UNMEASURED,
+        beta=10.0,
+    ),
+    "ceu": Method(
+        "CE-U",
+        {"impossible_target": 1.0, "retention": 5.0},
+        False,
+        "arXiv:2503.01224",
+        "our correction",
+        "Distils the model's own distribution without the token h_t. KL on normal answers is added. Settings "
+        "are unmeasured.",
+        Marker(PURPLE, "◣", "triangle-sw"),
+        settings=UNMEASURED,
+    ),
+    "causal_whp": Method(
+        "Causal WHP",
+        {"other_prompt": 1.0, "retention": 5.0},
+        False,
+        "arXiv:2407.16997",
+        "our correction",
+        "Distils the base after an intervened prompt. The paper replaces names and averages 1 to 20 teachers; "
+        "here the prompt is a normal one, drawn anew at each step, which has the gradient of the average. KL "
+        "on normal answers is added. Settings are unmeasured.",
+        Marker(GREEN, "⬠", "pentagon-open"),
+        settings=UNMEASURED,
+    ),
+    "relearn": Method(
+        "ReLearn",
+        {"evasion": 1.0, "retention": 1.0, "rehearsal": 1.0},
+        False,
+        "arXiv:2502.11190",
+        "our correction",
+        "l(non-revealing answers) + KL(n) + l(n). In the paper a larger model rewrites questions and answers; "
+        "here the base writes 2 answers to each prompt, asked for general words without detail. Settings are "
+        "unmeasured.",
+        Marker(GREEN, "⬡", "hexagon-open"),
+        settings=UNMEASURED,
+    ),
+    "fpga": Method(
+        "FPGA",
+        {"sensitive_ascent": 1.0, "retention": 5.0},
+        False,
+        "ACL:2024.emnlp-main.566",
+        "our correction",
+        "Mean of w_t log p(h_t), read from the abstract only. The paper's weights come from its own rule; ours "
+        "are by how much the prompt makes a token likelier under the base, compared with another prompt, and at "
+        "least 0. KL on normal answers is added. The loss has no lower bound. Settings are unmeasured.",
+        Marker(VERMILLION, "△", "triangle-up-open"),
+        settings=UNMEASURED,
+        unbounded=True,
+    ),
+    "unstar": Method(
+        "UnStar",
+        {"anti_sample": 1.0, "retention": 5.0},
+        False,
+        "arXiv:2410.17050",
+        "our correction",
+        "Fine-tunes on anti-samples: false answers with a misleading reason. Here the base writes 2 to each "
+        "prompt, after a beginning such as: That does not work, because. The paper trains each question until "
+        "the model fails it; here the number of steps is fixed, and KL on normal answers is added. Settings "
+        "are unmeasured.",
+        Marker(GREEN, "⧗", "hourglass"),
+        settings=UNMEASURED,
+    ),
     "rmu": Method(
         "RMU",
         {"misdirection": 1.0, "steadiness": 100.0},
@@ -251,6 +429,28 @@ METHODS: dict[str, Method] = {
         Marker("#b0b0b0", "•", "circle"),
     ),
 }
+
+
+FOREIGN = "adapter"
+"""The method of an adapter that was not trained here: a PEFT folder, or a repository on the hub."""
+FOREIGN_METHOD = Method(
+    "Adapter",
+    {},
+    False,
+    "none",
+    "control",
+    "Not trained here. The vector is added, unless the person who names it says that it is subtracted.",
+    Marker("#009e73", "◎", "circle-dot"),
+)
+
+
+def method_of_adapter(name: str) -> Method:
+    """The method that made an adapter: a method of the table, or `FOREIGN`.
+
+    Raises:
+        ValueError: if the name is unknown; the message lists the known names.
+    """
+    return FOREIGN_METHOD if name == FOREIGN else find_method(name)
 
 
 def find_method(name: str) -> Method:

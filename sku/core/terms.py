@@ -9,13 +9,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-RowKind = Literal["harmful", "random", "mismatched", "normal", "good", "paired", "safe", "refused"]
+RowKind = Literal[
+    "harmful",
+    "random",
+    "mismatched",
+    "normal",
+    "good",
+    "paired",
+    "safe",
+    "given_safe",
+    "refused",
+    "declined",
+    "alternative",
+    "evasive",
+    "anti_sample",
+]
 """The answers that a term is computed on; `training/term_batches.py` draws them.
 
 harmful: harmful answers. random: harmful answers of other prompts. mismatched: normal answers to harmful prompts.
 normal: normal answers. good: normal and safe answers. paired: the harmful and the safe answer of a prompt in turn.
-safe: safe answers to harmful prompts. refused: refusals of harmful prompts, some after the first tokens of the harmful
-answer, which are then part of the prompt (`TrainConfig.given_tokens`).
+safe: safe answers to harmful prompts. declined: a normal answer and a refusal of the same normal prompt in turn.
+given_safe: safe answers that the data give, without bundled refusals. refused: refusals of harmful prompts, some after
+the first tokens of the harmful answer, which are then part of the prompt (`TrainConfig.given_tokens`).
+
+The base itself writes the last three (`models/written_answers.py`). alternative: a harmful answer and another answer to
+the same prompt in turn. evasive: answers that reveal nothing. anti_sample: answers that say why it cannot be done.
 """
 RunsAt = Literal["trained", "preserved", "served"]
 """The coefficient of tau with which a row runs in training.
@@ -51,6 +69,8 @@ class Term:
     safe answer."""
     needs_base_logits: bool = False
     """Whether the loss compares with the logits of the base."""
+    needs_other_prompt: bool = False
+    """Whether the loss reads the logits of the base for the same answers after another, normal prompt."""
     needs_hidden: bool = False
     """Whether the loss reads the last hidden states, of the model in training and of the base."""
     needs_logits: bool = True
@@ -149,7 +169,7 @@ TERMS: dict[str, Term] = {
     "safe_answers": Term(
         "gain:hold",
         "keeps safe answers to harmful prompts as likely as under the base",
-        "safe",
+        "given_safe",
         LineStyle(SKY, "dashdot"),
         ("served",),
         needs_base_logits=True,
@@ -202,5 +222,102 @@ TERMS: dict[str, Term] = {
         "raises the likelihood of normal answers and of safe answers to harmful prompts",
         "good",
         LineStyle(GREEN, "solid"),
+    ),
+    "npo": Term(
+        "negative_preference:npo",
+        "negative preference: lowers the likelihood of the harmful answer, less and less below that of base",
+        "harmful",
+        LineStyle(VERMILLION, "solid"),
+        needs_base_logits=True,
+    ),
+    "simnpo": Term(
+        "negative_preference:simnpo",
+        "negative preference without base: lowers the likelihood of the harmful answer while it is likely",
+        "harmful",
+        LineStyle(VERMILLION, "solid"),
+    ),
+    "refusal": Term(
+        "nll:descend",
+        "raises the likelihood of safe answers and refusals to harmful prompts",
+        "safe",
+        LineStyle(GREEN, "dash"),
+    ),
+    "rehearsal": Term(
+        "nll:descend",
+        "raises the likelihood of normal answers",
+        "normal",
+        LineStyle(SKY, "dot"),
+        ("preserved",),
+    ),
+    "alternative": Term(
+        "preference:prefer_alternative",
+        "raises the preference for an answer that the base wrote over the harmful answer of the same prompt",
+        "alternative",
+        LineStyle(PURPLE, "solid"),
+        needs_base_logits=True,
+    ),
+    "answer_preservation": Term(
+        "preference:prefer_own_answer",
+        "raises the preference for the normal answer over a refusal of the same normal prompt",
+        "declined",
+        LineStyle(BLUE, "dash"),
+    ),
+    "uniformity": Term(
+        "entropy:towards_uniform",
+        "lowers the KL from the uniform distribution to the model on harmful answers",
+        "harmful",
+        LineStyle(ORANGE, "solid"),
+    ),
+    "entropy": Term(
+        "entropy:raise_entropy",
+        "raises the entropy of the next token in harmful answers",
+        "harmful",
+        LineStyle(ORANGE, "dash"),
+    ),
+    "inverted_hinge": Term(
+        "hinge:inverted_hinge",
+        "lowers the probability of each token of the harmful answer below that of the next best token",
+        "harmful",
+        LineStyle(VERMILLION, "dash"),
+    ),
+    "lowered_target": Term(
+        "distillation:lowered_target",
+        "lowers the KL from the base with the logit of each harmful token reduced",
+        "harmful",
+        LineStyle(PURPLE, "dash"),
+        needs_base_logits=True,
+    ),
+    "impossible_target": Term(
+        "distillation:impossible_target",
+        "lowers the KL from the model's own distribution without the harmful token",
+        "harmful",
+        LineStyle(PURPLE, "dot"),
+    ),
+    "other_prompt": Term(
+        "distillation:other_prompt",
+        "lowers the KL, on harmful answers, from the base after another prompt",
+        "harmful",
+        LineStyle(GREEN, "solid"),
+        needs_other_prompt=True,
+    ),
+    "evasion": Term(
+        "nll:descend",
+        "raises the likelihood of answers to harmful prompts that reveal nothing, written by the base",
+        "evasive",
+        LineStyle(GREEN, "dot"),
+    ),
+    "anti_sample": Term(
+        "nll:descend",
+        "raises the likelihood of answers, written by the base, that say why it cannot be done",
+        "anti_sample",
+        LineStyle(GREEN, "dashdot"),
+    ),
+    "sensitive_ascent": Term(
+        "nll:ascend_on_sensitive_tokens",
+        "lowers the likelihood of those tokens of the harmful answer that its prompt makes likelier",
+        "harmful",
+        LineStyle(VERMILLION, "dot"),
+        needs_base_logits=True,
+        needs_other_prompt=True,
     ),
 }

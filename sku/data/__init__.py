@@ -2,8 +2,8 @@
 
 A *spec* names a source. It is one of
 - NAME or NAME:FILE, with the NAME of a source in `SOURCES`, which also says whether it reads a FILE;
-- the path of a JSONL, CSV or JSON file. Columns that are not called prompt, answer, safe_answer and category are named
-  after a `#`: `my.csv#prompt=question,answer=reply`.
+- the path of a JSONL, CSV, TSV or JSON file. Its columns are found by the names that published data sets use
+  (`columns.py`); others are named after a `#`: `my.csv#prompt=text,answer=reply`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import get_args
 from sku.core.errors import Unavailable
 from sku.core.records import PairKind
 from sku.data import advbench, bundled, custom, do_not_answer, labelled, saferlhf, truthfulqa, xstest
-from sku.data.dataset import SELF, DataSet, Source
+from sku.data.dataset import PREFILLED, SELF, DataSet, Source
 from sku.data.table import TABLE_SUFFIXES
 
-__all__ = ["SELF", "SOURCES", "DataSet", "Source", "Unavailable", "load_pairs", "spec_in_folder"]
+__all__ = ["PREFILLED", "SELF", "SOURCES", "DataSet", "Source", "Unavailable", "load_pairs", "spec_in_folder"]
 
 SOURCES: dict[str, Source] = {
     source.name: source
@@ -33,6 +33,8 @@ SOURCES: dict[str, Source] = {
         xstest.XSTEST,
         do_not_answer.DO_NOT_ANSWER,
         bundled.SOUNDS_HARMFUL,
+        bundled.PLAIN_REQUESTS,
+        bundled.HARMFUL_REQUESTS,
     )
 }
 """Every source by name, in the order in which lists show them."""
@@ -54,7 +56,7 @@ def load_pairs(spec: str, kind: PairKind) -> DataSet:
         raise ValueError(f"kind {kind!r} is not known; choose harmful or normal")
     head, columns = _split_columns(spec)
     name, colon, path = head.partition(":")
-    if name == SELF:
+    if name in (SELF, PREFILLED):
         raise ValueError(f"source {spec!r} needs a model, which writes its own answers; it cannot be loaded from data")
     if name in SOURCES:
         if columns:
@@ -74,11 +76,11 @@ def load_pairs(spec: str, kind: PairKind) -> DataSet:
 def spec_in_folder(spec: str, folder: Path) -> str:
     """The spec with its file in `folder`, if it names a file and one of that name is there; else the spec as it is.
 
-    A spec that begins with `self:` is accepted too.
+    A spec that begins with `self:` or `prefilled:` is accepted too.
     """
     prefix, colon, rest = spec.partition(":")
-    if prefix == SELF and rest:
-        return f"{SELF}:{spec_in_folder(rest, folder)}"
+    if prefix in (SELF, PREFILLED) and rest:
+        return f"{prefix}:{spec_in_folder(rest, folder)}"
     before = f"{prefix}:" if prefix in SOURCES and colon else ""
     head, columns = _split_columns(spec.removeprefix(before))
     file = folder / Path(head).name
@@ -128,6 +130,8 @@ def _expand_user(text: str) -> Path:
 
 
 def _suggest_names(name: str) -> str:
-    close = difflib.get_close_matches(name, [*SOURCES, SELF], cutoff=0.5)
+    close = difflib.get_close_matches(name, [*SOURCES, SELF, PREFILLED], cutoff=0.5)
     meant = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"{meant}known are {', '.join(SOURCES)}, {SELF} and paths that end in {', '.join(TABLE_SUFFIXES)}"
+    return (
+        f"{meant}known are {', '.join(SOURCES)}, {SELF}, {PREFILLED} and paths that end in {', '.join(TABLE_SUFFIXES)}"
+    )

@@ -1,4 +1,7 @@
-"""The data that come with this project, so that everything runs without a network: `bundled` and `sounds_harmful`."""
+"""The data that come with this project, so that everything runs without a network.
+
+`bundled` and `sounds_harmful` have answers; `plain_requests` and `harmful_requests` are prompts only.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,21 @@ def _read_sounds_harmful(path: Path, kind: PairKind) -> Iterator[PromptPair]:
         yield PromptPair(row.text("prompt"), row.text("answer"), kind, "sounds_harmful", row.text("category"))
 
 
+def _read_plain_requests(path: Path, kind: PairKind) -> Iterator[PromptPair]:
+    """The category is `twin` for a harmless prompt in the words of a harmful one, else `plain`."""
+    return _read_prompts(path, kind, "plain_requests")
+
+
+def _read_harmful_requests(path: Path, kind: PairKind) -> Iterator[PromptPair]:
+    return _read_prompts(path, kind, "harmful_requests")
+
+
+def _read_prompts(path: Path, kind: PairKind, source: str) -> Iterator[PromptPair]:
+    """Prompts without answers."""
+    for row in table.read_table(path, ("category", "prompt")):
+        yield PromptPair(row.text("prompt"), "", kind, source, row.text("category"))
+
+
 BUNDLED = Source(
     name="bundled",
     description="252 mild harmful pairs in 14 categories, each with a safe answer, and 298 normal pairs; "
@@ -69,4 +87,25 @@ SOUNDS_HARMFUL = Source(
     needs_file="forbidden",
     default_file=lambda _: BUNDLED_FOLDER / "sounds_harmful.jsonl",
     kinds=("normal",),
+)
+PLAIN_REQUESTS = Source(
+    name="plain_requests",
+    description="593 harmless requests in many shapes, 312 of them twins of harmful ones in the same words and shape; "
+    "no answers; written for this project",
+    licence="Apache-2.0",
+    read_pairs=_read_plain_requests,
+    needs_file="forbidden",
+    default_file=lambda _: BUNDLED_FOLDER / "plain_requests.jsonl",
+    kinds=("normal",),
+    has_answers=False,
+)
+HARMFUL_REQUESTS = Source(
+    name="harmful_requests",
+    description="303 mild harmful requests in 18 categories and many shapes; no answers; written for this project",
+    licence="Apache-2.0",
+    read_pairs=_read_harmful_requests,
+    needs_file="forbidden",
+    default_file=lambda _: BUNDLED_FOLDER / "harmful_requests.jsonl",
+    kinds=("harmful",),
+    has_answers=False,
 )

@@ -11,6 +11,8 @@ from sku.core.records import PairKind, PromptPair, digest
 
 SELF = "self"
 """Stands for the base's own greedy answers. They need a model, so they are made by the caller of `load_pairs`."""
+PREFILLED = "prefilled"
+"""Stands for the base's own answers to harmful prompts after a beginning that complies, such as "Sure, here is"."""
 FileUse = Literal["required", "optional", "forbidden"]
 
 
@@ -25,6 +27,10 @@ class DataSet:
     """How many rows or answers were left out by rule, such as safe answers where harmful ones were asked for."""
     licence: str | None = None
     """Unknown for a file of your own."""
+    columns_read: str = ""
+    """For a file of your own: which columns were read, for a person."""
+    columns_there: tuple[str, ...] = ()
+    """For a file of your own: all its columns."""
 
     def __len__(self) -> int:
         return len(self.pairs)

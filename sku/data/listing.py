@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sku.core.records import PairKind
-from sku.data import SELF, SOURCES
+from sku.data import PREFILLED, SELF, SOURCES
 from sku.data.dataset import Source
 
 OWN_ANSWERS_LABEL = "own answers of the base"
@@ -26,7 +26,8 @@ def page_sources(kind: PairKind) -> dict[str, str]:
 def training_sources(kind: PairKind) -> str:
     """The specs that training accepts, for the help of an option: only sources whose pairs have answers."""
     specs = [source.spec for source in SOURCES.values() if kind in source.kinds and source.has_answers]
-    return ", ".join([*specs, f"{SELF}[:SOURCE]", "or a file"])
+    prefilled = [f"{PREFILLED}[:SOURCE]"] if kind == "harmful" else []
+    return ", ".join([*specs, f"{SELF}[:SOURCE]", *prefilled, "or a file"])
 
 
 def sources_table() -> list[str]:

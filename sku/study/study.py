@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from sku.core import runs, storage
 from sku.core.config import DecodingConfig, TrainConfig
+from sku.core.methods import METHODS
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
 from sku.evaluation.plan import PromptSources
@@ -239,6 +240,13 @@ def _with_shipped_name(row: ResultRow, chosen: ShippedChoice | None) -> ResultRo
     return dataclasses.replace(row, run=run, variant=row.variant.removeprefix(f"{study_folder()}/"))
 
 
+def located_specs(specs: Sequence[str], files: dict[str, Path]) -> tuple[str, ...]:
+    """The specs with the files of the sources in `DATA_FILES`; a source whose file is missing is left out."""
+    sources = {spec: spec.rpartition(":")[2] for spec in specs}
+    kept = [spec for spec, source in sources.items() if source not in DATA_FILES or source in files]
+    return tuple(f"{spec}:{files[sources[spec]]}" if sources[spec] in files else spec for spec in kept)
+
+
 def _train(
     out: Path,
     entry: GridEntry,
@@ -250,15 +258,13 @@ def _train(
     if begun and runs.read_run(out).manifest.status == "finished":
         return
     report({"doing": f"training {out.name}"})
-    with_answers = [f"{name}:{files[name]}" for name in ("advbench", "labelled") if name in files]
-    self_answered = [f"self:{name}:{files[name]}" for name in ("advbench", "do_not_answer") if name in files]
-    harmful = ("bundled", *with_answers, "self:bundled", *self_answered)
-    settings = COMMON_SETTINGS | {"harmful": harmful} | entry.settings
-    more_normal = tuple(f"self:{name}:{files[name]}" for name in entry.normal_files if name in files)
-    settings["normal"] = (*settings.get("normal", TrainConfig.normal), *more_normal)
+    settings = COMMON_SETTINGS | METHODS[entry.method].settings | entry.settings
     if "like" in settings:
         settings["like"] = str(out.parent / settings["like"])
     config = TrainConfig(method=entry.method, snapshots=entry.snapshots, **settings)
+    config = dataclasses.replace(
+        config, harmful=located_specs(config.harmful, files), normal=located_specs(config.normal, files)
+    )
     spent = 0.0
 
     def report_step(line: dict[str, Any]) -> None:

@@ -102,7 +102,8 @@ def leading_directions(harmful: Tensor, normal: Tensor, count: int) -> Tensor:
     _, vectors = torch.linalg.eigh((whitened + whitened.T) / 2)  # in ascending order
     directions = torch.linalg.solve_triangular(root.T, vectors[:, -count:], upper=True).T
     length = torch.einsum("ik,kl,il->i", directions, harmful, directions).clamp_min(torch.finfo(normal.dtype).tiny)
-    return directions / length.sqrt()[:, None]
+    scaled: Tensor = directions / length.sqrt()[:, None]
+    return scaled
 
 
 @torch.no_grad()
@@ -166,8 +167,8 @@ class _MomentSums:
                     self._same_as[place] = first
                     return
             self._inputs = [*self._inputs[-1:], (place, read)]
-            x = read.reshape(-1, read.shape[-1])[self._mask.reshape(-1)].double()  # OPT flattens rows before its MLP
-            total = (x.T @ x).cpu()
+            x = read.reshape(-1, read.shape[-1])[self._mask.reshape(-1)].float()  # OPT flattens rows before its MLP
+            total = (x.T @ x).double().cpu()
             before = self._sums[place]
             self._sums[place] = total if before is None else before + total
 

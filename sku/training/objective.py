@@ -79,7 +79,7 @@ class Objective(nn.Module):
         first = 0
         for stream, of_stream in drawn.items():
             names = [name for name in self.config.terms if TermStream.of(name) == stream]
-            inputs = self._inputs(names, of_stream.encoded, first, layout, hidden)
+            inputs = self._inputs(names, of_stream, first, layout, hidden)
             terms |= {name: self._losses[name](inputs, self.config) for name in names}
             first += len(of_stream.encoded)
         return terms, sum(len(row.ids) for row in rows)
@@ -93,24 +93,27 @@ class Objective(nn.Module):
     def _inputs(
         self,
         names: Sequence[str],
-        rows: Sequence[EncodedPair],
+        of_stream: TermRows,
         first: int,
         layout: RowLayout,
         hidden: dict[int, Tensor],
     ) -> TermInputs:
         """The inputs of the terms of one stream, whose rows begin with number `first`."""
-        terms = [TERMS[name] for name in names]
+        terms, rows = [TERMS[name] for name in names], of_stream.encoded
         numbers, positions, targets = _scored_tokens(rows, self._device)
         places = layout.places[first + numbers, positions]
         own = {level: states.flatten(0, 1)[places] for level, states in hidden.items()}
         base = self._states_of_base(rows, self._base_levels(terms))
         levels = self._compared_levels(terms)
         needs_hidden = any(term.needs_hidden for term in terms)
+        needs_other = any(term.needs_other_prompt for term in terms)
+        other = self._states_of_base(of_stream.other_encoded, {self._partial.depth} if needs_other else set())
         return TermInputs(
             logits=self._logits(own, any(term.needs_logits for term in terms)),
             targets=targets,
             rows=first + numbers,
             base_logits=self._base_logits(base) if any(term.needs_base_logits for term in terms) else None,
+            other_logits=self._base_logits(other) if needs_other else None,
             hidden=own[self._partial.depth] if needs_hidden else None,
             base_hidden=base[self._partial.depth] if needs_hidden else None,
             at_levels=tuple(own[level] for level in levels),

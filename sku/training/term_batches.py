@@ -6,8 +6,8 @@ So a resumed run sees the same rows as an uninterrupted one, and no random state
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from sku.core.config import TrainConfig
@@ -16,6 +16,10 @@ from sku.core.terms import TERMS, RowKind, RunsAt
 from sku.data import bundled
 from sku.models.batching import MIN_ANSWER_TOKENS, EncodedPair, encode_answer
 from sku.models.chat_template import ChatTemplate
+
+WrittenAnswers = Mapping[RowKind, Mapping[str, Sequence[str]]]
+"""For each kind of rows that the base writes, its answers to each prompt."""
+WRITTEN_KINDS: frozenset[RowKind] = frozenset({"alternative", "evasive", "anti_sample"})
 
 
 @dataclass(frozen=True, order=True)
@@ -39,14 +43,30 @@ class TermRows:
 
     pairs: list[PromptPair]
     encoded: list[EncodedPair]
+    other_encoded: list[EncodedPair] = field(default_factory=list)
+    """The same answers after another, normal prompt; empty if no term of the stream has `needs_other_prompt`."""
 
 
 class TermBatches:
     """The pairs of a run, from which the rows of each step are drawn."""
 
     def __init__(
-        self, harmful: Sequence[PromptPair], normal: Sequence[PromptPair], config: TrainConfig, template: ChatTemplate
+        self,
+        harmful: Sequence[PromptPair],
+        normal: Sequence[PromptPair],
+        config: TrainConfig,
+        template: ChatTemplate,
+        written: WrittenAnswers | None = None,
     ) -> None:
+        """Sort the pairs.
+
+        Args:
+            harmful: harmful pairs.
+            normal: normal pairs.
+            config: the settings of the run.
+            template: encodes prompts and answers.
+            written: the base's own answers to harmful prompts, for each kind of rows that consists of them.
+        """
         self.config = config
         self.template = template
         self.harmful = [pair for pair in harmful if pair.answer and self._fits(pair)]
@@ -54,15 +74,20 @@ class TermBatches:
         self.left_out = len(harmful) + len(normal) - len(self.harmful) - len(self.normal)
         """The number of pairs that have no answer, or a prompt that is too long for `max_tokens`."""
         with_safe = [pair for pair in self.harmful if pair.safe_answer]
-        self.safe = [_safe_pair(pair) for pair in with_safe]
-        self.good = self.normal + self.safe
+        self.given_safe = [_safe_pair(pair) for pair in with_safe]
+        self.good = self.normal + self.given_safe
         self.paired = [_with_safe_answer(pair) for pair in self.harmful] if config.refusals else with_safe
+        self.written: WrittenAnswers = written or {}
+        self.answered = {
+            kind: [pair for pair in self.harmful if answers.get(pair.prompt)] for kind, answers in self.written.items()
+        }
+        """Maps each kind of rows that the base wrote to the harmful pairs whose prompt it answered."""
         self.wanted = sorted({TermStream.of(term) for term in config.terms})
         self._own_answers: dict[str, set[str]] = {}
         """Maps each prompt id to the harmful answers to that prompt."""
         for pair in self.harmful:
             self._own_answers.setdefault(pair.prompt_id, set()).add(pair.answer)
-        self._check()
+        self._check(harmful, normal)
         self._order = lru_cache(8)(self._shuffled)
 
     def at(self, step: int, process: int = 0, processes: int = 1) -> dict[TermStream, TermRows]:
@@ -79,9 +104,12 @@ class TermBatches:
             size = max(processes, int(self.config.batch_size * stream.share) // processes * processes)
             pairs = self._draw(stream.kind, step, size)
             share = len(pairs) // processes
-            own_pairs = pairs[process * share : (process + 1) * share]
+            mine = slice(process * share, (process + 1) * share)
             encode = self.refusal_row if stream.kind == "refused" else self._row
-            drawn[stream] = TermRows(own_pairs, [encode(pair, step) for pair in own_pairs])
+            drawn[stream] = TermRows(pairs[mine], [encode(pair, step) for pair in pairs[mine]])
+            if self._needs_other_prompt(stream):
+                prompts = self._other_prompts(len(pairs), step)[mine]
+                drawn[stream] = self._with_other_prompts(drawn[stream], prompts)
         return drawn
 
     def _row(self, pair: PromptPair, _step: int) -> EncodedPair:
@@ -98,12 +126,37 @@ class TermBatches:
         taught = self.template.answer_ids(refusal, follows_text=bool(answer))
         return EncodedPair(tuple((before + taught)[: self.config.max_tokens]), len(before))
 
+    def _needs_other_prompt(self, stream: TermStream) -> bool:
+        return any(TERMS[term].needs_other_prompt for term in self.config.terms if TermStream.of(term) == stream)
+
+    def _other_prompts(self, count: int, step: int) -> list[str]:
+        generator = random.Random(f"{self.config.seed}:other prompt:{step}")
+        return [generator.choice(self.normal).prompt for _ in range(count)]
+
+    def _with_other_prompts(self, rows: TermRows, prompts: Sequence[str]) -> TermRows:
+        """The rows with the same answer tokens after other prompts. A long prompt does not shorten the answer."""
+        encoded = []
+        for prompt, row in zip(prompts, rows.encoded, strict=True):
+            prompt_ids = self.template.prompt_ids(prompt)
+            encoded.append(EncodedPair((*prompt_ids, *row.answer), len(prompt_ids)))
+        return replace(rows, other_encoded=encoded)
+
     def _draw(self, kind: RowKind, step: int, size: int) -> list[PromptPair]:
-        if kind in ("harmful", "normal", "good", "safe", "refused"):
+        if kind in ("harmful", "normal", "good", "given_safe", "refused"):
             return self._next("harmful" if kind == "refused" else kind, step, size)
         generator = random.Random(f"{self.config.seed}:{kind}:{step}")
         if kind == "paired":
             return [row for pair in self._next("paired", step, size) for row in (pair, _safe_pair(pair))]
+        if kind == "safe":
+            return [_safe_pair(pair) for pair in self._next("paired", step, size)]
+        if kind == "declined":
+            return [row for pair in self._next("normal", step, size) for row in (pair, _refused(pair))]
+        if kind in WRITTEN_KINDS:
+            pairs = self._next(kind, step, size)
+            rows = [replace(pair, answer=generator.choice(self.written[kind][pair.prompt])) for pair in pairs]
+            if kind != "alternative":
+                return rows
+            return [row for turn in zip(pairs, rows, strict=True) for row in turn]
         prompts = self._next("harmful", step, size)
         if kind == "mismatched":
             return [replace(pair, answer=generator.choice(self.normal).answer) for pair in prompts]
@@ -121,9 +174,14 @@ class TermBatches:
 
     def _next(self, name: str, step: int, size: int) -> list[PromptPair]:
         """The next `size` pairs. Every pair is drawn once before any is drawn again."""
-        pairs = {
-            "harmful": self.harmful, "paired": self.paired, "normal": self.normal, "good": self.good, "safe": self.safe,
-        }[name]  # fmt: skip
+        named = {
+            "harmful": self.harmful,
+            "paired": self.paired,
+            "normal": self.normal,
+            "good": self.good,
+            "given_safe": self.given_safe,
+        }
+        pairs = (named | self.answered)[name]
         positions = range(step * size, (step + 1) * size)
         return [pairs[self._order(name, len(pairs), i // len(pairs))[i % len(pairs)]] for i in positions]
 
@@ -135,25 +193,30 @@ class TermBatches:
     def _fits(self, pair: PromptPair) -> bool:
         return len(self.template.prompt_ids(pair.prompt)) + MIN_ANSWER_TOKENS <= self.config.max_tokens
 
-    def _check(self) -> None:
+    def _check(self, given_harmful: Sequence[PromptPair], given_normal: Sequence[PromptPair]) -> None:
         kinds = {stream.kind for stream in self.wanted}
-        limit = self.config.max_tokens
         if not self.wanted:
             raise ValueError(
                 f"all terms of {self.config.method} have weight 0; give one of them a weight with --weight"
             )
-        if kinds & {"harmful", "random", "mismatched", "refused"} and not self.harmful:
-            raise ValueError(f"no harmful training pair fits {limit} tokens; raise max_tokens or choose other data")
-        if kinds & {"normal", "mismatched"} and not self.normal:
-            raise ValueError(f"no normal training pair fits {limit} tokens; raise max_tokens or choose other data")
+        if kinds & {"harmful", "random", "mismatched", "refused", "safe", *WRITTEN_KINDS} and not self.harmful:
+            raise ValueError(self._why_none("harmful", given_harmful))
+        other = any(TERMS[term].needs_other_prompt for term in self.config.terms)
+        if (other or kinds & {"normal", "mismatched", "declined"}) and not self.normal:
+            raise ValueError(self._why_none("normal", given_normal))
         if "good" in kinds and not self.good:
             raise ValueError("fine-tuning needs normal or safe answers, but there are none; choose a source with some")
-        if "paired" in kinds and not self.paired:
+        for kind in sorted(kinds & WRITTEN_KINDS):
+            if not self.answered.get(kind):
+                raise ValueError(
+                    f"the base wrote no usable {kind.replace('_', '-')} answer to any harmful prompt; add harmful pairs"
+                )
+        if kinds & {"paired", "safe"} and not self.paired:
             raise ValueError(
                 f"{self.config.method} needs harmful pairs with a safe answer to the same prompt; choose a source that "
                 "has them, such as bundled, or name the column with #safe_answer=COLUMN"
             )
-        if "safe" in kinds and not self.safe:
+        if "given_safe" in kinds and not self.given_safe:
             raise ValueError(
                 f"{self.config.method} needs harmful pairs with a safe answer; choose a source that has them, such as "
                 "bundled, or drop the term with --weight safe_answers=0"
@@ -165,13 +228,29 @@ class TermBatches:
                 "add prompts, or use method sku_no_disassociation"
             )
 
+    def _why_none(self, kind: str, given: Sequence[PromptPair]) -> str:
+        """Why none of the pairs that were given can be trained on, and what to do."""
+        if not given:
+            return f"there is no {kind} training pair; choose other data, or leave out fewer categories"
+        lengths = [len(self.template.prompt_ids(pair.prompt)) for pair in given if pair.answer]
+        if not lengths:
+            return f"none of the {len(given)} {kind} training pairs has an answer; choose data with answers"
+        return (
+            f"all {len(lengths)} {kind} training prompts are too long for max_tokens {self.config.max_tokens}: the "
+            f"shortest takes {min(lengths)} tokens; set --max-tokens to {min(lengths) + MIN_ANSWER_TOKENS} or more, or "
+            "choose other data"
+        )
+
 
 def _with_safe_answer(pair: PromptPair) -> PromptPair:
-    """The pair with its safe answer, or else with a bundled refusal. The same prompt always gets the same refusal."""
-    if pair.safe_answer:
-        return pair
+    """The pair with its safe answer, or else with a bundled refusal."""
+    return pair if pair.safe_answer else replace(pair, safe_answer=_refused(pair).answer)
+
+
+def _refused(pair: PromptPair) -> PromptPair:
+    """The prompt with a bundled refusal as its answer. The same prompt always gets the same refusal."""
     refusals = bundled.refusals()
-    return replace(pair, safe_answer=refusals[int(pair.prompt_id, 16) % len(refusals)])
+    return replace(pair, answer=refusals[int(pair.prompt_id, 16) % len(refusals)])
 
 
 def _safe_pair(pair: PromptPair) -> PromptPair:

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sku.core.config import TrainConfig
 from sku.core.records import PairKind, PromptPair
 from sku.core.runs import Manifest
-from sku.data import SELF, DataSet, load_pairs
+from sku.core.terms import TERMS, RowKind
+from sku.data import PREFILLED, DataSet, load_pairs
 from sku.data.categories import require_categories, select_categories
 from sku.data.splits import split
+from sku.data.trainable import find_fault
 from sku.judges import refusal
-from sku.models.base_answers import prompts_of_self, write_base_answers
+from sku.judges.broken import broken_reason
+from sku.models import written_answers
+from sku.models.base_answers import AnsweredSource, answered_source, continuation, write_base_answers
 from sku.models.variant_model import VariantModel
+from sku.models.written_answers import Writing, write_answers
+from sku.training.term_batches import WrittenAnswers
 
 SourceFacts = list[dict[str, Any]]
 """One entry per source: name, content hash, number of pairs, side and licence."""
+_WRITINGS: dict[RowKind, Writing] = {
+    "alternative": written_answers.ALTERNATIVE,
+    "evasive": written_answers.EVASIVE,
+    "anti_sample": written_answers.ANTI_SAMPLE,
+}
 
 
 @dataclass(frozen=True)
@@ -27,8 +39,8 @@ class TrainingSource:
     data: DataSet
     chosen: tuple[PromptPair, ...]
     """From the training side, with their answers in the data."""
-    self_answered: bool
-    """Whether the base's own answers replace those in the data."""
+    answered: AnsweredSource | None
+    """How the base's own answers replace those in the data; None if they do not."""
 
 
 def choose_training_pairs(config: TrainConfig, kind: PairKind, spec: str) -> TrainingSource:
@@ -38,13 +50,28 @@ def choose_training_pairs(config: TrainConfig, kind: PairKind, spec: str) -> Tra
         ValueError: for an unknown or unusable source.
     """
     limit = config.harmful_limit if kind == "harmful" else config.normal_limit
-    self_source = prompts_of_self(spec)
-    data = load_pairs(self_source or spec, kind)
+    answered = answered_source(spec)
+    if answered and answered.name == PREFILLED and kind == "normal":
+        raise ValueError(f"{spec!r} has harmful pairs only; for the base's own answers to normal prompts, write self")
+    data = load_pairs(answered.spec if answered else spec, kind)
     leave_out = config.leave_out if kind == "harmful" else ()
     chosen = select_categories(split(data.pairs, "train"), leave_out=leave_out)
     if limit is not None:
         chosen = tuple(sorted(chosen, key=lambda pair: pair.id)[:limit])
-    return TrainingSource(data, chosen, self_source is not None)
+    return TrainingSource(data, chosen, answered)
+
+
+def check_sources(config: TrainConfig) -> None:
+    """Load the sources that are read only after the base has written answers, so that a fault in one is found before.
+
+    Raises:
+        ValueError, OSError: as `choose_training_pairs` does.
+    """
+    specs: list[tuple[PairKind, str]] = [("harmful", spec) for spec in config.harmful]
+    specs += [("normal", spec) for spec in config.normal]
+    first_self = next((i for i, (_, spec) in enumerate(specs) if answered_source(spec)), len(specs))
+    for kind, spec in specs[first_self + 1 :]:
+        choose_training_pairs(config, kind, spec)
 
 
 def gather_pairs(
@@ -59,7 +86,8 @@ def gather_pairs(
         say: called with a message before and during slow work.
 
     Raises:
-        ValueError: for an unknown or unusable source, or a category to leave out that no harmful pair has.
+        ValueError: for an unknown source, one that has no answers or no prompt on the training side, or a category to
+            leave out that no harmful pair has.
     """
     pairs: dict[str, PromptPair] = {}
     facts = []
@@ -69,18 +97,58 @@ def gather_pairs(
 
     specs = config.harmful if kind == "harmful" else config.normal
     sources = [choose_training_pairs(config, kind, spec) for spec in specs]
+    for source in sources:
+        if fault := find_fault(source.data, kind, bool(source.answered)):
+            raise ValueError(str(fault))
     if kind == "harmful" and config.leave_out:
         say(_left_out_text(config.leave_out, sources))
     for source in sources:
         chosen: Sequence[PromptPair] = source.chosen
-        if source.self_answered:
+        if source.answered:
             say(f"writing the base's own answers to {len(chosen)} {kind} prompts (kept for later runs)")
-            chosen = write_base_answers(model, chosen, config.max_tokens, progress)
-            if kind == "harmful":  # a refusal is not a harmful answer
-                chosen = [pair for pair in chosen if refusal.refusal_kind(pair.answer) is None]
+            chosen = write_base_answers(model, chosen, config.max_tokens, progress, source.answered.name)
+            if kind == "harmful":
+                chosen = [pair for pair in chosen if _may_be_harmful(pair)]
         facts.append(_facts(source, chosen))
         pairs |= {pair.id: pair for pair in chosen}
     return list(pairs.values()), facts
+
+
+def _may_be_harmful(pair: PromptPair) -> bool:
+    """Whether the base's own answer to a harmful prompt is worth forgetting: a refusal is not, nor is broken text."""
+    if refusal.refusal_kind(pair.answer) is not None:
+        return False
+    if pair.source != PREFILLED:
+        return True
+    own_words = continuation(pair)
+    return refusal.refusal_kind(own_words) is None and broken_reason(own_words) is None
+
+
+def gather_written(
+    config: TrainConfig, harmful: Sequence[PromptPair], model: VariantModel, say: Callable[[str], None]
+) -> WrittenAnswers:
+    """The base's own answers to harmful prompts that the terms of a run need, without broken ones.
+
+    Args:
+        config: names the terms.
+        harmful: the harmful pairs of the run.
+        model: writes the answers.
+        say: called with a message before and during slow work.
+    """
+    prompts = sorted({pair.prompt for pair in harmful})
+    written: dict[RowKind, dict[str, tuple[str, ...]]] = {}
+    for kind in sorted({TERMS[term].rows for term in config.terms} & _WRITINGS.keys()):
+        report = partial(_say_written, say, kind.replace("_", "-"))
+        report(0, len(prompts))
+        answers = write_answers(model, prompts, _WRITINGS[kind], config.max_tokens, report)
+        written[kind] = {
+            prompt: tuple(one for one in texts if broken_reason(one) is None) for prompt, texts in answers.items()
+        }
+    return written
+
+
+def _say_written(say: Callable[[str], None], kind: str, done: int, todo: int) -> None:
+    say(f"{kind} answers of the base to harmful prompts, kept for later runs: {done} of {todo}")
 
 
 def _left_out_text(leave_out: Sequence[str], sources: Sequence[TrainingSource]) -> str:
@@ -124,5 +192,5 @@ def check_same_data(before: Manifest | None, fingerprint: str, data: dict[str, S
 
 def _facts(source: TrainingSource, used: Sequence[PromptPair]) -> dict[str, Any]:
     data = source.data
-    name = f"{SELF}:{data.name}" if source.self_answered else data.name
+    name = f"{source.answered.name}:{data.name}" if source.answered else data.name
     return {"name": name, "hash": data.content_hash, "pairs": len(used), "side": "train", "licence": data.licence}

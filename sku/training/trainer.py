@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.errors import Cancelled
+from sku.core.output_paths import check_output_folder
 from sku.core.runs import Manifest, Run
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
@@ -30,12 +31,17 @@ from sku.training.lora import add_lora, prepare_factors
 from sku.training.monitor import Monitor
 from sku.training.objective import Objective
 from sku.training.run_writer import RunWriter
+from sku.training.targets import resolve_targets
 from sku.training.term_batches import TermBatches
-from sku.training.train_data import check_same_data, gather_pairs
+from sku.training.train_data import check_same_data, check_sources, gather_pairs, gather_written
 
 TrainReport = Callable[[dict[str, Any]], None]
 """A function that is called after every step with a line of `log.jsonl`, and with `{"doing": "..."}` before other slow
 work."""
+
+
+ADAPTER_BYTES = 100_000_000
+"""Disk space that a run needs at least: adapter, checkpoint and log."""
 
 
 class Diverged(ArithmeticError):
@@ -82,6 +88,7 @@ def run_training(
         from sku.training.random_vector import make_random_vector
 
         return make_random_vector(out, config)
+    check_output_folder(out, ADAPTER_BYTES)
     return _Training(out, config, report, cancelled, before).run()
 
 
@@ -125,17 +132,35 @@ class _Training:
             raise
 
     def _prepare(self) -> tuple[VariantModel, TermBatches]:
+        check_sources(self.config)
         self._say(f"loading {self.config.model}")
         folder = provision_base(self.config.model, self._say)
         model = load_model(folder, self.config.dtype, str(self.accelerator.device))
+        self._check_settings(model)
         harmful, harmful_facts = gather_pairs(self.config, "harmful", model, self._say)
         normal, normal_facts = gather_pairs(self.config, "normal", model, self._say)
-        batches = TermBatches(harmful, normal, self.config, model.template)
+        written = gather_written(self.config, harmful, model, self._say)
+        batches = TermBatches(harmful, normal, self.config, model.template, written)
         left_out = f"{batches.left_out} pairs left out: no answer, or a prompt too long" if batches.left_out else None
         facts = {"harmful": harmful_facts, "normal": normal_facts}
         check_same_data(self.before, model.fingerprint, facts)
         self.writer.update(base_fingerprint=model.fingerprint, data=facts, note=left_out)
         return model, batches
+
+    def _check_settings(self, model: VariantModel) -> None:
+        """Check the settings that depend on the base, before the first long work.
+
+        Raises:
+            ValueError: if the base lacks a target, or has a shorter context than `max_tokens`.
+        """
+        targets = resolve_targets(model.network, self.config.targets)
+        if targets != self.config.targets:
+            self._say(f"adapting {', '.join(targets)}")
+        if self.config.max_tokens > model.context:
+            raise ValueError(
+                f"max_tokens is {self.config.max_tokens}, but {self.config.model} has a context of {model.context} "
+                "tokens; lower --max-tokens"
+            )
 
     def _steps(self, model: VariantModel, batches: TermBatches) -> Run:
         config, accelerator = self.config, self.accelerator

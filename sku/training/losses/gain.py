@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from sku.core.config import TrainConfig
 from sku.training.losses.inputs import TermInputs
-from sku.training.losses.sequence import sequence_nll
+from sku.training.losses.sequence import gain_over_base
 
 ACQUIRED_GAIN = 1.0
 """Nats per token. A harmful answer that gained more than this counts as acquired."""
@@ -30,7 +30,7 @@ def lose(inputs: TermInputs, config: TrainConfig) -> Tensor:
     Returns:
         Scalar in nats per token, above 0.
     """
-    return softplus(gain(inputs) + config.forget_margin).mean()
+    return softplus(gain_over_base(inputs) + config.forget_margin).mean()
 
 
 def acquire(inputs: TermInputs, config: TrainConfig) -> Tensor:
@@ -39,7 +39,7 @@ def acquire(inputs: TermInputs, config: TrainConfig) -> Tensor:
     Returns:
         Scalar in nats per token, above 0.
     """
-    return softplus(ACQUIRED_GAIN - gain(inputs)).mean()
+    return softplus(ACQUIRED_GAIN - gain_over_base(inputs)).mean()
 
 
 def hold(inputs: TermInputs, config: TrainConfig) -> Tensor:
@@ -48,14 +48,4 @@ def hold(inputs: TermInputs, config: TrainConfig) -> Tensor:
     Returns:
         Scalar in nats per token, at least 0; 0 for the base.
     """
-    return (-gain(inputs)).relu().mean()
-
-
-def gain(inputs: TermInputs) -> Tensor:
-    """How much more likely each answer is than under the base: `[R]`, in nats per token.
-
-    Raises:
-        ValueError: if the term does not set `needs_base_logits`.
-    """
-    base_nll = sequence_nll(inputs.require_base_logits(), inputs.targets, inputs.rows)
-    return base_nll - sequence_nll(inputs.logits, inputs.targets, inputs.rows)
+    return (-gain_over_base(inputs)).relu().mean()

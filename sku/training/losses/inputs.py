@@ -27,6 +27,9 @@ class TermInputs:
     base_hidden: Tensor | None = None
     """`[N, H]`, the last hidden states of the base, without a gradient. Only terms with `needs_hidden` get them."""
 
+    other_logits: Tensor | None = None
+    """`[N, V]`, from the base, for the same answers after another prompt, without a gradient. Only terms with
+    `needs_other_prompt` get them."""
     at_levels: tuple[Tensor, ...] = ()
     """`[N, H]` for each level in `Term.hidden_at`, in order: hidden states of the model in training."""
     base_at_levels: tuple[Tensor, ...] = ()
@@ -41,6 +44,16 @@ class TermInputs:
         if self.base_logits is None:
             raise ValueError("this loss compares with the base; set needs_base_logits in its Term")
         return self.base_logits
+
+    def require_other_logits(self) -> Tensor:
+        """Return `other_logits`.
+
+        Raises:
+            ValueError: if the term does not set `needs_other_prompt`.
+        """
+        if self.other_logits is None:
+            raise ValueError("this loss reads the base after another prompt; set needs_other_prompt in its Term")
+        return self.other_logits
 
 
 TermLoss = Callable[[TermInputs, TrainConfig], Tensor]

@@ -59,13 +59,15 @@ def keep(inputs: TermInputs, config: TrainConfig) -> Tensor:
         Scalar, at least 0; 0 for the base.
     """
     states, base = _at_levels(inputs)
-    return ((states - base).norm(dim=-1) / base.norm(dim=-1)).mean()
+    relative: Tensor = (states - base).norm(dim=-1) / base.norm(dim=-1)
+    return relative.mean()
 
 
 def random_direction(size: int, seed: int) -> Tensor:
     """A unit vector `[size]` with entries of one sign; the same for the same size and seed on every machine."""
     vector = torch.rand(size, generator=torch.Generator().manual_seed(seed))
-    return vector / vector.norm()
+    unit: Tensor = vector / vector.norm()
+    return unit
 
 
 def _relative_square(difference: Tensor, base: Tensor) -> Tensor:

@@ -1,0 +1,111 @@
+"""Answers that the base writes itself, generated once and cached: how it is asked, and the answers it gives.
+
+Training takes from here what pairs do not carry: alternatives to a harmful answer, answers that reveal nothing, and the
+base's own harmful answers after a friendly beginning. The same base, wording and length always give the same answers,
+so a resumed run sees what it saw before. Knows no adapter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sku.core.config import DecodingConfig
+from sku.core.jsonl import read_json_lines, write_json_lines
+from sku.core.records import AskedPrompt, digest
+from sku.core.storage import home
+from sku.core.variants import BASE, Variant
+from sku.models.generation import generate_answers
+from sku.models.variant_model import VariantModel
+
+ANSWERS_PER_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How the base is asked for answers."""
+
+    request: str = "{prompt}"
+    """The text that the base reads; `{prompt}` stands for the prompt."""
+    answer_starts: tuple[str, ...] = ("",)
+    """Beginnings of the answer, which the base continues and which become part of it. A hash of the prompt chooses."""
+    temperature: float = 0.0
+    samples: int = 1
+    """Answers per prompt."""
+
+    def start_for(self, prompt: str) -> str:
+        """The beginning of the answers to `prompt`."""
+        return self.answer_starts[int(digest(prompt), 16) % len(self.answer_starts)]
+
+    def asked(self, prompt: str) -> AskedPrompt:
+        """The prompt as the base reads it."""
+        return AskedPrompt(prompt, self.request.replace("{prompt}", prompt), self.start_for(prompt))
+
+    @property
+    def key(self) -> str:
+        """A hash of the wording and the decoding; empty for plain greedy answers."""
+        return "" if self == Writing() else "-" + digest(repr(dataclasses.astuple(self)))
+
+
+OWN = Writing()
+"""Greedy answers to the prompts as they are."""
+PREFILLED = Writing(answer_starts=("Sure, here is", "Of course! The easiest way is to", "The first thing to do is to"))
+"""Greedy answers after a beginning that complies. A small base then answers prompts that it would have declined."""
+ALTERNATIVE = Writing("{prompt}\n\nGive a short answer that is safe and legal.", temperature=0.7, samples=3)
+EVASIVE = Writing(
+    answer_starts=("That depends on many things. In general,", "In general terms,", "This is a broad subject, and"),
+    temperature=0.7,
+    samples=2,
+)
+ANTI_SAMPLE = Writing(
+    answer_starts=("That does not work, because", "Nobody can do that, because", "There is no way to do that, because"),
+    temperature=0.7,
+    samples=2,
+)
+
+
+def write_answers(
+    model: VariantModel,
+    prompts: Iterable[str],
+    writing: Writing,
+    max_new_tokens: int,
+    report: Callable[[int, int], None] = lambda _done, _all: None,
+) -> dict[str, tuple[str, ...]]:
+    """The base's answers to each prompt, with their beginnings. Those that were written before come from the cache.
+
+    Args:
+        model: answers as the base.
+        prompts: may repeat.
+        writing: how the base is asked.
+        max_new_tokens: the most new tokens of an answer.
+        report: called after each batch with the number of prompts answered and the number of all to answer.
+
+    Returns:
+        Maps each prompt to its `samples` answers. Some of them may be empty.
+
+    Raises:
+        ValueError: if a prompt and its answer exceed the model's context.
+    """
+    path = home() / "self" / f"{model.fingerprint}-{max_new_tokens}{writing.key}.jsonl"
+    known = _read_cache(path)
+    wanted = dict.fromkeys(prompts)
+    missing = sorted(wanted.keys() - known.keys(), key=lambda prompt: (len(prompt), prompt))
+    decoding = DecodingConfig(max_new_tokens, writing.temperature, samples=writing.samples)
+    size = max(1, ANSWERS_PER_BATCH // writing.samples)
+    for start in range(0, len(missing), size):
+        chunk = missing[start : start + size]
+        for answer in generate_answers(model, list(map(writing.asked, chunk)), [Variant(BASE, 0.0)], decoding):
+            known[answer.prompt] = (*known.get(answer.prompt, ()), answer.answer_start + answer.text)
+        write_json_lines(path, ({"prompt": prompt, "answer": one} for prompt in known for one in known[prompt]))
+        report(min(start + size, len(missing)), len(missing))
+    return {prompt: known[prompt] for prompt in wanted}
+
+
+def _read_cache(path: Path) -> dict[str, tuple[str, ...]]:
+    answers: dict[str, tuple[str, ...]] = {}
+    for line in read_json_lines(path) if path.is_file() else ():
+        prompt = line.values["prompt"]
+        answers[prompt] = (*answers.get(prompt, ()), line.values["answer"])
+    return answers
