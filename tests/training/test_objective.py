@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sku.core.methods import METHODS
 from sku.core.records import PromptPair
 from sku.core.terms import TERMS, LineStyle, Term
 from sku.data import load_pairs
-from sku.models.batching import collate
+from sku.models.batching import EncodedPair, collate
 from sku.models.chat_template import ChatTemplate
 from sku.models.decoder_blocks import decoder_blocks
 from sku.models.variant_model import VariantModel
@@ -27,7 +28,7 @@ from sku.training.losses.kl import preserve
 from sku.training.losses.nll import descend
 from sku.training.losses.preference import prefer_harmful
 from sku.training.objective import Objective, find_loss
-from sku.training.term_batches import TermBatches, TermRows, TermStream
+from sku.training.term_batches import WRITTEN_KINDS, TermBatches, TermRows, TermStream
 from tests.conftest import PADDED, forward_shapes, save_base
 from tests.training.runs import changed
 
@@ -44,7 +45,8 @@ def adapted(network: Any, config: TrainConfig) -> Any:
 
 def some_rows(config: TrainConfig, template: ChatTemplate) -> dict[TermStream, TermRows]:
     harmful, normal = load_pairs(config.harmful[0], "harmful").pairs, load_pairs(config.normal[0], "normal").pairs
-    return TermBatches(harmful, normal, config, template).at(0)
+    texts = {pair.prompt: ["It is said so.", "Ask a clerk."] for pair in harmful}
+    return TermBatches(harmful, normal, config, template, dict.fromkeys(WRITTEN_KINDS, texts)).at(0)
 
 
 def plain_terms(peft_model: Any, config: TrainConfig, drawn: dict[TermStream, TermRows]) -> dict[str, torch.Tensor]:
@@ -56,29 +58,40 @@ def plain_terms(peft_model: Any, config: TrainConfig, drawn: dict[TermStream, Te
     for stream, rows in drawn.items():
         batch = collate(rows.encoded)
         column = torch.tensor([signs[stream.runs_at[i % len(stream.runs_at)]] for i in range(len(rows.encoded))])
-        places = batch.answer_mask[:, 1:].nonzero(as_tuple=True)
-
-        def read(output: Any, at: Any = places) -> list[torch.Tensor]:
-            return [states[at] for states in (output.logits, *output.hidden_states)]
-
-        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "output_hidden_states": True}
         with torch.no_grad(), peft_model.disable_adapter():
-            base_logits, *base_states = read(network(**inputs))
+            base_logits, *base_states = plain_states(network, rows.encoded)
+            other_logits = plain_states(network, rows.other_encoded)[0] if rows.other_encoded else None
         for layer in peft_model.modules():
             if isinstance(layer, LoraLayer):
                 layer.scaling["default"] = config.alpha / config.rank * column[:, None, None]
-        logits, *states = read(network(**inputs))
+        logits, *states = plain_states(network, rows.encoded)
+        places = batch.answer_mask[:, 1:].nonzero(as_tuple=True)
         for name in [name for name in config.terms if TermStream.of(name) == stream]:
             levels = [max(1, round(share * depth)) for share in sorted(TERMS[name].hidden_at)]
             given = TermInputs(
-                logits, batch.input_ids[places[0], places[1] + 1], places[0], base_logits, states[-1], base_states[-1],
-                tuple(states[level] for level in levels), tuple(base_states[level] for level in levels),
-            )  # fmt: skip
+                logits=logits,
+                targets=batch.input_ids[places[0], places[1] + 1],
+                rows=places[0],
+                base_logits=base_logits,
+                other_logits=other_logits,
+                hidden=states[-1],
+                base_hidden=base_states[-1],
+                at_levels=tuple(states[level] for level in levels),
+                base_at_levels=tuple(base_states[level] for level in levels),
+            )
             terms[name] = find_loss(TERMS[name].loss)(given, config)
     for layer in peft_model.modules():
         if isinstance(layer, LoraLayer):
             layer.scaling["default"] = config.alpha / config.rank
     return terms
+
+
+def plain_states(network: Any, rows: Sequence[EncodedPair]) -> list[torch.Tensor]:
+    """Logits, and hidden states at every level, that predict the answer tokens of padded rows."""
+    batch = collate(rows)
+    output = network(input_ids=batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=True)
+    places = batch.answer_mask[:, 1:].nonzero(as_tuple=True)
+    return [states[places] for states in (output.logits, *output.hidden_states)]
 
 
 def with_gradients(peft_model: Any, terms: dict[str, torch.Tensor]) -> tuple[dict[str, float], list[torch.Tensor]]:
