@@ -14,6 +14,7 @@ from sku.core.config import TrainConfig
 from sku.core.records import PromptPair
 from sku.core.terms import TERMS, LineStyle, Term
 from sku.models.batching import collate
+from sku.models.likelihood import answer_token_logits
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
 from sku.training.losses import nll
@@ -133,3 +134,29 @@ def test_a_term_gets_what_it_asks_for_and_no_more(
         Objective(peft_model, mine)(drawn)
         assert (seen[-1].base_logits is not None) is logits
         assert (seen[-1].hidden is not None) is (seen[-1].base_hidden is not None) is hidden
+
+
+def test_a_term_that_reads_another_prompt_gets_the_bases_logits_of_the_same_answer_after_it(
+    config: TrainConfig, pico: VariantModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[TermInputs] = []
+
+    def watch(inputs: TermInputs, config: TrainConfig) -> torch.Tensor:
+        seen.append(inputs)
+        return descend(inputs, config)
+
+    monkeypatch.setattr(nll, "watch", watch, raising=False)
+    term = Term("nll:watch", "watched", "harmful", LineStyle("#000000", "solid"), needs_other_prompt=True)
+    monkeypatch.setitem(TERMS, "distortion", term)
+    bad = [PromptPair(f"How {i}?", f"So {i}.", "harmful", "test") for i in range(4)]
+    good = [PromptPair(f"What is {i}?", f"That {i}.", "normal", "test") for i in range(4)]
+    mine = changed(config, method="tv")
+    drawn = TermBatches(bad, good, mine, pico.template).at(0)
+    (rows,) = drawn.values()
+    with torch.no_grad():
+        expected = torch.cat([answer_token_logits(pico.network, collate([row])).logits for row in rows.other_encoded])
+    Objective(get_peft_model(pico.network, LoraConfig(r=4, target_modules=["q_proj"])), mine)(drawn)
+    assert seen[0].base_logits is None
+    assert seen[0].other_logits is not None
+    assert torch.allclose(seen[0].other_logits, expected, atol=1e-5)
+    assert not torch.allclose(seen[0].other_logits, seen[0].logits, atol=1e-3), "the prompt matters"
