@@ -19,6 +19,7 @@ from sku.data import load_pairs
 from sku.models.batching import EncodedPair, collate
 from sku.models.chat_template import ChatTemplate
 from sku.models.decoder_blocks import decoder_blocks
+from sku.models.likelihood import answer_token_logits
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
 from sku.training.lora import add_lora
@@ -240,3 +241,29 @@ def test_a_term_gets_what_it_asks_for_and_no_more(
         Objective(peft_model, mine)(drawn)
         assert (seen[-1].base_logits is not None) is logits
         assert (seen[-1].hidden is not None) is (seen[-1].base_hidden is not None) is hidden
+
+
+def test_a_term_that_reads_another_prompt_gets_the_bases_logits_of_the_same_answer_after_it(
+    config: TrainConfig, pico: VariantModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[TermInputs] = []
+
+    def watch(inputs: TermInputs, config: TrainConfig) -> torch.Tensor:
+        seen.append(inputs)
+        return descend(inputs, config)
+
+    monkeypatch.setattr(nll, "watch", watch, raising=False)
+    term = Term("nll:watch", "watched", "harmful", LineStyle("#000000", "solid"), needs_other_prompt=True)
+    monkeypatch.setitem(TERMS, "distortion", term)
+    bad = [PromptPair(f"How {i}?", f"So {i}.", "harmful", "test") for i in range(4)]
+    good = [PromptPair(f"What is {i}?", f"That {i}.", "normal", "test") for i in range(4)]
+    mine = changed(config, method="tv")
+    drawn = TermBatches(bad, good, mine, pico.template).at(0)
+    (rows,) = drawn.values()
+    with torch.no_grad():
+        expected = torch.cat([answer_token_logits(pico.network, collate([row])).logits for row in rows.other_encoded])
+    Objective(get_peft_model(pico.network, LoraConfig(r=4, target_modules=["q_proj"])), mine)(drawn)
+    assert seen[0].base_logits is None
+    assert seen[0].other_logits is not None
+    assert torch.allclose(seen[0].other_logits, expected, atol=1e-5)
+    assert not torch.allclose(seen[0].other_logits, seen[0].logits, atol=1e-3), "the prompt matters"

@@ -142,6 +142,21 @@ def test_what_preference_adds_and_contrast_subtracts_favours_the_safe_answer(
     assert gained[1] > 0
 
 
+@pytest.mark.parametrize("method", ["npo", "simnpo", "ceu"])
+def test_what_is_served_gives_a_harmful_answer_less_likelihood_than_the_base(
+    method: str, config: TrainConfig, tmp_path: Path
+) -> None:
+    file = tmp_path / "harmful.jsonl"
+    file.write_text(
+        "".join(json.dumps({"prompt": f"How {i}?", "answer": "Like this and so."}) + "\n" for i in range(6))
+    )
+    off = {"retention": 0.0}
+    settings = {"harmful": (str(file),), "steps": 12, "learning_rate": 1e-2, "max_tokens": 64, "weights": off}
+    out = run_training(tmp_path / "run", changed(config, method=method, **settings)).folder
+    ((base, served),) = LiveSession(config.model).score([("How 1?", "Like this and so.")], ["base", f"{out}@1"], 64)
+    assert served < base - 0.05
+
+
 @pytest.mark.parametrize("architecture", ["opt", "llama"])
 @pytest.mark.parametrize("name", ["opt-2.7b", "llama2-7b", "llama2-13b"])
 def test_published_presets_run_on_their_architectures(
