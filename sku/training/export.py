@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 
 from sku.core import runs
+from sku.core.methods import METHODS
 from sku.core.runs import Run
 from sku.core.variants import BASE, Variant, resolve_variant
 from sku.models.adapter_check import check_adapter_base
@@ -224,4 +225,6 @@ def _training_facts(run: Run) -> str:
     steps = manifest.step or manifest.steps  # a snapshot took fewer steps than its run
     data = "\n".join(f"- {s['name']}: {s['pairs']} pairs, licence {s['licence'] or 'not stated'}" for s in sources)
     trained = f"`{manifest.method}`, trained for {steps} steps with seed {manifest.seed}"
+    if not METHODS[manifest.method].terms and manifest.note:
+        trained = f"`{manifest.method}` ({manifest.note})"
     return f"{trained}, on:\n\n{data or '- nothing (a control)'}"
