@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sku.core import runs
+from sku.core.methods import METHODS
 from sku.core.output_paths import check_output_folder
 from sku.core.peft_folders import is_hub_id
 from sku.core.runs import Run
@@ -279,4 +280,6 @@ def _training_facts(run: Run) -> str:
     if run.foreign:
         return f"The adapter `{run.hub_id or run.folder.name}` was not trained with sku."
     trained = f"`{manifest.method}`, trained for {steps} steps with seed {manifest.seed}"
+    if not METHODS[manifest.method].terms and manifest.note:
+        trained = f"`{manifest.method}` ({manifest.note})"
     return f"{trained}, on:\n\n{data or '- nothing (a control)'}"

@@ -23,6 +23,8 @@ def test_combine_and_answer_and_export(sku: Any, run: Path, pico_folder: Path, t
         texts.append(json.loads(said)["text"])
     assert texts[0] == texts[1], "the sign of a negated run is in the result"
     assert sku("export", "-v", out, "--out", tmp_path / "exported")[0] == 0
+    card = (tmp_path / "exported" / "README.md").read_text(encoding="utf-8")
+    assert f"`combined` (Sum of {run}@0.5; rank 4, residual 0), on:" in card
 
 
 def test_the_manifest_is_printed_as_json(sku: Any, run: Path, tmp_path: Path) -> None:

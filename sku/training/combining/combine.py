@@ -206,6 +206,7 @@ def _write(
     settings = TrainConfig(
         method="combined",
         model=first.base,
+        steps=1,
         rank=lora.r,
         alpha=lora.r,
         targets=tuple(sorted(lora.target_modules or ())),
