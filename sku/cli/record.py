@@ -18,10 +18,12 @@ def record(
         list[str], typer.Option(help="An attack under which every variant answers as well. Repeatable.")
     ] = [],  # noqa: B006
     max_tokens: MaxNewTokens = 96,
+    tour: Annotated[bool, typer.Option("--tour", help="Choose the examples of the tour anew, by a rule.")] = False,
 ) -> None:
     """Record the answers that the page shows without weights.
 
-    Every variant answers the page's examples greedily, without attack and under each --attack. The verdict is recorded
+    With --tour, the four examples of the tour are chosen anew first, from held-out prompts. Every variant answers the
+    page's examples greedily, without attack and under each --attack. The verdict is recorded
     with each answer, and without attack the KL from base.
     """
     import json
@@ -31,10 +33,15 @@ def record(
     from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
     from sku.serving import recorded_session
     from sku.serving.live_session import LiveSession
+    from sku.study import tour as tours
 
     session, lines = LiveSession(), []
+    if tour:
+        candidates = tours.tour_candidates(session, max_tokens, lambda line: report_work({"doing": line}))
+        tours.write_tour(tours.choose_tour(candidates), storage.ASSETS / tours.TOUR)
+    steps = json.loads((storage.ASSETS / tours.TOUR).read_text(encoding="utf-8"))
     groups = json.loads((storage.ASSETS / "data" / "examples.json").read_text(encoding="utf-8")).values()
-    prompts = [example["prompt"] for group in groups for example in group]
+    prompts = [example["prompt"] for group in (steps, *groups) for example in group]
     model, variants = session.load(), ["base", *(name for name in variant if name != "base")]
     config = DecodingConfig(max_new_tokens=max_tokens)
     for prompt in prompts:
