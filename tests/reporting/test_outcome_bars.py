@@ -20,4 +20,4 @@ def test_outcomes_fill_a_bar_and_say_word_and_count() -> None:
     assert figure.layout.yaxis.ticktext == ("a@1", "b@1")
     looks = {(trace.marker.color, trace.marker.pattern.shape) for trace in figure.data}
     assert len(looks) == len(OUTCOMES)
-    assert figure.data[4].marker.color == "rgba(0,0,0,0)", "the unjudged are hollow"
+    assert figure.data[OUTCOMES.index("unjudged")].marker.color == "rgba(0,0,0,0)", "the unjudged are hollow"

@@ -24,6 +24,7 @@ from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Question
 from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.messages import refusal
 
 if TYPE_CHECKING:
     from sku.serving.token_lens import TokenLens
@@ -37,6 +38,8 @@ class ColumnUpdate:
     facts: str | None = None
     start: str | None = None
     """The beginning that the attack had written, as HTML."""
+    pill: str | None = None
+    """The verdict, as HTML."""
 
 
 ColumnUpdates = dict[int, ColumnUpdate]
@@ -69,7 +72,7 @@ class Asker:
         ticket = self.requests.take(str(request.session_hash), list(asked.variants))
         question = asked.question
         shown.ask(question.prompt, self.session.model_name, _settings(question))
-        yield dict.fromkeys(asked.variants, ColumnUpdate("", badges.waiting_line(self._progress()), ""))
+        yield dict.fromkeys(asked.variants, ColumnUpdate("", badges.waiting_line(self._progress()), "", ""))
         states: dict[int, ColumnState] = {}
         for states in self._written(asked, ticket):
             current = ticket.current()
@@ -83,7 +86,7 @@ class Asker:
         fault = self._judge(shown, asked, ticket, states)
         self._measure(shown, [i for i in states if shown.answers_prompt(i)])
         visible = {*ticket.current(), *ticket.stopped()}
-        yield {i: ColumnUpdate(facts=_final(shown, i, states[i], fault)) for i in states if i in visible}
+        yield {i: _final(shown, i, states[i], fault) for i in states if i in visible}
 
     def unanswered(self, shown: ShownAnswers, controls: Controls) -> list[int]:
         """The visible columns that have not answered yet what the others did; none if prompt or attack was changed."""
@@ -130,7 +133,7 @@ class Asker:
                 answer_start=controls.answer_start,
             )
         except (ValueError, RateLimited) as error:
-            raise gr.Error(str(error), title="Not asked") from error
+            raise refusal(error, "Not asked") from error
         return _AcceptedQuestion(question, variants)
 
     def _progress(self) -> str:
@@ -146,7 +149,7 @@ class Asker:
             ):
                 yield dict(zip(asked.variants, states, strict=True))
         except (ValueError, OSError) as error:
-            raise gr.Error(str(error), title="No answer") from error
+            raise refusal(error, "No answer") from error
 
     def _judge(
         self, shown: ShownAnswers, asked: _AcceptedQuestion, ticket: Ticket, states: Mapping[int, ColumnState]
@@ -216,11 +219,11 @@ def _judging(state: ColumnState) -> str:
     return _facts(state) + ("<br>" + badges.JUDGING_LINE if state.answer else "")
 
 
-def _final(shown: ShownAnswers, i: int, state: ColumnState, fault: str) -> str:
-    """The lines below the answer of column `i` when everything is done."""
+def _final(shown: ShownAnswers, i: int, state: ColumnState, fault: str) -> ColumnUpdate:
+    """The verdict above and the lines below the answer of column `i` when everything is done."""
     column = shown.columns.get(i)
     if state.answer is None or column is None:
-        return badges.no_answer_line(state.error)
+        return ColumnUpdate(facts=badges.no_answer_line(state.error))
     if fault:
-        return f"{_facts(state)}<br>{badges.unjudged_line(fault)}"
-    return badges.judged_lines(column, state.seconds)
+        return ColumnUpdate(facts=_facts(state), pill=badges.pill(Verdict("unjudged", None, fault, "none")))
+    return ColumnUpdate(facts=badges.judged_lines(column, state.seconds), pill=badges.chosen_pill(column))

@@ -16,6 +16,7 @@ from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.compare.views import ViewChoice
 from sku.ui.events import UNCHANGED, Updates, Values
 from sku.ui.hosting.access import Access
+from sku.ui.messages import warn
 
 Handler = Callable[[gr.Request, Values], Updates]
 StreamingHandler = Callable[[gr.Request, Values], Iterator[Updates]]
@@ -121,7 +122,7 @@ class ColumnHandlers:
             try:
                 return column.choose(column_variant(typed_variant(text, entries, gate), entries, gate), entries, values)
             except ValueError as error:
-                gr.Warning(str(error), title="Not chosen")
+                warn(error, "Not chosen")
                 return {column.variant: held.list_value}
 
         return choose

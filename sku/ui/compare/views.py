@@ -95,4 +95,8 @@ def sample_update(shown: ShownAnswers, i: int, sample: Any) -> ColumnUpdate:
         return ColumnUpdate()
     column = shown.columns[i]
     seconds = shown.seconds.get(i, 0.0) if sample == 0 else 0.0  # only the first sample was timed
-    return ColumnUpdate(column.answers[sample].text, badges.judged_lines(column, seconds, sample))
+    return ColumnUpdate(
+        column.answers[sample].text,
+        badges.judged_lines(column, seconds, sample),
+        pill=badges.chosen_pill(column, sample),
+    )
