@@ -9,6 +9,9 @@ from sku.core.methods import METHODS
 from sku.core.runs import Run
 from sku.core.variants import BASE
 
+SHIPPED_LABELS = {"sku": "SKU (ours)", "keep": "SKU (paper's sum)"}
+"""Labels of shipped adapters that a reader would not tell apart by their method's name."""
+
 
 @dataclass(frozen=True)
 class CatalogEntry:
@@ -35,7 +38,8 @@ def list_variants(owner: str | None = None) -> list[CatalogEntry]:
 def _entry(run: Run) -> CatalogEntry:
     manifest, method = run.manifest, METHODS[run.manifest.method]
     preservation = manifest.config.get("preservation") if "preservation" in method.terms else None
-    label = ", ".join(filter(None, (method.label, preservation))) + ("" if run.shipped else f" ({run.name})")
+    described = ", ".join(filter(None, (method.label, preservation)))
+    label = SHIPPED_LABELS.get(run.name, described) if run.shipped else f"{described} ({run.name})"
     return CatalogEntry(
         run.name, label, manifest.method, manifest.default_coefficient, manifest.note or "", preservation
     )

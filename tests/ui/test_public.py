@@ -229,7 +229,7 @@ def test_what_a_visitor_or_a_model_writes_is_never_markup(pico_folder: Path, vie
         as_html = [(kind, value) for kind, value in shown if kind not in as_text]
         assert any(MARKUP in str(value) for kind, value in shown if kind == "textbox"), "the answer is shown, as text"
         escaped = html.escape(MARKUP)
-        verdicts = [value for _, value in as_html if "class='verdict'" in str(value) and escaped in str(value)]
+        verdicts = [value for _, value in as_html if "class='pill'" in str(value) and escaped in str(value)]
         assert len(verdicts) >= 3, "what the judge wrote is shown, escaped"
         views = [value["value"] for _, value in as_html if isinstance(value, dict) and value.get("visible")]
         wanted = [] if view == "answer" else [True] * 3 + [False] * 3

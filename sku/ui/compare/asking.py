@@ -5,6 +5,7 @@ It describes what changes in each column and knows no components.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,10 @@ from sku.ui.messages import refusal
 
 if TYPE_CHECKING:
     from sku.serving.token_lens import TokenLens
+
+
+SAMPLE_TEMPERATURE = 0.8
+"""The temperature of samples that are asked for at temperature 0. Later questions keep the visitor's setting."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,29 @@ class Asker:
         self.access, self.session, self.requests = access, access.session, LatestRequest()
 
     def ask(
-        self, request: gr.Request, shown: ShownAnswers, controls: Controls, columns: Sequence[int], samples: Any = 1
+        self,
+        request: gr.Request,
+        shown: ShownAnswers,
+        controls: Controls,
+        columns: Sequence[int],
+        samples: Any = 1,
+        hot: bool = False,
     ) -> Iterator[ColumnUpdates]:
         """Ask the visible ones of `columns` for `samples` answers each.
+
+        Args:
+            request: who asks.
+            shown: what the page shows; it is changed.
+            controls: the values of the controls.
+            columns: the columns, counted from 0. Hidden ones are not asked.
+            samples: the number of answers of each column.
+            hot: whether answers are sampled even if the temperature is 0, where all samples would be equal.
 
         Raises:
             gr.Error: if the question is refused or the model fails. A refusal does not disturb answers in progress.
         """
+        if hot and controls.temperature == 0:
+            controls = dataclasses.replace(controls, temperature=SAMPLE_TEMPERATURE)
         asked = self._accept(request, controls, [i for i in columns if i in controls.shown()], samples)
         ticket = self.requests.take(str(request.session_hash), list(asked.variants))
         question = asked.question

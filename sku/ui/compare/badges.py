@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sku.core.attacks import NO_ATTACK, find_attack
 from sku.core.intervals import wilson
@@ -144,6 +144,15 @@ def _finding(part: ComparedColumn) -> str:
     kl = "" if part.kl is None or part.variant == BASE else f" at KL {part.kl:.2f}"
     name = html.escape(part.variant)
     return f"<span class='finding'><i style='color:{marker.colour}'>{marker.mark}</i> {name} {words}{kl}</span>"
+
+
+def column_tabs(columns: Mapping[int, tuple[str, Outcome | None]]) -> str:
+    """A button for each column with its variant and the mark of its outcome, for a screen that shows one at a time."""
+    buttons = []
+    for i, (name, outcome) in columns.items():
+        mark = "" if outcome is None else f" {outcome_marker(outcome).mark} {outcome}"
+        buttons.append(f"<button type='button' data-column='{i}'>{html.escape(name)}{mark}</button>")
+    return "".join(buttons)
 
 
 def waiting_line(progress: str) -> str:

@@ -26,7 +26,7 @@ def sweep_handler(components: CompareComponents, access: Access, i: int) -> Call
     """Return a handler that sweeps the coefficient of column `i`."""
     column = components.columns[i]
 
-    def sweep(request: gr.Request, values: Values) -> Updates:
+    def sweep_column(request: gr.Request, values: Values) -> Updates:
         held: ColumnVariant = values[column.held]
         controls = components.read(values)
         variants = [BASE if c == 0 else held.at(c).text for c in SWEPT_COEFFICIENTS]
@@ -47,7 +47,7 @@ def sweep_handler(components: CompareComponents, access: Access, i: int) -> Call
         outcomes = [verdict.outcome for verdict in verdicts]
         return {column.sweep.marks: gr.Radio(choices=sweep_options(outcomes), value=None, visible=True)}
 
-    return sweep
+    return sweep_column
 
 
 def sweep_options(outcomes: list[Outcome]) -> list[tuple[str, float]]:
