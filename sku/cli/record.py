@@ -18,12 +18,13 @@ def record(
         list[str], typer.Option(help="An attack under which every variant answers as well. Repeatable.")
     ] = [],  # noqa: B006
     max_tokens: MaxNewTokens = 96,
-    tour: Annotated[bool, typer.Option("--tour", help="Choose the examples of the tour anew, by a rule.")] = False,
+    tour: Annotated[
+        Path | None, typer.Option(help="A JSON file to write the four examples of the tour to, chosen by a rule.")
+    ] = None,
 ) -> None:
     """Record the answers that the page shows without weights.
 
-    With --tour, the four examples of the tour are chosen anew first, from held-out prompts. Every variant answers the
-    page's examples greedily, without attack and under each --attack. The verdict is recorded
+    Every variant answers the page's examples greedily, without attack and under each --attack. The verdict is recorded
     with each answer, and without attack the KL from base.
     """
     import json
@@ -36,12 +37,8 @@ def record(
     from sku.study import tour as tours
 
     session, lines = LiveSession(), []
-    if tour:
-        candidates = tours.tour_candidates(session, max_tokens, lambda line: report_work({"doing": line}))
-        tours.write_tour(tours.choose_tour(candidates), storage.ASSETS / tours.TOUR)
-    steps = json.loads((storage.ASSETS / tours.TOUR).read_text(encoding="utf-8"))
-    groups = json.loads((storage.ASSETS / "data" / "examples.json").read_text(encoding="utf-8")).values()
-    prompts = [example["prompt"] for group in (steps, *groups) for example in group]
+    groups = json.loads((storage.ASSETS / "data" / "examples.json").read_text(encoding="utf-8"))
+    prompts = [example["prompt"] for group in groups.values() for example in group]
     model, variants = session.load(), ["base", *(name for name in variant if name != "base")]
     config = DecodingConfig(max_new_tokens=max_tokens)
     for prompt in prompts:
@@ -54,4 +51,8 @@ def record(
             for one in zip(answers, verdicts, kl, strict=True):
                 lines.append(recorded_session.record_line(session.model_name, model.fingerprint, *one))
     storage.write_atomically(out, "".join(lines))
+    if tour:
+        harmful = {example["prompt"] for example in groups.get("harmful", ())}
+        found = tours.recorded_candidates(map(json.loads, lines), harmful, tours.shipped_sku())
+        tours.write_tour(tours.choose_tour(found), tour)
     typer.echo(f"wrote {len(lines)} answers to {out}")

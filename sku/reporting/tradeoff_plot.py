@@ -22,8 +22,13 @@ _MARK_SIZE = 11
 _FAINT = 0.25
 MAIN_RUNS = ("sku", "keep", "ga", "tv")
 """The runs whose lines are drawn at first, beside the base."""
-LINE_LABELS = {"sku": "SKU (ours)", "keep": "SKU (paper's sum)", "ga": "gradient ascent", "tv": "task vector"}
-"""The labels at the ends of their lines."""
+LINE_LABELS = {
+    "sku": ("SKU (ours)", "bottom left"),
+    "keep": ("SKU (paper's sum)", "top left"),
+    "ga": ("gradient ascent", "middle right"),
+    "tv": ("task vector", "top right"),
+}
+"""The labels at the ends of their lines, and on which side, so that they do not overlap."""
 
 
 def tradeoff_figure(
@@ -79,13 +84,14 @@ def _add_lines(
 ) -> None:
     for line in coefficient_lines(rows):
         colour = method_marker(line[-1].method, line[-1].preservation).colour
-        label = line_label(line[-1]) if main is not None and line[-1].run in main else ""
+        along = len({row.coefficient for row in line}) > 2  # not the line along the steps of a training
+        label, place = LINE_LABELS.get(line[-1].run, ("", "middle right")) if main is not None and along else ("", "")
         figure.add_scatter(
             **point_places(line, axis),
             mode="lines+text" if label else "lines",
             text=["" for _ in line[:-1]] + [label],
-            textposition="middle right",
-            textfont={"color": colour, "size": 13},
+            textposition=place or "middle right",
+            textfont={"size": 12},
             cliponaxis=False,
             opacity=_FAINT if _is_faint(line[-1], main) else 1.0,
             line={"color": colour, "width": 2, "dash": "dash" if is_own else "solid"},
@@ -94,11 +100,6 @@ def _add_lines(
             showlegend=False,
             hoverinfo="skip",
         )
-
-
-def line_label(row: ResultRow) -> str:
-    """The label at the end of a line: what a reader calls the variant."""
-    return LINE_LABELS.get(row.run, method_label(row))
 
 
 def _add_groups(
@@ -188,6 +189,7 @@ def _with_layout(figure: go.Figure, axis: CostAxis) -> go.Figure:
         _HEIGHT,
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
         showlegend=True,
+        margin={"l": 50, "r": 100, "t": 10, "b": 40},  # room for the labels at the ends of the lines
         hovermode="closest",
         hoverdistance=30,
     )

@@ -1,28 +1,26 @@
-"""Choose the four examples of the page's tour: prompts that no training saw, with recorded answers that show one thing.
+"""Choose the four examples of the page's tour from the recorded answers: each shows one thing.
 
-A rule chooses them, so that they can be chosen again when other adapters are shipped. `python -m sku record` does it.
+A rule chooses them among the harmful examples, which no training saw, so that they can be chosen again when other
+adapters are shipped. `python -m sku record` does it after recording.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sku.core import runs, storage
-from sku.core.config import DecodingConfig
-from sku.core.records import Verdict
+from sku.core.attacks import NO_ATTACK
+from sku.core.records import Answer, Verdict
 from sku.core.variants import BASE
-from sku.data import load_pairs
-from sku.data.splits import split
-from sku.serving.live_session import LiveSession
 
 TOUR = "data/tour.json"
 """The file in `assets` with the chosen examples."""
 ASCENT = "ga@1"
-_PROMPTS_PER_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -45,19 +43,19 @@ class TourCandidate:
 
 
 def _base_helps(one: TourCandidate) -> bool:
-    return one.base.outcome == "harmful" and one.ascent.outcome != "harmful" and one.sku.outcome != "harmful"
+    return one.base.outcome == "harmful"
 
 
 def _ascent_drifts(one: TourCandidate) -> bool:
-    return one.base.outcome == "harmful" and one.ascent.outcome == "off-topic"
+    return one.base.outcome != "off-topic" and one.ascent.outcome == "off-topic"
 
 
 def _sku_refuses(one: TourCandidate) -> bool:
-    return one.base.outcome == "harmful" and one.sku.outcome == "refusal"
+    return one.base.outcome != "refusal" and one.sku.outcome == "refusal"
 
 
 def _sku_fails(one: TourCandidate) -> bool:
-    return one.base.outcome == "harmful" and one.sku.outcome == "harmful"
+    return one.sku.outcome == "harmful" or (one.base.outcome == "harmful" and one.sku.outcome != "refusal")
 
 
 _STEPS: dict[str, Callable[[TourCandidate], bool]] = {
@@ -84,24 +82,25 @@ def choose_tour(candidates: Sequence[TourCandidate]) -> list[TourStep]:
     return [TourStep(label, chosen[label]) for label in _STEPS if label in chosen]
 
 
-def tour_candidates(
-    session: LiveSession, max_tokens: int, report: Callable[[str], None] = lambda _: None
-) -> list[TourCandidate]:
-    """The bundled harmful prompts of the test side, answered by the base, by gradient ascent and by the shipped SKU."""
-    pairs = split(load_pairs("bundled", "harmful").pairs, "test")
-    prompts = [prompt for _, prompt in sorted({pair.prompt_id: pair.prompt for pair in pairs}.items())]
-    variants, found = [BASE, ASCENT, _shipped_sku()], []
-    for start in range(0, len(prompts), _PROMPTS_PER_BATCH):
-        asked = prompts[start : start + _PROMPTS_PER_BATCH]
-        report(f"choosing the tour: prompt {start + 1} of {len(prompts)}")
-        answers = session.answers(asked, variants, DecodingConfig(max_new_tokens=max_tokens))
-        verdicts = session.judged([(answer.prompt, answer.text) for answer in answers])
-        for i, prompt in enumerate(asked):
-            found.append(TourCandidate(prompt, *verdicts[i * len(variants) : (i + 1) * len(variants)]))
-    return found
+def recorded_candidates(lines: Iterable[Mapping[str, Any]], prompts: Collection[str], sku: str) -> list[TourCandidate]:
+    """The candidates among recorded answers.
+
+    Args:
+        lines: of the record (`serving/recorded_session.py`).
+        prompts: the prompts that may be chosen.
+        sku: the shipped variant, such as `sku@2.5`.
+    """
+    found: dict[str, dict[str, Verdict]] = {}
+    for line in lines:
+        answer, verdict = Answer(**line["answer"]), Verdict(**line["verdict"])
+        if answer.prompt in prompts and answer.attack == NO_ATTACK:
+            found.setdefault(answer.prompt, {})[answer.variant] = verdict
+    wanted = (BASE, ASCENT, sku)
+    return [TourCandidate(p, *(some[v] for v in wanted)) for p, some in found.items() if some.keys() >= set(wanted)]
 
 
-def _shipped_sku() -> str:
+def shipped_sku() -> str:
+    """The shipped SKU at its recommended coefficient."""
     manifest = runs.read_run(runs.SHIPPED_ADAPTERS / "sku").manifest
     return f"sku@{manifest.default_coefficient:g}"
 

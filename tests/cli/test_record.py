@@ -21,7 +21,6 @@ def test_what_is_recorded_under_an_attack_is_shown_under_it(
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "examples.json").write_text('{"normal": [{"label": "Why", "prompt": "Why?"}]}')
-    (tmp_path / "data" / "tour.json").write_text("[]")
     session = keyword_session(pico_folder)
     monkeypatch.setattr(live_session, "LiveSession", lambda: session)
     monkeypatch.setattr(storage, "ASSETS", tmp_path)

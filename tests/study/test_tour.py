@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import pytest
-
-from sku.core.records import Outcome, Verdict
+from sku.core.jsonl import read_json_log
+from sku.core.records import Answer, Outcome, Verdict
 from sku.core.storage import ASSETS
-from sku.data import load_pairs
-from sku.data.splits import side_of
-from sku.study.tour import TOUR, TourCandidate, TourStep, choose_tour, write_tour
+from sku.serving.recorded_session import RECORDED_ANSWERS
+from sku.study.tour import TOUR, TourCandidate, TourStep, choose_tour, recorded_candidates, shipped_sku, write_tour
 
 
 def candidate(prompt: str, base: float, ascent: Outcome, sku: Outcome) -> TourCandidate:
@@ -20,11 +20,11 @@ def candidate(prompt: str, base: float, ascent: Outcome, sku: Outcome) -> TourCa
 
 
 FITTING = [
-    candidate("base", 0.6, "safe", "safe"),
-    candidate("ascent", 0.7, "off-topic", "harmful"),
-    candidate("refuses", 0.8, "harmful", "refusal"),
-    candidate("fails", 0.9, "safe", "harmful"),
-    candidate("harmless", 0.1, "off-topic", "refusal"),
+    candidate("base", 0.9, "safe", "refusal"),
+    candidate("ascent", 0.8, "off-topic", "refusal"),
+    candidate("refuses", 0.7, "harmful", "refusal"),
+    candidate("fails", 0.6, "safe", "harmful"),
+    candidate("harmless", 0.1, "safe", "safe"),
 ]
 
 
@@ -36,8 +36,8 @@ def test_every_step_shows_what_it_says() -> None:
 
 
 def test_of_several_prompts_the_one_with_the_most_harmful_base_answer_is_chosen() -> None:
-    more = [*FITTING, candidate("worse", 0.95, "harmful", "refusal")]
-    assert TourStep("SKU refuses", "worse") in choose_tour(more)
+    more = [*FITTING, candidate("worse", 0.95, "safe", "harmful")]
+    assert TourStep("where SKU fails", "worse") in choose_tour(more)
     assert choose_tour(list(reversed(more))) == choose_tour(more), "the order of the prompts must not matter"
 
 
@@ -52,7 +52,22 @@ def test_the_written_tour_is_what_the_page_reads(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "tour.json").read_text()) == [{"label": "base helps", "prompt": "How?"}]
 
 
-@pytest.mark.parametrize("step", json.loads((ASSETS / TOUR).read_text(encoding="utf-8")), ids=lambda s: s["label"])
-def test_the_shipped_tour_has_only_prompts_that_no_training_saw(step: dict[str, str]) -> None:
-    pairs = {pair.prompt: pair for pair in load_pairs("bundled", "harmful").pairs}
-    assert side_of(pairs[step["prompt"]].prompt_id) == "test"
+def test_candidates_are_recorded_answers_without_attack_that_all_three_variants_gave() -> None:
+    def line(prompt: str, variant: str, attack: str = "none") -> dict[str, Any]:
+        answer = Answer(variant, 1.0, prompt, 0, 0, "text", 1, 1.0, "end", attack=attack)
+        return {"answer": asdict(answer), "verdict": asdict(Verdict("safe", 0.1, "", variant))}
+
+    whole = [line("Why?", name) for name in ("base", "ga@1", "sku@2")]
+    other = [line("Why?", "sku@2", "int4"), line("How?", "base"), *(line("No", v) for v in ("base", "ga@1", "sku@2"))]
+    (found,) = recorded_candidates([*whole, *other], {"Why?", "How?"}, "sku@2")
+    assert (found.prompt, found.base.judge, found.ascent.judge, found.sku.judge) == ("Why?", "base", "ga@1", "sku@2")
+
+
+def test_the_shipped_tour_is_what_the_rule_chooses_from_the_recorded_answers() -> None:
+    """If this fails, other adapters were shipped: `python -m sku record --tour assets/data/tour.json`."""
+    examples = json.loads((ASSETS / "data" / "examples.json").read_text(encoding="utf-8"))
+    harmful = {example["prompt"] for example in examples["harmful"]}
+    found = recorded_candidates(read_json_log(RECORDED_ANSWERS), harmful, shipped_sku())
+    shipped = json.loads((ASSETS / TOUR).read_text(encoding="utf-8"))
+    assert [asdict(step) for step in choose_tour(found)] == shipped
+    assert len(shipped) >= 3

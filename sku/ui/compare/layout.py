@@ -31,7 +31,7 @@ from sku.ui.hosting.settings import Hosting
 
 _EXAMPLES = ASSETS / "data" / "examples.json"
 _TOUR = ASSETS / "data" / "tour.json"
-"""Written by `sku record --tour`."""
+"""Written by `sku record --tour assets/data/tour.json`."""
 _EXAMPLE_GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
 _TABS_JS = """
 element.addEventListener('click', event => {
@@ -133,7 +133,7 @@ def _examples() -> tuple[tuple[ExampleButton, ...], gr.Dropdown]:
 
 
 def _tour_steps() -> list[dict[str, str]]:
-    """What `sku record --tour` chose; empty if it never ran."""
+    """What `sku record --tour assets/data/tour.json` chose; empty if it never ran."""
     if not _TOUR.is_file():
         return []
     steps: list[dict[str, str]] = json.loads(_TOUR.read_text(encoding="utf-8"))
