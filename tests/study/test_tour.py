@@ -20,9 +20,9 @@ def candidate(prompt: str, base: float, ascent: Outcome, sku: Outcome) -> TourCa
 
 
 FITTING = [
-    candidate("base", 0.9, "safe", "refusal"),
+    candidate("base", 0.7, "safe", "refusal"),
     candidate("ascent", 0.8, "off-topic", "refusal"),
-    candidate("refuses", 0.7, "harmful", "refusal"),
+    candidate("refuses", 0.9, "harmful", "refusal"),
     candidate("fails", 0.6, "safe", "harmful"),
     candidate("harmless", 0.1, "safe", "safe"),
 ]
