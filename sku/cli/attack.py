@@ -57,9 +57,6 @@ def attack(
     max_tokens: MaxNewTokens = 48,
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
     judge_name: JudgeName = "embedded",
-    similarity: Annotated[
-        str, typer.Option(help="Metric that tells answers off the topic of their prompt: minilm, or none.")
-    ] = "minilm",
     model: Model = "smollm2-135m",
     as_json: AsJson = False,
 ) -> None:
@@ -85,7 +82,7 @@ def attack(
     decoding = DecodingConfig(max_new_tokens=max_tokens, seed=seed)
     work = out.with_suffix(".work")
     rows = LiveSession(model).attack(
-        variant, attacks_of(kind), sources, decoding, judge_name, work, similarity, report_work, stop_at_signals()
+        variant, attacks_of(kind), sources, decoding, judge_name, work, report_work, stop_at_signals()
     )
     from sku.evaluation.passes import process_state
 

@@ -15,7 +15,7 @@ def judge(
     ] = "-",
     judge_name: JudgeName = "embedded",
 ) -> None:
-    """Judge given answers: harmful, refusal, safe or broken.
+    """Judge given answers: harmful, refusal, safe, off-topic or broken.
 
     Prints every line as JSON, with verdict, score, reason and judge added.
     """

@@ -20,6 +20,9 @@ def record(
         list[str], typer.Option(help="An attack under which every variant answers as well. Repeatable.")
     ] = [],  # noqa: B006
     max_tokens: MaxNewTokens = 96,
+    tour: Annotated[
+        Path | None, typer.Option(help="A JSON file to write the four examples of the tour to, chosen by a rule.")
+    ] = None,
 ) -> None:
     """Record the answers that the page shows without weights.
 
@@ -33,11 +36,12 @@ def record(
     from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
     from sku.serving import recorded_session
     from sku.serving.live_session import LiveSession
+    from sku.study import tour as tours
 
     check_output_file(out)
     session, lines, variant = LiveSession(), [], with_signs(variant, negated)
-    groups = json.loads((storage.ASSETS / "data" / "examples.json").read_text(encoding="utf-8")).values()
-    prompts = [example["prompt"] for group in groups for example in group]
+    groups = json.loads((storage.ASSETS / "data" / "examples.json").read_text(encoding="utf-8"))
+    prompts = [example["prompt"] for group in groups.values() for example in group]
     model, variants = session.load(), ["base", *(name for name in variant if name != "base")]
     config = DecodingConfig(max_new_tokens=max_tokens)
     for prompt in prompts:
@@ -51,4 +55,8 @@ def record(
                 lines.append(recorded_session.record_line(session.model_name, model.fingerprint, *one))
     out.parent.mkdir(parents=True, exist_ok=True)
     storage.write_atomically(out, "".join(lines))
+    if tour:
+        harmful = {example["prompt"] for example in groups.get("harmful", ())}
+        found = tours.recorded_candidates(map(json.loads, lines), harmful, tours.shipped_sku())
+        tours.write_tour(tours.choose_tour(found), tour)
     typer.echo(f"wrote {len(lines)} answers to {out}")

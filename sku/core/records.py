@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 PairKind = Literal["harmful", "normal"]
 StopReason = Literal["end", "length", "cancelled"]
-Outcome = Literal["harmful", "refusal", "safe", "broken", "unjudged"]
+Outcome = Literal["harmful", "refusal", "safe", "off-topic", "broken", "unjudged"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
@@ -106,9 +106,9 @@ class Verdict:
     score: float | None
     """How sure the harm judge is that the answer is harmful, from 0 to 1; None if the judge gave no score."""
     reason: str
-    """A few words that explain the outcome to a person."""
+    """A few words that explain this outcome to a person, such as `declines in its first sentence`."""
     judge: str
-    """The name and version of the harm judge, such as `embedded-4`."""
+    """The name and version of the harm judge, such as `embedded-5`."""
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:
@@ -159,10 +159,13 @@ class ResultRow:
     judge: str | None = None
     """The name and version of the harm judge."""
     n: int = 0
-    """The number of answers to harmful prompts. The five outcomes below add up to it."""
+    """The number of answers to harmful prompts. The six outcomes below add up to it."""
     harmful: int = 0
     refusal: int = 0
     safe: int = 0
+    """If `off_topic` is None, off-topic answers are among them."""
+    off_topic: int | None = None
+    """Fluent answers that are not about the prompt; None if the judge does not tell them apart."""
     broken: int = 0
     unjudged: int = 0
     harmful_rate: float | None = None
@@ -200,6 +203,8 @@ class ResultRow:
     """The number of broken answers among them."""
     normal_refusal: int | None = None
     """The number of refusals among them."""
+    normal_off_topic: int | None = None
+    """The number of off-topic answers among them; None if the judge does not tell them apart."""
     similarity: float | None = None
     """The similarity of the variant's and the base's answers to normal prompts, from -1 to 1."""
     similarity_metric: str | None = None
@@ -217,9 +222,6 @@ class ResultRow:
     """The mean length, in tokens, of the answers to harmful prompts."""
     seconds: float = 0.0
     """The time that the variant's answers to harmful prompts took."""
-    off_topic: int | None = None
-    """Of the safe answers, those that are not about the prompt (`evaluation/off_topic.py`). They are not a good
-    outcome."""
     any_harmful: float | None = None
     """The share of prompts with a harmful answer, where an attack draws several answers to each prompt; the two fields
     below are its 95 % interval."""
@@ -241,6 +243,11 @@ class ResultRow:
     """Numbers that only this attack has; its record in `core/attacks.py` says what they mean."""
 
     def __post_init__(self) -> None:
-        total = self.harmful + self.refusal + self.safe + self.broken + self.unjudged
+        total = sum(self.count(outcome) or 0 for outcome in OUTCOMES)
         if total != self.n:
             raise ValueError(f"outcomes of {self.variant} add up to {total}, not to its {self.n} answers")
+
+    def count(self, outcome: Outcome) -> int | None:
+        """The number of answers to harmful prompts with this outcome; None if the judge does not tell it apart."""
+        number: int | None = getattr(self, outcome.replace("-", "_"))
+        return number

@@ -13,7 +13,7 @@ from typing import Any
 
 from sku.core import intervals
 from sku.core.methods import method_of_adapter
-from sku.core.records import OUTCOMES, PromptPair, ResultRow
+from sku.core.records import PromptPair, ResultRow
 from sku.core.runs import Run
 from sku.core.variants import BASE, SUM
 from sku.evaluation import metrics
@@ -34,10 +34,10 @@ def result_rows(plan: EvaluationPlan, lines: EvaluationLines) -> list[ResultRow]
         ResultRow(
             **_description(plan, subject),
             judge=lines.judge,
-            **_outcomes(plan.sets.harmful, found),
+            **_outcomes(plan.sets.harmful, found, lines.tells_off_topic),
             **(_harmful_change(plan.sets.harmful, found, base) if base and not subject.is_base else {}),
             **_likelihoods(plan.sets, found),
-            **_harmless_prompts(plan.sets, found),
+            **_harmless_prompts(plan.sets, found, lines.tells_off_topic),
             **_similarity(plan.sets.normal, found, lines.similarity_metric),
             **_multiple_choice(plan.sets, found),
         )
@@ -77,7 +77,7 @@ def _preservation(run: Run) -> str | None:
     return str(run.manifest.config.get("preservation")) if has else None
 
 
-def _outcomes(harmful: Sequence[PromptPair], found: VariantLines) -> dict[str, Any]:
+def _outcomes(harmful: Sequence[PromptPair], found: VariantLines, tells_off_topic: bool) -> dict[str, Any]:
     answers = [found.answers[pair.prompt_id] for pair in harmful]
     verdicts = [found.verdicts[pair.prompt_id] for pair in harmful]
     counts = Counter(verdict.outcome for verdict in verdicts)
@@ -85,7 +85,7 @@ def _outcomes(harmful: Sequence[PromptPair], found: VariantLines) -> dict[str, A
     tokens = [line.tokens for line in answers]
     return {
         "n": len(answers),
-        **{outcome: counts[outcome] for outcome in OUTCOMES},
+        **metrics.outcome_counts(counts, tells_off_topic),
         "harmful_rate": rate.rate,
         "harmful_low": rate.low,
         "harmful_high": rate.high,
@@ -128,7 +128,7 @@ def _likelihoods(sets: PromptSets, found: VariantLines) -> dict[str, Any]:
     }
 
 
-def _harmless_prompts(sets: PromptSets, found: VariantLines) -> dict[str, Any]:
+def _harmless_prompts(sets: PromptSets, found: VariantLines, tells_off_topic: bool) -> dict[str, Any]:
     """What became of the answers to normal prompts and to prompts that only sound harmful."""
     normal = Counter(found.verdicts[pair.prompt_id].outcome for pair in sets.normal)
     sounds_harmful = Counter(found.verdicts[pair.prompt_id].outcome for pair in sets.sounds_harmful)
@@ -137,6 +137,7 @@ def _harmless_prompts(sets: PromptSets, found: VariantLines) -> dict[str, Any]:
         "normal_n": len(sets.normal),
         "normal_broken": normal["broken"] if sets.normal else None,
         "normal_refusal": normal["refusal"] if sets.normal else None,
+        "normal_off_topic": normal["off-topic"] if sets.normal and tells_off_topic else None,
         "over_refusal": sounds_harmful["refusal"] / judged if judged else None,
         "over_refusal_n": judged,
     }

@@ -6,6 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 
 from sku.core.intervals import shared_ids, wilson
+from sku.core.records import OUTCOMES, Outcome
+
+
+def outcome_counts(counts: Mapping[Outcome, int], tells_off_topic: bool) -> dict[str, int | None]:
+    """The fields of a result row that count outcomes.
+
+    Args:
+        counts: the number of answers with each outcome; an outcome that is left out has none.
+        tells_off_topic: whether the judge tells off-topic answers apart; if not, their number is unknown.
+    """
+    fields: dict[str, int | None] = {outcome.replace("-", "_"): counts.get(outcome, 0) for outcome in OUTCOMES}
+    return fields if tells_off_topic else fields | {"off_topic": None}
 
 
 def perplexity(log_probs: Sequence[float], tokens: Sequence[int]) -> float | None:

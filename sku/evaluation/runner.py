@@ -94,6 +94,7 @@ class EvaluationRunner(WorkPasses):
         similarities = self.compare_answers(similarity) if similarity else {}
         return EvaluationLines(
             judge.card.id,
+            judge.card.topic_threshold is not None,
             similarity.name if similarity and similarities else None,
             tuple(self._variant_lines(subject, verdicts, similarities) for subject in self.plan.subjects),
         )

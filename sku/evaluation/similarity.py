@@ -33,7 +33,7 @@ def similarity_metric(name: str = DEFAULT_SIMILARITY, report: ReportLine = lambd
     """
     kind, _, where = name.partition(":")
     if name == DEFAULT_SIMILARITY:
-        from sku.evaluation.sentence_embedder import SentenceEmbedder
+        from sku.models.sentence_embedder import SentenceEmbedder
 
         minilm = SentenceEmbedder(provision_embedder(report))
         return SimilarityMetric(minilm.name, minilm.similarity)

@@ -92,6 +92,8 @@ class EvaluationLines:
 
     judge: str
     """Name and version of the judge."""
+    tells_off_topic: bool
+    """Whether the judge tells off-topic answers apart."""
     similarity_metric: str | None
     """Name and version; None where similarity was not measured."""
     variants: tuple[VariantLines, ...]

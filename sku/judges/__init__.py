@@ -1,1 +1,1 @@
-"""Is an answer broken, a refusal, harmful or safe? One judge per file; `verdicts.py` runs the tests in order."""
+"""Is an answer broken, a refusal, harmful, off-topic or safe? One judge per file; `verdicts.py` tests in order."""

@@ -24,6 +24,8 @@ class HarmScore(NamedTuple):
     """Whether the answer refuses, by this judge; None if it does not say."""
     reason: str
     """A few words for the reader."""
+    topic_similarity: float | None = None
+    """The cosine of the answer with its prompt, from -1 to 1; None if the judge does not compare them."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ class JudgeCard:
     """Known ways in which it goes wrong."""
     weights: str = ""
     """Digest of its weights, if they are on this machine. It tells apart two trainings of the same version."""
+    topic_threshold: float | None = None
+    """An answer that is neither harmful nor a refusal is off-topic if its `topic_similarity` is below this. None: the
+    judge does not tell off-topic answers apart."""
 
     @property
     def id(self) -> str:

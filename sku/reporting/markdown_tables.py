@@ -48,6 +48,7 @@ COLUMNS = {
     "harmful": Column("harmful (95 %)", harmful_rate_cell),
     "refusals": Column("refusals of {n}", lambda row: str(row.refusal)),
     "broken": Column("broken", lambda row: percent(share(row.broken, row.n))),
+    "off_topic": Column("off-topic", lambda row: percent(share(row.off_topic, row.n))),
     "kl": Column("KL from base, nats per token", lambda row: fixed(row.kl, 3)),
     "kl_interval": Column("KL from base (95 %)", lambda row: kl_with_interval(row)),
     "over_refusal": Column("over-refusal (95 %)", over_refusal_text),

@@ -11,12 +11,19 @@ from sku.reporting.formatting import percent
 from sku.reporting.markers import outcome_marker
 from sku.reporting.theme import INK_COLOUR, TRANSPARENT, apply_theme
 
-_PATTERNS: dict[Outcome, str] = {"harmful": "/", "refusal": "", "safe": ".", "broken": "x", "unjudged": ""}
+_PATTERNS: dict[Outcome, str] = {
+    "harmful": "/",
+    "refusal": "",
+    "safe": ".",
+    "off-topic": "-",
+    "broken": "x",
+    "unjudged": "",
+}
 _BAR, _FRAME = 34, 110
 
 
 def outcome_figure(rows: Sequence[ResultRow]) -> go.Figure:
-    """The shares of the five outcomes, one bar per row. The part of unjudged answers is hollow.
+    """The shares of the outcomes, one bar per row. The part of unjudged answers is hollow.
 
     Args:
         rows: the rows from top to bottom. Rows without answers are left out.
@@ -24,7 +31,7 @@ def outcome_figure(rows: Sequence[ResultRow]) -> go.Figure:
     shown = [row for row in rows if row.n]
     figure = go.Figure()
     for outcome in OUTCOMES:
-        counts = [getattr(row, outcome) for row in shown]
+        counts = [row.count(outcome) or 0 for row in shown]
         marker = outcome_marker(outcome)
         figure.add_bar(
             orientation="h",

@@ -56,6 +56,19 @@ def pareto_front(rows: Sequence[ResultRow], utility: str) -> list[ResultRow]:
     return [row for row, _ in sorted(best, key=lambda pair: pair[1])]
 
 
+def least_cost(rows: Sequence[ResultRow], utility: str, limit: float) -> ResultRow | None:
+    """The row with the least cost among those whose harmful rate is below `limit`; None if there is none.
+
+    Rows of broken models are left out. Of equal costs the lower harmful rate wins.
+    """
+    found = [
+        (place[1], place[0], i)
+        for i, row in enumerate(rows)
+        if (place := _place(row, utility)) and place[0] < limit and not is_broken_model(row, base_row(row, rows))
+    ]
+    return rows[min(found)[2]] if found else None
+
+
 def _place(row: ResultRow, utility: str) -> tuple[float, float] | None:
     """The harmful rate and the cost of a row; less is better for both."""
     rate, value = row.harmful_rate, utility_value(row, utility)

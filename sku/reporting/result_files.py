@@ -148,11 +148,23 @@ def _row(values: dict[str, Any], place: str) -> ResultRow:
         fault = f"has an unknown column {unknown[0]!r}" if unknown else f"lacks the column {missing[0]!r}"
         raise ValueError(f"{place} {fault}; another version wrote this file, so evaluate again")
     try:
-        row = validate(ResultRow, values, place)
+        row = validate(ResultRow, _off_topic_apart(values), place)
         parse_variant(row.variant)
         return row
     except ValueError as error:  # only some of the messages already begin with the place
         raise ValueError(f"{place}: {str(error).removeprefix(f'{place}: ')}") from None
+
+
+def _off_topic_apart(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a row in which safe answers and off-topic ones are counted apart.
+
+    Earlier versions counted off-topic answers among the safe ones as well, so that the outcomes add up without them.
+    """
+    counts = [values.get(name) or 0 for name in ("harmful", "refusal", "safe", "broken", "unjudged")]
+    off_topic = values.get("off_topic")
+    if not off_topic or not all(isinstance(number, int) for number in (*counts, off_topic, values.get("n"))):
+        return values
+    return values | {"safe": values["safe"] - off_topic} if sum(counts) == values["n"] else values
 
 
 def _finite(value: Any) -> Any:

@@ -192,7 +192,7 @@ def _without_path(name: str) -> str:
 
 
 def _off_topic(row: ResultRow) -> str:
-    return f" ({row.off_topic} off-topic)" if row.off_topic else ""
+    return f", off-topic {row.off_topic}" if row.off_topic else ""
 
 
 def _words(name: str) -> str:

@@ -49,6 +49,8 @@ def row_line(row: ResultRow, utility: str) -> str:
     broken = share(row.broken, row.n)
     if broken is not None:
         parts.append(f"broken {formatting.percent(broken)}")
+    if row.off_topic is not None:
+        parts.append(f"off-topic {formatting.percent(share(row.off_topic, row.n))}")
     return f"{row.variant}: {', '.join(parts)}"
 
 
@@ -71,12 +73,14 @@ def _training_text(row: ResultRow) -> str:
 
 
 def _rate_and_broken(row: ResultRow) -> str:
-    broken = share(row.broken, row.n)
-    return harmful_rate_text(row) + (f", broken {formatting.percent(broken)}" if broken is not None else "")
+    damaged = {"broken": share(row.broken, row.n), "off-topic": share(row.off_topic, row.n)}
+    known = [f"{name} {formatting.percent(rate)}" for name, rate in damaged.items() if rate is not None]
+    return ", ".join([harmful_rate_text(row), *known])
 
 
 def _counts_text(row: ResultRow) -> str:
-    return f"of {row.n} answers: " + ", ".join(f"{name} {getattr(row, name)}" for name in OUTCOMES)
+    counts = [f"{name} {row.count(name)}" for name in OUTCOMES if row.count(name) is not None]
+    return f"of {row.n} answers: {', '.join(counts)}"
 
 
 def _utility_text(row: ResultRow, name: str) -> str:
@@ -92,6 +96,7 @@ def rows_as_text(rows: Sequence[ResultRow]) -> str:
         "harmful (95 %)",
         "change from base (95 %)",
         "broken",
+        "off-topic",
         "unjudged",
         "KL",
         "perplexity",
@@ -109,6 +114,7 @@ def _terminal_cells(row: ResultRow) -> tuple[str, ...]:
         harmful_rate_cell(row),
         harmful_change_text(row),
         formatting.percent(share(row.broken, row.n)),
+        formatting.percent(share(row.off_topic, row.n)),
         f"{row.unjudged} of {row.n}",
         formatting.with_unit(row.kl),
         formatting.with_unit(row.perplexity),

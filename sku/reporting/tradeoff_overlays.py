@@ -21,13 +21,15 @@ def point_places(rows: Sequence[ResultRow], axis: CostAxis) -> dict[str, list[fl
 
 
 def add_pareto_front(figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis) -> None:
-    """A dotted line through the rows that no other beats."""
+    """A dotted line through the rows that no other beats. What is below it, which no variant reaches, is shaded."""
     best = pareto_front(rows, axis.utility)
     if best:
         figure.add_scatter(
             **point_places(best, axis),
             mode="lines",
             line={"color": INK_COLOUR, "width": 1.5, "dash": "dot", "shape": "vh"},
+            fill="tozeroy",
+            fillcolor="rgba(128,128,128,0.12)",
             customdata=[row.variant for row in best],
             hoverinfo="skip",
             name="Pareto front: none is better in both",

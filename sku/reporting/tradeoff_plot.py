@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.colors import hex_to_rgb
 
 from sku.core.records import ResultRow
+from sku.core.variants import BASE, VariantSpec, parse_variant
 from sku.reporting.coefficient_lines import CostAxis, coefficient_lines, cost_axis
 from sku.reporting.markers import method_marker
 from sku.reporting.row_text import method_label, row_hover
-from sku.reporting.theme import TRANSPARENT, apply_theme
+from sku.reporting.theme import GRID_COLOUR, TRANSPARENT, apply_theme
 from sku.reporting.tradeoff_overlays import add_pareto_front, mark_broken, mark_columns, mark_shipped, point_places
 from sku.reporting.utilities import UTILITIES
 
 _HEIGHT = 580
 _MARK_SIZE = 11
+_FAINT = 0.25
+MAIN_RUNS = ("sku", "keep", "ga", "tv")
+"""The runs whose lines are drawn at first, beside the base."""
+LINE_LABELS = {
+    "sku": ("SKU (ours)", "bottom left"),
+    "keep": ("SKU (paper's sum)", "top left"),
+    "ga": ("gradient ascent", "middle right"),
+    "tv": ("task vector", "top right"),
+}
+"""The labels at the ends of their lines, and on which side, so that they do not overlap."""
 
 
 def tradeoff_figure(
@@ -26,6 +37,7 @@ def tradeoff_figure(
     compared: Sequence[str] = (),
     own: Sequence[ResultRow] = (),
     shipped: Sequence[str] = (),
+    main: Sequence[str] | None = None,
 ) -> go.Figure:
     """The trade-off plot, with one line per training along its coefficients.
 
@@ -38,17 +50,20 @@ def tradeoff_figure(
         compared: the variants in the columns of Compare, from column 1 on. Each gets a pointer. If its coefficient was
             not measured, the pointer is on the line between measured ones.
         own: a visitor's own rows. Their lines are dashed.
-        shipped: the variants that get a ring.
+        shipped: the recommended variants. Each gets a ring, and is the only one of its line with whiskers: hovering
+            shows the intervals of the others.
+        main: the runs whose lines are labelled at their ends; the study's other lines are faint. None: all runs.
 
     Raises:
         ValueError: for an unknown utility.
     """
     axis = cost_axis([*rows, *own], utility)
     figure = go.Figure()
-    for group, is_own in ((_drawn(rows, axis), False), (_drawn(own, axis), True)):
-        _add_lines(figure, group, axis, is_own)
-        _add_groups(figure, group, axis, is_own)
     add_pareto_front(figure, _drawn(rows or own, axis), axis)
+    recommended = {parse_variant(text) for text in shipped}
+    for group, is_own in ((_drawn(rows, axis), False), (_drawn(own, axis), True)):
+        _add_lines(figure, group, axis, is_own, None if is_own else main)
+        _add_groups(figure, group, axis, is_own, None if is_own else main, recommended)
     both = _drawn([*rows, *own], axis)
     mark_broken(figure, both, axis)
     mark_shipped(figure, both, axis, shipped)
@@ -60,12 +75,25 @@ def _drawn(rows: Sequence[ResultRow], axis: CostAxis) -> list[ResultRow]:
     return [row for row in rows if row.harmful_rate is not None and axis.of(row) is not None]
 
 
-def _add_lines(figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, is_own: bool) -> None:
+def _is_faint(row: ResultRow, main: Sequence[str] | None) -> bool:
+    return main is not None and row.method != BASE and row.run not in main
+
+
+def _add_lines(
+    figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, is_own: bool, main: Sequence[str] | None
+) -> None:
     for line in coefficient_lines(rows):
         colour = method_marker(line[-1].method, line[-1].preservation).colour
+        along = len({row.coefficient for row in line}) > 2  # not the line along the steps of a training
+        label, place = LINE_LABELS.get(line[-1].run, ("", "middle right")) if main is not None and along else ("", "")
         figure.add_scatter(
             **point_places(line, axis),
-            mode="lines",
+            mode="lines+text" if label else "lines",
+            text=["" for _ in line[:-1]] + [label],
+            textposition=place or "middle right",
+            textfont={"size": 12},
+            cliponaxis=False,
+            opacity=_FAINT if _is_faint(line[-1], main) else 1.0,
             line={"color": colour, "width": 2, "dash": "dash" if is_own else "solid"},
             name=_legend_name(line[-1], is_own),
             legendgroup=_legend_name(line[-1], is_own),
@@ -74,16 +102,26 @@ def _add_lines(figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, is_
         )
 
 
-def _add_groups(figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, is_own: bool) -> None:
+def _add_groups(
+    figure: go.Figure,
+    rows: Sequence[ResultRow],
+    axis: CostAxis,
+    is_own: bool,
+    main: Sequence[str] | None,
+    recommended: Collection[VariantSpec],
+) -> None:
     """Draw the marks. Rows with the same mark form one trace, so that they share an entry of the legend."""
-    for name in dict.fromkeys(_legend_name(row, is_own) for row in rows):
-        group = [row for row in rows if _legend_name(row, is_own) == name]
+    kinds = dict.fromkeys((_legend_name(row, is_own), _is_faint(row, main)) for row in rows)
+    for name, faint in kinds:
+        group = [row for row in rows if (_legend_name(row, is_own), _is_faint(row, main)) == (name, faint)]
         mark = method_marker(group[0].method, group[0].preservation)
         hollow = mark.symbol.endswith("-open")
         symbol = f"{mark.symbol}-open" if is_own and not hollow else mark.symbol
         width = 2 if is_own or hollow else 0
         marker = {"color": mark.colour, "symbol": symbol, "size": _MARK_SIZE, "line": {"width": width}}
-        _add_marks(figure, group, axis, marker, name=name, legendgroup=name)
+        labelled = main is not None and not faint
+        look = {"name": name, "legendgroup": name, "opacity": _FAINT if faint else 1.0, "showlegend": not labelled}
+        _add_marks(figure, group, axis, marker, recommended, **look)
 
 
 def _legend_name(row: ResultRow, is_own: bool) -> str:
@@ -91,16 +129,26 @@ def _legend_name(row: ResultRow, is_own: bool) -> str:
 
 
 def _add_marks(
-    figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, marker: dict[str, Any], **trace: Any
+    figure: go.Figure,
+    rows: Sequence[ResultRow],
+    axis: CostAxis,
+    marker: dict[str, Any],
+    recommended: Collection[VariantSpec],
+    **trace: Any,
 ) -> None:
-    rates = [_whisker(row.harmful_rate, row.harmful_low, row.harmful_high) for row in rows]
+    whiskered = [not recommended or parse_variant(row.variant) in recommended for row in rows]
+    rates = [
+        _whisker(row.harmful_rate, row.harmful_low, row.harmful_high) if shown else None
+        for row, shown in zip(rows, whiskered, strict=True)
+    ]
+    costs = [_utility_whisker(row, axis) if shown else None for row, shown in zip(rows, whiskered, strict=True)]
     figure.add_scatter(
         **point_places(rows, axis),
         mode="markers",
         marker=marker,
         cliponaxis=False,  # marks at a harmful rate of 0 are not cut off
         error_y=_whiskers(rates, marker["color"]),
-        error_x=_whiskers([_utility_whisker(row, axis) for row in rows], marker["color"]),
+        error_x=_whiskers(costs, marker["color"]),
         customdata=[row.variant for row in rows],
         text=[row_hover(row) for row in rows],
         hovertemplate="%{text}<extra></extra>",
@@ -141,12 +189,17 @@ def _with_layout(figure: go.Figure, axis: CostAxis) -> go.Figure:
         _HEIGHT,
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
         showlegend=True,
+        margin={"l": 50, "r": 100, "t": 10, "b": 40},  # room for the labels at the ends of the lines
         hovermode="closest",
         hoverdistance=30,
     )
     shape: dict[str, Any] = {"type": "linear"}
     if axis.logarithmic:  # a KL spans decades, and labels between decades would overlap
-        decades = {"dtick": 1, "minor": {"dtick": "D1", "showgrid": True}} if axis.floor else {"dtick": "D2"}
+        decades = (
+            {"dtick": 1, "minor": {"dtick": "D1", "showgrid": True, "gridcolor": GRID_COLOUR}}
+            if axis.floor
+            else {"dtick": "D2"}
+        )
         shape = {"type": "log", "tickformat": "~g", **decades}
     if utility.unit == "%":
         shape["tickformat"] = ".0%"

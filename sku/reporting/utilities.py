@@ -82,6 +82,14 @@ UTILITIES = {
         value=lambda row: share(row.normal_broken, row.normal_n),
         count=lambda row: row.normal_n,
     ),
+    "normal_off_topic": Utility(
+        "off-topic normal answers",
+        "%",
+        "low",
+        "answers to normal prompts that do not take up what was asked",
+        value=lambda row: share(row.normal_off_topic, row.normal_n),
+        count=lambda row: row.normal_n,
+    ),
     "over_refusal": Utility(
         "over-refusal",
         "%",

@@ -193,14 +193,12 @@ class LiveSession(ModelLoader):
         decoding: DecodingConfig,
         judge: str,
         work: Path,
-        similarity: str = "minilm",
         report: Callable[[dict[str, Any]], None] = lambda _: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> list[ResultRow]:
         """Attack variants: one row for each under each attack; the base and a random vector are attacked too."""
         from sku.evaluation.attacks import suite
         from sku.evaluation.plan import measured_variant
-        from sku.evaluation.similarity import similarity_metric
 
         model = self.load()
         named = [self.variant(text) for text in dict.fromkeys(variants)]
@@ -209,8 +207,7 @@ class LiveSession(ModelLoader):
         if control:
             subjects.append(measured_variant(self.variant(control)))
         plan = suite.plan_attacks(model, self.model_name, subjects, attacks, sources, decoding)
-        metric = None if similarity == "none" else similarity_metric(similarity).scores
-        return suite.measure_attacks(model, plan, self.judge(judge), metric, work, report, cancelled)
+        return suite.measure_attacks(model, plan, self.judge(judge), work, report, cancelled)
 
     @on_worker_thread
     def zero_difference(self, text: str, prompt: str) -> float:

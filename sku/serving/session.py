@@ -169,7 +169,6 @@ class ModelSession(Session, Protocol):
         decoding: DecodingConfig,
         judge: str,
         work: Path,
-        similarity: str = "minilm",
         report: Callable[[dict[str, Any]], None] = lambda _: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> list[ResultRow]:
@@ -184,7 +183,6 @@ class ModelSession(Session, Protocol):
             decoding: how answers are written; some attacks set their own temperature and number of samples.
             judge: the name of the judge.
             work: the folder that keeps what was found.
-            similarity: the metric that tells answers off the topic of their prompt, or `none`.
             report: called after every batch.
             cancelled: asked before every batch and between the steps of an attack.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 import statistics
 import time
 from collections.abc import Iterator
@@ -23,6 +25,8 @@ from sku.serving.jobs import Job, JobManager, JobState
 _CONFIG = "config.json"
 _COMBINATION = "combine.json"
 """Only in the folder of a combined run: what `combine` does."""
+MIN_FREE_MEGABYTES = 500
+"""An adapter with its optimiser state, a checkpoint and the log, with room to spare."""
 _TIMED_STEPS = 20
 """The time left is estimated from this many of the newest steps."""
 
@@ -59,7 +63,9 @@ class TrainingJobs(JobManager[TrainingJob]):
 
         Raises:
             RuntimeError: if one is running already.
+            OSError: if the disk is nearly full, or the folder of the runs cannot be written to.
         """
+        check_room(storage.home())
         return self._start(config.method, {_CONFIG: json.dumps(config.to_dict(), indent=2) + "\n"}, owner)
 
     def combine(self, config: CombineConfig, owner: str | None = None) -> TrainingJob:
@@ -114,6 +120,23 @@ def _combine_arguments(path: Path) -> Iterator[str]:
     for name, value in settings.items():
         for one in value if isinstance(value, tuple) else () if value is None else (value,):
             yield from (f"--{name.replace('_', '-')}", str(one))
+
+
+def check_room(folder: Path) -> None:
+    """Check that a training can write its files, before it starts.
+
+    Raises:
+        OSError: if there is too little room, or the folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise OSError(f"{folder} cannot be written to; set SKU_HOME to a folder that can")
+    free = shutil.disk_usage(folder).free // 1024**2
+    if free < MIN_FREE_MEGABYTES:
+        raise OSError(
+            f"{folder} has {free} MB left, and a training needs {MIN_FREE_MEGABYTES} MB for checkpoints; delete runs "
+            "or set SKU_HOME to another disk"
+        )
 
 
 def _config(path: Path) -> TrainConfig:

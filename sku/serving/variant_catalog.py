@@ -13,6 +13,9 @@ from sku.core.peft_folders import PEFT_CONFIG, is_hub_id
 from sku.core.runs import Run
 from sku.core.variants import BASE, parse_variant
 
+SHIPPED_LABELS = {"sku": "SKU (ours)", "keep": "SKU (paper's sum)"}
+"""Labels of shipped adapters that a reader would not tell apart by their method's name."""
+
 
 @dataclass(frozen=True)
 class CatalogEntry:
@@ -63,7 +66,8 @@ def _holds_adapter(folder: Path) -> bool:
 def _entry(run: Run) -> CatalogEntry:
     manifest, method = run.manifest, method_of_adapter(run.manifest.method)
     preservation = manifest.config.get("preservation") if "preservation" in method.terms else None
-    label = ", ".join(filter(None, (method.label, preservation))) + ("" if run.shipped else f" ({run.name})")
+    described = ", ".join(filter(None, (method.label, preservation)))
+    label = SHIPPED_LABELS.get(run.name, described) if run.shipped else f"{described} ({run.name})"
     return CatalogEntry(
         run.name, label, manifest.method, manifest.default_coefficient, manifest.note or "", preservation
     )

@@ -15,6 +15,7 @@ from sku.ui.events import DECODING_QUEUE
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Question, checked_coefficient
 from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.messages import refusal
 
 MAX_SWEEP_COEFFICIENTS = 16
 """The most coefficients in one sweep."""
@@ -51,7 +52,7 @@ class ScriptEndpoints:
         try:
             return self._judged(self._question(request, prompt, variants, **how))
         except _REFUSED as error:
-            raise gr.Error(str(error), title="Not answered") from error
+            raise refusal(error, "Not answered") from error
 
     def sweep(
         self, request: gr.Request, prompt: str, name: str, coefficients: list[float], max_new_tokens: int = 64
@@ -68,14 +69,14 @@ class ScriptEndpoints:
             kl = session.divergence(first.prompt, base["text"], variants) if base["text"].strip() else None
             return [{**row, "kl": None if kl is None else kl[i]} for i, row in enumerate(rows)]
         except _REFUSED as error:
-            raise gr.Error(str(error), title="Not swept") from error
+            raise refusal(error, "Not swept") from error
 
     def run_status(self, request: gr.Request, run: str) -> dict[str, Any]:
         """Return a training's progress: state, step, steps, seconds_left, the newest losses, and why it failed."""
         try:
             job = self._trainings.read(str(run), self._access.owner(request))
         except ValueError as error:
-            raise gr.Error(str(error), title="No such run") from error
+            raise refusal(error, "No such run") from error
         return {
             "run": job.name,
             "method": job.config.method,

@@ -11,6 +11,7 @@ from sku.serving.jobs import JobManager
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Visitor
 from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.messages import refusal
 
 REFUSED = (ValueError, RuntimeError, OSError, RateLimited)
 """What a panel shows as a message instead of an error of the page."""
@@ -34,7 +35,7 @@ class JobButtons:
         try:
             self.jobs.cancel_live(self.access.owner(request))
         except ValueError as error:
-            raise gr.Error(str(error), title="Not cancelled") from error
+            raise refusal(error, "Not cancelled") from error
 
     def resume(self, request: gr.Request) -> None:
         """Resume the newest job."""
@@ -46,4 +47,4 @@ class JobButtons:
             self.count(self.access.visitor(request))
             self.jobs.resume(newest, owner)
         except REFUSED as error:
-            raise gr.Error(str(error), title="Not resumed") from error
+            raise refusal(error, "Not resumed") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 import psutil
+from gradio.route_utils import CustomCORSMiddleware
 from starlette.middleware import Middleware
 
 from sku.core.storage import ASSETS
@@ -129,8 +130,13 @@ def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | Non
         "strict_cors": True,
         "app_kwargs": {"middleware": [Middleware(HostingMiddleware, gate=gate)]},
     }
+    blocks = not more.pop("prevent_thread_lock", False)
     try:
-        return page.launch(**settings | more)
+        launched = page.launch(**settings | more, prevent_thread_lock=True)
+        _close_to_other_origins(page)
+        if blocks:
+            page.block_thread()
+        return launched
     except OSError as error:
         if "empty port" in str(error):  # gradio's own message names parameters that our users do not see
             taken = f"port {port} is already in use" if port else "all ports from 7860 to 7959 are already in use"
@@ -141,6 +147,17 @@ def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | Non
 def _sentence(text: str) -> str:
     """The text with a full stop at its end."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _close_to_other_origins(page: gr.Blocks) -> None:
+    """Remove gradio's CORS headers, so that no other site's script can read from this page with a visitor's cookie.
+
+    Gradio allows every origin to do so, with credentials, unless the page runs on localhost. Its own page and scripts
+    outside a browser do not need the headers.
+    """
+    app = page.app
+    app.user_middleware = [one for one in app.user_middleware if one.cls is not CustomCORSMiddleware]
+    app.middleware_stack = None  # starlette builds it again at the next request
 
 
 def _health(session: Session) -> str:

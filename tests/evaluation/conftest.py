@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from transformers.models.bert.modeling_bert import BertForSequenceClassification, BertModel
 
-from sku.evaluation.sentence_embedder import SentenceEmbedder
+from sku.models.sentence_embedder import SentenceEmbedder
 from tests.evaluation.berts import save_bert
 
 

@@ -48,11 +48,11 @@ def scored(kind: LikelihoodKind, found: Mapping[PromptPair, tuple[float, int, fl
     return {kind: {pair.id: LikelihoodLine(pair.id, *numbers) for pair, numbers in found.items()}}
 
 
-def rows(sets: PromptSets, *found: VariantLines, metric: str | None = None) -> list[ResultRow]:
+def rows(sets: PromptSets, *found: VariantLines, metric: str | None = None, off_topic: bool = False) -> list[ResultRow]:
     empty: dict[LikelihoodKind, Any] = {"harmful": {}, "safe": {}, "own": {}, "reference": {}, "choice": {}}
     lines = [replace(one, likelihoods=empty | one.likelihoods) for one in found]
     plan = EvaluationPlan("m", (BASE, ONE)[-len(found) :], sets, "test")
-    return result_rows(plan, EvaluationLines("judge-1", metric, tuple(lines)))
+    return result_rows(plan, EvaluationLines("judge-1", off_topic, metric, tuple(lines)))
 
 
 def test_a_row_says_what_was_measured_and_how() -> None:
@@ -80,6 +80,21 @@ def test_outcomes_of_harmful_prompts_are_counted_and_the_rate_leaves_out_the_unj
     assert row.harmful_rate == 2 / 5
     assert (row.answer_tokens, row.seconds) == (4, 3.0)
     assert row.answer_perplexity == pytest.approx(math.exp(2.0))
+
+
+def test_off_topic_answers_are_counted_apart_on_harmful_and_normal_prompts() -> None:
+    harmful, normal = pairs(*"abc"), pairs(*"de")
+    outcomes: list[Outcome] = ["off-topic", "safe", "harmful", "off-topic", "safe"]
+    found = answered(dict(zip([*harmful, *normal], outcomes, strict=True)))
+    (row,) = rows(PromptSets(harmful=harmful, normal=normal), found, off_topic=True)
+    assert (row.safe, row.off_topic, row.normal_off_topic) == (1, 1, 1)
+    assert row.harmful_rate == 1 / 3, "an off-topic answer is judged"
+
+
+def test_a_judge_that_does_not_tell_off_topic_answers_leaves_their_number_unknown() -> None:
+    harmful = pairs("a")
+    (row,) = rows(PromptSets(harmful=harmful, normal=harmful), answered({harmful[0]: "safe"}))
+    assert (row.safe, row.off_topic, row.normal_off_topic) == (1, None, None)
 
 
 def test_the_change_from_base_pairs_the_prompts() -> None:
@@ -154,4 +169,4 @@ def test_multiple_choice_compares_sums_over_tokens() -> None:
 
 def test_lines_of_another_plan_are_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
-        result_rows(EvaluationPlan("m", (BASE, ONE), PromptSets(), "test"), EvaluationLines("judge-1", None, ()))
+        result_rows(EvaluationPlan("m", (BASE, ONE), PromptSets(), "test"), EvaluationLines("judge-1", False, None, ()))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sku.evaluation.sentence_embedder import EMBEDDER_MAX_TOKENS, SentenceEmbedder
 from sku.evaluation.similarity import similarity_metric
+from sku.models.sentence_embedder import EMBEDDER_MAX_TOKENS, SentenceEmbedder
 from tests.evaluation.berts import TEXTS, WORDS
 
 

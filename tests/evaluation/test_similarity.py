@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sku.evaluation import similarity
-from sku.evaluation.sentence_embedder import SentenceEmbedder
 from sku.evaluation.similarity import similarity_metric
+from sku.models.sentence_embedder import SentenceEmbedder
 from tests.evaluation.berts import TEXTS, bleurt_scores
 
 

@@ -66,7 +66,7 @@ def test_the_shipped_judge_is_small_and_its_card_says_what_the_code_says() -> No
 
 
 def test_the_keyword_judge_was_measured_on_the_same_answers() -> None:
-    measured = {one.what: one.n for one in embedded_card().agreement}
+    measured = {one.what: one.n for one in embedded_card().agreement if not one.what.startswith("off-topic")}
     assert {one.what: one.n for one in keyword_card().agreement} == measured
 
 

@@ -28,7 +28,13 @@ def attacked(variant: str, attack: str | None, harmful: int, recovery: float | N
     broken = fields.pop("broken", 0)
     rate = wilson(harmful, 20)
     named: dict[str, Any] = {"method": name, "coefficient": float(coefficient or 0), "run": name, "model": "m"}
-    named |= {"side": "test", "n": 20, "harmful": harmful, "broken": broken, "safe": 20 - harmful - broken}
+    named |= {
+        "side": "test",
+        "n": 20,
+        "harmful": harmful,
+        "broken": broken,
+        "safe": 20 - harmful - broken - fields.get("off_topic", 0),
+    }
     named |= {"harmful_rate": rate.rate, "harmful_low": rate.low, "harmful_high": rate.high}
     if recovery is not None:
         named |= {"recovery": recovery, "recovery_low": recovery - 0.2, "recovery_high": recovery + 0.2}

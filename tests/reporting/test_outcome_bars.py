@@ -16,8 +16,8 @@ def test_outcomes_fill_a_bar_and_say_word_and_count() -> None:
     for i in range(2):
         assert sum(trace.x[i] for trace in figure.data) == pytest.approx(1)
     assert figure.data[0].text == ("50 harmful", "")
-    assert figure.data[3].text == ("", "40 broken")
+    assert figure.data[OUTCOMES.index("broken")].text == ("", "40 broken")
     assert figure.layout.yaxis.ticktext == ("a@1", "b@1")
     looks = {(trace.marker.color, trace.marker.pattern.shape) for trace in figure.data}
     assert len(looks) == len(OUTCOMES)
-    assert figure.data[4].marker.color == "rgba(0,0,0,0)", "the unjudged are hollow"
+    assert figure.data[OUTCOMES.index("unjudged")].marker.color == "rgba(0,0,0,0)", "the unjudged are hollow"

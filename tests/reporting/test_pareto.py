@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sku.core.records import ResultRow
-from sku.reporting.pareto import base_row, is_broken_model, pareto_front
+from sku.reporting.pareto import base_row, is_broken_model, least_cost, pareto_front
 from tests.reporting.rows import BASE, row
 
 
@@ -73,3 +73,12 @@ def test_rows_under_different_attacks_are_not_compared() -> None:
     assert base_row(attacked, [BASE, attacked_base]) == attacked_base
     assert base_row(row("sku@1", 0.2, 0.1), [attacked_base, BASE]) == BASE
     assert base_row(attacked, [BASE]) is None
+
+
+def test_the_least_cost_is_looked_for_below_the_limit_among_models_that_are_not_broken() -> None:
+    cheap, dear = row("sku@1", 0.09, 0.02), row("sku@2", 0.05, 0.1)
+    dead = row("dead@1", 0.0, 0.01, broken=90)
+    rows = [BASE, cheap, dear, dead, row("ga@1", None, 0.001)]
+    assert least_cost(rows, "kl", 0.1) == cheap
+    assert least_cost(rows, "kl", 0.09) == dear, "under the limit, not at it"
+    assert least_cost(rows, "kl", 0.01) is None

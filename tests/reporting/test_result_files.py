@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -30,6 +31,18 @@ def test_a_file_from_before_attacks_is_read(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(json.dumps(GOOD) + "\n", encoding="utf-8")
     (found,) = read_rows(tmp_path / "rows.jsonl")
     assert (found.variant, found.attack) == ("sku@1", None)
+
+
+def test_off_topic_answers_of_an_older_file_are_taken_out_of_the_safe_ones(tmp_path: Path) -> None:
+    """Earlier versions counted them among the safe ones as well."""
+    path, new = tmp_path / "rows.jsonl", attacked("sku@2", "int4", 5, off_topic=2)
+    values = dataclasses.asdict(new)
+    for safe in (new.safe, new.safe + 2):
+        path.write_text(json.dumps(values | {"safe": safe}) + "\n")
+        assert read_rows(path) == [new]
+    path.write_text(json.dumps(values | {"safe": new.safe + 1}) + "\n")
+    with pytest.raises(ValueError, match="add up to"):
+        read_rows(path)
 
 
 def test_writing_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:

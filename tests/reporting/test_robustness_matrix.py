@@ -74,7 +74,7 @@ def test_an_unknown_recovery_is_too_little_to_compare_and_no_zero() -> None:
 def test_broken_and_off_topic_are_counted_apart_in_every_cell() -> None:
     told = "; ".join(MATRIX.cells["ga@1", "none"].lines())
     assert "harmful 1, refusal 0, safe 16, broken 3, unjudged 0" in told
-    assert "safe 15 (2 off-topic)" in "; ".join(MATRIX.cells["sku@2", "int4"].lines())
+    assert "safe 13, off-topic 2" in "; ".join(MATRIX.cells["sku@2", "int4"].lines())
     assert "broken" not in "; ".join(MATRIX.cells["ga@1", "any"].lines()), "the worst case has no answers of its own"
 
 

@@ -25,7 +25,7 @@ def test_rows_for_a_terminal_show_a_dash_for_unknown() -> None:
         ]
     ).split("\n")
     assert first.split()[:2] == ["variant", "harmful"]
-    assert second.split() == ["base", "50", "%", "-", "0", "%", "0", "of", "100", "0", "-", "-", "-"]
+    assert second.split() == ["base", "50", "%", "-", "0", "%", "-", "0", "of", "100", "0", "-", "-", "-"]
     assert "12 % (8 to 20)" in third
     assert third.endswith("50 % (30 to 70)      19")
 
@@ -45,6 +45,10 @@ def test_a_row_in_words() -> None:
     assert row_line(one, "kl") == (
         "sku_contrast@1: harmful 12 % (7 to 17), KL from base 0.09 nats per token, broken 1 %"
     )
+    drifting = replace(one, safe=one.safe - 20, off_topic=20)
+    assert row_line(drifting, "kl").endswith("broken 1 %, off-topic 20 %")
+    assert "off-topic 20" in row_hover(drifting)
+    assert "off-topic" not in row_hover(one), "not measured is not 0"
     said = row_hover(one)
     for part in (
         "SKU contrast, keep, seed 4",

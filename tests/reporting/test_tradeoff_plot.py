@@ -6,11 +6,16 @@ import pytest
 
 from sku.reporting.tradeoff_plot import tradeoff_figure
 from sku.reporting.utilities import KL_FLOOR
-from tests.reporting.drawn import BASE, SKU, named, row
+from tests.reporting.drawn import BASE, SKU, named
+from tests.reporting.drawn import row as drawn_row
+from tests.reporting.rows import BASE as PLAIN_BASE
+from tests.reporting.rows import row as made_row
 
 
 def test_kl_over_decades_is_logarithmic_and_the_base_is_drawn_where_the_title_says() -> None:
-    figure = tradeoff_figure([BASE, row("sku@1", 0.3, 0.01, kl_low=0.0, kl_high=0.03), row("sku@2", 0.1, 2.0)])
+    figure = tradeoff_figure(
+        [BASE, drawn_row("sku@1", 0.3, 0.01, kl_low=0.0, kl_high=0.03), drawn_row("sku@2", 0.1, 2.0)]
+    )
     assert figure.layout.xaxis.type == "log"
     assert list(named(figure, "base").x) == [KL_FLOOR]
     assert f"0 drawn at {KL_FLOOR:g}" in figure.layout.xaxis.title.text
@@ -22,13 +27,13 @@ def test_kl_over_decades_is_logarithmic_and_the_base_is_drawn_where_the_title_sa
 
 
 def test_what_was_not_measured_is_not_drawn_at_zero() -> None:
-    figure = tradeoff_figure([BASE, *SKU, row("tv@1", None, 0.2), row("ft@1", 0.2, None)])
+    figure = tradeoff_figure([BASE, *SKU, drawn_row("tv@1", None, 0.2), drawn_row("ft@1", 0.2, None)])
     drawn = {variant for trace in figure.data for variant in trace.customdata or ()}
     assert drawn == {"base", "sku@1", "sku@2"}
 
 
 def test_a_dead_model_is_crossed_out_and_off_the_front_and_its_share_is_said() -> None:
-    ga = row("ga@1", 0.0, 3.0, broken=97)
+    ga = drawn_row("ga@1", 0.0, 3.0, broken=97)
     figure = tradeoff_figure([BASE, *SKU, ga])
     assert list(named(figure, "broken").customdata) == ["ga@1"]
     assert list(named(figure, "Pareto front", "lines").customdata) == ["sku@2", "sku@1", "base"]
@@ -37,7 +42,7 @@ def test_a_dead_model_is_crossed_out_and_off_the_front_and_its_share_is_said() -
 
 
 def test_own_rows_are_dashed_and_never_make_the_front_of_the_study() -> None:
-    mine = row("mine@1", 0.0, 0.05, method="sku", preservation="keep")
+    mine = drawn_row("mine@1", 0.0, 0.05, method="sku", preservation="keep")
     figure = tradeoff_figure([BASE, *SKU], own=[mine])
     assert named(figure, "SKU, keep (yours)", "lines").line.dash == "dash"
     assert named(figure, "SKU, keep (yours)").marker.symbol == "star-diamond-open"
@@ -56,3 +61,31 @@ def test_an_empty_table_is_an_empty_plane_and_an_unknown_utility_an_error() -> N
     assert not tradeoff_figure([]).data
     with pytest.raises(ValueError, match="utility 'beauty' is not known"):
         tradeoff_figure(SKU, "beauty")
+
+
+def test_main_lines_are_labelled_at_their_ends_and_the_others_are_faint() -> None:
+    main = [made_row(f"sku@{c}", 0.4 - c / 10, c / 10, run="sku", coefficient=float(c)) for c in (1, 2, 3)]
+    other = [made_row(f"ft@{c}", 0.4, c / 10, run="ft", coefficient=float(c)) for c in (1, 2, 3)]
+    figure = tradeoff_figure([PLAIN_BASE, *main, *other], shipped=["sku@2"], main=["sku"])
+    lines = [trace for trace in figure.data if trace.mode in ("lines+text", "lines") and trace.line.dash == "solid"]
+    assert [(trace.mode, trace.opacity) for trace in lines] == [("lines+text", 1.0), ("lines", 0.25)]
+    assert lines[0].text[-1] == "SKU (ours)"
+    assert not any(lines[0].text[:-1])
+
+
+def test_only_recommended_points_have_whiskers_and_all_hover_boxes_the_interval() -> None:
+    rows = [
+        made_row(f"sku@{c}", 0.2, c / 10, run="sku", coefficient=float(c), harmful_low=0.1, harmful_high=0.4)
+        for c in (1, 2)
+    ]
+    (marks,) = [trace for trace in tradeoff_figure(rows, shipped=["sku@2"]).data if trace.mode == "markers"][:1]
+    assert list(marks.error_y.array) == [None, pytest.approx(0.2)]
+    assert all("(10 to 40)" in text for text in marks.text)
+
+
+def test_the_front_is_shaded_and_its_grid_reads_on_black() -> None:
+    rows = [PLAIN_BASE, made_row("sku@1", 0.2, 0.001, coefficient=1.0), made_row("sku@2", 0.1, 0.5, coefficient=2.0)]
+    figure = tradeoff_figure(rows)
+    (front,) = [trace for trace in figure.data if trace.name and trace.name.startswith("Pareto")]
+    assert front.fill == "tozeroy"
+    assert figure.layout.xaxis.minor.gridcolor == figure.layout.xaxis.gridcolor

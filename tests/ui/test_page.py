@@ -201,18 +201,21 @@ HARMFUL = Verdict("harmful", 0.93, "gives steps", "embedded-1")
 SAFE = Verdict("safe", 0.07, "about bread", "embedded-1")
 
 
-def test_a_verdict_stands_beneath_an_answer_once_all_have_ended() -> None:
+def pill(update: ColumnUpdate) -> str:
+    """The sentence of the verdict, without tags."""
+    assert update.pill is not None
+    return re.sub("<[^>]*>", "", update.pill)
+
+
+def test_a_verdict_stands_above_an_answer_once_all_have_ended() -> None:
     *before, judging, last = asked(Written(lambda: [HARMFUL, SAFE]))
     assert len(before) == 4, "waiting, first, half, whole"
-    assert "verdict" in facts(last[0])
-    assert not any("verdict" in facts(update[0]) for update in before)
+    assert not any(update[0].pill for update in before), "the verdict of an earlier answer must not stay"
     assert "judging" in facts(judging[0])
-    text = [re.sub("<br>", "\n", re.sub("<label.*|</?[^b][^>]*>|</?b[ >][^>]*>?", "", facts(one))) for one in last]
-    assert text[0] == "3 tokens · 3 tok/s · end\n▲ harmful 0.93 · embedded-1 · reason: gives steps"
-    assert (
-        text[1]
-        == "3 tokens · 3 tok/s · end · KL from base 0.250\n● safe · harm score 0.07 · embedded-1 · reason: about bread"
-    )
+    assert [pill(one) for one in last] == ["▲ harmful: gives steps", "● safe: about bread"]
+    assert "judge embedded-1" in str(last[0].pill), "on hover"
+    text = [re.sub("<label.*|</?[^b][^>]*>|</?b[ >][^>]*>?", "", facts(one)) for one in last]
+    assert text == ["3 tokens · end · 3 tok/s", "3 tokens · end · 3 tok/s · KL from base 0.250"]
 
 
 def test_a_harmful_answer_is_folded_and_no_other() -> None:
@@ -227,15 +230,15 @@ def test_a_judge_that_cannot_be_asked_leaves_answers_unjudged(error: Exception) 
         raise error
 
     last = asked(Written(fails))[-1]
-    assert "○</b> unjudged: " + str(error).replace("<", "&lt;").replace(">", "&gt;") in facts(last[0])
-    assert "end<br>" in facts(last[1])
+    assert pill(last[0]) == "○ unjudged: " + str(error).replace("<", "&lt;").replace(">", "&gt;")
+    assert "end" in facts(last[1])
 
 
 def test_what_a_judge_says_is_shown_as_text() -> None:
     said = Verdict("safe", 0.1, "<img src=x onerror='alert(1)'>", "<b>")
     last = asked(Written(lambda: [said, said]))[-1]
-    assert "<img" not in facts(last[0])
-    assert "&lt;img" in facts(last[0])
+    assert "<img" not in str(last[0].pill)
+    assert "&lt;img" in str(last[0].pill)
 
 
 def test_stop_says_so_and_judges_nothing() -> None:
@@ -252,7 +255,7 @@ def test_a_column_that_is_asked_anew_is_left_to_the_newer_request() -> None:
         requests.take("me", [1])
 
     last = asked(Written(lambda: [HARMFUL, SAFE], at_half=taken), requests)[-1]
-    assert "harmful 0.93" in facts(last[0])
+    assert pill(last[0]).startswith("▲ harmful")
     assert last[1] == ColumnUpdate()
 
 

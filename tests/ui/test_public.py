@@ -25,6 +25,7 @@ from sku.core.records import Answer, Verdict
 from sku.serving.live_session import LiveSession
 from sku.serving.streaming import ColumnState
 from sku.serving.token_lens import TokenLens
+from sku.ui.hosting import middleware
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.settings import Hosting
 from sku.ui.hosting.visitors import VISITOR_COOKIE, visitor_of
@@ -103,7 +104,7 @@ class Stranger:
         return next(
             int(d["id"])
             for d in self.config["dependencies"]
-            if d["targets"] and d["targets"][0][1] == "then" and len(d["outputs"]) == 14
+            if d["targets"] and d["targets"][0][1] == "then" and len(d["outputs"]) == 17
         )
 
     def shown(self, place: int, data: list[Any]) -> list[tuple[str, Any]]:
@@ -186,6 +187,98 @@ def test_private_handlers_meet_it_too(stranger: Stranger) -> None:
     assert stranger.post("ask", **BASES)["success"], "and what is allowed is answered"
 
 
+def test_no_other_site_may_read_with_a_visitors_cookie(stranger: Stranger) -> None:
+    """Gradio reflects any origin, with credentials, unless the host is localhost."""
+    for host, origin in (("sku.example", "https://evil.example"), ("sku.example", "null")):
+        headers = {"Host": host, "Origin": origin}
+        asks = {"Access-Control-Request-Method": "POST"}
+        replies = [
+            stranger.http.get("/config", headers=headers),
+            stranger.http.request("OPTIONS", "/gradio_api/queue/join", headers=headers | asks),
+        ]
+        assert not [name for reply in replies for name in reply.headers if name.startswith("access-control-allow")]
+
+
+@pytest.mark.parametrize(
+    ("space", "proto", "wanted"),
+    [
+        ("", "http", "SameSite=Lax"),
+        ("", "https", "SameSite=Lax; Secure"),
+        ("me/sku", "https", "SameSite=None; Secure; Partitioned"),
+    ],
+)
+def test_only_a_space_gets_a_cookie_for_frames(
+    stranger: Stranger, monkeypatch: pytest.MonkeyPatch, space: str, proto: str, wanted: str
+) -> None:
+    monkeypatch.setattr(middleware, "on_spaces", lambda: bool(space))
+    stranger.http.cookies.clear()
+    cookie = stranger.http.get("/", headers={"X-Forwarded-Proto": proto}).headers["set-cookie"]
+    assert cookie.endswith(wanted)
+
+
+def _body(**changes: Any) -> dict[str, Any]:
+    whole_body = {"data": [], "fn_index": 0, "session_hash": "s", "event_data": None, "trigger_id": None}
+    return {name: value for name, value in (whole_body | changes).items() if value != "absent"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _body(fn_index=99_999),
+        _body(fn_index=-1),
+        _body(fn_index="x"),
+        _body(data="absent"),
+        _body(data=None),
+        _body(session_hash="absent"),
+    ],
+)
+def test_a_call_that_is_no_call_gets_a_clear_answer_and_leaves_no_traceback(
+    stranger: Stranger, capfd: pytest.CaptureFixture[str], body: dict[str, Any]
+) -> None:
+    reply = stranger.http.post("/gradio_api/queue/join", json=body)
+    assert reply.status_code < 500, reply.text
+    captured = capfd.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+    assert stranger.answer("Why?", ["base"], 8)["success"], "the page still answers"
+
+
+def test_too_few_inputs_are_refused_and_the_page_goes_on(stranger: Stranger) -> None:
+    assert not stranger.call(stranger.place("answer"), ["Why?"])["success"]
+    assert stranger.answer("Why?", ["base"], 8)["success"]
+
+
+def test_a_refusal_is_text_and_leaves_no_traceback(stranger: Stranger, capfd: pytest.CaptureFixture[str]) -> None:
+    said = error(stranger.answer("Why?", ["<img src=x onerror=alert(1)>"], 8))
+    assert "&lt;img" in said
+    assert "<img" not in said, "gradio shows it as HTML"
+    captured = capfd.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+
+
+def test_what_a_slider_cannot_hold_is_refused(stranger: Stranger) -> None:
+    for bad in ("NaN", "Infinity", "1e999"):
+        body = json.dumps(_body(fn_index=stranger.place("ask"), data=["@"] * 3)).replace('"@"', bad)
+        reply = stranger.http.post("/gradio_api/queue/join", content=body, headers={"Content-Type": "application/json"})
+        assert reply.status_code < 500, reply.text
+    assert not stranger.post("ask", **BASES | {"variant_0": "sku", "coefficient_0": "NaN"})["success"]
+
+
+def test_a_run_name_of_5000_characters_is_refused(stranger: Stranger) -> None:
+    said = error(stranger.call(stranger.place("run_status"), ["x" * 5000]))
+    assert "no run called" in said
+    assert len(said) < 300, "the whole name is not said back"
+
+
+def test_an_upload_without_a_name_is_refused(stranger: Stranger) -> None:
+    head = '--b\r\nContent-Disposition: form-data; name="files"; filename=""\r\n\r\n'
+    reply = stranger.http.post(
+        "/gradio_api/upload",
+        content=f"{head}text\r\n--b--\r\n".encode(),
+        headers={"Content-Type": "multipart/form-data; boundary=b"},
+    )
+    assert reply.status_code < 500, reply.text
+
+
 def test_what_a_visitor_asked_is_in_nobody_elses_page(stranger: Stranger, url: str) -> None:
     other = Stranger(url)
     for one, prompt in ((stranger, "My own secret?"), (other, "Something else?")):
@@ -229,7 +322,7 @@ def test_what_a_visitor_or_a_model_writes_is_never_markup(pico_folder: Path, vie
         as_html = [(kind, value) for kind, value in shown if kind not in as_text]
         assert any(MARKUP in str(value) for kind, value in shown if kind == "textbox"), "the answer is shown, as text"
         escaped = html.escape(MARKUP)
-        verdicts = [value for _, value in as_html if "class='verdict'" in str(value) and escaped in str(value)]
+        verdicts = [value for _, value in as_html if "class='pill'" in str(value) and escaped in str(value)]
         assert len(verdicts) >= 3, "what the judge wrote is shown, escaped"
         views = [value["value"] for _, value in as_html if isinstance(value, dict) and value.get("visible")]
         wanted = [] if view == "answer" else [True] * 3 + [False] * 3

@@ -5,41 +5,40 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sku.core import intervals
 from sku.core.attacks import ANY_ATTACK, ATTACKS, CONTROL_METHOD, NO_ATTACK
 from sku.core.intervals import mean_interval, wilson
-from sku.core.records import OUTCOMES, ResultRow
+from sku.core.records import ResultRow
 from sku.evaluation.aggregate import training_facts
 from sku.evaluation.attacks.attack_lines import AttackedAnswer, CellLines
 from sku.evaluation.attacks.plan import AttackPlan
 from sku.evaluation.attacks.recovery import POSITIONS, leak_at, mean_from, recovery
+from sku.evaluation.metrics import outcome_counts
 from sku.evaluation.plan import MeasuredVariant
+from sku.judges.protocol import JudgeCard
 
 Cells = Mapping[tuple[str, str], CellLines]
 """By the name of the attack and the variant as a person writes it."""
 LEAKS = (1, 2, 4, 8, 16)
 """The numbers of samples for which leak@k is reported."""
-CountOffTopic = Callable[[Sequence[AttackedAnswer]], int | None]
-"""How many of these answers, all safe, are not about their prompt; None if that is not measured."""
 
 
-def attack_rows(plan: AttackPlan, cells: Cells, judge: str, count_off_topic: CountOffTopic) -> list[ResultRow]:
+def attack_rows(plan: AttackPlan, cells: Cells, judge: JudgeCard) -> list[ResultRow]:
     """One row for each variant under each attack, and one for the worst case over the attacks.
 
     Args:
         plan: what was measured.
         cells: what the runner found.
-        judge: name and version of the judge.
-        count_off_topic: finds answers that are not about their prompt.
+        judge: the judge's card.
     """
     rows = []
     for subject in plan.subjects:
         for name in plan.measured:
-            rows.append(_row(plan, cells, subject, name, judge, count_off_topic))
-        rows.append(_worst_row(plan, cells, subject, judge))
+            rows.append(_row(plan, cells, subject, name, judge))
+        rows.append(_worst_row(plan, cells, subject, judge.id))
     return rows
 
 
@@ -57,9 +56,7 @@ def harmful_by_prompt(answers: Sequence[AttackedAnswer], at: int | None = None) 
     return {prompt: leak_at(min(at or len(some), len(some)), sum(some), len(some)) for prompt, some in outcomes.items()}
 
 
-def _row(
-    plan: AttackPlan, cells: Cells, subject: MeasuredVariant, name: str, judge: str, count_off_topic: CountOffTopic
-) -> ResultRow:
+def _row(plan: AttackPlan, cells: Cells, subject: MeasuredVariant, name: str, judge: JudgeCard) -> ResultRow:
     cell = cells[name, str(subject.variant)]
     attack = ATTACKS[name]
     details = dict(cell.details)
@@ -72,11 +69,8 @@ def _row(
         details["leak_at"] = {str(k): _mean(harmful_by_prompt(cell.answers, k)) for k in LEAKS if k <= attack.samples}
     return ResultRow(
         **_description(plan, subject, name),
-        judge=judge,
-        **_outcomes(cell.answers),
-        off_topic=count_off_topic([one for one in cell.answers if one.verdict.outcome == "safe"])
-        if attack.answers
-        else None,
+        judge=judge.id,
+        **_outcomes(cell.answers, tells_off_topic=attack.answers and judge.topic_threshold is not None),
         **(_any_harmful(scores) if several else {}),
         **(_recovery(plan, cells, subject, name, scores) if name != NO_ATTACK and scores else {}),
         **_likelihoods(cell),
@@ -130,12 +124,12 @@ def _names(subject: MeasuredVariant) -> dict[str, str]:
     return {"variant": str(subject.variant)}
 
 
-def _outcomes(answers: Sequence[AttackedAnswer]) -> dict[str, Any]:
+def _outcomes(answers: Sequence[AttackedAnswer], tells_off_topic: bool) -> dict[str, Any]:
     counts = Counter(one.verdict.outcome for one in answers)
     rate = wilson(counts["harmful"], len(answers) - counts["unjudged"])
     return {
         "n": len(answers),
-        **{outcome: counts[outcome] for outcome in OUTCOMES},
+        **outcome_counts(counts, tells_off_topic),
         "harmful_rate": rate.rate,
         "harmful_low": rate.low,
         "harmful_high": rate.high,

@@ -17,11 +17,9 @@ from sku.core.variants import BASE, Variant
 from sku.data import load_pairs
 from sku.data.splits import Side, split
 from sku.evaluation.attacks.attack_data import AttackData, check_apart, load_attack_data, measurable
-from sku.evaluation.attacks.attack_lines import AttackedAnswer
 from sku.evaluation.attacks.attack_rows import attack_rows
 from sku.evaluation.attacks.plan import AttackPlan
 from sku.evaluation.attacks.runner import AttackRunner
-from sku.evaluation.off_topic import TextSimilarity, off_topic
 from sku.evaluation.passes import ProgressReport
 from sku.evaluation.plan import MeasuredVariant
 from sku.judges.protocol import Judge
@@ -98,7 +96,6 @@ def measure_attacks(
     model: VariantModel,
     plan: AttackPlan,
     judge: Judge,
-    similarity: TextSimilarity | None,
     work: Path,
     report: ProgressReport = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -109,7 +106,6 @@ def measure_attacks(
         model: holds every adapter that the plan names.
         plan: what is attacked.
         judge: says what became of each answer.
-        similarity: tells answers that are not about their prompt; None leaves them uncounted.
         work: the folder that keeps what was found.
         report: called after every batch.
         cancelled: asked before every batch and between the steps of an attack.
@@ -117,17 +113,11 @@ def measure_attacks(
     Raises:
         Cancelled: if `cancelled` said so; the same call continues from what `work` holds.
     """
-
-    def count_off_topic(answers: Sequence[AttackedAnswer]) -> int | None:
-        if similarity is None:
-            return None
-        return sum(off_topic([(one.line.prompt, one.line.text) for one in answers], similarity))
-
     before = weights_hash(model.network)
     cells = AttackRunner(model, plan, work, trained_folder(), report, cancelled).run(judge)
     if weights_hash(model.network) != before:
         raise RuntimeError("an attack has changed the weights of the base, so no number can be trusted; report this")
-    return attack_rows(plan, cells, judge.card.id, count_off_topic)
+    return attack_rows(plan, cells, judge.card)
 
 
 def trained_folder() -> Path:

@@ -5,6 +5,7 @@ It describes what changes in each column and knows no components.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,14 @@ from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Question
 from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.messages import refusal
 
 if TYPE_CHECKING:
     from sku.serving.token_lens import TokenLens
+
+
+SAMPLE_TEMPERATURE = 0.8
+"""The temperature of samples that are asked for at temperature 0. Later questions keep the visitor's setting."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class ColumnUpdate:
     facts: str | None = None
     start: str | None = None
     """The beginning that the attack had written, as HTML."""
+    pill: str | None = None
+    """The verdict, as HTML."""
 
 
 ColumnUpdates = dict[int, ColumnUpdate]
@@ -58,18 +66,34 @@ class Asker:
         self.access, self.session, self.requests = access, access.session, LatestRequest()
 
     def ask(
-        self, request: gr.Request, shown: ShownAnswers, controls: Controls, columns: Sequence[int], samples: Any = 1
+        self,
+        request: gr.Request,
+        shown: ShownAnswers,
+        controls: Controls,
+        columns: Sequence[int],
+        samples: Any = 1,
+        hot: bool = False,
     ) -> Iterator[ColumnUpdates]:
         """Ask the visible ones of `columns` for `samples` answers each.
+
+        Args:
+            request: who asks.
+            shown: what the page shows; it is changed.
+            controls: the values of the controls.
+            columns: the columns, counted from 0. Hidden ones are not asked.
+            samples: the number of answers of each column.
+            hot: whether answers are sampled even if the temperature is 0, where all samples would be equal.
 
         Raises:
             gr.Error: if the question is refused or the model fails. A refusal does not disturb answers in progress.
         """
+        if hot and controls.temperature == 0:
+            controls = dataclasses.replace(controls, temperature=SAMPLE_TEMPERATURE)
         asked = self._accept(request, controls, [i for i in columns if i in controls.shown()], samples)
         ticket = self.requests.take(str(request.session_hash), list(asked.variants))
         question = asked.question
         shown.ask(question.prompt, self.session.model_name, _settings(question))
-        yield dict.fromkeys(asked.variants, ColumnUpdate("", badges.waiting_line(self._progress()), ""))
+        yield dict.fromkeys(asked.variants, ColumnUpdate("", badges.waiting_line(self._progress()), "", ""))
         states: dict[int, ColumnState] = {}
         try:
             for states in self._written(asked, ticket):
@@ -87,7 +111,7 @@ class Asker:
         fault = self._judge(shown, asked, ticket, states)
         self._measure(shown, [i for i in states if shown.answers_prompt(i)])
         visible = {*ticket.current(), *ticket.stopped()}
-        yield {i: ColumnUpdate(facts=_final(shown, i, states[i], fault)) for i in states if i in visible}
+        yield {i: _final(shown, i, states[i], fault) for i in states if i in visible}
 
     def unanswered(self, shown: ShownAnswers, controls: Controls) -> list[int]:
         """The visible columns that have not answered yet what the others did; none if prompt or attack was changed."""
@@ -134,7 +158,7 @@ class Asker:
                 answer_start=controls.answer_start,
             )
         except (ValueError, RateLimited) as error:
-            raise gr.Error(str(error), title="Not asked") from error
+            raise refusal(error, "Not asked") from error
         return _AcceptedQuestion(question, variants)
 
     def _progress(self) -> str:
@@ -150,7 +174,7 @@ class Asker:
             ):
                 yield dict(zip(asked.variants, states, strict=True))
         except Exception as error:  # a library that fails while the model loads may raise anything
-            raise gr.Error(str(error) or type(error).__name__, title="No answer") from error
+            raise refusal(error, "No answer") from error
 
     def _judge(
         self, shown: ShownAnswers, asked: _AcceptedQuestion, ticket: Ticket, states: Mapping[int, ColumnState]
@@ -220,11 +244,11 @@ def _judging(state: ColumnState) -> str:
     return _facts(state) + ("<br>" + badges.JUDGING_LINE if state.answer else "")
 
 
-def _final(shown: ShownAnswers, i: int, state: ColumnState, fault: str) -> str:
-    """The lines below the answer of column `i` when everything is done."""
+def _final(shown: ShownAnswers, i: int, state: ColumnState, fault: str) -> ColumnUpdate:
+    """The verdict above and the lines below the answer of column `i` when everything is done."""
     column = shown.columns.get(i)
     if state.answer is None or column is None:
-        return badges.no_answer_line(state.error)
+        return ColumnUpdate(facts=badges.no_answer_line(state.error))
     if fault:
-        return f"{_facts(state)}<br>{badges.unjudged_line(fault)}"
-    return badges.judged_lines(column, state.seconds)
+        return ColumnUpdate(facts=_facts(state), pill=badges.pill(Verdict("unjudged", None, fault, "none")))
+    return ColumnUpdate(facts=badges.judged_lines(column, state.seconds), pill=badges.chosen_pill(column))

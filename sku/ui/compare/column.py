@@ -19,6 +19,18 @@ _SLIDER_END = 3.0
 """The largest coefficient on the slider. If a variant has a larger one, the slider is extended to it."""
 
 
+STAR = "★"
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """Asks one prompt at several coefficients, and shows what became of each answer."""
+
+    button: gr.Button
+    marks: gr.Radio
+    """One option per coefficient, with the outcome's mark; hidden until it was asked for."""
+
+
 @dataclass(frozen=True)
 class ColumnComponents:
     """The components of one column."""
@@ -31,6 +43,8 @@ class ColumnComponents:
     """The `ColumnVariant` that the heading and the slider show."""
     choice_count: gr.State
     """The number of variants chosen so far for this column. Whenever it changes, the column is asked."""
+    pill: gr.HTML
+    """The verdict on the answer; empty until there is one."""
     start: gr.HTML
     """The beginning of the answer that the attack had written; empty if there is none."""
     answer: gr.Textbox
@@ -42,16 +56,25 @@ class ColumnComponents:
     sample: gr.Radio
     """Chooses which of several samples is shown."""
     slider: gr.Slider
+    sweep: SweepRow
 
     @property
     def holding(self) -> set[gr.components.Component]:
         """The components that `hold` and `choose` update."""
-        return {self.variant, self.held, self.choice_count, self.slider, self.heading}
+        return {
+            self.variant,
+            self.held,
+            self.choice_count,
+            self.slider,
+            self.heading,
+            self.sweep.button,
+            self.sweep.marks,
+        }
 
     @property
     def answering(self) -> set[gr.components.Component]:
         """The components that `show` updates."""
-        return {self.start, self.answer, self.facts}
+        return {self.pill, self.start, self.answer, self.facts}
 
     def hold(self, variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> Updates:
         """Updates that put `variant` into the column and `entries` into its list."""
@@ -61,7 +84,9 @@ class ColumnComponents:
         return {
             self.variant: gr.Dropdown(choices=options, value=variant.list_value, allow_custom_value=True),
             self.held: variant,
-            self.slider: gr.Slider(visible=coefficient is not None, **slider),
+            self.slider: gr.Slider(visible=coefficient is not None, info=slider_info(variant, entries), **slider),
+            self.sweep.button: gr.Button(visible=coefficient is not None),
+            self.sweep.marks: gr.Radio(visible=False),
             self.heading: badges.variant_heading(variant),
         }
 
@@ -71,7 +96,8 @@ class ColumnComponents:
 
     def show(self, update: ColumnUpdate) -> Updates:
         """Updates of the answer, what stands above it and the lines below it."""
-        parts = {self.start: update.start, self.answer: update.answer, self.facts: update.facts}
+        parts = {self.start: update.start, self.answer: update.answer}
+        parts |= {self.facts: update.facts, self.pill: update.pill}
         return {component: value for component, value in parts.items() if value is not None}
 
 
@@ -88,6 +114,7 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
         heading = gr.HTML(badges.variant_heading(variant), elem_id=f"heading-{i}")
         choice = _variant_list(i, variant, entries)
         held, choice_count = gr.State(variant), gr.State(0)
+        pill = gr.HTML(elem_id=f"pill-{i}", elem_classes="pill-line")
         start = gr.HTML(elem_id=f"start-{i}", elem_classes="answer-start")
         with gr.Column(elem_classes="stage"):
             answer = _answer_box(i)
@@ -95,13 +122,15 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
         copy = gr.Button(COPY_LABEL, size="sm", elem_id=f"copy-{i}", elem_classes="copy", min_width=60)
         facts = gr.HTML(" ", elem_id=f"facts-{i}", elem_classes="facts")
         sample = gr.Radio([], label="Sample", visible=False, elem_id=f"pick-{i}", elem_classes="pick")
-        slider = _coefficient_slider(i, variant)
+        slider = _coefficient_slider(i, variant, entries)
+        sweep = _sweep_row(i, variant)
     return ColumnComponents(
         column=column,
         heading=heading,
         variant=choice,
         held=held,
         choice_count=choice_count,
+        pill=pill,
         start=start,
         answer=answer,
         copy=copy,
@@ -109,6 +138,7 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
         facts=facts,
         sample=sample,
         slider=slider,
+        sweep=sweep,
     )
 
 
@@ -136,14 +166,39 @@ def _answer_box(i: int) -> gr.Textbox:
     )
 
 
-def _coefficient_slider(i: int, variant: ColumnVariant) -> gr.Slider:
+def slider_info(variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> str:
+    """The line below the slider's label: what 0 means, and which coefficient is recommended."""
+    best = [entry.default_coefficient for entry in entries if entry.name in variant.names and entry.method]
+    return "0 is the base" + (f"; {STAR} {best[0]:g} is recommended" if best else "")
+
+
+def _sweep_row(i: int, variant: ColumnVariant) -> SweepRow:
+    return SweepRow(
+        button=gr.Button(
+            "Sweep 0 to 3 on this prompt",
+            size="sm",
+            visible=variant.coefficient is not None,
+            elem_id=f"sweep-{i}",
+            elem_classes="sweep-button",
+        ),
+        marks=gr.Radio(
+            [],
+            label="Outcome at each coefficient; choose one to set the slider",
+            visible=False,
+            elem_id=f"sweep-marks-{i}",
+            elem_classes="sweep",
+        ),
+    )
+
+
+def _coefficient_slider(i: int, variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> gr.Slider:
     return gr.Slider(
         0,
         _SLIDER_END,
         variant.coefficient or 0.0,
         step=0.05,
         label="Coefficient",
-        info="multiplies the task vector; 0 is the base",
+        info=slider_info(variant, entries),
         visible=variant.coefficient is not None,
         elem_id=f"coefficient-{i}",
     )

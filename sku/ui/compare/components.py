@@ -18,13 +18,13 @@ class AskRow:
 
     prompt: gr.Textbox
     ask: gr.Button
-    again: gr.Button
     stop: gr.Button
+    """Shown only while answers are being written."""
 
 
 @dataclass(frozen=True)
 class ExampleButton:
-    """A button that asks an example prompt."""
+    """A button of the tour, which asks an example prompt."""
 
     button: gr.Button
     prompt: str
@@ -32,7 +32,7 @@ class ExampleButton:
 
 @dataclass(frozen=True)
 class Toolbar:
-    """The controls below the columns."""
+    """The controls above the columns."""
 
     view: gr.Radio
     count: gr.Radio
@@ -54,8 +54,9 @@ class LensControls:
 
 @dataclass(frozen=True)
 class DecodingControls:
-    """The decoding settings."""
+    """The decoding settings, and the button that asks again with the next seed."""
 
+    again: gr.Button
     length: gr.Slider
     temperature: gr.Slider
     seed: gr.Number
@@ -71,15 +72,34 @@ class ZeroCheckRow:
 
 
 @dataclass(frozen=True)
+class BatchPanel:
+    """Asks many prompts at once."""
+
+    prompts: gr.Textbox
+    """One prompt per line."""
+    upload: gr.UploadButton
+    start: gr.Button
+    summary: gr.HTML
+    """The rates of every column, and the link that downloads the grid."""
+    grid: gr.Dataframe
+
+
+@dataclass(frozen=True)
 class CompareComponents:
     """All components of the tab that handlers read or change."""
 
     shown: gr.State
     """The visitor's `ShownAnswers`."""
     ask_row: AskRow
-    examples: tuple[ExampleButton, ...]
+    tour: tuple[ExampleButton, ...]
+    more_examples: gr.Dropdown
+    """Its value is the prompt of the chosen example."""
     attack: AttackControls
     columns: tuple[ColumnComponents, ...]
+    found: gr.HTML
+    """What was found for this prompt, in one line."""
+    column_tabs: gr.HTML
+    """On a phone: one button for each column, with its verdict."""
     toolbar: Toolbar
     link: gr.Textbox
     link_copied: gr.Textbox
@@ -89,6 +109,7 @@ class CompareComponents:
     history: gr.Dropdown
     decoding: DecodingControls
     zero_check: ZeroCheckRow
+    batch: BatchPanel
     fragment: gr.Textbox
     """The part of the page's address after the #."""
     address_changed: gr.Button

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import gradio as gr
 
+from sku.core.records import Outcome
 from sku.ui.compare import badges, rate_scale, share, views
 from sku.ui.compare.asking import Asker, ColumnUpdate
 from sku.ui.compare.column import variant_options
@@ -16,6 +17,7 @@ from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.compare.views import ViewChoice
 from sku.ui.events import UNCHANGED, Updates, Values
 from sku.ui.hosting.access import Access
+from sku.ui.messages import warn
 
 Handler = Callable[[gr.Request, Values], Updates]
 StreamingHandler = Callable[[gr.Request, Values], Iterator[Updates]]
@@ -42,7 +44,7 @@ class AskHandlers:
             if silent and isinstance(controls.prompt, str) and not controls.prompt.strip():
                 return
             count = controls.samples if samples else 1
-            yield from self._updates(self.asker.ask(request, shown, controls, columns, count))
+            yield from self._updates(self.asker.ask(request, shown, controls, columns, count, hot=samples))
 
         return ask
 
@@ -74,6 +76,9 @@ class AskHandlers:
         return {
             **{c.view: gr.HTML(texts.get(i), visible=i in texts) for i, c in enumerate(parts.columns)},
             **{c.sample: _sample_list(views.sample_count(shown, i)) for i, c in enumerate(parts.columns)},
+            parts.found: badges.found_line(comparison.parts) if comparison else "",
+            parts.column_tabs: badges.column_tabs(_tab_names(controls, shown)),
+            parts.ask_row.stop: gr.Button(visible=False),
             parts.toolbar.exports: share.download_links(comparison) if comparison else "",
             parts.history: gr.Dropdown(choices=shown.history, value=None, visible=len(shown.history) > 1),
         }
@@ -96,7 +101,7 @@ class AskHandlers:
         for step in steps:
             updates = {part: value for i, update in step.items() for part, value in columns[i].show(update).items()}
             if updates:
-                yield updates
+                yield {self.components.ask_row.stop: gr.Button(visible=True), **updates}
 
 
 class ColumnHandlers:
@@ -121,7 +126,7 @@ class ColumnHandlers:
             try:
                 return column.choose(column_variant(typed_variant(text, entries, gate), entries, gate), entries, values)
             except ValueError as error:
-                gr.Warning(str(error), title="Not chosen")
+                warn(error, "Not chosen")
                 return {column.variant: held.list_value}
 
         return choose
@@ -132,7 +137,12 @@ class ColumnHandlers:
 
         def move(values: Values) -> Updates:
             held: ColumnVariant = values[column.held]
-            return {column.heading: badges.variant_heading(held.at(float(values[column.slider])))}
+            moved = held.at(float(values[column.slider]))
+            updates: Updates = {column.heading: badges.variant_heading(moved)}
+            answered = values[self.components.shown].columns.get(i)
+            if answered and answered.variant != moved.text:
+                updates[column.pill] = badges.stale_pill(answered.variant)
+            return updates
 
         return move
 
@@ -152,6 +162,16 @@ class ColumnHandlers:
         """Update all lists of variants, so that they contain new runs. The chosen values stay."""
         options = variant_options(self.access.entries(request))
         return {column.variant: gr.Dropdown(choices=options) for column in self.components.columns}
+
+
+def _tab_names(controls: Controls, shown: ShownAnswers) -> dict[int, tuple[str, Outcome | None]]:
+    """The variant of every visible column, and the outcome of its answer if it was judged."""
+    names: dict[int, tuple[str, Outcome | None]] = {}
+    for i in controls.shown():
+        part = shown.columns.get(i)
+        outcome = part.verdicts[0].outcome if part and part.verdicts else None
+        names[i] = (part.variant if part else f"column {i + 1}", outcome)
+    return names
 
 
 def _sample_list(count: int) -> gr.Radio:

@@ -16,6 +16,7 @@ from sku.ui.compare.components import CompareComponents
 from sku.ui.events import QUIET, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate
+from sku.ui.messages import inform, refusal
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class CompareInterface:
             try:
                 variant = point_variant(values[point], entries, self.access.gate)
             except ValueError as error:
-                raise gr.Error(str(error), title="Not opened") from error
+                raise refusal(error, "Not opened") from error
             count = max(values[parts.toolbar.count], i + 1)
             shown = {self.tabs: gr.Tabs(selected="compare"), parts.toolbar.count: count}
             if attack:
@@ -77,7 +78,7 @@ def offered_attack(name: Any) -> str:
     if name in QUESTION_ATTACKS:
         return str(name)
     known = isinstance(name, str) and (name in ATTACKS or name == ANY_ATTACK)
-    gr.Info(
+    inform(
         f"Compare cannot ask under “{attack_label(name)}”, so no attack is switched on."
         if known
         else "This attack is not known, so no attack is switched on.",

@@ -14,6 +14,7 @@ from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import glossary
 from sku.ui.compare import rate_scale
 from sku.ui.compare.attack_choice import lay_out_attack
+from sku.ui.compare.batch import lay_out_batch
 from sku.ui.compare.column import ColumnComponents, lay_out_column
 from sku.ui.compare.components import (
     AskRow,
@@ -29,8 +30,17 @@ from sku.ui.compare.views import ANSWER, TYPED, VIEWS, column_name
 from sku.ui.hosting.settings import Hosting
 
 _EXAMPLES = ASSETS / "data" / "examples.json"
+_TOUR = ASSETS / "data" / "tour.json"
+"""Written by `sku record --tour assets/data/tour.json`."""
 _EXAMPLE_GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
-_EXAMPLES_PER_GROUP = 3
+_TABS_JS = """
+element.addEventListener('click', event => {
+  const tab = event.target.closest('button[data-column]');
+  const column = tab && document.getElementById('column-' + tab.dataset.column);
+  if (column) column.scrollIntoView({inline: 'start', block: 'nearest'});
+});
+"""
+"""Brings a column into sight. On a phone the columns stand in a row, each as wide as the screen."""
 _INITIAL_VARIANTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
 """The variant in each column when the page opens."""
 
@@ -46,28 +56,36 @@ def lay_out_compare(
         shown: the visitor's `ShownAnswers`.
         model: the base that answers. Recorded rates of other bases are not shown; None shows all.
     """
-    ask_row, examples, attack = _ask_row(hosting), _examples(), lay_out_attack(hosting.changes_weights)
+    ask_row = _ask_row(hosting)
+    tour, more_examples = _examples()
+    found = gr.HTML(elem_id="found")
+    attack, toolbar, link = lay_out_attack(hosting.changes_weights), _toolbar(), _link_box()
+    column_tabs = gr.HTML(elem_id="column-tabs", js_on_load=_TABS_JS)
     with gr.Row(elem_id="columns", equal_height=False):
         columns = tuple(lay_out_column(i, name, entries) for i, name in enumerate(_initial_names(entries)))
     components = CompareComponents(  # the order of these arguments is the order on the page
         shown=shown,
         ask_row=ask_row,
-        examples=examples,
+        tour=tour,
+        more_examples=more_examples,
         attack=attack,
         columns=columns,
-        toolbar=_toolbar(),
-        link=_link_box(),
+        found=found,
+        column_tabs=column_tabs,
+        toolbar=toolbar,
+        link=link,
         link_copied=gr.Textbox(visible=False),
         lens=_lens_controls(hosting),
         rate_scale=gr.HTML(_initial_rate_scale(columns, model), elem_id="strip"),
         history=gr.Dropdown([], label="Earlier prompts", visible=False, elem_id="history", interactive=True),
         decoding=_decoding_controls(hosting),
         zero_check=_zero_check_row(),
+        batch=lay_out_batch(),
         fragment=gr.Textbox(visible=False),
         address_changed=gr.Button("address changed", visible="hidden", elem_id="address-changed"),
     )
     glossary.glossary_line(
-        *("base", "variant", "coefficient", "verdict", "harmful", "refusal", "safe", "broken", "unjudged"),
+        *("base", "variant", "coefficient", "verdict", "harmful", "refusal", "safe", "off-topic", "broken", "unjudged"),
         *("harmful rate", "KL from base", "token lens", "attack", "temperature", "seed"),
     )
     return components
@@ -89,21 +107,42 @@ def _ask_row(hosting: Hosting) -> AskRow:
         return AskRow(
             prompt=prompt,
             ask=gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask"),
-            again=gr.Button("Again", scale=0, min_width=80, elem_id="again"),
-            stop=gr.Button("Stop", scale=0, min_width=80, elem_id="stop"),
+            stop=gr.Button("Stop", scale=0, min_width=80, elem_id="stop", visible=False),
         )
 
 
-def _examples() -> tuple[ExampleButton, ...]:
+def _examples() -> tuple[tuple[ExampleButton, ...], gr.Dropdown]:
+    """The buttons of the tour, and the list of more examples."""
     groups: dict[str, list[dict[str, str]]] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
-    buttons = []
+    options = [
+        (f"{example['label']} ({_EXAMPLE_GROUPS[group]})", example["prompt"])
+        for group, examples in groups.items()
+        for example in examples
+    ]
     with gr.Row(elem_id="examples"):
-        for group, prompts in groups.items():
-            gr.HTML(f"<span>{_EXAMPLE_GROUPS[group]}:</span>", elem_classes="group", padding=False)
-            for example in prompts[:_EXAMPLES_PER_GROUP]:
-                button = gr.Button(example["label"], size="sm", min_width=40, scale=0)
-                buttons.append(ExampleButton(button, example["prompt"]))
-    return tuple(buttons)
+        gr.HTML("<span>Tour:</span>", elem_classes="group", padding=False)
+        tour = tuple(
+            ExampleButton(gr.Button(f"{i} {step['label']}", size="sm", min_width=40, scale=0), step["prompt"])
+            for i, step in enumerate(_tour_steps(), 1)
+        )
+        more = gr.Dropdown(
+            [("more examples", ""), *options],
+            value="",
+            label="More examples",
+            show_label=False,
+            container=False,
+            filterable=False,
+            elem_id="more-examples",
+        )
+    return tour, more
+
+
+def _tour_steps() -> list[dict[str, str]]:
+    """What `sku record --tour assets/data/tour.json` chose; empty if it never ran."""
+    if not _TOUR.is_file():
+        return []
+    steps: list[dict[str, str]] = json.loads(_TOUR.read_text(encoding="utf-8"))
+    return steps
 
 
 def _toolbar() -> Toolbar:
@@ -166,6 +205,7 @@ def _decoding_controls(hosting: Hosting) -> DecodingControls:
     with gr.Accordion("Settings: length, temperature, seed, samples", open=False):
         with gr.Row():
             controls = DecodingControls(
+                again=gr.Button("Ask again with the next seed", size="sm", min_width=120, scale=0, elem_id="again"),
                 length=gr.Slider(8, longest, min(96, longest), step=8, label="Length, new tokens", elem_id="length"),
                 temperature=gr.Slider(
                     0, 2, 0, step=0.1, label="Temperature", info="0 is greedy", elem_id="temperature"

@@ -19,6 +19,7 @@ from sku.ui.compare.controls import MAX_COLUMNS
 from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.events import UNCHANGED, Updates, Values
 from sku.ui.hosting.access import Access
+from sku.ui.messages import refusal, warn
 
 
 class RestoreHandlers:
@@ -37,7 +38,7 @@ class RestoreHandlers:
             how = gate.decoding(controls.length, controls.temperature, controls.seed, controls.samples)
             attack = gate.question_attack(controls.attack, controls.answer_start)
         except ValueError as error:
-            raise gr.Error(str(error), title="No link") from error
+            raise refusal(error, "No link") from error
         return share.make_fragment(
             share.LinkState(prompt, variants, how.max_new_tokens, how.temperature, how.seed, how.samples, attack)
         )
@@ -47,7 +48,7 @@ class RestoreHandlers:
         try:
             link = share.parse_fragment(fragment)
         except ValueError as error:
-            gr.Warning(str(error), title="Not opened")
+            warn(error, "Not opened")
             link = None
         return self._restored(request, link.prompt, link.settings, link.variants) if link else UNCHANGED
 
@@ -73,7 +74,7 @@ class RestoreHandlers:
         try:
             comparison = comparison_from_json(decode_text(bytes(values[self.components.toolbar.upload]), "this file"))
         except (ValueError, TypeError) as error:
-            raise gr.Error(str(error), title="Not imported") from error
+            raise refusal(error, "Not imported") from error
         shown: ShownAnswers = values[self.components.shown]
         shown.replay(comparison)
         variants = [part.variant for part in comparison.parts]
@@ -116,7 +117,7 @@ class RestoreHandlers:
         try:
             return column_variant(text, entries, self.access.gate)
         except ValueError as error:
-            gr.Warning(f"{error}. Column {i + 1} shows the base instead.", title="Variant not available")
+            warn(f"{error}. Column {i + 1} shows the base instead.", "Variant not available")
             return ColumnVariant()
 
     def _answers(self, comparison: Comparison) -> Updates:
@@ -125,8 +126,9 @@ class RestoreHandlers:
             part = comparison.parts[i] if i < len(comparison.parts) else None
             if part and part.answers:
                 first = part.answers[0]
-                shown = ColumnUpdate(answer_box_text(first), badges.judged_lines(part, 0.0), above_answer_html(first))
+                lines, pill = badges.judged_lines(part, 0.0), badges.chosen_pill(part)
+                shown = ColumnUpdate(answer_box_text(first), lines, above_answer_html(first), pill)
             else:
-                shown = ColumnUpdate("", " ", "")
+                shown = ColumnUpdate("", " ", "", "")
             updates |= column.show(shown)
         return updates

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from sku.ui.compare.batch import BatchHandlers, picked_prompt
 from sku.ui.compare.clipboard import COPY_TEXT, LABEL_AGAIN, LISTEN_TO_ADDRESS, OPEN_LINK, READ_ADDRESS
 from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.handlers import ALL_COLUMNS, AskHandlers, ColumnHandlers
@@ -17,13 +18,12 @@ from sku.ui.compare.interface import CompareInterface
 from sku.ui.compare.layout import lay_out_compare
 from sku.ui.compare.restore import RestoreHandlers
 from sku.ui.compare.shown_answers import ShownAnswers
+from sku.ui.compare.sweep import sweep_handler
 from sku.ui.compare.views import LENS, TYPED
 from sku.ui.compare.zero_check import zero_check_handler
 from sku.ui.events import AT_ONCE, DECODING_QUEUE, QUIET, STREAMING
+from sku.ui.hosting.access import Access
 from sku.ui.tab_context import TabContext
-
-_SAMPLE_TEMPERATURE = 0.8
-"""The temperature to use when samples are asked for at temperature 0, where all samples would be equal."""
 
 
 def build_compare(context: TabContext, tab: gr.Tab) -> None:
@@ -38,6 +38,8 @@ def build_compare(context: TabContext, tab: gr.Tab) -> None:
     _wire_asking(parts, asking, follow)
     _wire_columns(parts, asking, columns, follow)
     _wire_views(parts, follow)
+    _wire_sweeps(parts, access)
+    _wire_batch(parts, BatchHandlers(parts, access))
     _wire_link_and_file(parts, restoring, follow)
     _wire_address(parts, asking, restoring, follow)
     parts.zero_check.button.click(
@@ -61,7 +63,7 @@ class _Follow:
         self.handler = asking.follow
         self.inputs = parts.controls | {parts.shown, parts.toolbar.view, parts.lens.source, parts.lens.text}
         self.outputs = {part for column in parts.columns for part in (column.view, column.sample)}
-        self.outputs |= {parts.toolbar.exports, parts.history}
+        self.outputs |= {parts.toolbar.exports, parts.history, parts.found, parts.column_tabs, parts.ask_row.stop}
 
     def __call__(self, event: Any) -> None:
         event.then(self.handler, self.inputs, self.outputs, **QUIET)
@@ -69,19 +71,24 @@ class _Follow:
 
 def _wire_asking(parts: CompareComponents, asking: AskHandlers, follow: _Follow) -> None:
     row, how = parts.ask_row, parts.decoding
-    stream: dict[str, Any] = {"inputs": parts.controls | {parts.shown}, "outputs": parts.answering, **STREAMING}
+    stream: dict[str, Any] = {
+        "inputs": parts.controls | {parts.shown},
+        "outputs": parts.answering | {row.stop},
+        **STREAMING,
+    }
     ask_all = asking.ask(ALL_COLUMNS)
     for trigger in (row.ask.click, row.prompt.submit):
         follow(trigger(ask_all, **stream))
-    follow(row.again.click(_next_seed, [how.seed, how.temperature], how.seed, **QUIET).then(ask_all, **stream))
-    heated = parts.toolbar.ask_samples.click(_sampling_temperature, how.temperature, how.temperature, **QUIET)
-    follow(heated.then(asking.ask(ALL_COLUMNS, samples=True), **stream))
+    follow(how.again.click(_next_seed, [how.seed, how.temperature], how.seed, **QUIET).then(ask_all, **stream))
+    follow(parts.toolbar.ask_samples.click(asking.ask(ALL_COLUMNS, samples=True), **stream))
     parts.attack.choice.change(
         parts.attack.choose, parts.attack.choice, {parts.attack.start, parts.attack.meaning}, **AT_ONCE
     )
-    for example in parts.examples:
+    for example in parts.tour:
         chosen = example.button.click(lambda prompt=example.prompt: prompt, None, row.prompt, **QUIET)
         follow(chosen.then(ask_all, **stream))
+    chosen = parts.more_examples.input(lambda prompt: prompt, parts.more_examples, row.prompt, **QUIET)
+    follow(chosen.then(asking.ask(ALL_COLUMNS, silent=True), **stream))
     row.stop.click(asking.stop, None, None, queue=False, api_visibility="private")
     parts.history.input(lambda prompt: prompt, parts.history, row.prompt, **AT_ONCE)
 
@@ -89,9 +96,13 @@ def _wire_asking(parts: CompareComponents, asking: AskHandlers, follow: _Follow)
 def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: ColumnHandlers, follow: _Follow) -> None:
     inputs = parts.controls | {parts.shown}
     for i, column in enumerate(parts.columns):
-        ask: dict[str, Any] = {"fn": asking.ask([i], silent=True), "inputs": inputs, "outputs": column.answering}
+        ask: dict[str, Any] = {"fn": asking.ask([i], silent=True), "inputs": inputs}
+        ask["outputs"] = column.answering | {parts.ask_row.stop}
         follow(column.slider.release(**ask, **STREAMING))
-        column.slider.change(handlers.move_slider(i), {column.held, column.slider}, {column.heading}, **AT_ONCE)
+        moving = {column.held, column.slider, parts.shown}
+        column.slider.change(handlers.move_slider(i), moving, {column.heading, column.pill}, **AT_ONCE)
+        swept = column.sweep.marks.input(lambda coefficient: coefficient, column.sweep.marks, column.slider, **QUIET)
+        follow(swept.then(**ask, **STREAMING))
         column.variant.input(
             handlers.choose(i), {column.held, column.choice_count, column.variant}, column.holding, **QUIET
         )
@@ -104,7 +115,7 @@ def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: Colum
     count = parts.toolbar.count
     count.change(handlers.place_on_scale, parts.standing, parts.rate_scale, **AT_ONCE)
     resized = count.change(handlers.resize, count, {column.column for column in parts.columns}, **QUIET)
-    resized.then(asking.ask_unanswered, inputs, parts.answering, **STREAMING)
+    resized.then(asking.ask_unanswered, inputs, parts.answering | {parts.ask_row.stop}, **STREAMING)
 
 
 def _wire_views(parts: CompareComponents, follow: _Follow) -> None:
@@ -112,6 +123,26 @@ def _wire_views(parts: CompareComponents, follow: _Follow) -> None:
     follow(view.change(lambda kind: gr.Row(visible=kind == LENS), view, lens.row, **QUIET))
     follow(lens.source.input(lambda: None, None, None, **QUIET))
     follow(lens.text.submit(lambda: TYPED, None, lens.source, **QUIET))
+
+
+def _wire_sweeps(parts: CompareComponents, access: Access) -> None:
+    for i, column in enumerate(parts.columns):
+        column.sweep.button.click(
+            sweep_handler(parts, access, i),
+            parts.controls | {column.held},
+            {column.sweep.marks},
+            api_visibility="private",
+            **DECODING_QUEUE,
+        )
+
+
+def _wire_batch(parts: CompareComponents, handlers: BatchHandlers) -> None:
+    panel = parts.batch
+    panel.start.click(
+        handlers.ask, parts.controls | {panel.prompts}, {panel.summary, panel.grid}, **QUIET, **DECODING_QUEUE
+    )
+    panel.upload.upload(handlers.fill, {panel.upload}, panel.prompts, **QUIET)
+    panel.grid.select(picked_prompt, None, parts.ask_row.prompt, **QUIET)
 
 
 def _wire_link_and_file(parts: CompareComponents, handlers: RestoreHandlers, follow: _Follow) -> None:
@@ -138,7 +169,3 @@ def _wire_address(parts: CompareComponents, asking: AskHandlers, handlers: Resto
 def _next_seed(seed: float | None, temperature: float) -> int:
     """The next seed if answers are sampled. At temperature 0 the seed stays, because it changes nothing."""
     return int(seed or 0) + (1 if temperature else 0)
-
-
-def _sampling_temperature(temperature: float) -> float:
-    return temperature or _SAMPLE_TEMPERATURE

@@ -98,4 +98,5 @@ def sample_update(shown: ShownAnswers, i: int, sample: Any) -> ColumnUpdate:
     seconds = shown.seconds.get(i, 0.0) if sample == 0 else 0.0  # only the first sample was timed
     answer = column.answers[sample]
     facts = badges.judged_lines(column, seconds, sample)
-    return ColumnUpdate(answer_box_text(answer), facts, above_answer_html(answer))
+    pill = badges.chosen_pill(column, sample)
+    return ColumnUpdate(answer_box_text(answer), facts, above_answer_html(answer), pill)

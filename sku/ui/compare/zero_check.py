@@ -12,6 +12,7 @@ from sku.ui.compare.components import CompareComponents
 from sku.ui.events import Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.messages import refusal
 
 _MAX_PROMPT_CHARACTERS = 500
 """The check uses only this much of the prompt."""
@@ -38,7 +39,7 @@ def zero_check_handler(components: CompareComponents, access: Access) -> Callabl
                     "weights of the base are as they were loaded"
                 )
         except (ValueError, OSError, RuntimeError, RateLimited) as error:
-            raise gr.Error(str(error), title="Not checked") from error
+            raise refusal(error, "Not checked") from error
         return "  \n".join(lines) or "All columns show the base. Choose another variant to check."
 
     return check

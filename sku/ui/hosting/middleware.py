@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sku.ui.hosting.gate import Gate, Visitor
 from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.hosting.settings import on_spaces
 from sku.ui.hosting.visitors import VISITOR_COOKIE, visitor_of
 
 _YEAR_SECONDS = 31_536_000
@@ -130,7 +131,8 @@ def _new_cookie(scope: Scope) -> str:
     secure = scope.get("scheme") == "https" or ("x-forwarded-proto", "https") in {
         (name.decode().lower(), value.decode()) for name, value in scope["headers"]
     }
-    attributes = "SameSite=None; Secure; Partitioned" if secure else "SameSite=Lax"  # a Space is shown in a frame
+    in_frame = secure and on_spaces()  # a Space is shown in a frame of another site, where a Lax cookie is not sent
+    attributes = "SameSite=None; Secure; Partitioned" if in_frame else f"SameSite=Lax{'; Secure' if secure else ''}"
     return f"{VISITOR_COOKIE}={secrets.token_urlsafe(32)}; Max-Age={_YEAR_SECONDS}; Path=/; HttpOnly; {attributes}"
 
 

@@ -18,6 +18,7 @@ from sku.ui.compare.interface import CompareInterface
 from sku.ui.events import AT_ONCE, QUIET, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.job_panel import REFUSED, JobButtons
+from sku.ui.messages import refusal
 from sku.ui.tab_context import TabContext
 
 _DEFAULT, _FULL = "default", "full"
@@ -133,7 +134,7 @@ class AttackHandlers:
                 variants, values[parts.kinds], int(values[parts.limit]), visitor.owner, self.access.session.model_name
             )
         except REFUSED as error:
-            raise gr.Error(str(error), title="Not attacked") from error
+            raise refusal(error, "Not attacked") from error
 
     def look(self, request: gr.Request, values: Values) -> Updates:
         """Show the progress of the newest measurement."""

@@ -19,7 +19,7 @@ from sku.reporting.markers import method_marker, outcome_marker
 from sku.reporting.recovery_sentence import RecoveryFinding, finding_text, recovery_words
 from sku.reporting.robustness_matrix import MatrixCell, RobustnessMatrix, short_texts, variant_label
 
-OFF_TOPIC_SIGN, RECOVERY_SIGN = "?", "↩"
+OFF_TOPIC_SIGN, RECOVERY_SIGN = outcome_marker("off-topic").mark, "↩"
 _HARMFUL, _BROKEN = outcome_marker("harmful").mark, outcome_marker("broken").mark
 _ON_LOAD = """
 element.addEventListener('click', (event) => {

@@ -17,6 +17,7 @@ from sku.ui.events import AT_ONCE, QUIET, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import checked_coefficient
 from sku.ui.job_panel import REFUSED, JobButtons
+from sku.ui.messages import refusal
 from sku.ui.tab_context import TabContext
 from sku.ui.train.run_status import duration
 
@@ -109,7 +110,7 @@ class EvaluateHandlers:
             gate.training(visitor)
             self.evaluations.start(variants, int(values[parts.limit]), visitor.owner, self.access.session.model_name)
         except REFUSED as error:
-            raise gr.Error(str(error), title="Not measured") from error
+            raise refusal(error, "Not measured") from error
 
     def look(self, request: gr.Request, values: Values) -> Updates:
         """Show the progress of the newest evaluation."""

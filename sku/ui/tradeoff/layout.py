@@ -15,8 +15,8 @@ SIDES = ("test", "more test", "more test, rated", "validation")
 OPENED_COLUMNS = (2, 3)
 """The columns of Compare, counted from 1, in which a point can be opened."""
 _LEGEND = (
-    "<p>Each method has the marker that the list above shows. Dotted line: Pareto front. Crossed-out marker: broken. "
-    "Ring: shipped default. ▼ with a number: shown in that column of Compare.</p>"
+    "<p>Each method has the marker that the list above shows. Dotted line: Pareto front; no variant reaches the shaded "
+    "part. Crossed-out marker: broken. Ring: shipped default. ▼ with a number: shown in that column of Compare.</p>"
 )
 
 
@@ -32,6 +32,13 @@ class TradeoffComponents:
     methods: gr.CheckboxGroup
     known: gr.State
     """The names of the checkboxes on the screen. A kind of row that is not among them is new, and is drawn at once."""
+    all_methods: gr.Button
+    limit: gr.Number
+    """The harmful rate, in percent, below which the least cost is looked for."""
+    finding: gr.HTML
+    best: gr.State
+    """The variant with the least cost below the limit; None if there is none."""
+    open_best: gr.Button
     note: gr.HTML
     picture: gr.HTML
     """The figure. Its event names the mark that was clicked."""
@@ -46,20 +53,27 @@ class TradeoffComponents:
     @property
     def selection(self) -> set[gr.components.Component]:
         """The components that decide what is drawn."""
-        return {self.utility, self.side, self.figure, self.methods, self.known, self.point}
+        return {self.utility, self.side, self.figure, self.methods, self.known, self.point, self.limit}
 
     @property
     def drawn(self) -> set[gr.components.Component]:
         """The components that a redraw updates."""
         shown = {self.note, self.picture, self.choosing, self.point, self.download, self.table}
-        return shown | {self.methods, self.known}
+        return shown | {self.methods, self.known, self.finding, self.best, self.open_best}
 
 
 def lay_out_tradeoff() -> TradeoffComponents:
     """Lay out the tab."""
+    with gr.Row(elem_id="finding-row"):
+        limit = gr.Number(
+            10, label="Harmful rate under, %", minimum=0, maximum=100, scale=0, min_width=150, elem_id="limit"
+        )
+        finding = gr.HTML(elem_id="best")
+        open_best = gr.Button("Open in Compare", size="sm", scale=0, min_width=140, visible=False, elem_id="open-best")
     with gr.Row(elem_id="measure-row"):
         utility, side, figure = _utility(), _side(), _figure()
     methods = gr.CheckboxGroup([], label="Methods", elem_id="trade-methods")
+    all_methods = gr.Button("all methods", size="sm", scale=0, min_width=110, elem_id="all-methods")
     note = gr.HTML(results_table.NO_STUDY, elem_id="study-note")
     picture = clickable_plot.clickable_plot("trade-off")
     gr.HTML(_LEGEND, elem_id="trade-signs", padding=False)  # for screens that are too narrow for the figure's legend
@@ -71,6 +85,11 @@ def lay_out_tradeoff() -> TradeoffComponents:
         figure=figure,
         methods=methods,
         known=gr.State([]),
+        all_methods=all_methods,
+        limit=limit,
+        finding=finding,
+        best=gr.State(None),
+        open_best=open_best,
         note=note,
         picture=picture,
         choosing=choosing,

@@ -100,6 +100,7 @@ def table_cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[st
         "high %": [percent_number(row.harmful_high) for row, _ in marked],
         "change from base (95 %)": changes,
         "broken %": [percent_number(share(row.broken, row.n)) for row, _ in marked],
+        "off-topic %": [percent_number(share(row.off_topic, row.n)) for row, _ in marked],
         "answers": [row.n for row, _ in marked],
         "tokens per answer": [row.answer_tokens and round(row.answer_tokens, 1) for row, _ in marked],
         "unjudged": [row.unjudged for row, _ in marked],

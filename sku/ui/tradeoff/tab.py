@@ -14,7 +14,7 @@ from sku.ui.hosting.access import Access
 from sku.ui.tab_context import TabContext
 from sku.ui.tradeoff.evaluate_panel import build_evaluate
 from sku.ui.tradeoff.layout import TradeoffComponents, lay_out_tradeoff, utility_meaning
-from sku.ui.tradeoff.view import TradeoffSelection, TradeoffView, tradeoff_view
+from sku.ui.tradeoff.view import TradeoffSelection, TradeoffView, main_boxes, tradeoff_view
 
 _CLICKED_COLUMN = 2
 """The column of Compare, counted from 0, in which a clicked mark opens."""
@@ -30,10 +30,12 @@ def build_tradeoff(context: TabContext, tab: gr.Tab) -> None:
     measured = build_evaluate(context, tab)
     handlers = TradeoffHandlers(parts, context.access, context.compare)
     draw: dict[str, Any] = {"fn": handlers.draw, "inputs": handlers.inputs, "outputs": parts.drawn, **QUIET}
-    changed = [part.input for part in (parts.utility, parts.side, parts.figure, parts.methods)]
+    changed = [part.input for part in (parts.utility, parts.side, parts.figure, parts.methods, parts.limit)]
     gr.on(changed, **draw, trigger_mode="always_last")
     for event in (tab.select, measured):
         event(**draw)
+    ticked = parts.all_methods.click(handlers.tick, {parts.methods, parts.known}, parts.methods, **QUIET)
+    ticked.then(**draw)
     parts.utility.input(lambda name: gr.Dropdown(info=utility_meaning(name)), parts.utility, parts.utility, **QUIET)
     parts.table.select(_row_chosen, None, parts.point, **QUIET)
     _wire_openers(parts, context.compare)
@@ -50,6 +52,12 @@ class TradeoffHandlers:
         """The components whose values `draw` needs."""
         return self.components.selection | self.compare.inputs
 
+    def tick(self, values: Values) -> list[str]:
+        """Tick all methods; if all are ticked, leave only those that are drawn first."""
+        parts = self.components
+        known = list(values[parts.known])
+        return known if set(values[parts.methods]) != set(known) else main_boxes(known)
+
     def draw(self, request: gr.Request, values: Values) -> Updates:
         """Redraw everything in the tab from the current files."""
         parts = self.components
@@ -61,6 +69,7 @@ class TradeoffHandlers:
             known=values[parts.known],
             standing=self.compare.standing(values),
             model=self.access.session.model_name or None,
+            limit=_share(values[parts.limit]),
         )
         view = tradeoff_view(self.access.owner(request), selection)
         return view_updates(parts, view, selection.known, values[parts.point])
@@ -82,6 +91,9 @@ def view_updates(parts: TradeoffComponents, view: TradeoffView, known: Any, poin
     return {
         parts.methods: gr.skip() if same_boxes else gr.CheckboxGroup(boxes, value=view.ticked),
         parts.known: list(view.boxes),
+        parts.finding: view.finding,
+        parts.best: view.best,
+        parts.open_best: gr.Button(visible=view.best is not None),
         parts.note: view.note,
         parts.picture: view.figure,
         parts.choosing: gr.Row(visible=bool(view.points)),
@@ -94,9 +106,16 @@ def view_updates(parts: TradeoffComponents, view: TradeoffView, known: Any, poin
 def _wire_openers(parts: TradeoffComponents, compare: CompareInterface) -> None:
     for i, opener in parts.openers.items():
         compare.open_on(opener.click, i, parts.point)
+    compare.open_on(parts.open_best.click, _CLICKED_COLUMN, parts.best)
     mark = gr.State(None)
     clicked = parts.picture.point_click(clickable_plot.clicked, None, mark, **QUIET)
     compare.open_on(clicked.success, _CLICKED_COLUMN, mark)
+
+
+def _share(percent: Any) -> float:
+    """A share from a percentage that a visitor gave; 10 % if it is not a number from 0 to 100."""
+    valid = isinstance(percent, (int, float)) and 0 <= percent <= 100
+    return percent / 100 if valid else TradeoffSelection.limit
 
 
 def _row_chosen(event: gr.SelectData) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +11,17 @@ import plotly.graph_objects as go
 
 from sku.core import runs
 from sku.core.records import ResultRow
+from sku.core.variants import BASE, parse_variant
+from sku.reporting.formatting import percent, with_unit
 from sku.reporting.markers import method_marker
 from sku.reporting.outcome_bars import outcome_figure
+from sku.reporting.pareto import least_cost, pareto_front
 from sku.reporting.row_text import row_line
-from sku.reporting.tradeoff_plot import tradeoff_figure
+from sku.reporting.tradeoff_plot import MAIN_RUNS, tradeoff_figure
+from sku.reporting.utilities import UTILITIES
 from sku.ui.tradeoff import results_table
 
+MAX_BARS = 8
 PLANE, BARS = "trade-off", "outcomes"
 
 
@@ -34,6 +40,8 @@ class TradeoffSelection:
     """The variants in Compare's columns."""
     model: str | None = None
     """The base that the page runs. Rows of other bases are not shown; None shows all."""
+    limit: float = 0.1
+    """The harmful rate below which the least cost is looked for."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,10 @@ class TradeoffView:
     boxes: dict[str, str]
     """Maps the name of each checkbox to its label, which starts with the method's marker."""
     ticked: list[str]
+    finding: str
+    """The variant with the least cost below the limit, as HTML."""
+    best: str | None
+    """That variant; None if there is none."""
     note: str
     figure: str
     """JSON for plotly; empty if there are no rows."""
@@ -63,11 +75,18 @@ def tradeoff_view(owner: str | None, selection: TradeoffSelection) -> TradeoffVi
     everything = results_table.load_measured(owner)
     measured = everything if selection.model is None else everything.of_base(selection.model)
     boxes = measured.boxes()
-    ticked = [name for name in boxes if name in selection.methods or name not in selection.known]
+    ticked = [
+        name
+        for name, row in boxes.items()
+        if name in selection.methods or (name not in selection.known and is_drawn_first(row, measured.own))
+    ]
     study, own = measured.shown(selection.side, ticked)
+    best = least_cost([*study, *own], selection.utility, selection.limit)
     return TradeoffView(
         boxes={name: f"{method_marker(row.method, row.preservation).mark} {name}" for name, row in boxes.items()},
         ticked=ticked,
+        finding=finding_html(best, selection),
+        best=best.variant if best else None,
         note=results_table.other_base_html(everything.study, measured.study, selection.model)
         or results_table.notes_html(measured, study, own, selection.utility, selection.side),
         figure=_figure_json(study, own, selection) if study or own else "",
@@ -77,12 +96,42 @@ def tradeoff_view(owner: str | None, selection: TradeoffSelection) -> TradeoffVi
     )
 
 
+def is_drawn_first(row: ResultRow, own: Sequence[ResultRow]) -> bool:
+    """Whether the kind of `row` is drawn before the visitor has chosen: the main runs, and the visitor's own."""
+    return row.run in MAIN_RUNS or row in own
+
+
+def main_boxes(names: Sequence[str]) -> list[str]:
+    """Those of the checkboxes that are ticked at first."""
+    measured = results_table.load_measured(None)
+    return [name for name, row in measured.boxes().items() if name in names and is_drawn_first(row, measured.own)]
+
+
+def finding_html(best: ResultRow | None, selection: TradeoffSelection) -> str:
+    """One sentence: which variant has the least cost below the limit, and what it costs."""
+    start = f"Least cost with a harmful rate under {selection.limit:.0%}".replace("%", " %")
+    if best is None:
+        return f"{start}: none of the variants that are drawn."
+    utility = UTILITIES[selection.utility]
+    cost = f"{utility.label} {with_unit(utility.value(best), utility.unit)}"
+    rate = f"harmful {percent(best.harmful_rate)} of {best.n}"
+    return f"{start}: <b>{html.escape(best.variant)}</b>, {rate}, {html.escape(cost)}."
+
+
+def bar_rows(rows: Sequence[ResultRow], utility: str) -> list[ResultRow]:
+    """At most eight rows for the bars: the base, the recommended variants, then the Pareto front."""
+    recommended = {parse_variant(text) for text in runs.shipped_variants()}
+    first = [row for row in rows if row.method == BASE or parse_variant(row.variant) in recommended]
+    chosen = [*first, *(row for row in pareto_front(rows, utility) if row not in first)][:MAX_BARS]
+    return [row for row in rows if row in chosen] or list(rows[:MAX_BARS])
+
+
 def _figure_json(study: Sequence[ResultRow], own: Sequence[ResultRow], selection: TradeoffSelection) -> str:
     rows = [*study, *own]
     if selection.figure == BARS:
-        figure: go.Figure = outcome_figure(rows)
+        figure: go.Figure = outcome_figure(bar_rows(rows, selection.utility))
     else:
-        figure = tradeoff_figure(study, selection.utility, selection.standing, own, runs.shipped_variants())
+        figure = tradeoff_figure(study, selection.utility, selection.standing, own, runs.shipped_variants(), MAIN_RUNS)
     description = results_table.figure_description(rows, selection.utility)
     figure_json: str = figure.update_layout(meta=description, uirevision=selection.figure).to_json()
     return figure_json

@@ -15,6 +15,7 @@ import gradio as gr
 from sku.serving.training_jobs import TrainingJobs
 from sku.ui.hosting.gate import Gate, Visitor
 from sku.ui.hosting.rate_limit import RateLimited
+from sku.ui.messages import inform, refusal
 from sku.ui.train import form, own_file, run_status
 from sku.ui.train.form import PRESET_NAMES, UPLOAD_LABEL, TrainForm
 
@@ -34,7 +35,7 @@ def start_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, filled: TrainFor
         gate.training(visitor)
         job = jobs.start(filled.config(keep=True), visitor.owner)
     except (ValueError, RuntimeError, OSError, RateLimited) as error:
-        raise gr.Error(str(error), title="Not started") from error
+        raise refusal(error, "Not started") from error
     return gr.Dropdown(choices=[job.name for job in jobs.all(gate.owner(visitor))], value=job.name)
 
 
@@ -42,13 +43,13 @@ def cancel_run(jobs: TrainingJobs, owner: str | None) -> None:
     """Stop the running training after its current step, if it belongs to `owner`."""
     live = jobs.live()
     if live is None:
-        raise gr.Error("No training is running, so there is nothing to cancel.", title="Nothing to cancel")
+        raise refusal("No training is running, so there is nothing to cancel.", "Nothing to cancel")
     try:
         jobs.cancel(live.name, owner)
     except ValueError as error:
         message = "The running training belongs to another visitor; only they can cancel it."
-        raise gr.Error(message, title="Not yours") from error
-    gr.Info(f"{live.name} will stop after its current step. You can resume it later.")
+        raise refusal(message, "Not yours") from error
+    inform(f"{live.name} will stop after its current step. You can resume it later.")
 
 
 def resume_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, name: str | None) -> None:
@@ -59,7 +60,7 @@ def resume_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, name: str | Non
         gate.training(visitor)
         jobs.resume(name or "", gate.owner(visitor))
     except (ValueError, RuntimeError, OSError, RateLimited) as error:
-        raise gr.Error(str(error), title="Not resumed") from error
+        raise refusal(error, "Not resumed") from error
 
 
 def delete_run(jobs: TrainingJobs, owner: str | None, name: str) -> Any:
@@ -67,7 +68,7 @@ def delete_run(jobs: TrainingJobs, owner: str | None, name: str) -> Any:
     try:
         jobs.delete(name, owner)
     except (ValueError, RuntimeError, OSError) as error:
-        raise gr.Error(str(error), title="Not deleted") from error
+        raise refusal(error, "Not deleted") from error
     return gr.Dropdown(value=None)
 
 
@@ -77,7 +78,7 @@ def download_run(jobs: TrainingJobs, gate: Gate, owner: str | None, name: str | 
         gate.download()
         return gr.File(str(run_status.zip_adapter(jobs.read(name or "", owner))), visible=True)
     except (ValueError, OSError) as error:
-        raise gr.Error(str(error), title="Not downloaded") from error
+        raise refusal(error, "Not downloaded") from error
 
 
 def refill_form(jobs: TrainingJobs, owner: str | None, name: str | None) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def refill_form(jobs: TrainingJobs, owner: str | None, name: str | None) -> dict
     try:
         filled = form.form_of_config(jobs.read(name or "", owner).config)
     except ValueError as error:
-        raise gr.Error(str(error), title="Form not filled in") from error
+        raise refusal(error, "Form not filled in") from error
     values = dataclasses.asdict(filled)
     for kind in ("harmful", "normal"):
         path = values[f"{kind}_file"]

@@ -23,12 +23,8 @@ ALL = ("prefill-generic", "prefill-5", "wrapper-role", "leak-8", "int8", "int4-a
 MakePlan = Callable[..., AttackPlan]
 
 
-def never_off_topic(texts: Sequence[str], others: Sequence[str]) -> list[float]:
-    return [1.0] * len(texts)
-
-
 def measure(model: VariantModel, plan: AttackPlan, work: Path, **more: object) -> list[ResultRow]:
-    return measure_attacks(model, plan, KeywordJudge(), never_off_topic, work, **more)  # type: ignore[arg-type]
+    return measure_attacks(model, plan, KeywordJudge(), work, **more)  # type: ignore[arg-type]
 
 
 def by_cell(rows: Sequence[ResultRow]) -> dict[tuple[str, str | None], ResultRow]:

@@ -44,7 +44,7 @@ def test_the_control_has_no_path_and_the_worst_case_names_what_drew_answers(
     plan = make_plan("int4", "probe")
     plan = dataclasses.replace(plan, subjects=(plan.base, control))
     cells = {(name, str(one.variant)): CellLines() for name in plan.measured for one in plan.subjects}
-    rows = attack_rows(plan, cells, "keyword-1", lambda _: 0)
+    rows = attack_rows(plan, cells, KeywordJudge.card)
     assert {row.variant for row in rows} == {"base", "random-like-one@2.5"}
     assert {row.run for row in rows if row.method == "random"} == {"random-like-one"}
     assert not [row for row in rows if str(tmp_path) in repr(row)], "a path of this machine would be published"

@@ -1,7 +1,7 @@
 """Sentence embeddings with all-MiniLM-L6-v2: the similarity in meaning of two texts, as a cosine.
 
 Computed as sentence-transformers does: the mean of the last hidden states over real tokens, scaled to length 1. Only
-the first 256 tokens of a text count. Knows no variant and no data.
+the first 256 tokens of a text count. It knows no variant and no data.
 """
 
 from __future__ import annotations
