@@ -317,8 +317,8 @@ METHODS: dict[str, Method] = {
         False,
         "arXiv:2402.10052",
         "our correction",
-        "Distils softmax(z0 - b 1[h_t]) on harmful answers; the KL has the gradient of the paper's cross- "
-        "entropy and is 0 at the target. KL on normal answers is added; b is 10, the paper has 3 to 30. "
+        "Distils softmax(z0 - b 1[h_t]) on harmful answers; the KL has the gradient of the paper's "
+        "cross-entropy and is 0 at the target. KL on normal answers is added; b is 10, the paper has 3 to 30. "
         "Settings are unmeasured.",
         Marker(PURPLE, "◤", "triangle-nw"),
         settings=UNMEASURED,

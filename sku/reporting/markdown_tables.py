@@ -30,9 +30,9 @@ JUDGED, RATED = "more test", "more test, rated"
 
 
 def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown; no cell may hold a line break."""
+    """A table in Markdown; no cell may hold a line break. A bar within a cell is escaped, so that it ends no cell."""
     lines = [headers, ["---"] * len(headers), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 class Column(NamedTuple):

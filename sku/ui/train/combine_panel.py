@@ -20,6 +20,7 @@ from sku.ui.events import AT_ONCE, QUIET, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import checked_coefficient
 from sku.ui.job_panel import REFUSED
+from sku.ui.messages import refusal
 from sku.ui.tab_context import TabContext
 
 MAX_VECTORS = 6
@@ -134,7 +135,7 @@ class CombineHandlers:
             gate.training(visitor)
             job = self.trainings.combine(config, visitor.owner)
         except REFUSED as error:
-            raise gr.Error(str(error), title="Not combined") from error
+            raise refusal(error, "Not combined") from error
         return gr.Dropdown(choices=[one.name for one in self.trainings.all(gate.owner(visitor))], value=job.name)
 
     def _adapters(self, request: gr.Request) -> list[CatalogEntry]:
