@@ -26,7 +26,7 @@ def values(gradients: Gradients) -> list[float]:
     return [float(g) for g in gradients.values()]
 
 
-@pytest.mark.parametrize("keep", [(0.0, 2.0), (3.0, 1.0), (0.0, 0.0)])
+@pytest.mark.parametrize("keep", [(0.0, 2.0), (3.0, 1.0), (0.0, 0.0), (-1e-7, 0.0)])
 def test_projection_changes_nothing_where_the_gradients_do_not_conflict(keep: tuple[float, float]) -> None:
     assert values(without_conflict(of(1.0, 0.0), of(*keep))) == [1.0, 0.0]
 

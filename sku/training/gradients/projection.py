@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from sku.training.gradients.rule import Gradients, Rule, RuleInputs, StepGradients, added, dot
 
+NEGLIGIBLE = 1e-5
+"""A keep gradient of less than this times the forget gradient's length is taken for rounding errors. At the base the KL
+has no gradient, and rounding alone would decide which direction is removed."""
+
 
 def projected(inputs: RuleInputs, share: float) -> Rule:
     """The rule g_f' + g_k, where g_f' is the forget gradient without its part against the keep gradient g_k."""
@@ -18,9 +22,9 @@ def without_conflict(forget: Gradients, keep: Gradients, share: float = 1.0) -> 
     """The forget gradient minus `share` of its component along the keep gradient, if the two conflict.
 
     They conflict if their inner product over all parameters is negative: a step that forgets would then raise the
-    keeping terms.
+    keeping terms. A negligible keep gradient never conflicts.
     """
     product, square = float(dot(forget, keep)), float(dot(keep, keep))
-    if product >= 0 or square == 0:
+    if product >= 0 or square <= NEGLIGIBLE**2 * float(dot(forget, forget)):
         return forget
     return {name: forget[name] - share * product / square * keep[name] for name in forget}
