@@ -12,7 +12,8 @@ import typer
 
 from sku import __version__
 from sku.cli import answer, attack, evaluate, export, judge, models, plot, record, score, study, train, train_judge
-from sku.core.errors import Cancelled
+from sku.cli.options import write_utf8
+from sku.core.errors import Cancelled, error_line
 
 app = typer.Typer(
     help="Make a language model forget harmful knowledge (SKU, arXiv:2402.10058), and measure what that costs.",
@@ -63,6 +64,7 @@ def main() -> None:
     # Waiting threads that spin take the cores from other work when a training and an answer run at the same time.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     signal.signal(signal.SIGINT, _exit_at_interrupt)
+    write_utf8()
     warnings.simplefilter("ignore", FutureWarning)  # libraries warn about their own code
     try:
         app(prog_name="python -m sku")
@@ -70,8 +72,7 @@ def main() -> None:
         print(stopped, file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError, ArithmeticError, RuntimeError, ImportError) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {error_line(error)}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -18,6 +18,8 @@ Factors = Literal["both", "A", "B"]
 SKU_PAPER = "arXiv:2402.10058"
 LLMU_PAPER = "arXiv:2310.10683"
 DPO_PAPER = "arXiv:2305.18290"
+RMU_PAPER = "arXiv:2403.03218"
+CIRCUIT_BREAKERS_PAPER = "arXiv:2406.04313"
 TASK_VECTOR_PAPER = "arXiv:2212.04089"
 
 
@@ -64,8 +66,7 @@ class Method:
     """The marker of a run whose preservation is not the published one; None: `marker`."""
     prepare: str | None = None
     """A function that sets the LoRA factors from the data before the first step, as `module:name` in `sku.training`. It
-    has the type `Preparation` (`training/lora.py`). It must depend only on data and seed, so that a resumed run gets
-    the same factors."""
+    has the type `Preparation` (`training/lora.py`). It must depend only on data and seed."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.terms) - set(TERMS))
@@ -113,6 +114,36 @@ METHODS: dict[str, Method] = {
         "answers are preserved in base - tau, the model that will be served, not in base + tau.",
         Marker(GREEN, "◆", "diamond"),
         preserve_at="negated",
+    ),
+    "sku_directions": Method(
+        "SKU directions",
+        {"forgetting": 2.0, "acquisition": 0.3, "refusing": 1.0, "safe_answers": 1.0, "closeness": 20.0},
+        True,
+        SKU_PAPER,
+        "ours",
+        "Keeps the two stages: stage 1 acquires harmful knowledge, stage 2 subtracts the vector. Three things differ "
+        "from the paper. The adapters of the MLPs read only the directions in which inputs on harmful prompts differ "
+        "most from inputs on normal ones: A is fixed to the leading generalised eigenvectors of their second moments, "
+        "and only B is trained (ReGLU, arXiv:2604.17396, starts A in a similar way). The losses are computed in "
+        "base - tau, the model that will be served: harmful answers lose likelihood up to a bound, and refusals are "
+        "taught at the start of an answer and after its first tokens. The KL from base on normal answers is held by a "
+        "budget instead of a fixed weight.",
+        Marker("#0b7d5b", "◈", "diamond-wide"),
+        settings={
+            "targets": ("mlp",),
+            "layers": (0.43, 0.9),
+            "rank": 32,
+            "alpha": 32,
+            "learning_rate": 1.5e-3,
+            "warmup": 5,
+            "weight_decay": 0.0,
+            "given_tokens": (0, 0, 0, 0, 3, 8, 24),
+            "opening_weight": 8.0,
+            "kl_budget": 0.04,
+        },
+        preserve_at="negated",
+        trained_factors="B",
+        prepare="directions:contrastive_directions",
     ),
     "dpo": Method(
         "Preference (DPO)",
@@ -338,6 +369,42 @@ METHODS: dict[str, Method] = {
         Marker(GREEN, "⧗", "hourglass"),
         settings=UNMEASURED,
     ),
+    "rmu": Method(
+        "RMU",
+        {"misdirection": 1.0, "steadiness": 100.0},
+        False,
+        RMU_PAPER,
+        "our correction",
+        "|z(h) - c u|^2 + a |z(n) - z0(n)|^2, where z are hidden states after a third of the blocks and u is a random "
+        "unit vector. The paper trains the MLP weights of three blocks up to there; here LoRA does. Both terms are "
+        "divided by the mean squared norm of the base's states, so that c (3 mean norms) and a mean the same for every "
+        "base. Only answer tokens count. Weights are unmeasured.",
+        Marker("#6a3d9a", "⬢", "hexagon2"),
+        settings={"targets": ("mlp",), "layers": (0.23, 1 / 3), "steps": 60},
+    ),
+    "circuit_breakers": Method(
+        "Circuit breakers",
+        {"rerouting": 1.0, "holding": 1.0},
+        False,
+        CIRCUIT_BREAKERS_PAPER,
+        "our correction",
+        "relu(cos(z(h), z0(h))) + |z(n) - z0(n)| / |z0(n)|, after one and two thirds of the blocks. The paper shifts "
+        "the weight from the first term to the second during training; here both are constant. The distance is "
+        "relative, so that it means the same for every base. Only answer tokens count. Weights are unmeasured.",
+        Marker("#6a3d9a", "✶", "hexagram"),
+        settings={"targets": ("mlp",), "layers": (0.0, 2 / 3), "steps": 60},
+    ),
+    "circuit_breakers_refusal": Method(
+        "Circuit breakers + refusal",
+        {"rerouting": 1.0, "holding": 1.0, "refusing": 0.5},
+        False,
+        CIRCUIT_BREAKERS_PAPER,
+        "ours",
+        "circuit_breakers, and l(refusal) on harmful prompts, also after the first tokens of the harmful answer. "
+        "Rerouting alone ends in noise; this gives the model a refusal to land on.",
+        Marker("#6a3d9a", "✷", "star-square"),
+        settings={"targets": ("mlp",), "layers": (0.0, 2 / 3), "steps": 60, "given_tokens": (0, 0, 3, 8, 24)},
+    ),
     "sku_no_distortion": _ablation("distortion", Marker(SKY, "□", "square-open")),
     "sku_no_disassociation": _ablation("disassociation", Marker(SKY, "⊠", "square-x-open")),
     "sku_no_preservation": _ablation("preservation", Marker(SKY, "⊞", "square-cross-open")),
@@ -362,6 +429,28 @@ METHODS: dict[str, Method] = {
         Marker("#b0b0b0", "•", "circle"),
     ),
 }
+
+
+FOREIGN = "adapter"
+"""The method of an adapter that was not trained here: a PEFT folder, or a repository on the hub."""
+FOREIGN_METHOD = Method(
+    "Adapter",
+    {},
+    False,
+    "none",
+    "control",
+    "Not trained here. The vector is added, unless the person who names it says that it is subtracted.",
+    Marker("#009e73", "◎", "circle-dot"),
+)
+
+
+def method_of_adapter(name: str) -> Method:
+    """The method that made an adapter: a method of the table, or `FOREIGN`.
+
+    Raises:
+        ValueError: if the name is unknown; the message lists the known names.
+    """
+    return FOREIGN_METHOD if name == FOREIGN else find_method(name)
 
 
 def find_method(name: str) -> Method:

@@ -38,6 +38,8 @@ from tests.data.conftest import Write, jsonl
         ("do_not_answer:x.jsonl", "normal", "do_not_answer has harmful pairs only"),
         ("sounds_harmful", "harmful", "sounds_harmful has normal pairs only"),
         ("sounds_harmful:x.csv", "normal", "sounds_harmful takes no file, but 'x.csv' came; write sounds_harmful, or"),
+        ("plain_requests", "harmful", "plain_requests has normal pairs only"),
+        ("harmful_requests", "normal", "harmful_requests has harmful pairs only"),
         ("sound_harmful", "normal", "did you mean sounds_harmful?"),
     ],
 )
@@ -77,8 +79,8 @@ def test_the_shared_files_count_up(shared_data: Path, spec: str, kind: PairKind,
 
 def test_a_source_is_found_by_its_own_name() -> None:
     assert all(name == source.name for name, source in SOURCES.items())
-    names = ["bundled", "saferlhf", "truthfulqa", "advbench", "labelled", "xstest", "do_not_answer", "sounds_harmful"]
-    assert list(SOURCES) == names
+    with_files = ["saferlhf", "truthfulqa", "advbench", "labelled", "xstest", "do_not_answer"]
+    assert list(SOURCES) == ["bundled", *with_files, "sounds_harmful", "plain_requests", "harmful_requests"]
 
 
 @pytest.mark.parametrize("name", [name for name, source in SOURCES.items() if source.needs_file == "required"])

@@ -51,6 +51,12 @@ def by_kind(drawn: dict[TermStream, TermRows]) -> dict[str, TermRows]:
     return {stream.kind: rows for stream, rows in drawn.items()}
 
 
+def by_stream(drawn: dict[TermStream, TermRows], kind: str) -> TermRows:
+    """The rows of the only stream of a kind."""
+    (rows,) = [rows for stream, rows in drawn.items() if stream.kind == kind]
+    return rows
+
+
 def test_terms_share_rows_only_if_they_run_them_at_the_same_coefficient() -> None:
     assert TermStream.of("distortion") == TermStream.of("ascent") == TermStream("harmful")
     assert TermStream.of("preservation") == TermStream("normal", ("preserved",)) != TermStream("normal")
@@ -189,10 +195,16 @@ def test_random_answers_need_another_answer() -> None:
 @pytest.mark.parametrize(
     ("method", "bad", "good", "said"),
     [
-        ("sku", [], normal(3), "no harmful training pair fits 64 tokens"),
-        ("sku", harmful(3), [], "no normal training pair fits 64 tokens"),
-        ("ga", [pair("x" * 99, "too long")], [], "no harmful training pair fits 64 tokens"),
-        ("ga_mismatch", harmful(3), [], "no normal training pair fits 64 tokens"),
+        ("sku", [], normal(3), "there is no harmful training pair; choose other data"),
+        ("sku", harmful(3), [], "there is no normal training pair; choose other data"),
+        (
+            "ga",
+            [pair("x" * 99, "too long")],
+            [],
+            "all 1 harmful training prompts are too long for max_to",
+        ),
+        ("ga", [pair("How?", "")] * 2, [], "none of the 2 harmful training pairs has an answer"),
+        ("ga_mismatch", harmful(3), [], "there is no normal training pair"),
         ("ft", [pair("How?", "So.")], [], "fine-tuning needs normal or safe answers"),
     ],
 )
@@ -237,6 +249,47 @@ def test_contrast_without_safe_answers_says_what_to_do() -> None:
         streams([pair("How?", "So.")], normal(4), method="sku_contrast", refusals=False)
     with pytest.raises(ValueError, match="dpo needs harmful pairs with a safe answer"):
         streams([pair("How?", "So.")], normal(4), method="dpo", refusals=False)
+
+
+def test_refusals_follow_the_given_tokens_of_the_harmful_answer_which_are_not_scored() -> None:
+    batches = streams(harmful(6), normal(3), method="sku_directions", given_tokens=(0, 3), max_tokens=128)
+    seen = set()
+    for step in range(8):
+        rows = by_stream(batches.at(step), "refused")
+        for one, row in zip(rows.pairs, rows.encoded, strict=True):
+            prompt = TEMPLATE.prompt_ids(one.prompt)
+            given = list(row.ids[len(prompt) : row.prompt_tokens])
+            assert list(row.ids[: len(prompt)]) == prompt
+            assert given == TEMPLATE.answer_ids(one.answer)[: len(given)]
+            taught = TEMPLATE.text(list(row.answer)[:-1]).strip()
+            assert any(refusal.startswith(taught) for refusal in bundled.refusals_for(one.category))
+            seen.add(len(given))
+    assert seen == {0, 3}
+
+
+def test_a_refusal_always_has_room_after_the_given_tokens() -> None:
+    batches = streams(harmful(4), normal(3), method="sku_directions", given_tokens=(400,), max_tokens=40)
+    rows = by_stream(batches.at(0), "refused")
+    assert all(len(row.ids) <= 40 and len(row.answer) >= MIN_ANSWER_TOKENS for row in rows.encoded)
+
+
+def test_a_stream_has_its_share_of_the_batch() -> None:
+    drawn = streams(harmful(9), normal(9), method="sku_directions", batch_size=4, max_tokens=128).at(2)
+    assert {(stream.kind, stream.runs_at): len(rows.pairs) for stream, rows in drawn.items()} == {
+        ("harmful", ("served",)): 4,
+        ("harmful", ("trained",)): 2,
+        ("refused", ("served",)): 4,
+        ("given_safe", ("served",)): 2,
+        ("normal", ("served",)): 8,
+    }
+
+
+@pytest.mark.parametrize(("category", "reason"), [("fraud", "fraud"), ("phishing", "break into"), (None, "harm")])
+def test_refusals_begin_alike_and_give_a_reason_that_fits_the_category(category: str | None, reason: str) -> None:
+    refusals = bundled.refusals_for(category)
+    assert all(one.startswith("I'm sorry, but I can't help with that. ") for one in refusals)
+    assert any(reason in one for one in refusals)
+    assert bundled.refusals_for("a category that nobody knows") == bundled.refusals_for(None)
 
 
 def test_safe_rows_are_safe_answers_or_refusals_and_declined_ones_refuse_normal_prompts() -> None:
