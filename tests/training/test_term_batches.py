@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -338,12 +337,10 @@ def test_other_prompts_are_normal_ones_before_the_same_answer_tokens(processes: 
     whole = by_kind(drawing.at(3))["harmful"]
     parts = [by_kind(drawing.at(3, process, processes))["harmful"] for process in range(processes)]
     assert [row for part in parts for row in part.other_encoded] == whole.other_encoded
-    for own, other, row, moved in zip(whole.pairs, whole.other_pairs, whole.encoded, whole.other_encoded, strict=True):
-        assert other == replace(own, prompt=other.prompt)
-        assert other.prompt in [one.prompt for one in long]
+    for row, moved in zip(whole.encoded, whole.other_encoded, strict=True):
         assert moved.answer == row.answer, "what the student writes is what the teacher is asked about"
-        assert list(moved.ids[: moved.prompt_tokens]) == TEMPLATE.prompt_ids(other.prompt)
-    assert not by_kind(streams(harmful(9), normal(4), method="npo").at(0))["harmful"].other_pairs
+        assert list(moved.ids[: moved.prompt_tokens]) in [TEMPLATE.prompt_ids(one.prompt) for one in long]
+    assert not by_kind(streams(harmful(9), normal(4), method="npo").at(0))["harmful"].other_encoded
 
 
 def test_another_prompt_needs_normal_pairs() -> None:
