@@ -391,10 +391,10 @@ METHODS: dict[str, Method] = {
         False,
         RMU_PAPER,
         "our correction",
-        "|z(h) - c u|^2 + a |z(n) - z0(n)|^2, where z are hidden states after a third of the blocks and u is a random "
-        "unit vector. The paper trains the MLP weights of three blocks up to there; here LoRA does. Both terms are "
-        "divided by the mean squared norm of the base's states, so that c (3 mean norms) and a mean the same for every "
-        "base. Only answer tokens count. Weights are unmeasured.",
+        "(z(h) - c u)^2 + a (z(n) - z0(n))^2, squared norms, where z are hidden states after a third of the blocks "
+        "and u is a random unit vector. The paper trains the MLP weights of three blocks up to there; here LoRA "
+        "does. Both terms are divided by the mean squared norm of the base's states, so that c (3 mean norms) and a "
+        "mean the same for every base. Only answer tokens count. Weights are unmeasured.",
         Marker("#6a3d9a", "⬢", "hexagon2"),
         settings={"targets": ("mlp",), "layers": (0.23, 1 / 3), "steps": 60},
     ),
@@ -404,9 +404,10 @@ METHODS: dict[str, Method] = {
         False,
         CIRCUIT_BREAKERS_PAPER,
         "our correction",
-        "relu(cos(z(h), z0(h))) + |z(n) - z0(n)| / |z0(n)|, after one and two thirds of the blocks. The paper shifts "
-        "the weight from the first term to the second during training; here both are constant. The distance is "
-        "relative, so that it means the same for every base. Only answer tokens count. Weights are unmeasured.",
+        "relu(cos(z(h), z0(h))) + norm(z(n) - z0(n)) / norm(z0(n)), after one and two thirds of the blocks. The "
+        "paper shifts the weight from the first term to the second during training; here both are constant. The "
+        "distance is relative, so that it means the same for every base. Only answer tokens count. Weights are "
+        "unmeasured.",
         Marker("#6a3d9a", "✶", "hexagram"),
         settings={"targets": ("mlp",), "layers": (0.0, 2 / 3), "steps": 60},
     ),

@@ -59,12 +59,20 @@ class RowLayout:
 
     def gather(self, states: Sequence[Tensor]) -> Tensor:
         """Hidden states `[B, T, H]` of the pass, from those of each row, R tensors `[tokens, H]`."""
-        padded = nn.utils.rnn.pad_sequence(list(states), batch_first=True)  # (R, W, H)
+        padded = states[0].new_zeros(*self.places.shape, states[0].shape[-1])  # (R, W, H)
+        for row, own in zip(padded, states, strict=True):
+            row[: len(own)] = own
         chosen = padded.flatten(0, 1)[self.first]
         return chosen.view(*self.input_ids.shape, -1)
 
 
-def lay_out(rows: Sequence[Sequence[int]], keys: Sequence[Hashable], shared: bool, device: torch.device) -> RowLayout:
+def lay_out(
+    rows: Sequence[Sequence[int]],
+    keys: Sequence[Hashable],
+    shared: bool,
+    device: torch.device,
+    width_multiple: int = 1,
+) -> RowLayout:
     """The layout of rows in one forward pass.
 
     Args:
@@ -72,8 +80,9 @@ def lay_out(rows: Sequence[Sequence[int]], keys: Sequence[Hashable], shared: boo
         keys: R values; rows share tokens only if they have equal keys, because they run the same model.
         shared: whether to compute shared beginnings once; needs a network that `use_shared_tokens` accepted.
         device: where the tensors are to be.
+        width_multiple: rows that share no tokens are padded to a multiple of this.
     """
-    return _share(rows, keys, device) if shared else _pad(rows, device)
+    return _share(rows, keys, device) if shared else _pad(rows, device, width_multiple)
 
 
 def use_shared_tokens(network: Any) -> bool:
@@ -160,8 +169,8 @@ def _share(rows: Sequence[Sequence[int]], keys: Sequence[Hashable], device: torc
     )
 
 
-def _pad(rows: Sequence[Sequence[int]], device: torch.device) -> RowLayout:
-    width = max(map(len, rows))
+def _pad(rows: Sequence[Sequence[int]], device: torch.device, width_multiple: int) -> RowLayout:
+    width = -(-max(map(len, rows)) // width_multiple) * width_multiple
     ids, mask = torch.zeros(2, len(rows), width, dtype=torch.long)
     for number, row in enumerate(rows):
         ids[number, : len(row)] = torch.tensor(row)

@@ -86,7 +86,7 @@ class Objective(nn.Module):
         """The hidden states below the first adapted block; None if the first block is adapted."""
         if not self._start:
             return None
-        return layout.gather([self._base.below(row).to(self._device) for row in rows])
+        return layout.gather([states.to(self._device) for states in self._base.below(rows)])
 
     def _inputs(
         self,
@@ -130,7 +130,7 @@ class Objective(nn.Module):
 
     def _states_of_base(self, rows: Sequence[EncodedPair], levels: set[int]) -> dict[int, Tensor]:
         """The base's hidden states `[N, H]` that predict the answer tokens of `rows`, by level."""
-        by_row = [self._base.predicting(row, levels) for row in rows] if levels else []
+        by_row = self._base.predicting(rows, levels) if levels else []
         return {level: torch.cat([states[level] for states in by_row]).to(self._device) for level in levels}
 
     def _levels(self, names: Iterable[str]) -> set[int]:
