@@ -11,6 +11,7 @@ from sku.core.config import TrainConfig
 from sku.models.batching import EncodedPair
 from sku.models.partial_forward import PartialForward
 from sku.models.variant_model import VariantModel
+from sku.training import base_states as base_states_module
 from sku.training.base_states import BaseStates
 from sku.training.lora import add_lora
 from sku.training.state_cache import StateCache
@@ -70,3 +71,18 @@ def test_another_base_has_other_states(pico: VariantModel, tmp_path: Path) -> No
     assert after._key(ROWS[0], 2) not in cache._kept
     assert cache.get(after._key(ROWS[0], 2)) is None
     assert before.shape == (3, 32)
+
+
+def test_every_matrix_product_takes_one_row_of_a_known_width(
+    pico: VariantModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pico model rounds many rows like one, so the law of equal bits alone would not show the difference."""
+    shapes: set[tuple[int, ...]] = set()
+
+    def watched(x: torch.Tensor, *given: torch.Tensor) -> torch.Tensor:
+        shapes.add(tuple(x.shape[:-1]))
+        return torch.nn.functional.linear(x, *given)
+
+    monkeypatch.setattr(base_states_module, "linear", watched)
+    base_states(pico, 0, StateCache(tmp_path), ()).predicting(ROWS, {2})
+    assert shapes == {(16,), (32,), (48,)}
