@@ -136,6 +136,11 @@ def test_layer_inputs_are_those_at_the_tokens_that_predict_the_answer(config: Tr
         ((_, (alone,)),) = layer_inputs(inputs, [row], [layer])
         assert len(alone) == len(row.answer)
         assert torch.allclose(together[row][0], alone, atol=1e-5)
+    prompt = "The same question?"
+    one, other = (encode_answer(model.template, prompt, answer, 128) for answer in ("Yes.", "No."))
+    read = dict(layer_inputs(inputs, [one, other], [layer]))
+    assert torch.allclose(read[one][0][0], read[other][0][0], atol=1e-5), "the last prompt token predicts the first"
+    assert not torch.allclose(read[one][0][1], read[other][0][1], atol=1e-3)
 
 
 @pytest.mark.parametrize("method", CLOSED_FORMS)
