@@ -21,7 +21,8 @@ from sku.cli.options import (
 )
 from sku.core.attacks import ATTACKS, DEFAULT_SUITE, NO_ATTACK, SUITE_ATTACKS
 from sku.core.config import DecodingConfig
-from sku.core.output_paths import check_output_file
+from sku.core.output_paths import check_output_file, check_output_folder
+from sku.core.storage import home
 
 DEFAULT_LIMIT = 12
 """Prompts per source: the default suite then takes about six minutes for three variants on two cores."""
@@ -77,6 +78,7 @@ def attack(
     from sku.serving.live_session import LiveSession
 
     check_output_file(out)
+    check_output_folder(home(), flag="SKU_HOME")  # keeps what attacks trained
     variant = with_signs(variant, negated)
     sources = AttackSources(tuple(harmful), side, limit)
     decoding = DecodingConfig(max_new_tokens=max_tokens, seed=seed)

@@ -58,10 +58,12 @@ def _description(plan: EvaluationPlan, subject: MeasuredVariant) -> dict[str, An
 
 
 def training_facts(found: Sequence[Run]) -> dict[str, Any]:
-    """What a row says about the trainings behind it; about a sum of adapters only their names."""
+    """What a row says about the trainings behind it; about sums and adapters from elsewhere only names."""
     if len(found) != 1:
         return {"method": SUM if found else BASE, "run": "+".join(run.name for run in found) or BASE}
     (run,) = found
+    if run.foreign:
+        return {"method": run.manifest.method, "run": run.name}
     return {
         "method": run.manifest.method,
         "run": run.name,

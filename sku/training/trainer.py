@@ -22,6 +22,8 @@ from sku.core.errors import Cancelled
 from sku.core.methods import METHODS
 from sku.core.output_paths import check_output_folder
 from sku.core.runs import Manifest, Run
+from sku.core.storage import home
+from sku.models.base_answers import prompts_of_self
 from sku.models.memory import memory_errors_as_sentences
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
@@ -105,6 +107,8 @@ def run_training(
     if not resume:
         _require_snapshots_within(config)
     check_output_folder(out, ADAPTER_BYTES)
+    if any(map(prompts_of_self, (*config.harmful, *config.normal))):
+        check_output_folder(home(), flag="SKU_HOME")  # keeps the base's own answers
     return _Training(out, config, report, cancelled, before).run()
 
 

@@ -93,3 +93,13 @@ def test_a_run_folder_that_cannot_be_written_is_found_before_the_base_is_loaded(
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ValueError, match=r"--out .*file is a file; name a folder"):
         run_training(tmp_path / "file", config)
+
+
+def test_a_home_that_cannot_keep_the_answers_of_the_base_is_found_before_too(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "load_model", None)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("SKU_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(OSError, match=r"SKU_HOME .*home cannot be written \(.* is a file\)"):
+        run_training(tmp_path / "run", changed(config, normal=("self",)))
