@@ -74,6 +74,8 @@ def gather_pairs(
     for source in sources:
         if fault := find_fault(source.data, kind, source.self_answered):
             raise ValueError(str(fault))
+        if source.data.columns_read:
+            say(f"{source.data.name}: {source.data.columns_read}")
     if kind == "harmful" and config.leave_out:
         say(_left_out_text(config.leave_out, sources))
     for source in sources:
