@@ -41,11 +41,6 @@ def load_prompt_sets(model: VariantModel, sources: PromptSources, side: str | No
     if sources.harmful and not harmful:
         raise ValueError("no harmful prompt is left after the choice of categories; choose others")
     pairs = _load_set(sources.pairs, "harmful", side, limit, sources.categories, sources.leave_out)
-    if pairs and not any(pair.answer and pair.safe_answer for pair in pairs):
-        raise ValueError(
-            f"{', '.join(sources.pairs)} has no pair with both a harmful and a safe answer; name the columns "
-            "with #answer=COLUMN,safe_answer=COLUMN, or give other --pairs"
-        )
     normal = _load_set(sources.normal, "normal", side, sources.normal_limit or limit)
     references = _load_set(sources.references, "normal", side, limit)
     sounds_harmful_limit = sources.sounds_harmful_limit or limit
