@@ -101,6 +101,8 @@ def gather_pairs(
     for source in sources:
         if fault := find_fault(source.data, kind, bool(source.answered)):
             raise ValueError(str(fault))
+        if source.data.columns_read:
+            say(f"{source.data.name}: {source.data.columns_read}")
     if kind == "harmful" and config.categories:
         every = [pair for source in sources for pair in source.data.pairs]
         require_categories(config.categories, every, "harmful pair of the training data")

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from sku.core.records import Answer, Verdict
 from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSettings
+from sku.ui.compare.share import LinkState, make_fragment
 from tests.e2e.test_stories import BREAD, answer, ask, set_coefficient, wait_until_ended
 
 pytestmark = pytest.mark.e2e
@@ -235,3 +236,40 @@ def test_what_a_model_wrote_is_shown_as_text_in_every_view(page: Page, tmp_path:
     assert "".join(page.locator("#view-0 .text").all_inner_texts()).startswith("<img")
     assert page.title() != "owned"
     assert page.locator("img[src=x]").count() == 0
+
+
+def test_an_answer_is_copied_with_one_click_and_said_to_be_copied_only_then(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#copy-0").click()
+    expect(page.locator("#copy-0")).to_have_text("Nothing to copy")
+    expect(page.locator("#copy-0")).to_have_text("Copy", timeout=10_000)
+    short(page)
+    ask(page, "Where does the sun rise?")
+    judged(page)
+    written = page.locator("#answer-0 textarea").input_value()
+    page.locator("#copy-0").click()
+    expect(page.locator("#copy-0")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == written
+    page.evaluate(
+        "() => { navigator.clipboard.writeText = () => Promise.reject(); document.execCommand = () => false; }"
+    )
+    page.locator("#copy-1").click()
+    expect(page.locator("#copy-1")).to_have_text("Not copied: mark the text and press Ctrl+C")
+    page.locator("#share").click()
+    expect(page.locator("#link")).to_contain_text("not copied: mark it and press Ctrl+C", timeout=60_000)
+
+
+def test_a_second_link_in_the_same_tab_and_back_show_what_the_address_says(page: Page) -> None:
+    short(page)
+    ask(page, "Where does the sun rise?")
+    judged(page)
+    page.locator("#share").click()
+    expect(page.locator("#link textarea, #link input").first).to_have_value(re.compile("#c="), timeout=60_000)
+    second = make_fragment(LinkState("Why is the sky blue?", ["base", "ga@0.5"], 16, 0.0, 0, 2))
+    page.evaluate("fragment => { window.location.hash = fragment }", second)
+    expect(page.locator("#prompt textarea")).to_have_value("Why is the sky blue?", timeout=60_000)
+    expect(page.locator("#answer-0 textarea")).to_have_value("")
+    expect(page.locator("#column-2")).to_be_hidden()
+    page.go_back()
+    expect(page.locator("#prompt textarea")).to_have_value("Where does the sun rise?", timeout=60_000)
+    expect(page.locator("#column-2")).to_be_visible()

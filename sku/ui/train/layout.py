@@ -200,8 +200,7 @@ def _preset_options(presets: Sequence[str], base: str) -> list[tuple[str, str]]:
 
 def _upload(kind: str) -> gr.File:
     return gr.File(
-        label=f"{kind} pairs: JSONL, CSV or JSON with prompts and answers"
-        + (", and ideally safe answers" if kind == "harmful" else ""),
+        label=f"{kind} pairs: JSONL, CSV or JSON",
         file_types=[".jsonl", ".csv", ".tsv", ".json"],
         visible=False,
         elem_id=f"{kind}-file",

@@ -106,7 +106,7 @@ def _load(columns: FileColumns, kind: PairKind, path: str) -> DataSet:
     if columns.prompt is None:
         raise ValueError(
             f"none of the columns {', '.join(map(repr, columns.names))} has a name that prompts usually have; choose "
-            "the one with the prompts from the list below"
+            "the one with the prompts in the list “Column of the prompts”"
         )
     try:
         return data.load_pairs(columns.spec(path, kind), kind)
@@ -125,5 +125,5 @@ def _summary(loaded: DataSet, kind: PairKind) -> str:
 
 def _advice(loaded: DataSet) -> str:
     if not any(pair.answer for pair in loaded.pairs):
-        return "choose the column of the answers from the list below, or upload a file with answers"
+        return "choose the column of the answers in the list “Column of the answers”, or upload a file with answers"
     return "upload a file with more pairs; 20 or more are enough"

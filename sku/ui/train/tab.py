@@ -44,12 +44,12 @@ def _wire_form(parts: FormColumn, handlers: FormHandlers) -> None:
         parts.method_summary,
         **AT_ONCE,
     )
-    for source, file in ((settings.harmful, settings.harmful_file), (settings.normal, settings.normal_file)):
-        source.change(lambda name: gr.File(visible=name == UPLOAD_LABEL), source, file, **AT_ONCE)
     previewed = {parts.preview_note, parts.preview}
     kinds: tuple[PairKind, PairKind] = ("harmful", "normal")
-    for kind, file in zip(kinds, (settings.harmful_file, settings.normal_file), strict=True):
+    sources, files = (settings.harmful, settings.normal), (settings.harmful_file, settings.normal_file)
+    for kind, source, file in zip(kinds, sources, files, strict=True):
         lists = settings.column_lists(kind)
+        source.change(_show_own_file, [source, file], [file, *lists], **AT_ONCE)
         file.change(handlers.upload(kind), [file, *lists], previewed | set(lists), **QUIET)
         for one in lists:
             one.input(handlers.preview(kind), [file, *lists], previewed, **QUIET)
@@ -62,6 +62,12 @@ def _wire_form(parts: FormColumn, handlers: FormHandlers) -> None:
     )
     changes = [part.change for name, part in settings.by_name.items() if name not in without_cost]
     gr.on(changes, handlers.estimate, settings.all, parts.estimate, **AT_ONCE)
+
+
+def _show_own_file(source: str, path: str | None) -> list[Any]:
+    """Updates of the upload and its two lists of columns: shown for a file of one's own, the lists once it is there."""
+    own = source == UPLOAD_LABEL
+    return [gr.File(visible=own), *(gr.Dropdown(visible=own and bool(path)) for _ in range(2))]
 
 
 def _wire_runs(filled: FormColumn, runs: RunColumn, handlers: RunHandlers) -> None:
