@@ -5,7 +5,7 @@ The marks of methods are defined in `core/methods.py`. Colours are Okabe-Ito's, 
 
 from __future__ import annotations
 
-from sku.core.methods import BLUE, GREEN, METHODS, ORANGE, SKY, VERMILLION, Marker
+from sku.core.methods import BLUE, GREEN, METHODS, SKY, VERMILLION, Marker
 from sku.core.records import Outcome
 from sku.core.variants import SUM
 
@@ -16,7 +16,7 @@ _OUTCOMES: dict[Outcome, Marker] = {
     "harmful": Marker(VERMILLION, "▲", "triangle-up"),
     "refusal": Marker(BLUE, "■", "square"),
     "safe": Marker(GREEN, "●", "circle"),
-    "off-topic": Marker(ORANGE, "?", "diamond"),
+    "off-topic": Marker("#9a6700", "?", "diamond"),
     "broken": Marker("#7f7f7f", "✕", "x"),
     "unjudged": Marker("#7f7f7f", "○", "circle-open"),
 }
