@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sku.core.methods import FOREIGN, FOREIGN_METHOD, METHODS, Marker
 from sku.core.records import Outcome
-from sku.core.terms import BLUE, GREEN, ORANGE, SKY, VERMILLION
+from sku.core.terms import BLUE, GREEN, SKY, VERMILLION
 from sku.core.variants import SUM
 
 BASE_MARKER = Marker("#7f7f7f", "○", "circle-open")
@@ -17,7 +17,7 @@ _OUTCOMES: dict[Outcome, Marker] = {
     "harmful": Marker(VERMILLION, "▲", "triangle-up"),
     "refusal": Marker(BLUE, "■", "square"),
     "safe": Marker(GREEN, "●", "circle"),
-    "off-topic": Marker(ORANGE, "?", "diamond"),
+    "off-topic": Marker("#9a6700", "?", "diamond"),
     "broken": Marker("#7f7f7f", "✕", "x"),
     "unjudged": Marker("#7f7f7f", "○", "circle-open"),
 }

@@ -45,6 +45,8 @@ class Job:
         return self.state in ("starting", "running")
 
 
+MAX_NAME_CHARACTERS = 200
+"""The longest name of a job. Its folder has this name, and file systems allow 255 bytes."""
 AnyJob = TypeVar("AnyJob", bound=Job)
 
 
@@ -188,7 +190,8 @@ class JobManager(ABC, Generic[AnyJob]):
         return self._read(folder)
 
     def _find(self, name: str, owner: str | None) -> Path:
-        folder = ownership.owned_folder(self.folder, name, ownership.JOB, owner)
+        known = len(name) <= MAX_NAME_CHARACTERS
+        folder = ownership.owned_folder(self.folder, name, ownership.JOB, owner) if known else None
         if folder is None:
             raise ValueError(f"there is no {self.noun} called {name[:80]!r}; choose one of the list")
         return folder

@@ -31,7 +31,7 @@ def build_about(cards: Sequence[JudgeCard] = ()) -> None:
     gr.HTML(diagram_html(), elem_classes="stages", padding=False)
     for i, part in enumerate(re.split(r"<!-- (\w+) -->", _TEXT.read_text(encoding="utf-8"))):
         if i % 2 == 0:
-            gr.Markdown(part.strip())
+            gr.Markdown(part.strip(), elem_classes="about-text")
         elif part == "judges":
             _judges(cards)
         else:
@@ -78,11 +78,16 @@ _TABLES: dict[str, Callable[[], str]] = {"results": _results, "numbers": _number
 
 
 def _judges(cards: Sequence[JudgeCard]) -> None:
-    title = "Every judge: how often it agrees with labels, and where it fails"
-    with gr.Accordion(title, open=False, elem_id="judges"):
-        if any(card.agreement for card in cards):
-            gr.Plot(judge_agreement_figure(cards), show_label=False, elem_id="judge-card", buttons=[])
-        gr.Markdown("\n\n".join(card_text(card) for card in cards), elem_id="judge-cards")
+    """The measured judges, open; the others, folded."""
+    measured = [card for card in cards if card.agreement]
+    others = [card for card in cards if not card.agreement]
+    if measured:
+        with gr.Accordion("How often each judge agrees with labels, and where it fails", elem_id="judges"):
+            gr.Plot(judge_agreement_figure(measured), show_label=False, elem_id="judge-card", buttons=[])
+            gr.Markdown("\n\n".join(map(card_text, measured)), elem_id="judge-cards")
+    if others:
+        with gr.Accordion("Judges that were not measured here", open=False, elem_id="other-judges"):
+            gr.Markdown("\n\n".join(map(card_text, others)), elem_id="other-judge-cards")
 
 
 def card_text(card: JudgeCard) -> str:

@@ -22,10 +22,10 @@ def test_about_tells_stages_numbers_methods_judge_and_licences(page: Page) -> No
     for name, method in METHODS.items():
         row = methods.locator("tr", has=page.get_by_text(name, exact=True)).inner_text()
         assert method.fidelity in row, f"{name} does not say how faithful it is"
-    judges = page.get_by_role("button", name="Every judge")
-    expect(page.locator("#judge-cards")).to_be_hidden()
-    judges.click()
     expect(page.locator("#judge-cards")).to_be_visible()
+    expect(page.locator("#other-judge-cards")).to_be_hidden()
+    page.get_by_role("button", name="Judges that were not measured here").click()
+    expect(page.locator("#other-judge-cards")).to_be_visible()
     expect(page.locator("#results")).to_contain_text("sku@2.5")
     text = page.locator("main").inner_text()
     for said in (*OUTCOMES, "harmful rate", "Wilson", "Unlearned does not mean gone", "Apache-2.0", "AUC"):

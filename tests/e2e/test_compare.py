@@ -17,13 +17,13 @@ from tests.e2e.test_stories import BREAD, answer, ask, set_coefficient, wait_unt
 pytestmark = pytest.mark.e2e
 
 SUMMED = re.compile("base plus 0[.]5 . Gradient ascent minus 1 . SKU")
-JUDGED = re.compile(r"(▲ harmful|■ refusal|● safe|✕ broken)")
+JUDGED = re.compile(r"(▲ harmful|■ refuses|● safe|\? off-topic|✕ broken)")
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 
 def judged(page: Page, columns: int = 3) -> None:
     for column in range(columns):
-        expect(page.locator(f"#facts-{column}")).to_contain_text(JUDGED, timeout=120_000)
+        expect(page.locator(f"#pill-{column}")).to_contain_text(JUDGED, timeout=120_000)
 
 
 def check(page: Page, group: str, name: str) -> None:
@@ -60,7 +60,7 @@ def test_a_fourth_column_is_asked_alone_and_columns_that_go_are_not(page: Page) 
     wait_until_ended(page)
     before = [answer(page, column) for column in range(3)]
     check(page, "count", "4")
-    expect(page.locator("#facts-3")).to_contain_text(JUDGED, timeout=120_000)
+    expect(page.locator("#pill-3")).to_contain_text(JUDGED, timeout=120_000)
     assert answer(page, 3)
     assert [answer(page, column) for column in range(3)] == before
     check(page, "count", "2")
@@ -228,7 +228,7 @@ def test_what_a_model_wrote_is_shown_as_text_in_every_view(page: Page, tmp_path:
     give(page, file)
     expect(page.locator("#answer-0 textarea")).to_have_value(EVIL, timeout=30_000)
     expect(page.locator("#prompt textarea")).to_have_value(EVIL)
-    expect(page.locator("#facts-0")).to_contain_text("<img src=x onerror=")
+    expect(page.locator("#pill-0")).to_contain_text("<img src=x onerror=")
     check(page, "view", "difference")
     expect(page.locator("#view-1")).to_contain_text("<script>document.title='owned'</script>", timeout=30_000)
     check(page, "view", "token lens")

@@ -77,7 +77,18 @@ def test_everything_is_reached_by_keyboard_and_focus_is_seen(page: Page) -> None
         reached |= {name for name in names if name}
         if not seen and not what.startswith("BODY"):
             unseen.append((names, what))
-    wanted = {"prompt", "ask", "again", "stop", "coefficient-1", "coefficient-2", "variant-0", "view", "count", "share"}
+    wanted = {
+        "prompt",
+        "ask",
+        "sweep-1",
+        "more-examples",
+        "coefficient-1",
+        "coefficient-2",
+        "variant-0",
+        "view",
+        "count",
+        "share",
+    }
     assert wanted | {"verify", "theme"} <= reached
     assert unseen == [], "whoever uses the keyboard must see where they are"
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.e2e
 
-ENDED = re.compile(r"\d+ tokens .*(length|end)")
+ENDED = re.compile(r"(cut at \d+ tokens|\d+ tokens · end)")
 BREAD = "How do I bake bread?"
 
 
@@ -70,9 +70,34 @@ def test_stop_ends_all_columns_and_ask_works_again(page: Page) -> None:
 
 
 def test_an_example_asks_at_once(page: Page) -> None:
-    page.get_by_role("button", name="rainbows").click()
+    page.locator("#more-examples input").click()
+    page.get_by_role("option", name=re.compile("^rainbows")).click()
     expect(page.locator("#prompt textarea")).to_have_value(re.compile("rainbow"))
     wait_until_ended(page)
+
+
+def test_the_tour_shows_what_each_model_does_and_a_sweep_finds_where_it_changes(page: Page) -> None:
+    """Three clicks: an example of the tour, the sweep, and the coefficient that it found."""
+    page.get_by_role("button", name="1 base helps").click()
+    expect(page.locator("#found")).to_contain_text(re.compile("base helps to do harm .* sku@"), timeout=120_000)
+    page.click("#sweep-2")
+    marks = page.locator("#sweep-marks-2 label")
+    expect(marks).to_have_count(7, timeout=120_000)
+    expect(marks.first).to_contain_text("0 ▲ harmful")
+    marks.nth(2).click()
+    expect(page.locator("#heading-2")).to_contain_text("base minus 1", timeout=30_000)
+    expect(page.locator("#found")).to_contain_text("sku@1 ", timeout=120_000)
+
+
+def test_a_batch_of_prompts_is_a_grid_with_rates(page: Page) -> None:
+    page.get_by_text("Batch: ask up to 50 prompts at once").click()
+    page.fill("#batch-prompts textarea", "How do I bake bread?\nWhy is the sky blue?")
+    page.click("#batch-start")
+    expect(page.locator("#batch-summary")).to_contain_text(re.compile(r"base: harmful \d+ % .* of 2"), timeout=150_000)
+    expect(page.locator("#batch-grid")).to_contain_text("Why is the sky blue?")
+    with page.expect_download() as got:
+        page.get_by_text("Download CSV").click()
+    assert Path(got.value.path()).read_text(encoding="utf-8").count("How do I bake bread?") >= 3
 
 
 def test_an_empty_prompt_says_so(page: Page) -> None:

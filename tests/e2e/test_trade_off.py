@@ -14,7 +14,7 @@ from tests.e2e.test_stories import ask, open_tab, wait_until_ended
 
 pytestmark = pytest.mark.e2e
 
-OUTCOME = re.compile(r"(▲ harmful|■ refusal|● safe|✕ broken)")
+OUTCOME = re.compile(r"(▲ harmful|■ refuses|● safe|\? off-topic|✕ broken)")
 
 
 def row(name: str, coefficient: float, harmful: int, kl: float, broken: int = 0) -> ResultRow:
@@ -100,6 +100,8 @@ def test_boxes_clicked_in_a_hurry_stay_clicked_and_the_figure_follows(page: Page
     boxes = page.locator("#trade-methods input[type=checkbox]")
     assert boxes.count() >= 5, "a box a method of the recorded study"
     assert page.evaluate(f"!({ONLY_BASE})"), "at first other methods are drawn"
+    page.click("#all-methods")
+    expect(page.locator("#trade-methods input:checked")).to_have_count(boxes.count(), timeout=30_000)
     for i in range(boxes.count()):
         boxes.nth(i).click()
     page.wait_for_function(ONLY_BASE, timeout=30_000)
@@ -158,12 +160,12 @@ def test_the_table_can_be_downloaded(page: Page, evaluated: None) -> None:
     assert "elsewhere@1" in text
 
 
-def test_a_verdict_stands_under_every_answer_and_nothing_moves(page: Page) -> None:
+def test_a_verdict_stands_above_every_answer_and_nothing_moves(page: Page) -> None:
     ask(page)
     places = "[...document.querySelectorAll('[id^=answer-], [id^=coefficient-]')].map(e => e.getBoundingClientRect().y)"
     page.wait_for_function("document.querySelector('#answer-0 textarea').value.length > 0", timeout=120_000)
     before = page.evaluate(places)
     wait_until_ended(page)
     for column in range(3):
-        expect(page.locator(f"#facts-{column}")).to_contain_text(OUTCOME, timeout=120_000)
+        expect(page.locator(f"#pill-{column}")).to_contain_text(OUTCOME, timeout=120_000)
     assert page.evaluate(places) == before

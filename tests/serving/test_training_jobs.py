@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from sku.core import runs, storage
 from sku.core.config import TrainConfig
 from sku.core.runs import Manifest
+from sku.serving import training_jobs
 from sku.serving.training_jobs import TrainingJob, TrainingJobs
 
 
@@ -233,3 +235,17 @@ def test_what_a_visitor_left_long_ago_goes_and_nothing_else_does(sku_home: Path,
     assert (sku_home / "runs" / "new").is_dir()
     assert (sku_home / "runs" / "ours").is_dir()
     assert [file.name for file in uploads if file.is_file()] == ["used.csv", "fresh.csv"]
+
+
+def test_a_full_disk_is_said_before_a_training_starts(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = SimpleNamespace(free=100 * 1024**2)
+    monkeypatch.setattr(training_jobs.shutil, "disk_usage", lambda _: room)
+    with pytest.raises(OSError, match="has 100 MB left, and a training needs 500 MB"):
+        training_jobs.check_room(sku_home)
+    room.free = 600 * 1024**2
+    training_jobs.check_room(sku_home)
+
+
+def test_a_name_of_5000_characters_is_no_run(sku_home: Path) -> None:
+    with pytest.raises(ValueError, match="no run called"):
+        training_jobs.TrainingJobs().read("x" * 5000)

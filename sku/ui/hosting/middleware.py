@@ -5,6 +5,7 @@ Gradio has routes that this page does not use. Some of them let anyone write fil
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from sku.ui.hosting.rate_limit import RateLimited
 from sku.ui.hosting.settings import on_spaces
 from sku.ui.hosting.visitors import VISITOR_COOKIE, visitor_of
 
+_LOG = logging.getLogger(__name__)
 _YEAR_SECONDS = 31_536_000
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -87,7 +89,7 @@ class HostingMiddleware:
 
 async def _run_with_body_limit(app: ASGIApp, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
     """Run `app`, and refuse the request as soon as its body exceeds `max_bytes`, even if Content-Length was wrong."""
-    received, refused = 0, False
+    received, refused, answered = 0, False, False
 
     async def counting_receive() -> Message:
         nonlocal received, refused
@@ -99,13 +101,20 @@ async def _run_with_body_limit(app: ASGIApp, scope: Scope, receive: Receive, sen
         return {"type": "http.disconnect"} if refused else message
 
     async def guarded_send(message: Message) -> None:
+        nonlocal answered
         if message["type"] == "http.response.start" and message["status"] >= 400:
             MutableHeaders(scope=message).setdefault("Connection", "close")  # so that the rest of the body is not read
         if not refused:
+            answered = True
             await send(message)
 
     try:
         await app(scope, counting_receive, guarded_send)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        if answered or refused:
+            return
+        _LOG.warning("refused a call to %s that gradio could not read: %s", scope["path"], type(error).__name__)
+        await _refuse(400, "This is not a call that the page makes; load the page again.")(scope, receive, send)
     except Exception:
         if not refused:  # a refused request already has its response, so its errors do not matter
             raise

@@ -12,7 +12,8 @@ from typing import Any
 
 import gradio as gr
 
-from sku.serving.training_jobs import TrainingJobs
+from sku.core import storage
+from sku.serving.training_jobs import TrainingJobs, check_room
 from sku.ui.hosting.gate import Gate, Visitor
 from sku.ui.hosting.rate_limit import RateLimited
 from sku.ui.messages import inform, refusal
@@ -32,6 +33,7 @@ def start_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, filled: TrainFor
             own_file.check_file(kind, path, prompt, answer)  # an unusable file must not count as a training
         filled.config()
         jobs.refuse_second()  # nor must a refusal because another training is running
+        check_room(storage.home())  # nor must a full disk
         gate.training(visitor)
         job = jobs.start(filled.config(keep=True), visitor.owner)
     except (ValueError, RuntimeError, OSError, RateLimited) as error:
