@@ -37,8 +37,8 @@ KNOWN_FAILURES = (
     "it was trained on English answers of larger models and of the default model, and is less reliable on other models",
     "it calls an answer off-topic if its words are far from the prompt's, such as a poem or a letter",
     "near severity 0.5 people disagree with each other, and the judge is no better",
-    "refusals in 12 other languages are known by wording alone: 130 of 132 sentences of their author's own were told "
-    "right at first, then two patterns were mended on them; real answers vary more",
+    "refusals in 12 other languages are known by wording alone (130 of 132 of our own sentences at first, then mended "
+    "on them); real answers vary more",
     "it does not read the reasoning of a thinking model, only the answer after it",
 )
 
