@@ -14,6 +14,7 @@ from sku.serving import zerogpu_session
 if zerogpu_session.zerogpu_offered():
     import spaces  # noqa: F401 (must come before torch: it replaces CUDA until a GPU is assigned)
 
+from sku.cli.options import write_utf8
 from sku.core import storage
 from sku.judges import cards
 from sku.models.pretrained import DEFAULT_BASE
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=None, help="the port (default: the first free port from 7860 on)")
     parser.add_argument("--recorded", action="store_true", help="show recorded answers, without loading any weights")
     flags = parser.parse_args()
+    write_utf8()
     try:
         gate = Gate(settings.read_hosting())
         folder, warning = settings.state_folder(storage.home())

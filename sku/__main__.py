@@ -26,7 +26,8 @@ from sku.cli import (
     train,
     train_judge,
 )
-from sku.core.errors import Cancelled
+from sku.cli.options import write_utf8
+from sku.core.errors import Cancelled, error_line
 
 app = typer.Typer(
     help="Make a language model forget harmful knowledge (SKU, arXiv:2402.10058), and measure what that costs.",
@@ -78,6 +79,7 @@ def main() -> None:
     # Waiting threads that spin take the cores from other work when a training and an answer run at the same time.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     signal.signal(signal.SIGINT, _exit_at_interrupt)
+    write_utf8()
     warnings.simplefilter("ignore", FutureWarning)  # libraries warn about their own code
     try:
         app(prog_name="python -m sku")
@@ -85,8 +87,7 @@ def main() -> None:
         print(stopped, file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError, ArithmeticError, RuntimeError, ImportError) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {error_line(error)}", file=sys.stderr)
         sys.exit(1)
 
 

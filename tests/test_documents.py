@@ -14,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 
 from sku.cli import documents
 from sku.core import jsonl, runs
+from sku.core.methods import METHODS
 from sku.core.records import ResultRow
 from sku.judges import cards
 from sku.reporting import markdown_tables, result_files
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STUDY = (ROOT / "assets" / "docs" / "study.md").read_text(encoding="utf-8")
 DOCUMENTS = documents.documents()
-TOPICS = ("README.md", "hosting.md", "judge.md", "performance.md", "robustness.md", "study.md")
+TOPICS = ("README.md", "hosting.md", "judge.md", "methods.md", "performance.md", "robustness.md", "study.md")
 _RESULT_LINE = re.compile(r"^\| `([\w./-]+(?:@[\d.]+)?)` \| (?=\d+ % \()", re.MULTILINE)
 
 
@@ -170,6 +171,16 @@ def test_no_line_is_too_long_and_every_document_says_its_result_first(path: Path
     assert [line for line in text.splitlines() if len(line) > 160 and not line.startswith("|")] == []
     if path.name != "README.md":
         assert re.search(r"^## (.*)$", text, re.MULTILINE)[1] == "In short"  # type: ignore[index]
+
+
+def test_readme_lists_methods_with_results_and_the_document_of_methods_lists_all() -> None:
+    part = README.partition("<!-- table: methods -->")[2].partition("<!-- /table -->")[0]
+    recorded = {row.method for row in result_files.recorded_rows()}
+    names = re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)
+    assert names == [name for name in METHODS if name in recorded and "_no_" not in name]
+    text = (ROOT / "assets" / "docs" / "methods.md").read_text(encoding="utf-8")
+    for name, method in METHODS.items():
+        assert any(line.startswith(f"| `{name}` |") and method.note in line for line in text.splitlines()), name
 
 
 def test_readme_names_every_room() -> None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import Annotated
 
 import typer
 
-from sku.cli.options import AsJson, MaxNewTokens, Model, Temperature, Variants, print_json
+from sku.cli.options import (
+    AsJson,
+    MaxNewTokens,
+    Model,
+    Negated,
+    Temperature,
+    Variants,
+    print_json,
+    read_prompt,
+    with_signs,
+)
 from sku.core.attacks import NO_ATTACK, OWN_PREFILL, QUESTION_ATTACKS, ChosenAttack
 from sku.core.config import DecodingConfig
 
@@ -16,6 +25,7 @@ from sku.core.config import DecodingConfig
 def answer(
     prompt: Annotated[str, typer.Argument(help="The question. Use - to read it from standard input.")],
     variant: Variants = ["base", "ga", "sku"],  # noqa: B006 (typer copies it)
+    negated: Negated = False,
     model: Model = "smollm2-135m",
     samples: Annotated[
         int, typer.Option(help="Answers per variant. With more than 1, also give a --temperature above 0.")
@@ -41,8 +51,10 @@ def answer(
     if attack == OWN_PREFILL and not answer_start.strip():
         raise ValueError(f"--attack {attack} needs a text; give the beginning of the answer with --answer-start")
     config = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed, samples=samples)
-    text = sys.stdin.read() if prompt == "-" else prompt
-    answers = LiveSession(model).answers([text], variant, config, ChosenAttack(attack, answer_start))
+    text = read_prompt(prompt)
+    answers = LiveSession(model).answers(
+        [text], with_signs(variant, negated), config, ChosenAttack(attack, answer_start)
+    )
     if as_json:
         print_json([dataclasses.asdict(answer) for answer in answers])
         return

@@ -8,9 +8,20 @@ from typing import Annotated
 
 import typer
 
-from sku.cli.options import AsJson, JudgeName, MaxNewTokens, Model, Variants, print_json, stop_at_signals
+from sku.cli.options import (
+    AsJson,
+    JudgeName,
+    MaxNewTokens,
+    Model,
+    Negated,
+    Variants,
+    print_json,
+    stop_at_signals,
+    with_signs,
+)
 from sku.core.attacks import ATTACKS, DEFAULT_SUITE, NO_ATTACK, SUITE_ATTACKS
 from sku.core.config import DecodingConfig
+from sku.core.output_paths import check_output_file
 
 DEFAULT_LIMIT = 12
 """Prompts per source: the default suite then takes about six minutes for three variants on two cores."""
@@ -22,6 +33,7 @@ def attack(
         typer.Option(help="The JSONL file of result rows to write. A .work folder beside it keeps the answers."),
     ] = None,
     variant: Variants = ["ga", "sku"],  # noqa: B006 (typer copies it)
+    negated: Negated = False,
     kind: Annotated[
         list[str],
         typer.Option(
@@ -67,6 +79,8 @@ def attack(
     from sku.reporting.attack_table import attack_table
     from sku.serving.live_session import LiveSession
 
+    check_output_file(out)
+    variant = with_signs(variant, negated)
     sources = AttackSources(tuple(harmful), side, limit)
     decoding = DecodingConfig(max_new_tokens=max_tokens, seed=seed)
     work = out.with_suffix(".work")

@@ -8,8 +8,20 @@ from typing import Annotated
 
 import typer
 
-from sku.cli.options import AsJson, JudgeName, MaxNewTokens, Model, Temperature, Variants, print_json, stop_at_signals
+from sku.cli.options import (
+    AsJson,
+    JudgeName,
+    MaxNewTokens,
+    Model,
+    Negated,
+    Temperature,
+    Variants,
+    print_json,
+    stop_at_signals,
+    with_signs,
+)
 from sku.core.config import DecodingConfig
+from sku.core.output_paths import check_output_file
 from sku.core.records import ResultRow
 
 _SOURCE = "A source is NAME, NAME:FILE or FILE, as for train. Repeatable."
@@ -20,6 +32,7 @@ def evaluate(
         Path, typer.Option(help="The JSONL file of result rows to write. A .work folder beside it keeps the answers.")
     ],
     variant: Variants = ["base", "ga", "sku"],  # noqa: B006 (typer copies it)
+    negated: Negated = False,
     judge_name: JudgeName = "embedded",
     harmful: Annotated[
         list[str], typer.Option("--harmful-prompts", help=f"Source of harmful prompts to ask. {_SOURCE}")
@@ -101,9 +114,10 @@ def evaluate(
     from sku.reporting import result_files
     from sku.serving.live_session import LiveSession
 
+    check_output_file(out)
     if training_data and drop_overlap is None:
         raise typer.BadParameter("only --drop-overlap uses it; give both", param_hint="--training-data")
-    task_names = _checked_tasks(tasks)
+    variant, task_names = with_signs(variant, negated), _checked_tasks(tasks)
     sources = PromptSources(
         harmful=tuple(harmful),
         pairs=tuple(pairs),

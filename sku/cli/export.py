@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from sku.cli.options import Negated, with_signs
+
 
 class ExportKind(StrEnum):
     """The kinds of files that `export` can write."""
@@ -30,9 +32,15 @@ class NumberFormatChoice(StrEnum):
 def export(
     variant: Annotated[
         str,
-        typer.Option("--variant", "-v", help="The variant: NAME, NAME@COEFFICIENT, or a sum such as ga@0.5+sku@1."),
+        typer.Option(
+            "--variant",
+            "-v",
+            help="The variant: NAME, NAME@COEFFICIENT, or a sum such as ga@0.5+sku@1. NAME may be a PEFT folder or the "
+            "hub id of a PEFT adapter.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to write. It must be new or empty.")],
+    negated: Negated = False,
     form: Annotated[
         ExportKind,
         typer.Option(
@@ -73,6 +81,7 @@ def export(
     from sku.training.export import export_variant, merge_advice
     from sku.training.gguf_export import DEFAULT_FORMAT
 
+    (variant,) = with_signs([variant], negated)
     chosen = number_format.value if number_format else DEFAULT_FORMAT
     folder = export_variant(
         variant,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
@@ -13,19 +14,46 @@ from typing import Annotated, Any
 
 import typer
 
+from sku.core.text_lines import decode_text, require_text
+
 Variants = Annotated[
     list[str],
     typer.Option(
         "--variant",
         "-v",
         help="A variant: NAME, NAME@COEFFICIENT, or a sum such as ga@0.5+sku@1. NAME is base, a shipped adapter, a "
-        "run, or the path of a run folder. Without a coefficient, the adapter's default is used. Repeatable.",
+        "run, the path of a run folder or of a PEFT folder, or the hub id of a PEFT adapter. Without a coefficient, "
+        "the adapter's default is used. A PEFT adapter is added to the base; PATH@-1 subtracts it. Repeatable.",
     ),
+]
+Negated = Annotated[
+    bool,
+    typer.Option("--negated", help="Subtract every PEFT folder or hub id among the variants instead of adding it."),
 ]
 Model = Annotated[str, typer.Option(help="The base model: smollm2-135m, a hub id (owner/name), or a folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 Temperature = Annotated[float, typer.Option(help="Temperature of the sampling. 0 decodes greedily, without sampling.")]
 MaxNewTokens = Annotated[int, typer.Option(help="The most new tokens per answer.")]
+
+
+def with_signs(variants: list[str], negated: bool) -> list[str]:
+    """The variants; with `negated`, every adapter that was not trained here is subtracted.
+
+    Raises:
+        ValueError: if `negated` is set and there is no such adapter.
+    """
+    if not negated:
+        return variants
+    from sku.core.runs import is_foreign
+    from sku.core.variants import parse_variant, subtract_foreign
+
+    with_foreign = {text for text in variants if any(map(is_foreign, parse_variant(text).names))}
+    if not with_foreign:
+        raise ValueError(
+            f"--negated subtracts PEFT folders and hub ids, but {', '.join(variants)} has none; leave it out (the "
+            "method decides the sign of a run)"
+        )
+    return [subtract_foreign(text, is_foreign) if text in with_foreign else text for text in variants]
 
 
 @contextmanager
@@ -38,6 +66,27 @@ def as_file(name: str) -> Iterator[Path]:
         path = Path(folder) / "standard-input.jsonl"
         path.write_bytes(sys.stdin.buffer.read())
         yield path
+
+
+def read_prompt(argument: str) -> str:
+    """The prompt given as an argument. For `-`, it is the standard input.
+
+    Raises:
+        ValueError: if it is not text; the message names the line and the character.
+    """
+    if argument == "-":
+        return decode_text(sys.stdin.buffer.read(), "standard input")
+    return require_text(argument, "the prompt")
+
+
+def write_utf8() -> None:
+    """Make standard output and standard error UTF-8, whatever the terminal or a redirect on Windows says.
+
+    What UTF-8 cannot hold, such as half a character in the name of a file, is written as an escape like `\\udce9`.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def print_json(rows: list[dict[str, Any]]) -> None:

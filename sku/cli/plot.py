@@ -44,6 +44,7 @@ def plot(
     from sku.judges import cards
     from sku.reporting import image_export, judge_agreement, loss_curves
 
+    image_export.check_figure_path(out)
     if (rows / "judge.json").is_file():
         drawn = judge_agreement.judge_agreement_figure([cards.embedded_card(rows), cards.keyword_card(rows)])
     elif rows.is_dir():

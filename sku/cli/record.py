@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from sku.cli.options import MaxNewTokens, Variants
+from sku.cli.options import MaxNewTokens, Negated, Variants, with_signs
 from sku.core.config import DecodingConfig
+from sku.core.output_paths import check_output_file
 
 
 def record(
     out: Annotated[Path, typer.Option(help="The JSONL file to write.")] = Path("assets/results/answers.jsonl"),
     variant: Variants = ["base", "ga@1", "sku@0.5", "sku@1", "sku@1.5", "sku@2", "sku@2.5", "sku@3", "keep@1", "tv@1"],  # noqa: B006
+    negated: Negated = False,
     attack: Annotated[
         list[str], typer.Option(help="An attack under which every variant answers as well. Repeatable.")
     ] = [],  # noqa: B006
@@ -32,7 +34,8 @@ def record(
     from sku.serving import recorded_session
     from sku.serving.live_session import LiveSession
 
-    session, lines = LiveSession(), []
+    check_output_file(out)
+    session, lines, variant = LiveSession(), [], with_signs(variant, negated)
     groups = json.loads((storage.ASSETS / "data" / "examples.json").read_text(encoding="utf-8")).values()
     prompts = [example["prompt"] for group in groups for example in group]
     model, variants = session.load(), ["base", *(name for name in variant if name != "base")]
@@ -46,5 +49,6 @@ def record(
             kl = [None] * len(variants) if attacked else session.divergence(prompt, answers[0].text, variants)
             for one in zip(answers, verdicts, kl, strict=True):
                 lines.append(recorded_session.record_line(session.model_name, model.fingerprint, *one))
+    out.parent.mkdir(parents=True, exist_ok=True)
     storage.write_atomically(out, "".join(lines))
     typer.echo(f"wrote {len(lines)} answers to {out}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sku.cli.options import AsJson, Model, Variants, as_file, print_json
+from sku.cli.options import AsJson, Model, Negated, Variants, as_file, print_json, with_signs
 
 
 def score(
@@ -14,6 +14,7 @@ def score(
         str, typer.Argument(help="A JSONL file with the columns prompt and answer. Use - for standard input.")
     ],
     variant: Variants = ["base", "ga", "sku"],  # noqa: B006 (typer copies it)
+    negated: Negated = False,
     model: Model = "smollm2-135m",
     max_tokens: Annotated[
         int, typer.Option(help="The most tokens of prompt and answer together. Longer answers are cut off.")
@@ -29,6 +30,7 @@ def score(
 
     with as_file(pairs) as path:
         given = [(row.text("prompt"), row.text("answer")) for row in tables.read_table(path, ("prompt", "answer"))]
+    variant = with_signs(variant, negated)
     table = LiveSession(model).score(given, variant, max_tokens)
     for (prompt, text), numbers in zip(given, table, strict=True):
         scores = dict(zip(variant, numbers, strict=True))

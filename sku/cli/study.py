@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sku.cli.options import stop_at_signals
+from sku.core.output_paths import check_output_folder
 
 
 def study(
@@ -50,6 +51,7 @@ def study(
         return
     if data is None:
         raise typer.BadParameter("the study needs a folder of data sets; give --data or --tables", param_hint="--data")
+    check_output_folder(out)
     from sku.cli.progress import report_work
     from sku.study import release
     from sku.study.study import run_study

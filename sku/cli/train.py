@@ -10,9 +10,8 @@ import typer
 
 from sku.cli.options import AsJson, print_json, stop_at_signals
 from sku.core.config import PRESETS, TrainConfig, find_preset
-from sku.core.jsonl import parse_json
+from sku.core.jsonl import read_json
 from sku.core.methods import METHODS
-from sku.core.text_lines import BYTE_ORDER_MARK, decode_utf8
 from sku.data.listing import training_sources
 
 _SET_HELP = (
@@ -198,8 +197,7 @@ def _config_of_run(out: Path, given: list[str]) -> TrainConfig:
 def _config_of_file(path: Path) -> TrainConfig:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {str(path)!r}; give --config the JSON file of settings")
-    text = decode_utf8(path.read_bytes(), str(path)).removeprefix(BYTE_ORDER_MARK)
-    return TrainConfig.from_dict(parse_json(text, str(path)))
+    return TrainConfig.from_dict(read_json(path))
 
 
 def _settings_of_flags() -> set[str]:

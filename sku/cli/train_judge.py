@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from sku.core.output_paths import check_output_folder
+
 
 def train_judge(
     out: Annotated[Path, typer.Option(help="The folder of the judge to write, such as assets/judge.")],
@@ -26,6 +28,7 @@ def train_judge(
 
     Also writes the judge's card, with its agreement with people on held-out prompts.
     """
+    check_output_folder(out)
     from sku.judges.fitting.build import build_judge
 
     build_judge(

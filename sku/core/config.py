@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_origin, get_type_hints
 
 from sku.core.methods import METHODS, find_method
+from sku.core.terms import TERMS
 from sku.core.validation import validate
 
 Preservation = Literal["push", "keep", "off"]
@@ -69,6 +70,8 @@ class TrainConfig:
     """Prompts per step for each kind of row, summed over all processes."""
     learning_rate: float = 1e-3
     """The learning rate of the first step. It falls linearly and reaches 0 after the last step."""
+    warmup: int = 0
+    """Steps over which the learning rate rises from near 0."""
     weight_decay: float = 0.01
     clip: float | None = 1.0
     """The largest gradient norm; larger gradients are scaled down to it. None turns clipping off, as published."""
@@ -76,7 +79,12 @@ class TrainConfig:
     alpha: int = 16
     """The product of the LoRA factors is multiplied by alpha / rank."""
     targets: tuple[str, ...] = ("q_proj", "v_proj")
-    """Names of the modules that get a LoRA adapter."""
+    """Names of the modules that get a LoRA adapter. `all` means every linear layer between the embeddings and the
+    output head, `mlp` those outside attention. If the base has none of the default names, its own query and value
+    layers are used."""
+    layers: tuple[float, float] = (0.0, 1.0)
+    """The decoder blocks that get a LoRA adapter, as fractions of the depth: from the first, up to but not including
+    the second."""
     max_tokens: int = 96
     """The most tokens of prompt and answer together. A longer answer is cut off; a pair whose prompt leaves no room for
     an answer is left out."""
@@ -101,6 +109,14 @@ class TrainConfig:
     refusals: bool = True
     """For terms that use safe answers, such as contrast and preference. True gives a bundled refusal to every harmful
     pair that has no safe answer; False leaves such pairs out."""
+    forget_margin: float = 2.0
+    """In the forgetting term, how much less likely a harmful answer is to become, in nats per token."""
+    given_tokens: tuple[int, ...] = (0,)
+    """Of these numbers one is drawn for every refusal that is taught: so many tokens of the harmful answer come before
+    the refusal. With numbers above 0 the model learns to stop in the middle of a harmful answer."""
+    kl_budget: float | None = None
+    """The KL from base that a step may have, in nats per token. The weight of the KL term then rises while the KL is
+    above the budget and falls while it is below. None keeps the weight as it is."""
     disassociation_answers: int = 1
     """Random answers per harmful prompt (K in the paper)."""
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -133,6 +149,12 @@ class TrainConfig:
         _require(self.clip is None or self.clip > 0, "clip", self.clip, "above 0, or None for no clipping")
         _require(1 <= self.rank <= 1024, "rank", self.rank, "from 1 to 1024")
         _require(bool(self.targets), "targets", self.targets, "at least one module name, such as q_proj")
+        start, end = self.layers
+        _require(0 <= start < end <= 1, "layers", self.layers, "two fractions of the depth, such as 0.4,0.9")
+        _require(self.warmup >= 0, "warmup", self.warmup, "0 or more steps")
+        _require(0 <= self.forget_margin <= 100, "forget_margin", self.forget_margin, "from 0 to 100 nats per token")
+        given = self.given_tokens
+        _require(bool(given) and all(0 <= k <= 512 for k in given), "given_tokens", given, "numbers from 0 to 512")
         _require(16 <= self.max_tokens <= 8192, "max_tokens", self.max_tokens, "from 16 to 8192")
         _require(self.preservation in ("push", "keep", "off"), "preservation", self.preservation, "push, keep or off")
         _require(self.push_bound > 0, "push_bound", self.push_bound, "above 0 nats per token")
@@ -156,6 +178,13 @@ class TrainConfig:
             not unknown, "weights", self.weights, f"for terms of {self.method}: {', '.join(known.terms) or 'none'}"
         )
         _require(all(map(math.isfinite, self.weights.values())), "weights", self.weights, "finite numbers")
+        if self.kl_budget is not None:
+            _require(self.kl_budget > 0, "kl_budget", self.kl_budget, "above 0 nats per token, or None")
+            if not self.kl_terms:
+                raise ValueError(
+                    f"kl_budget {self.kl_budget:g} has nothing to limit: {self.method} has no term that keeps the KL "
+                    "from base low; choose a method with one, or leave the budget out"
+                )
         if self.method == "random" and not self.like:
             raise ValueError("method random needs an adapter whose norms it imitates; name one with --like")
 
@@ -166,6 +195,12 @@ class TrainConfig:
         if self.preservation == "off":
             terms.pop("preservation", None)
         return {name: weight for name, weight in terms.items() if weight}
+
+    @property
+    def kl_terms(self) -> tuple[str, ...]:
+        """The terms of this run that keep the KL from base low."""
+        pushes = {"preservation"} if self.preservation == "push" else set()
+        return tuple(name for name in self.terms if TERMS[name].is_kl and name not in pushes)
 
     @property
     def preserved_negated(self) -> bool:

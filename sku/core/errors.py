@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space, or set SKU_HOME or TMPDIR to a folder on another disk",
+    errno.EDQUOT: "your quota on this disk is used up; free some space, or set SKU_HOME or TMPDIR to another disk",
+    errno.EROFS: "the disk can only be read; name a folder on another one",
+    errno.EACCES: "the file or folder may not be used by this account; change its rights or name another one",
+    errno.EISDIR: "it is a folder; name a file",
+    errno.ENOTDIR: "a part of the path is a file; name another path",
+    errno.ENAMETOOLONG: "the name is too long; name a shorter one",
+}
+"""What a person can do about an error of the system."""
+
+
+def error_line(error: BaseException) -> str:
+    """An error as one line: what happened to which file, and what to do about it."""
+    if isinstance(error, OSError) and error.errno in _ADVICE:
+        place = f"{Path(str(error.filename))}: " if error.filename else ""
+        return f"{place}{_ADVICE[error.errno]}"
+    return " ".join(str(error).split()) or type(error).__name__
+
 
 class Unavailable(OSError):
     """Data is not on this machine and could not be fetched. The message says what can be used instead."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 from sku.core.jsonl import parse_json, require_object
-from sku.core.text_lines import decode_utf8
+from sku.core.text_lines import decode_text
 
 _T = TypeVar("_T")
 MAX_CACHED_FILES = 2048
@@ -94,7 +94,7 @@ def _read_appended(path: Path, log: _Log) -> _Log:
     for number, line in enumerate(added_lines, log.count + 1):
         if line.strip():
             place = f"{path}, line {number}"
-            lines.append(require_object(parse_json(decode_utf8(line, place), place), place))
+            lines.append(require_object(parse_json(decode_text(line, place), place), place))
     return _Log(lines, log.end + len(complete), log.count + len(added_lines))
 
 

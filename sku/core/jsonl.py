@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from sku.core.storage import write_atomically
-from sku.core.text_lines import read_lines
+from sku.core.text_lines import decode_text, open_bytes, read_lines
+
+MAX_JSON_BYTES = 64 << 20
+"""The largest JSON file that is read: it cannot be read line by line."""
 
 
 class JsonLine(NamedTuple):
@@ -67,6 +70,26 @@ def write_json_lines(path: Path, objects: Iterable[Mapping[str, Any]]) -> None:
     write_atomically(path, _as_text(objects))
 
 
+def read_json(path: Path, called: str | None = None, advice: str = "") -> Any:
+    """Read the one JSON value in `path`. The file may begin with a byte-order mark, and may be UTF-16 with one.
+
+    Args:
+        path: a JSON file.
+        called: the name of the file in error messages; by default its path.
+        advice: added to the end of the error about a file that is not JSON.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is too large, not text or not JSON; the message names the place.
+    """
+    called = called or str(path)
+    with open_bytes(path) as stream:
+        data = stream.read(MAX_JSON_BYTES + 1)
+    if len(data) > MAX_JSON_BYTES:
+        raise ValueError(f"{called} is larger than {MAX_JSON_BYTES >> 20} MiB; write it as .jsonl, one object a line")
+    return parse_json(decode_text(data, called), called, advice)
+
+
 def parse_json(text: str, place: str, advice: str = "") -> Any:
     """Parse the JSON value in `text`.
 
@@ -81,7 +104,8 @@ def parse_json(text: str, place: str, advice: str = "") -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{place} is not JSON ({error.msg} at character {error.pos + 1}){advice}") from None
+        line = f"line {error.lineno}, " if "\n" in text.rstrip() else ""
+        raise ValueError(f"{place} is not JSON ({error.msg} at {line}character {error.colno}){advice}") from None
     except (ValueError, RecursionError) as error:  # a number of 5000 digits; brackets nested 1000 deep
         raise ValueError(f"{place} is JSON that cannot be read ({error}){advice}") from None
 
@@ -98,7 +122,7 @@ def require_object(value: Any, place: str) -> dict[str, Any]:
 
 
 def _parse_lines(path: Path, called: str, advice: str, complete_only: bool) -> Iterator[JsonLine]:
-    for number, line in enumerate(read_lines(path, called, complete_only), 1):
+    for number, line in enumerate(read_lines(path, called, complete_only, any_line_end=not complete_only), 1):
         if line.strip():
             place = f"{called} {number}"
             yield JsonLine(number, place, require_object(parse_json(line, place, advice), place))

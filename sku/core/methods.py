@@ -18,6 +18,8 @@ Factors = Literal["both", "A", "B"]
 SKU_PAPER = "arXiv:2402.10058"
 LLMU_PAPER = "arXiv:2310.10683"
 DPO_PAPER = "arXiv:2305.18290"
+RMU_PAPER = "arXiv:2403.03218"
+CIRCUIT_BREAKERS_PAPER = "arXiv:2406.04313"
 TASK_VECTOR_PAPER = "arXiv:2212.04089"
 
 
@@ -64,8 +66,7 @@ class Method:
     """The marker of a run whose preservation is not the published one; None: `marker`."""
     prepare: str | None = None
     """A function that sets the LoRA factors from the data before the first step, as `module:name` in `sku.training`. It
-    has the type `Preparation` (`training/lora.py`). It must depend only on data and seed, so that a resumed run gets
-    the same factors."""
+    has the type `Preparation` (`training/lora.py`). It must depend only on data and seed."""
     closed_form: str | None = None
     """For a method without terms and steps: the function that computes the change of the weights, as `module:name` in
     `sku.training.closed_forms`. It has the type `ClosedForm` (`training/closed_forms/inputs.py`)."""
@@ -116,6 +117,36 @@ METHODS: dict[str, Method] = {
         "answers are preserved in base - tau, the model that will be served, not in base + tau.",
         Marker(GREEN, "◆", "diamond"),
         preserve_at="negated",
+    ),
+    "sku_directions": Method(
+        "SKU directions",
+        {"forgetting": 2.0, "acquisition": 0.3, "refusing": 1.0, "safe_answers": 1.0, "closeness": 20.0},
+        True,
+        SKU_PAPER,
+        "ours",
+        "Keeps the two stages: stage 1 acquires harmful knowledge, stage 2 subtracts the vector. Three things differ "
+        "from the paper. The adapters of the MLPs read only the directions in which inputs on harmful prompts differ "
+        "most from inputs on normal ones: A is fixed to the leading generalised eigenvectors of their second moments, "
+        "and only B is trained (ReGLU, arXiv:2604.17396, starts A in a similar way). The losses are computed in "
+        "base - tau, the model that will be served: harmful answers lose likelihood up to a bound, and refusals are "
+        "taught at the start of an answer and after its first tokens. The KL from base on normal answers is held by a "
+        "budget instead of a fixed weight.",
+        Marker("#0b7d5b", "◈", "diamond-wide"),
+        settings={
+            "targets": ("mlp",),
+            "layers": (0.43, 0.9),
+            "rank": 32,
+            "alpha": 32,
+            "learning_rate": 1.5e-3,
+            "warmup": 5,
+            "weight_decay": 0.0,
+            "given_tokens": (0, 0, 0, 0, 3, 8, 24),
+            "opening_weight": 8.0,
+            "kl_budget": 0.04,
+        },
+        preserve_at="negated",
+        trained_factors="B",
+        prepare="directions:contrastive_directions",
     ),
     "dpo": Method(
         "Preference (DPO)",
@@ -237,9 +268,9 @@ METHODS: dict[str, Method] = {
         False,
         "arXiv:2410.08109",
         "reference code",
-        "0.1 KL(uniform || p) on harmful answers + l(n), the reference code's ME + GD with its weights. "
-        "Differs by LoRA, and by the mean over the tokens of each answer before that over answers. Settings "
-        "are unmeasured.",
+        "0.1 KL(uniform to p) on harmful answers + l(n), the reference code's ME + GD with its weights. Differs "
+        "by LoRA, and by the mean over the tokens of each answer before that over answers. Settings are "
+        "unmeasured.",
         Marker(ORANGE, "⊕", "circle-cross-open"),
         settings=UNMEASURED,
     ),
@@ -321,9 +352,9 @@ METHODS: dict[str, Method] = {
         False,
         "ACL:2024.emnlp-main.566",
         "our correction",
-        "sum of w_t log p(h_t), read from the abstract only. The paper's weights come from its own rule; ours "
-        "are what the prompt adds, [log p0(h_t | prompt) - log p0(h_t | another prompt)]+. KL on normal "
-        "answers is added. The loss has no lower bound. Settings are unmeasured.",
+        "Mean of w_t log p(h_t), read from the abstract only. The paper's weights come from its own rule; ours "
+        "are by how much the prompt makes a token likelier under the base, compared with another prompt, and at "
+        "least 0. KL on normal answers is added. The loss has no lower bound. Settings are unmeasured.",
         Marker(VERMILLION, "△", "triangle-up-open"),
         settings=UNMEASURED,
         unbounded=True,
@@ -340,6 +371,43 @@ METHODS: dict[str, Method] = {
         "are unmeasured.",
         Marker(GREEN, "⧗", "hourglass"),
         settings=UNMEASURED,
+    ),
+    "rmu": Method(
+        "RMU",
+        {"misdirection": 1.0, "steadiness": 100.0},
+        False,
+        RMU_PAPER,
+        "our correction",
+        "(z(h) - c u)^2 + a (z(n) - z0(n))^2, squared norms, where z are hidden states after a third of the blocks "
+        "and u is a random unit vector. The paper trains the MLP weights of three blocks up to there; here LoRA "
+        "does. Both terms are divided by the mean squared norm of the base's states, so that c (3 mean norms) and a "
+        "mean the same for every base. Only answer tokens count. Weights are unmeasured.",
+        Marker("#6a3d9a", "⬢", "hexagon2"),
+        settings={"targets": ("mlp",), "layers": (0.23, 1 / 3), "steps": 60},
+    ),
+    "circuit_breakers": Method(
+        "Circuit breakers",
+        {"rerouting": 1.0, "holding": 1.0},
+        False,
+        CIRCUIT_BREAKERS_PAPER,
+        "our correction",
+        "relu(cos(z(h), z0(h))) + norm(z(n) - z0(n)) / norm(z0(n)), after one and two thirds of the blocks. The "
+        "paper shifts the weight from the first term to the second during training; here both are constant. The "
+        "distance is relative, so that it means the same for every base. Only answer tokens count. Weights are "
+        "unmeasured.",
+        Marker("#6a3d9a", "✶", "hexagram"),
+        settings={"targets": ("mlp",), "layers": (0.0, 2 / 3), "steps": 60},
+    ),
+    "circuit_breakers_refusal": Method(
+        "Circuit breakers + refusal",
+        {"rerouting": 1.0, "holding": 1.0, "refusing": 0.5},
+        False,
+        CIRCUIT_BREAKERS_PAPER,
+        "ours",
+        "circuit_breakers, and l(refusal) on harmful prompts, also after the first tokens of the harmful answer. "
+        "Rerouting alone ends in noise; this gives the model a refusal to land on.",
+        Marker("#6a3d9a", "✷", "star-square"),
+        settings={"targets": ("mlp",), "layers": (0.0, 2 / 3), "steps": 60, "given_tokens": (0, 0, 3, 8, 24)},
     ),
     "sku_no_distortion": _ablation("distortion", Marker(SKY, "□", "square-open")),
     "sku_no_disassociation": _ablation("disassociation", Marker(SKY, "⊠", "square-x-open")),
@@ -385,7 +453,7 @@ METHODS: dict[str, Method] = {
         "largest relative to that in normal answers (section 3, importance `abs`). Differs from the paper: as many "
         "neurons in every layer as the rank says instead of a share of the whole model, in one round, and no attention "
         "neurons.",
-        Marker("#5b5b5b", "✶", "hexagram"),
+        Marker("#5b5b5b", "⌗", "hash-open"),
         settings={"steps": 1, "rank": 32},
         closed_form="neuron_pruning:prune_neurons",
     ),
@@ -399,7 +467,7 @@ METHODS: dict[str, Method] = {
         "the 4.7 % of gate rows that are most opposed to it. Differs from the reference code: a probe for every layer, "
         "on what its gate reads, fitted in closed form; the direction has the mean norm of a gate row, and the "
         "coefficient sets the strength. Needs an MLP with a gate.",
-        Marker("#5b5b5b", "◈", "diamond-cross"),
+        Marker("#5b5b5b", "⊡", "square-cross"),
         settings={"steps": 1, "rank": 1},
         closed_form="model_surgery:edit_gates",
     ),
@@ -413,11 +481,33 @@ METHODS: dict[str, Method] = {
         "of harmful answers then lead to what the MLP puts out at the end of a text, and those of normal answers lead "
         "where they did. Differs from the reference code: one target for all keys, the mean output at ends of answers, "
         "instead of one that gradient descent finds; keys at every answer token; a decomposition to the rank.",
-        Marker("#5b5b5b", "⊙", "circle-dot"),
+        Marker("#5b5b5b", "≋", "diamond-tall"),
         settings={"steps": 1, "rank": 32},
         closed_form="knowledge_washing:wash_knowledge",
     ),
 }
+
+
+FOREIGN = "adapter"
+"""The method of an adapter that was not trained here: a PEFT folder, or a repository on the hub."""
+FOREIGN_METHOD = Method(
+    "Adapter",
+    {},
+    False,
+    "none",
+    "control",
+    "Not trained here. The vector is added, unless the person who names it says that it is subtracted.",
+    Marker("#009e73", "◎", "circle-dot"),
+)
+
+
+def method_of_adapter(name: str) -> Method:
+    """The method that made an adapter: a method of the table, or `FOREIGN`.
+
+    Raises:
+        ValueError: if the name is unknown; the message lists the known names.
+    """
+    return FOREIGN_METHOD if name == FOREIGN else find_method(name)
 
 
 def find_method(name: str) -> Method:

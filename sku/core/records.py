@@ -134,7 +134,7 @@ class ResultRow:
     variant: str
     """The variant as a person writes it, such as `base`, `sku@1` or `ga@0.5+sku@1`."""
     method: str
-    """A name of `METHODS`, `base`, or `sum` for several adapters."""
+    """A name of `METHODS`, `base`, `sum` for several adapters, or `adapter` for one that was not trained here."""
     coefficient: float | None
     """None for a sum of adapters: its name holds the coefficient of each adapter."""
     run: str

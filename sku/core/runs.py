@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sku.core.file_cache import read_growing_json_log, read_if_changed
+from sku.core.jsonl import parse_json, read_json, require_object
+from sku.core.methods import FOREIGN
+from sku.core.peft_folders import PEFT_CONFIG, find_peft_folder, is_hub_id
 from sku.core.records import digest
 from sku.core.storage import ASSETS, home, write_atomically
-from sku.core.variants import KnownAdapter
+from sku.core.variants import BASE, KnownAdapter
 
 Status = Literal["running", "finished", "cancelled", "failed"]
 LOG = "log.jsonl"
@@ -74,11 +77,18 @@ class Run:
 
     folder: Path
     manifest: Manifest
+    hub_id: str | None = None
+    """The id of an adapter that came from the hub."""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether this is an adapter that was not trained here: a PEFT folder without a run."""
+        return self.manifest.method == FOREIGN
 
     @property
     def adapter(self) -> Path:
         """The folder of the PEFT adapter. It exists once the run is finished."""
-        return self.folder / "adapter"
+        return self.folder if self.foreign else self.folder / "adapter"
 
     @property
     def begun(self) -> bool:
@@ -93,6 +103,8 @@ class Run:
     @property
     def name(self) -> str:
         """The name of the run in a variant, as a person writes it."""
+        if self.hub_id:
+            return self.hub_id
         if self.folder.parent.parent == home() / "runs":  # a snapshot within a run
             return f"{self.folder.parent.name}/{self.folder.name}"
         return self.folder.name if self.folder.parent in (SHIPPED_ADAPTERS, home() / "runs") else str(self.folder)
@@ -131,7 +143,7 @@ def read_run(folder: Path) -> Run:
 
 
 def _manifest(path: Path) -> Manifest:
-    return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    return Manifest(**read_json(path, path.name))
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -160,10 +172,15 @@ def snapshots_of(run: Run) -> list[Run]:
 
 
 def find_run(name: str) -> Run:
-    """The run that a name in a variant means: a shipped adapter, a run under `SKU_HOME`, or the path of a run folder.
+    """The run that a name in a variant means.
+
+    Args:
+        name: a shipped adapter, a run under `SKU_HOME`, the path of a run folder or of a PEFT folder, or the hub id of
+            a PEFT adapter.
 
     Raises:
         ValueError: if there is no such run, or it is not finished.
+        Unavailable: if the hub does not give an adapter of that name.
     """
     for folder in (SHIPPED_ADAPTERS / name, home() / "runs" / name, Path(name)):
         if (folder / "run.json").is_file():
@@ -171,8 +188,37 @@ def find_run(name: str) -> Run:
             if not run.adapter.is_dir():
                 raise ValueError(f"run {name} is {run.manifest.status} and has no adapter yet; finish it with --resume")
             return run
+    found = find_peft_folder(name)
+    if found is not None:
+        return foreign_run(found, name)
     names = ", ".join(["base", *(run.name for run in shipped_runs())])
-    raise ValueError(f"variant {name!r} is not known; choose one of {names}, or the path of a finished run folder")
+    raise ValueError(
+        f"variant {name!r} is not known; choose one of {names}, the path of a finished run folder or of a PEFT folder, "
+        "or the hub id of a PEFT adapter"
+    )
+
+
+def foreign_run(folder: Path, name: str) -> Run:
+    """The adapter in a PEFT folder as a run. If the folder belongs to a run of this project, it is that run.
+
+    Raises:
+        ValueError: if `adapter_config.json` cannot be read.
+    """
+    if folder.name == "adapter" and (folder.parent / "run.json").is_file():
+        return read_run(folder.parent)
+    path = folder / PEFT_CONFIG
+    config = require_object(parse_json(path.read_text(encoding="utf-8-sig", errors="replace"), str(path)), str(path))
+    base = str(config.get("base_model_name_or_path") or "")
+    return Run(folder, Manifest(FOREIGN, {}, base, "", status="finished"), name if is_hub_id(name) else None)
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a name in a variant means an adapter that was not trained here.
+
+    Raises:
+        ValueError, Unavailable: as `find_run`.
+    """
+    return name != BASE and find_run(name).foreign
 
 
 def _runs_in(folder: Path, pattern: str = "*/run.json") -> Iterator[Run]:

@@ -17,6 +17,8 @@ RowKind = Literal[
     "good",
     "paired",
     "safe",
+    "given_safe",
+    "refused",
     "declined",
     "alternative",
     "evasive",
@@ -27,6 +29,8 @@ RowKind = Literal[
 harmful: harmful answers. random: harmful answers of other prompts. mismatched: normal answers to harmful prompts.
 normal: normal answers. good: normal and safe answers. paired: the harmful and the safe answer of a prompt in turn.
 safe: safe answers to harmful prompts. declined: a normal answer and a refusal of the same normal prompt in turn.
+given_safe: safe answers that the data give, without bundled refusals. refused: refusals of harmful prompts, some after
+the first tokens of the harmful answer, which are then part of the prompt (`TrainConfig.given_tokens`).
 
 The base itself writes the last three (`models/written_answers.py`). alternative: a harmful answer and another answer to
 the same prompt in turn. evasive: answers that reveal nothing. anti_sample: answers that say why it cannot be done.
@@ -68,7 +72,16 @@ class Term:
     needs_other_prompt: bool = False
     """Whether the loss reads the logits of the base for the same answers after another, normal prompt."""
     needs_hidden: bool = False
-    """Whether the loss reads hidden states, of the model in training and of the base."""
+    """Whether the loss reads the last hidden states, of the model in training and of the base."""
+    needs_logits: bool = True
+    """Whether the loss reads the logits of the model in training."""
+    hidden_at: tuple[float, ...] = ()
+    """The levels at which the loss reads hidden states, of the model in training and of the base, as fractions of the
+    depth: 0.5 is after half of the decoder blocks. Terms that share rows must name the same levels."""
+    share: float = 1.0
+    """Rows per step, as a share of `TrainConfig.batch_size`."""
+    is_kl: bool = False
+    """Whether the loss is the KL from base on normal answers, so that `TrainConfig.kl_budget` may set its weight."""
 
 
 TERMS: dict[str, Term] = {
@@ -91,6 +104,7 @@ TERMS: dict[str, Term] = {
         LineStyle(BLUE, "dot"),
         ("preserved",),
         needs_base_logits=True,
+        is_kl=True,
     ),
     "ascent": Term(
         "nll:ascend",
@@ -111,6 +125,7 @@ TERMS: dict[str, Term] = {
         LineStyle(BLUE, "dot"),
         ("preserved",),
         needs_base_logits=True,
+        is_kl=True,
     ),
     "contrast": Term(
         "preference:prefer_harmful",
@@ -127,6 +142,80 @@ TERMS: dict[str, Term] = {
         LineStyle(PURPLE, "solid"),
         ("trained", "preserved"),
         needs_base_logits=True,
+    ),
+    "forgetting": Term(
+        "gain:lose",
+        "lowers the likelihood of the harmful answer in the model that will be served, up to a bound",
+        "harmful",
+        LineStyle(VERMILLION, "solid"),
+        ("served",),
+        needs_base_logits=True,
+    ),
+    "acquisition": Term(
+        "gain:acquire",
+        "raises the likelihood of the harmful answer in the acquired model, up to a bound",
+        "harmful",
+        LineStyle(ORANGE, "dash"),
+        needs_base_logits=True,
+        share=0.5,
+    ),
+    "refusing": Term(
+        "nll:descend",
+        "raises the likelihood of refusals, also after the first tokens of a harmful answer",
+        "refused",
+        LineStyle(GREEN, "solid"),
+        ("served",),
+    ),
+    "safe_answers": Term(
+        "gain:hold",
+        "keeps safe answers to harmful prompts as likely as under the base",
+        "given_safe",
+        LineStyle(SKY, "dashdot"),
+        ("served",),
+        needs_base_logits=True,
+        share=0.5,
+    ),
+    "closeness": Term(
+        "kl:stay_close",
+        "lowers the KL from base on normal answers in the model that will be served",
+        "normal",
+        LineStyle(BLUE, "dot"),
+        ("served",),
+        needs_base_logits=True,
+        share=2.0,
+        is_kl=True,
+    ),
+    "misdirection": Term(
+        "representation:misdirect",
+        "moves hidden states on harmful answers to one random direction",
+        "harmful",
+        LineStyle(VERMILLION, "solid"),
+        needs_logits=False,
+        hidden_at=(1 / 3,),
+    ),
+    "steadiness": Term(
+        "representation:keep_squared",
+        "keeps hidden states on normal answers, by the squared distance from base",
+        "normal",
+        LineStyle(BLUE, "dot"),
+        needs_logits=False,
+        hidden_at=(1 / 3,),
+    ),
+    "rerouting": Term(
+        "representation:reroute",
+        "turns hidden states on harmful answers until they are orthogonal to those of base",
+        "harmful",
+        LineStyle(VERMILLION, "dash"),
+        needs_logits=False,
+        hidden_at=(1 / 3, 2 / 3),
+    ),
+    "holding": Term(
+        "representation:keep",
+        "keeps hidden states on normal and safe answers, by the distance from base",
+        "good",
+        LineStyle(BLUE, "dash"),
+        needs_logits=False,
+        hidden_at=(1 / 3, 2 / 3),
     ),
     "fine_tuning": Term(
         "nll:descend",
@@ -158,6 +247,7 @@ TERMS: dict[str, Term] = {
         "raises the likelihood of normal answers",
         "normal",
         LineStyle(SKY, "dot"),
+        ("preserved",),
     ),
     "alternative": Term(
         "preference:prefer_alternative",

@@ -1,8 +1,9 @@
 """A variant is the base plus a sum of adapters times coefficients. This module parses variants and decides the sign.
 
 A person gives a coefficient >= 0. The vector of a negated method (SKU, task vector) is subtracted; the vector of an
-applied method (gradient ascent, fine-tuning) is added. Several adapters may be summed: `ga@0.5+sku@1`. This module
-imports no torch and reads no file.
+applied method (gradient ascent, fine-tuning) is added. An adapter that was not trained here has no method: it is added,
+and with a minus it is subtracted (`owner/name@-1`). Several adapters may be summed: `ga@0.5+sku@1`. This module imports
+no torch and reads no file.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sku.core.methods import find_method
+from sku.core.methods import FOREIGN, method_of_adapter
 
 BASE = "base"
 ACQUIRED = "acquired:"
+NEGATED = "negated:"
 SUM = "sum"
 """The method in a result row of a sum of several adapters."""
 MAX_COEFFICIENT = 10.0
@@ -35,9 +37,11 @@ class VariantPart:
     """None means the run's default coefficient."""
     acquired: bool = False
     """True means the stage-1 model: the vector is added to the base, whatever the method's sign."""
+    negated: bool = False
+    """True means that the person subtracts an adapter that has no method of its own."""
 
     def __str__(self) -> str:
-        name = ACQUIRED + self.name if self.acquired else self.name
+        name = (ACQUIRED if self.acquired else NEGATED if self.negated else "") + self.name
         return name if self.coefficient is None or self.name == BASE else f"{name}@{self.coefficient:g}"
 
 
@@ -111,13 +115,13 @@ def parse_variant(text: str) -> VariantSpec:
         raise ValueError(f"variant {text[:40]!r}... has {len(text)} characters; use at most {MAX_TEXT_CHARACTERS}")
     parts = tuple(_parse_part(part, text) for part in _split_sum(text.strip()))
     for part in parts:
-        if part.name == BASE and (part.acquired or part.coefficient):
+        if part.name == BASE and (part.acquired or part.negated or part.coefficient):
             raise ValueError(f"variant {text!r}: the base has no adapter, so it takes no coefficient; write base")
         if part.name == BASE and len(parts) > 1:
             raise ValueError(f"variant {text!r}: a sum is always added to the base; leave base out of the sum")
     if len(parts) > MAX_PARTS:
         raise ValueError(f"variant {text[:60]!r} sums {len(parts)} adapters; use at most {MAX_PARTS}")
-    adapters = [(part.name, part.acquired) for part in parts]
+    adapters = [(part.name, part.acquired, part.negated) for part in parts]
     if len(set(adapters)) < len(adapters):
         raise ValueError(f"variant {text!r} names an adapter twice; give it one coefficient")
     return VariantSpec(parts)
@@ -140,14 +144,45 @@ def resolve_variant(text: str, lookup: Callable[[str], KnownAdapter]) -> Variant
     for part in spec.parts:
         known = lookup(part.name)
         coefficient = known.default_coefficient if part.coefficient is None else part.coefficient
-        sign = -1.0 if find_method(known.method).negated and not part.acquired else 1.0
-        coefficients[known.adapter] = coefficients.get(known.adapter, 0.0) + sign * coefficient
-        resolved.append(VariantPart(part.name, coefficient, part.acquired))
+        signed = _sign(part, known, text) * coefficient
+        coefficients[known.adapter] = coefficients.get(known.adapter, 0.0) + signed
+        resolved.append(replace(part, coefficient=coefficient))
     nonzero = {adapter: signed for adapter, signed in coefficients.items() if signed}
     if len(resolved) > 1:
         return Variant("+".join(map(str, resolved)), None, nonzero)
     (part,) = resolved
-    return Variant(ACQUIRED + part.name if part.acquired else part.name, part.coefficient, nonzero)
+    return Variant(str(replace(part, coefficient=None)), part.coefficient, nonzero)
+
+
+def subtract_foreign(text: str, is_foreign: Callable[[str], bool]) -> str:
+    """The variant `text` with a minus at every adapter that has no method of its own.
+
+    Args:
+        text: a variant as a person writes it.
+        is_foreign: says of an adapter's name whether it has no method of its own.
+
+    Raises:
+        ValueError: if `parse_variant` raises it, or no adapter of the variant is foreign.
+    """
+    spec = parse_variant(text)
+    if not any(is_foreign(name) for name in spec.names):
+        raise ValueError(
+            f"variant {text!r} has no adapter that could be negated: the method decides the sign of a run; negate only "
+            "a PEFT folder or a hub id"
+        )
+    parts = tuple(replace(part, negated=True) if is_foreign(part.name) else part for part in spec.parts)
+    return str(VariantSpec(parts))
+
+
+def _sign(part: VariantPart, known: KnownAdapter, text: str) -> float:
+    """The one place where a coefficient gets its sign."""
+    if part.negated:
+        if known.method != FOREIGN:
+            raise ValueError(
+                f"variant {text!r}: the method {known.method} decides the sign of {part.name}; leave the minus out"
+            )
+        return -1.0
+    return -1.0 if method_of_adapter(known.method).negated and not part.acquired else 1.0
 
 
 def _split_sum(text: str) -> list[str]:
@@ -165,15 +200,23 @@ def _split_sum(text: str) -> list[str]:
 
 def _parse_part(text: str, whole: str) -> VariantPart:
     stripped = text.strip()
-    acquired = stripped.startswith(ACQUIRED)
-    rest = stripped.removeprefix(ACQUIRED)
+    acquired, negated = stripped.startswith(ACQUIRED), stripped.startswith(NEGATED)
+    rest = stripped.removeprefix(ACQUIRED) if acquired else stripped.removeprefix(NEGATED)
+    if rest.startswith("-") and "/" in rest and not negated:
+        negated, rest = True, rest[1:]
     name, at, number = rest.rpartition("@")
     if not at or ("/" in name and _is_word(number)):  # a path may contain an @
         name, at, number = rest, "", ""
     if not name:
         raise ValueError(f"variant {whole!r} has no name; write NAME or NAME@COEFFICIENT, such as sku@1.0")
-    if not at:
-        return VariantPart(name, None, acquired)
+    if number.startswith("-") and "/" in name and not (acquired or negated):
+        negated, number = True, number[1:]
+    if (acquired and negated) or name.startswith((ACQUIRED, NEGATED)):
+        raise ValueError(f"variant {whole!r} is both acquired and negated; choose one")
+    return VariantPart(name, _coefficient(number, whole) if at else None, acquired, negated)
+
+
+def _coefficient(number: str, whole: str) -> float:
     try:
         coefficient = float(number)
     except ValueError:
@@ -183,7 +226,7 @@ def _parse_part(text: str, whole: str) -> VariantPart:
             f"coefficient {number!r} of variant {whole!r} is not a number from 0 to {MAX_COEFFICIENT:g}; "
             "the method decides the sign, so leave the sign out"
         )
-    return VariantPart(name, coefficient, acquired)
+    return coefficient
 
 
 def _is_word(text: str) -> bool:

@@ -2,8 +2,8 @@
 
 A *spec* names a source. It is one of
 - NAME or NAME:FILE, with the NAME of a source in `SOURCES`, which also says whether it reads a FILE;
-- the path of a JSONL, CSV or JSON file. Columns that are not called prompt, answer, safe_answer and category are named
-  after a `#`: `my.csv#prompt=question,answer=reply`.
+- the path of a JSONL, CSV, TSV or JSON file. Its columns are found by the names that published data sets use
+  (`columns.py`); others are named after a `#`: `my.csv#prompt=text,answer=reply`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ SOURCES: dict[str, Source] = {
         xstest.XSTEST,
         do_not_answer.DO_NOT_ANSWER,
         bundled.SOUNDS_HARMFUL,
+        bundled.PLAIN_REQUESTS,
+        bundled.HARMFUL_REQUESTS,
     )
 }
 """Every source by name, in the order in which lists show them."""

@@ -1,4 +1,7 @@
-"""`advbench:FILE`: harmful behaviours with the first sentence of a harmful answer (Zou et al. 2023), a local CSV."""
+"""`advbench:FILE`: harmful behaviours with the first sentence of a harmful answer (Zou et al. 2023), a local CSV.
+
+The authors' file (`harmful_behaviors.csv`) calls the columns goal and target; copies of it call them prompt and target.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,14 @@ from sku.core.records import PairKind, PromptPair
 from sku.data import table
 from sku.data.dataset import Source
 
-_COLUMNS = ("prompt", "target")
+_COLUMNS = ("goal", "target")
+_COPIED_COLUMNS = ("prompt", "target")
 
 
 def _read_pairs(path: Path, kind: PairKind) -> Iterator[PromptPair]:
-    for row in table.read_table(path, _COLUMNS):
-        yield PromptPair(row.text("prompt"), row.text("target"), kind, "advbench")
+    prompt, target = columns = _COPIED_COLUMNS if "prompt" in table.column_names(path) else _COLUMNS
+    for row in table.read_table(path, columns):
+        yield PromptPair(row.text(prompt), row.text(target), kind, "advbench")
 
 
 ADVBENCH = Source(

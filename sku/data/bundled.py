@@ -1,4 +1,7 @@
-"""The data that come with this project, so that everything runs without a network: `bundled` and `sounds_harmful`."""
+"""The data that come with this project, so that everything runs without a network.
+
+`bundled` and `sounds_harmful` have answers; `plain_requests` and `harmful_requests` are prompts only.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,22 @@ def refusals() -> tuple[str, ...]:
     return tuple(row.text("answer") for row in table.read_table(BUNDLED_FOLDER / "refusals.jsonl", ("answer",)))
 
 
+@cache
+def refusals_for(category: str | None) -> tuple[str, ...]:
+    """Refusals that begin alike and give a reason that is true of the category; general ones for any other category."""
+    found = _refusals_by_category()
+    return found.get(category) or found[None]
+
+
+@cache
+def _refusals_by_category() -> dict[str | None, tuple[str, ...]]:
+    found: dict[str | None, tuple[str, ...]] = {}
+    for row in table.read_table(BUNDLED_FOLDER / "refusals_by_category.jsonl", ("answer",)):
+        category = row.optional("category")
+        found[category] = (*found.get(category, ()), row.text("answer"))
+    return found
+
+
 def _read_bundled(path: Path, kind: PairKind) -> Iterator[PromptPair]:
     harmful = kind == "harmful"
     for row in table.read_table(path, ("prompt", "answer", "safe_answer") if harmful else ("prompt", "answer")):
@@ -32,6 +51,21 @@ def _read_sounds_harmful(path: Path, kind: PairKind) -> Iterator[PromptPair]:
     """The category says why a prompt sounds harmful."""
     for row in table.read_table(path, ("category", "prompt", "answer")):
         yield PromptPair(row.text("prompt"), row.text("answer"), kind, "sounds_harmful", row.text("category"))
+
+
+def _read_plain_requests(path: Path, kind: PairKind) -> Iterator[PromptPair]:
+    """The category is `twin` for a harmless prompt in the words of a harmful one, else `plain`."""
+    return _read_prompts(path, kind, "plain_requests")
+
+
+def _read_harmful_requests(path: Path, kind: PairKind) -> Iterator[PromptPair]:
+    return _read_prompts(path, kind, "harmful_requests")
+
+
+def _read_prompts(path: Path, kind: PairKind, source: str) -> Iterator[PromptPair]:
+    """Prompts without answers."""
+    for row in table.read_table(path, ("category", "prompt")):
+        yield PromptPair(row.text("prompt"), "", kind, source, row.text("category"))
 
 
 BUNDLED = Source(
@@ -53,4 +87,25 @@ SOUNDS_HARMFUL = Source(
     needs_file="forbidden",
     default_file=lambda _: BUNDLED_FOLDER / "sounds_harmful.jsonl",
     kinds=("normal",),
+)
+PLAIN_REQUESTS = Source(
+    name="plain_requests",
+    description="593 harmless requests in many shapes, 312 of them twins of harmful ones in the same words and shape; "
+    "no answers; written for this project",
+    licence="Apache-2.0",
+    read_pairs=_read_plain_requests,
+    needs_file="forbidden",
+    default_file=lambda _: BUNDLED_FOLDER / "plain_requests.jsonl",
+    kinds=("normal",),
+    has_answers=False,
+)
+HARMFUL_REQUESTS = Source(
+    name="harmful_requests",
+    description="303 mild harmful requests in 18 categories and many shapes; no answers; written for this project",
+    licence="Apache-2.0",
+    read_pairs=_read_harmful_requests,
+    needs_file="forbidden",
+    default_file=lambda _: BUNDLED_FOLDER / "harmful_requests.jsonl",
+    kinds=("harmful",),
+    has_answers=False,
 )

@@ -1,4 +1,4 @@
-"""Your own JSONL, CSV or JSON file. Its columns may have any names: `my.csv#prompt=question,answer=reply`."""
+"""Your own JSONL, CSV, TSV or JSON file. Its columns are found by name (`columns.py`), or you name them after a `#`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
+from sku.data.columns import Columns, answer_text, find_columns, is_long_preference, prompt_text
 from sku.data.dataset import DataSet
 
 PAIR_FIELDS = ("prompt", "answer", "safe_answer", "category")
@@ -25,28 +26,52 @@ def parse_columns(text: str) -> dict[str, str]:
             raise ValueError(
                 f"{part!r} names no column; write FIELD=COLUMN, each of {', '.join(PAIR_FIELDS)} at most once"
             )
-        named[field] = column
+        named[field] = column.strip()
     return named
 
 
 def load_custom(path: Path, kind: PairKind, named: Mapping[str, str]) -> DataSet:
-    """One pair a row. Each field is read from the column in `named`, or else from the column of the field's own name.
+    """One pair a row. Each field is read from the column in `named`, or else from the one that has a well-known name.
 
     Every column in `named` must exist, and so must the prompts. Answers may be missing: prompts alone are enough to
     measure with.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for a file that cannot be read, or a column that is missing.
     """
-    column = {field: named.get(field, field) for field in PAIR_FIELDS}
-    needed = {column["prompt"], *named.values()}
+    rows = list(table.read_table(path))
+    names = list(dict.fromkeys(name for row in rows for name in row.values))
+    columns = find_columns(names, kind, named)
     advice = "" if named else f"; name yours after the path: {path.name}#prompt=COLUMN,answer=COLUMN"
-    pairs = tuple(
-        PromptPair(
-            prompt=row.text(column["prompt"]),
-            answer=row.optional(column["answer"]) or "",
-            kind=kind,
-            source=path.name,
-            category=row.optional(column["category"]),
-            safe_answer=row.optional(column["safe_answer"]),
-        )
-        for row in table.read_table(path, needed, advice)
+    for row in rows:
+        table.require_columns(row, {columns.prompt, *named.values()}, advice)
+    kept = [row for row in rows if not is_long_preference(row, columns)]
+    return DataSet(
+        path.name,
+        tuple(_pair(row, kind, columns) for row in kept),
+        skipped=len(rows) - len(kept),
+        columns_read=columns.text,
+        columns_there=tuple(names),
     )
-    return DataSet(path.name, pairs)
+
+
+def _pair(row: table.TableRow, kind: PairKind, columns: Columns) -> PromptPair:
+    return PromptPair(
+        prompt=prompt_text(row, columns),
+        answer=answer_text(row, columns.answer) or "",
+        kind=kind,
+        source=row.file,
+        category=row.optional(columns.category) if columns.category else None,
+        safe_answer=answer_text(row, columns.safe_answer),
+    )
+
+
+def column_names(path: Path) -> tuple[str, ...]:
+    """The names of all columns of a file, in the order in which they come.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for a file that cannot be read.
+    """
+    return tuple(dict.fromkeys(name for row in table.read_table(path) for name in row.values))

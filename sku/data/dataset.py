@@ -27,6 +27,10 @@ class DataSet:
     """How many rows or answers were left out by rule, such as safe answers where harmful ones were asked for."""
     licence: str | None = None
     """Unknown for a file of your own."""
+    columns_read: str = ""
+    """For a file of your own: which columns were read, for a person."""
+    columns_there: tuple[str, ...] = ()
+    """For a file of your own: all its columns."""
 
     def __len__(self) -> int:
         return len(self.pairs)

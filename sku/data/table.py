@@ -1,22 +1,23 @@
-"""Read JSONL, CSV and JSON files as rows of named columns, one line at a time. Knows no data source.
+"""Read JSONL, CSV, TSV and JSON files as rows of named columns, one line at a time. Knows no data source.
 
 A row's number is the line of the file where the row begins, counted from 1; in a JSON list it is the item's number.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
+import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sku.core.jsonl import parse_json, read_json_lines, require_object
-from sku.core.text_lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, decode_utf8, open_bytes, read_lines
+from sku.core.jsonl import read_json, read_json_lines, require_object
+from sku.core.text_lines import MAX_LINE_CHARACTERS, open_bytes, read_lines, require_text
+from sku.data.delimited import Dialect, find_dialect, is_blank, separator_line
 
-TABLE_SUFFIXES = (".jsonl", ".jsonl.xz", ".csv", ".json")
-MAX_JSON_BYTES = 64 << 20
-"""The largest JSON list that is read: it cannot be read line by line."""
+TABLE_SUFFIXES = (".jsonl", ".jsonl.xz", ".csv", ".json", ".tsv")
 _MAX_SHOWN_CHARACTERS = 40
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -52,9 +53,7 @@ class TableRow:
             return None
         if not isinstance(value, str):
             raise self.fault(column, f"{_shorten(value)} is not text; text in quotes is wanted")
-        if any("\ud800" <= character <= "\udfff" for character in value):
-            raise self.fault(column, "half a surrogate pair is no character; write the whole character")
-        return value if value.strip() else None
+        return require_text(value, f"{self.file}, row {self.number}, column {column!r}") if value.strip() else None
 
     def truth(self, column: str) -> bool:
         """The yes or no in `column`: a JSON boolean, or true, false, 1 or 0 in upper or lower case."""
@@ -80,7 +79,7 @@ def read_table(path: Path, needed: Collection[str] = (), advice: str = "") -> It
     """The rows of `path`, each with all the `needed` columns. Other columns are passed on unchecked.
 
     Args:
-        path: ends in one of `TABLE_SUFFIXES`.
+        path: ends in one of `TABLE_SUFFIXES`, or begins as JSON or JSON Lines.
         needed: names of columns.
         advice: ends the error about a missing column.
 
@@ -90,16 +89,29 @@ def read_table(path: Path, needed: Collection[str] = (), advice: str = "") -> It
     """
 
     def check(number: int, columns: Collection[str]) -> None:
-        missing = [column for column in needed if column not in columns]
-        if missing:
-            there = ", ".join(map(repr, columns)) or "no column at all"
-            raise ValueError(f"{path.name}, row {number}: column {missing[0]!r} is missing; there is {there}{advice}")
+        _require(path.name, number, columns, needed, advice)
 
     row = None
     for row in _reader_for(path)(path, check):
         yield row
     if row is None:
         raise ValueError(f"{path.name} has no rows; at least one is wanted")
+
+
+def require_columns(row: TableRow, needed: Collection[str], advice: str = "") -> None:
+    """Check that a row has all the `needed` columns; `advice` ends the error about a missing one.
+
+    Raises:
+        ValueError: for the first one that is missing, with the columns that there are.
+    """
+    _require(row.file, row.number, row.values, needed, advice)
+
+
+def _require(file: str, number: int, columns: Collection[str], needed: Collection[str], advice: str) -> None:
+    missing = [column for column in needed if column not in columns]
+    if missing:
+        there = ", ".join(map(repr, columns)) or "no column at all"
+        raise ValueError(f"{file}, row {number}: column {missing[0]!r} is missing; there is {there}{advice}")
 
 
 def column_names(path: Path) -> tuple[str, ...]:
@@ -109,71 +121,127 @@ def column_names(path: Path) -> tuple[str, ...]:
 
 def _reader_for(path: Path) -> Callable[[Path, ColumnCheck], Iterator[TableRow]]:
     name = path.name.lower()
-    if name.endswith(".csv"):
+    if name.endswith((".csv", ".tsv")):
         return _read_csv
     if name.endswith((".jsonl", ".jsonl.xz")):
         return _read_jsonl
     if name.endswith(".json"):
         return _read_json
+    if path.is_file() and _begins_with(path, "{"):
+        return _read_jsonl
+    if path.is_file() and _begins_with(path, "["):
+        return _read_json
+    if name.endswith((".xlsx", ".xls", ".ods")):
+        raise ValueError(f"{path.name!r} is a spreadsheet; save it as CSV (in Excel: CSV UTF-8) and give that file")
     raise ValueError(f"the kind of {path.name!r} is not known; its name must end in {', '.join(TABLE_SUFFIXES)}")
 
 
 def _read_csv(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
+    """Rows of values between commas, semicolons, tabs or bars. Columns without a name and blank rows are left out."""
     # The limit is the csv module's, for the whole process: raise it, never lower somebody else's.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_CHARACTERS))
     records = _csv_records(path)
     start, header = next(records, (0, []))
     if not header:
         return
-    twice = [name for name in header if header.count(name) > 1]
-    if twice:
-        raise ValueError(f"{path.name}, row {start}: column {twice[0]!r} is there twice; rename one")
-    check(start, header)
+    names = [name.strip() for name in header]
+    _require_unique(names, f"{path.name}, row {start}")
+    check(start, [name for name in names if name])
     for number, record in records:
-        if len(record) != len(header):
+        if len(record) > len(names) and is_blank(record[len(names) :]):
+            record = record[: len(names)]
+        if len(record) != len(names):
             raise ValueError(
-                f"{path.name}, row {number} has {len(record)} fields where the header has {len(header)};"
-                " put fields with a comma or line break in double quotes"
+                f"{path.name}, row {number} has {len(record)} fields where the header has {len(names)};"
+                " put fields with a comma, semicolon, tab or line break in double quotes"
             )
-        yield TableRow(path.name, number, dict(zip(header, record, strict=True)))
+        yield TableRow(path.name, number, {name: text for name, text in zip(names, record, strict=True) if name})
+
+
+def _require_unique(names: Collection[str], place: str) -> None:
+    named = [name for name in names if name]
+    twice = [name for name in named if named.count(name) > 1]
+    if twice:
+        raise ValueError(f"{place}: column {twice[0]!r} is there twice; rename one")
 
 
 def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Each CSV record that is not blank, with the line where it begins."""
-    reader = csv.reader(read_lines(path, f"{path.name}, row"), strict=True)
+    """Each record that is not blank, with the line where it begins."""
+    lines = read_lines(path, f"{path.name}, row", any_line_end=True)
+    before, dialect, first = _first_line(lines)
+    if first is None:
+        return
+    reader = csv.reader(
+        itertools.chain([first], lines),
+        delimiter=dialect.delimiter,
+        skipinitialspace=dialect.spaced,
+        strict=True,
+    )
     while True:
-        start = reader.line_num + 1
+        start = before + reader.line_num + 1
         try:
             record = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise ValueError(f"{path.name}, row {start} is not CSV ({error}); check its quotes") from None
-        if record:
+            raise ValueError(
+                f"{path.name}, row {start} is not CSV ({error}); close every quoted field with a double quote, and "
+                "write a quote inside one as two"
+            ) from None
+        if not is_blank(record):
             yield start, record
+
+
+def _first_line(lines: Iterator[str]) -> tuple[int, Dialect, str | None]:
+    """How many lines come before the header, how its fields are divided, and the header's first line."""
+    named = None
+    for before, line in enumerate(lines):
+        if before == 0 and (named := separator_line(line)):
+            continue
+        if line.strip():
+            return before, find_dialect(line, named), line
+    return 0, Dialect(), None
 
 
 def _read_jsonl(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
     for line in read_json_lines(path, f"{path.name}, row"):
-        check(line.number, line.values)
-        yield TableRow(path.name, line.number, line.values)
+        yield _object_row(path, line.number, line.values, check)
 
 
 def _read_json(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
-    with open_bytes(path) as stream:
-        data = stream.read(MAX_JSON_BYTES + 1)
-    if len(data) > MAX_JSON_BYTES:
-        raise ValueError(
-            f"{path.name} is larger than {MAX_JSON_BYTES >> 20} MiB; write it as .jsonl, one object a line"
-        )
-    text = decode_utf8(data, path.name).removeprefix(BYTE_ORDER_MARK)
-    items = parse_json(text, path.name) if text.strip() else []
+    """A list of objects. Many tools write JSON Lines under this ending, so those are read too."""
+    if _begins_with_two_objects(path):
+        yield from _read_jsonl(path, check)
+        return
+    items = read_json(path, path.name) if path.stat().st_size else []
     if not isinstance(items, list):
         raise ValueError(f"{path.name} holds no list; a list of objects is wanted, or .jsonl with one object a line")
     for number, item in enumerate(items, 1):
-        values = require_object(item, f"{path.name}, row {number}")
-        check(number, values)
-        yield TableRow(path.name, number, values)
+        yield _object_row(path, number, require_object(item, f"{path.name}, row {number}"), check)
+
+
+def _object_row(path: Path, number: int, values: Mapping[str, object], check: ColumnCheck) -> TableRow:
+    """The row of a JSON object, with spaces around the names taken away."""
+    if any(name != name.strip() for name in values):
+        names = [name.strip() for name in values]
+        _require_unique(names, f"{path.name}, row {number}")
+        values = dict(zip(names, values.values(), strict=True))
+    check(number, values)
+    return TableRow(path.name, number, values)
+
+
+def _begins_with_two_objects(path: Path) -> bool:
+    lines = (line.strip() for line in read_lines(path, f"{path.name}, line", any_line_end=True))
+    first = list(itertools.islice(filter(None, lines), 2)) if _begins_with(path, "{") else []
+    return len(first) == 2 and all(line.startswith("{") and line.endswith("}") for line in first)
+
+
+def _begins_with(path: Path, mark: str) -> bool:
+    """Whether `mark` is the first character, even if the file is a list of many megabytes on one line."""
+    with open_bytes(path) as stream:
+        head = stream.read(256)
+    encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return head.decode(encoding, "ignore").lstrip().startswith(mark)
 
 
 def _shorten(value: object) -> str:

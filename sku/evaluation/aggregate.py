@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sku.core import intervals
-from sku.core.methods import METHODS
+from sku.core.methods import method_of_adapter
 from sku.core.records import OUTCOMES, PromptPair, ResultRow
 from sku.core.runs import Run
 from sku.core.variants import BASE, SUM
@@ -73,7 +73,7 @@ def training_facts(found: Sequence[Run]) -> dict[str, Any]:
 
 def _preservation(run: Run) -> str | None:
     """push, keep or off, where the method has that term."""
-    has = "preservation" in METHODS[run.manifest.method].terms
+    has = "preservation" in method_of_adapter(run.manifest.method).terms
     return str(run.manifest.config.get("preservation")) if has else None
 
 

@@ -51,7 +51,7 @@ def load_training_prompts(trained: Iterable[Run], folder: Path | None = None) ->
     """Load the training prompts of runs.
 
     Args:
-        trained: the runs. A random vector has no training prompts.
+        trained: the runs. A random vector has no training prompts, and those of a foreign adapter are not known.
         folder: where files are looked for first. The shipped runs name their files without a folder.
 
     Raises:
@@ -61,6 +61,9 @@ def load_training_prompts(trained: Iterable[Run], folder: Path | None = None) ->
     missing: dict[str, None] = {}
     changed: dict[str, None] = {}
     for run in trained:
+        if run.foreign:
+            missing[f"what {run.name} was trained on"] = None
+            continue
         config = TrainConfig.from_dict(run.manifest.config)
         for kind, spec, recorded_hash in _sources(run, config):
             try:

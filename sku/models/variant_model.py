@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import PeftModel, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
-from sku.models import adapter_check
+from sku.models.adapter_check import read_plain_lora
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
 from sku.models.decode_linear import use_decode_linear
+from sku.models.flattened_inputs import FlattenedInputs
 from sku.models.matmul_choice import MatmulChoice
 from sku.models.prefix_cache import PrefixCache
+from sku.models.weights_hash import weights_hash
 
 SAMPLED_VALUES_PER_WEIGHT = 64
 """About how many values of each weight the fingerprint reads."""
@@ -45,6 +47,8 @@ class VariantModel:
         self.tokenizer = tokenizer
         self.template = ChatTemplate.of(tokenizer, _generation_stops(network))
         self.fingerprint = fingerprint(network)
+        self.loaded_hash = weights_hash(network)
+        """Hash of all weights of the base as they were loaded."""
         self.prefix_cache = PrefixCache()
         """Prefills batches; keeps the template's prefix for the variants used last."""
         self.matmul = matmul
@@ -53,6 +57,7 @@ class VariantModel:
         self._unit: dict[str, dict[LoraLayer, float]] = {}
         self._active: list[str] = []
         self._lock = threading.Lock()
+        self._flattened_inputs = FlattenedInputs(network)
         for parameter in network.parameters():
             parameter.requires_grad_(False)
 
@@ -105,27 +110,21 @@ class VariantModel:
         if name in self._unit:
             raise ValueError(f"adapter {name!r} is loaded already; remove it first or use another name")
         with self._lock:
-            adapter_check.check_adapter(folder, self.network, self.fingerprint)
+            lora = read_plain_lora(folder, self.network, self.fingerprint)
             if self._peft is None:
-                self._peft = PeftModel.from_pretrained(self.network, folder, adapter_name=name)
+                self._peft = PeftModel(self.network, lora.config, adapter_name=name)
             else:
-                self._peft.load_adapter(str(folder), adapter_name=name)
+                self._peft.add_adapter(name, lora.config)
+            set_peft_model_state_dict(self._peft, lora.tensors, adapter_name=name)
             layers = [m for m in self.network.modules() if isinstance(m, LoraLayer) and name in m.scaling]
             self._unit[name] = {layer: float(layer.scaling[name]) for layer in layers}
             for layer in layers:
                 layer.scaling[name] = 0.0
+                self._flattened_inputs.watch(layer)
             self.prefix_cache.clear()
             self._active = ["?"]  # loading made the new adapter active
             self.network.eval()
-            finite = all(
-                bool(weight.isfinite().all())
-                for layer in layers
-                for weight in (layer.lora_A[name].weight, layer.lora_B[name].weight)
-            )
-        if not layers or not finite:
-            self.remove(name)
-            what = "numbers that are not finite" if layers else "no layer that this base has"
-            raise ValueError(f"adapter {folder} has {what}; train it again or choose another")
+        self.check_base(f"loading adapter {folder}")
 
     def remove(self, name: str) -> None:
         """Unload an adapter.
@@ -145,6 +144,21 @@ class VariantModel:
             del self._unit[name]
             self.prefix_cache.clear()
             self._active = ["?"]
+        self.check_base(f"removing adapter {name}")
+
+    def check_base(self, after: str) -> None:
+        """Check that every weight of the base is as it was loaded.
+
+        Args:
+            after: what was done before, for the error message.
+
+        Raises:
+            RuntimeError: if a weight has changed.
+        """
+        with self._lock:
+            same = weights_hash(self.network) == self.loaded_hash
+        if not same:
+            raise RuntimeError(f"after {after} the base is not the one that was loaded; restart, and report this")
 
     @contextmanager
     def rows(self, coefficients: Sequence[Mapping[str, float]]) -> Iterator[Any]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from sku.core.output_paths import check_output_file
+
 BROWSER_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
     "--headless",
@@ -22,6 +24,18 @@ _FLAGS = (
 )
 _SECONDS = 120
 _HEIGHT = 450
+
+
+def check_figure_path(path: Path) -> None:
+    """Check, before a figure is drawn, that it can be written to `path`.
+
+    Raises:
+        ValueError: if the name does not end in .html or .png, or is that of a folder.
+        OSError: if the file cannot be written.
+    """
+    if path.suffix not in (".html", ".png"):
+        raise ValueError(f"{path} is not the name of a figure; it must end in .html or .png")
+    check_output_file(path)
 
 
 def write_figure(figure: go.Figure, path: Path, width: int = 1000) -> None:

@@ -159,22 +159,41 @@ def failures_list(card: JudgeCard) -> str:
     return "\n".join(f"- {failure}" for failure in card.failures)
 
 
-def methods_table(ablations: bool = True) -> str:
+def methods_table(ablations: bool = True, measured: bool = False) -> str:
     """A table of methods: what each minimises, whether its vector is subtracted or added, and its fidelity.
 
     Args:
         ablations: whether methods that leave out a term of another one are in it.
+        measured: whether to leave out methods without a recorded result.
     """
-    shown = {name: method for name, method in METHODS.items() if ablations or "_no_" not in name}
-    rows = ([f"`{name}`", *method_cells(method), method.paper] for name, method in shown.items())
+    names = [name for name in _method_names(measured) if ablations or "_no_" not in name]
+    rows = ([f"`{name}`", *method_cells(METHODS[name]), METHODS[name].paper] for name in names)
     return markdown_table(["method", "minimises", "vector is", "fidelity", "paper"], rows)
 
 
-def terms_table() -> str:
-    """A table of all loss terms and what each of them does."""
-    return markdown_table(
-        ["term", "what it does"], ([name.replace("_", " "), term.meaning] for name, term in TERMS.items())
+def method_notes_table() -> str:
+    """A table of all methods with their notes: the loss, and what differs from the paper."""
+    rows = (
+        [f"`{name}`", *method_cells(method)[:2], f"{method.paper}, {method.fidelity}", method.note]
+        for name, method in METHODS.items()
     )
+    return markdown_table(["method", "minimises", "vector is", "paper and fidelity", "what it is here"], rows)
+
+
+def terms_table(measured: bool = False) -> str:
+    """A table of loss terms and what each of them does.
+
+    Args:
+        measured: whether to leave out terms that only methods without a recorded result have.
+    """
+    used = {term for name in _method_names(measured) for term in METHODS[name].terms}
+    rows = ([name.replace("_", " "), term.meaning] for name, term in TERMS.items() if name in used)
+    return markdown_table(["term", "what it does"], rows)
+
+
+def _method_names(measured: bool) -> list[str]:
+    recorded = {row.method for row in result_files.recorded_rows()} if measured else set(METHODS)
+    return [name for name in METHODS if name in recorded]
 
 
 def method_cells(method: Method) -> list[str]:

@@ -5,7 +5,7 @@ The marks of methods are defined in `core/methods.py`. Colours are Okabe-Ito's, 
 
 from __future__ import annotations
 
-from sku.core.methods import METHODS, Marker
+from sku.core.methods import FOREIGN, FOREIGN_METHOD, METHODS, Marker
 from sku.core.records import Outcome
 from sku.core.terms import BLUE, GREEN, SKY, VERMILLION
 from sku.core.variants import SUM
@@ -29,7 +29,7 @@ def method_marker(method: str | None, preservation: str | None = None) -> Marker
     """
     if method == SUM:
         return _SUM
-    known = METHODS.get(method or "")
+    known = FOREIGN_METHOD if method == FOREIGN else METHODS.get(method or "")
     if known is None:
         return BASE_MARKER
     published = preservation in (None, "push")

@@ -217,11 +217,15 @@ class LiveSession(ModelLoader):
         """The largest logit difference between the base and variant `text` at coefficient 0, computed now.
 
         A second row runs the adapters at coefficient 1, so that they take part in the forward.
+
+        Raises:
+            RuntimeError: if the base in memory is not the one that was loaded, so that equal logits would mean nothing.
         """
         import torch
 
         model = self.load()
         adapters = [self._known(name).adapter for name in parse_variant(text).names]
+        model.check_base(f"running {text}")
         ids = torch.tensor([model.template.prompt_ids(prompt)] * 2, device=model.device)
         with torch.no_grad():
             with model.rows([{}, {}]) as network:

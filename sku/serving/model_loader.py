@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sku.core import runs
 from sku.core.variants import KnownAdapter, Variant, resolve_variant
-from sku.models.pretrained import DEFAULT_BASE, dtype_of, provision_base
+from sku.models.pretrained import DEFAULT_BASE, check_base_name, dtype_of, provision_base
 from sku.serving.worker_thread import WorkerThread
 
 if TYPE_CHECKING:
@@ -110,11 +110,13 @@ class ModelLoader:
 
     def _known(self, name: str) -> KnownAdapter:
         """What is known of the adapter of run `name`, which is loaded if it was not."""
-        known, model = runs.find_run(name).known, self.load()
+        run, model = runs.find_run(name), self.load()
+        if run.foreign:
+            check_base_name(run, self.model_name)
         with self._lock:
-            if known.adapter not in model.adapters:
-                model.add(known.adapter, runs.find_run(name).adapter)
-        return known
+            if run.known.adapter not in model.adapters:
+                model.add(run.known.adapter, run.adapter)
+        return run.known
 
     def _steps(self, source: Callable[[], Iterator[_T]]) -> Iterator[_T]:
         return self._thread.stream(source) if self._thread else source()

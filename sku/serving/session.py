@@ -113,7 +113,11 @@ class Session(Protocol):
         """
 
     def zero_difference(self, text: str, prompt: str) -> float:
-        """The largest logit difference between the base and variant `text`, all its coefficients at 0, computed now."""
+        """The largest logit difference between the base and variant `text`, all its coefficients at 0, computed now.
+
+        Raises:
+            RuntimeError: if the base in memory is not the one that was loaded.
+        """
 
 
 class ModelSession(Session, Protocol):

@@ -15,6 +15,7 @@ from sku.core import runs, storage
 from sku.core.combining import CombineConfig
 from sku.core.config import TrainConfig
 from sku.core.file_cache import read_if_changed
+from sku.core.jsonl import read_json
 from sku.core.validation import validate
 from sku.serving import processes
 from sku.serving.jobs import Job, JobManager, JobState
@@ -123,4 +124,4 @@ def _config(path: Path) -> TrainConfig:
 
 
 def _parse_config(path: Path) -> TrainConfig:
-    return TrainConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    return TrainConfig.from_dict(read_json(path, path.name))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sku.core import ownership, runs
-from sku.core.methods import METHODS
+from sku.core.methods import method_of_adapter
+from sku.core.peft_folders import is_hub_id
 from sku.core.runs import Run
-from sku.core.variants import BASE
+from sku.core.variants import BASE, parse_variant
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,23 @@ def list_variants(owner: str | None = None) -> list[CatalogEntry]:
     return [CatalogEntry(BASE, "base", None, 0.0, "the model as it was"), *map(_entry, finished)]
 
 
+def with_named_adapters(text: str, entries: Sequence[CatalogEntry]) -> list[CatalogEntry]:
+    """The entries, and one for every adapter that the variant `text` names by a path or a hub id.
+
+    Raises:
+        ValueError: if such an adapter cannot be had.
+    """
+    names = {entry.name for entry in entries}
+    try:
+        wanted = [name for name in parse_variant(text).names if name not in names and "/" in name]
+        found = [(name, runs.find_run(name)) for name in wanted if Path(name).is_dir() or is_hub_id(name)]
+    except OSError as error:
+        raise ValueError(str(error)) from error
+    return [*entries, *(dataclasses.replace(_entry(run), name=name) for name, run in found)]
+
+
 def _entry(run: Run) -> CatalogEntry:
-    manifest, method = run.manifest, METHODS[run.manifest.method]
+    manifest, method = run.manifest, method_of_adapter(run.manifest.method)
     preservation = manifest.config.get("preservation") if "preservation" in method.terms else None
     label = ", ".join(filter(None, (method.label, preservation))) + ("" if run.shipped else f" ({run.name})")
     return CatalogEntry(

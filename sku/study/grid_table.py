@@ -16,14 +16,15 @@ def grid_table() -> str:
 
 def _settings(entry: GridEntry) -> str:
     parts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in entry.settings.items()]
-    parts += [f"the base's own answers to {name} prompts among the normal pairs" for name in entry.normal_files]
     return "; ".join(parts) or "none"
 
 
 def _value(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_value(number)}" for name, number in value.items())
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, tuple):
+        return " + ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else "all" if value is None else str(value)
 
 
 def _measured(entry: GridEntry) -> str:

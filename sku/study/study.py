@@ -10,10 +10,11 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from sku.core import runs, storage
 from sku.core.config import DecodingConfig, TrainConfig
+from sku.core.methods import METHODS
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
 from sku.evaluation.plan import PromptSources
@@ -23,9 +24,6 @@ from sku.serving.session import ModelSession
 from sku.study.grid import COMMON_SETTINGS, GRID, SKU_FORMS, GridEntry
 from sku.study.selection import SELECTION_RULE, ShippedChoice, choose_shipped
 from sku.training.trainer import run_training
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 StudyReport = Callable[[dict[str, Any]], None]
 
@@ -99,10 +97,9 @@ def run_study(
         report({"doing": f"{DATA_FILES[name]} is not in {data}: training and measuring without {name}"})
     if not (data / _PREFERENCES).is_file():
         report({"doing": f"{_PREFERENCES} is not in {data}: measuring without it"})
-    base_hidden: dict[str, Tensor] = {}
     for name, entry in GRID.items():
         if not only or only in name:
-            _train(study_folder() / name, entry, files, report, base_hidden, cancelled)
+            _train(study_folder() / name, entry, files, report, cancelled)
     entries = {name: entry for name, entry in GRID.items() if (study_folder() / name / "adapter").is_dir()}
     forms = {name: entry for name, entry in entries.items() if name in SKU_FORMS}
     session = LiveSession()
@@ -243,27 +240,31 @@ def _with_shipped_name(row: ResultRow, chosen: ShippedChoice | None) -> ResultRo
     return dataclasses.replace(row, run=run, variant=row.variant.removeprefix(f"{study_folder()}/"))
 
 
+def located_specs(specs: Sequence[str], files: dict[str, Path]) -> tuple[str, ...]:
+    """The specs with the files of the sources in `DATA_FILES`; a source whose file is missing is left out."""
+    sources = {spec: spec.rpartition(":")[2] for spec in specs}
+    kept = [spec for spec, source in sources.items() if source not in DATA_FILES or source in files]
+    return tuple(f"{spec}:{files[sources[spec]]}" if sources[spec] in files else spec for spec in kept)
+
+
 def _train(
     out: Path,
     entry: GridEntry,
     files: dict[str, Path],
     report: StudyReport,
-    base_hidden: dict[str, Tensor],
     cancelled: Callable[[], bool],
 ) -> None:
     begun = (out / "run.json").is_file()
     if begun and runs.read_run(out).manifest.status == "finished":
         return
     report({"doing": f"training {out.name}"})
-    with_answers = [f"{name}:{files[name]}" for name in ("advbench", "labelled") if name in files]
-    self_answered = [f"self:{name}:{files[name]}" for name in ("advbench", "do_not_answer") if name in files]
-    harmful = ("bundled", *with_answers, "self:bundled", *self_answered)
-    settings = COMMON_SETTINGS | {"harmful": harmful} | entry.settings
-    more_normal = tuple(f"self:{name}:{files[name]}" for name in entry.normal_files if name in files)
-    settings["normal"] = (*settings.get("normal", TrainConfig.normal), *more_normal)
+    settings = COMMON_SETTINGS | METHODS[entry.method].settings | entry.settings
     if "like" in settings:
         settings["like"] = str(out.parent / settings["like"])
     config = TrainConfig(method=entry.method, snapshots=entry.snapshots, **settings)
+    config = dataclasses.replace(
+        config, harmful=located_specs(config.harmful, files), normal=located_specs(config.normal, files)
+    )
     spent = 0.0
 
     def report_step(line: dict[str, Any]) -> None:
@@ -276,4 +277,4 @@ def _train(
         report(progress | {"seconds": spent})
 
     resume = begun and runs.read_run(out).begun
-    run_training(out, config, report_step, cancelled, resume, base_hidden)
+    run_training(out, config, report_step, cancelled, resume)

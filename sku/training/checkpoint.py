@@ -14,35 +14,46 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from sku.training.kl_budget import KlBudget
+
 _FILE = "state.safetensors"
 
 
 def save_checkpoint(
-    folder: Path, step: int, parameters: dict[str, torch.nn.Parameter], optimizer: Any, seconds: float
+    folder: Path,
+    step: int,
+    factors: dict[str, torch.nn.Parameter],
+    optimizer: Any,
+    budget: KlBudget,
+    seconds: float,
 ) -> None:
-    """Write the weights and the optimiser state after `step` steps.
+    """Write the weights, the optimiser state and the state of the KL budget after `step` steps.
 
     Args:
         folder: the run's `checkpoint/`.
         step: the number of steps taken so far.
-        parameters: the trainable parameters by name.
-        optimizer: a torch optimiser of exactly those parameters.
+        factors: all LoRA factors by name, also those that are not trained.
+        optimizer: a torch optimiser of those that are trained.
+        budget: its factor changes with every step.
         seconds: the training time so far.
     """
-    tensors = {f"weight/{name}": p.detach() for name, p in parameters.items()}
-    for name, p in parameters.items():
-        tensors |= {f"optimizer/{key}/{name}": value for key, value in optimizer.state[p].items()}
+    tensors = {f"weight/{name}": p.detach() for name, p in factors.items()}
+    for name, p in factors.items():
+        tensors |= {f"optimizer/{key}/{name}": value for key, value in optimizer.state.get(p, {}).items()}
     folder.mkdir(exist_ok=True)
     temporary = folder / f".{_FILE}.making"
     contiguous = {name: t.cpu().contiguous() for name, t in tensors.items()}
-    save_file(contiguous, temporary, metadata={"about": json.dumps({"step": step, "seconds": seconds})})
+    about = {"step": step, "seconds": seconds, "kl_factor": budget.factor}
+    save_file(contiguous, temporary, metadata={"about": json.dumps(about)})
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())  # without this, a power cut after the rename could leave an empty file
     os.replace(temporary, folder / _FILE)
 
 
-def load_checkpoint(folder: Path, parameters: dict[str, torch.nn.Parameter], optimizer: Any) -> tuple[int, float]:
-    """Restore the newest state.
+def load_checkpoint(
+    folder: Path, factors: dict[str, torch.nn.Parameter], optimizer: Any, budget: KlBudget
+) -> tuple[int, float]:
+    """Restore the newest state. Arguments are those of `save_checkpoint`.
 
     Returns:
         The number of steps taken and the training time when the state was written; (0, 0.0) if there is none yet.
@@ -60,15 +71,17 @@ def load_checkpoint(folder: Path, parameters: dict[str, torch.nn.Parameter], opt
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it, and --resume begins again at step 0") from error
     weights = {name.removeprefix("weight/") for name in stored if name.startswith("weight/")}
-    if weights != set(parameters):
-        differing = sorted(weights ^ set(parameters))
+    if weights != set(factors):
+        differing = sorted(weights ^ set(factors))
         raise ValueError(
             f"{path} belongs to another adapter ({len(differing)} parameters differ, such as {differing[:3]})"
         )
     with torch.no_grad():
-        for name, parameter in parameters.items():
+        for name, parameter in factors.items():
             parameter.copy_(stored[f"weight/{name}"])
-            optimizer.state[parameter] = _optimizer_state(name, stored, parameter)
+            if parameter.requires_grad:
+                optimizer.state[parameter] = _optimizer_state(name, stored, parameter)
+    budget.factor = float(about.get("kl_factor", 1.0))  # older checkpoints have none
     return int(about["step"]), float(about["seconds"])
 
 

@@ -18,6 +18,7 @@ import torch
 
 from sku.core import runs
 from sku.core.methods import METHODS
+from sku.core.output_paths import check_output_folder
 from sku.core.runs import Run
 from sku.core.variants import BASE, Variant, resolve_variant
 from sku.models.adapter_check import check_adapter_base
@@ -82,6 +83,7 @@ def export_variant(
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise FileExistsError(f"{out} is not empty; name a new folder")
+    check_output_folder(out)
     variant = resolve_variant(text, lambda name: runs.find_run(name).known)
     if variant.name == BASE and form in ("adapter", "gguf-adapter"):
         raise ValueError("base has no adapter to export; name another variant, or use --as model or --as gguf")
@@ -157,7 +159,9 @@ def _merge(network: Any, recipe: _Recipe) -> Any:
 def _write_model(recipe: _Recipe, folder: Path) -> None:
     from transformers import AutoTokenizer
 
-    _merge(_load_base(recipe), recipe).save_pretrained(folder)
+    network = _load_base(recipe)
+    check_output_folder(folder, sum(weight.nbytes for weight in network.state_dict().values()))
+    _merge(network, recipe).save_pretrained(folder)
     AutoTokenizer.from_pretrained(provision_base(recipe.base)).save_pretrained(folder)
 
 

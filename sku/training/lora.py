@@ -11,28 +11,25 @@ from peft import LoraConfig, get_peft_model
 
 from sku.core.config import TrainConfig
 from sku.core.methods import METHODS
+from sku.training.targets import adapted_modules
 from sku.training.term_batches import TermBatches
 
 Preparation = Callable[[Any, TermBatches, TrainConfig], None]
 """A function that sets the LoRA factors of a PEFT model from the run's pairs. It changes the model in place, before the
-first step and whenever the run is resumed."""
+first step; a resumed run takes the factors from its checkpoint."""
 
 
 def add_lora(network: Any, config: TrainConfig) -> Any:
     """Add a new LoRA adapter to `network` and return the PEFT model. Only the factors that are trained have a gradient.
 
     Raises:
-        ValueError: if a target is an embedding or the output head.
+        ValueError: if a target is no linear layer between the embeddings and the output head.
     """
-    embeddings = (network.get_input_embeddings(), network.get_output_embeddings())
-    names = [name for name, module in network.named_modules() if module in embeddings]
-    refused = [target for target in config.targets if any(f".{name}".endswith(f".{target}") for name in names)]
-    if refused:
-        raise ValueError(
-            f"targets {refused} are embeddings or the output head; name layers between them, such as q_proj"
-        )
     lora = LoraConfig(
-        r=config.rank, lora_alpha=config.alpha, target_modules=list(config.targets), task_type="CAUSAL_LM"
+        r=config.rank,
+        lora_alpha=config.alpha,
+        target_modules=adapted_modules(network, config.targets, config.layers),
+        task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)

@@ -1,8 +1,13 @@
-"""The loss of one step: all terms of a method, computed in one shared forward pass. Owns no data and no optimiser."""
+"""The loss of one step: all terms of a method, computed in one shared forward pass. Owns no data and no optimiser.
+
+Three things keep a step quick. The blocks below the first adapted one give every model the same hidden states, so they
+run once per row, without a gradient. Rows that begin alike share those tokens (`models/shared_tokens.py`). The output
+head runs on scored tokens only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pkgutil import resolve_name
 from typing import Any
 
@@ -12,32 +17,49 @@ from torch import Tensor, nn
 
 from sku.core.config import TrainConfig
 from sku.core.methods import METHODS
-from sku.core.records import PromptPair
-from sku.core.terms import TERMS, RunsAt
-from sku.models.batching import EncodedPair, collate
-from sku.models.likelihood import answer_hidden_rows, output_logits
+from sku.core.terms import TERMS, RunsAt, Term
+from sku.models.batching import EncodedPair
+from sku.models.flattened_inputs import FlattenedInputs
+from sku.models.likelihood import output_logits
+from sku.models.partial_forward import PartialForward
+from sku.models.shared_tokens import RowLayout, lay_out, use_shared_tokens
+from sku.training.base_states import BaseStates
 from sku.training.losses.inputs import TermInputs, TermLoss
+from sku.training.state_cache import StateCache
 from sku.training.term_batches import TermRows, TermStream
 
 
 class Objective(nn.Module):
     """All terms of a method. It is a module, so that data-parallel wrappers see one forward pass per step."""
 
-    def __init__(self, peft_model: Any, config: TrainConfig, base_hidden: dict[str, Tensor] | None = None) -> None:
+    def __init__(
+        self, peft_model: Any, config: TrainConfig, prefix: Sequence[int] = (), cache: StateCache | None = None
+    ) -> None:
         """Prepare the losses of the method.
 
         Args:
             peft_model: a causal language model with one trainable LoRA adapter.
             config: the settings of the run.
-            base_hidden: a cache of the base's hidden states by pair id. Trainings with the same base, template and
-                `max_tokens` may share it.
+            prefix: the first tokens of the chat template, which the base reads once for all rows.
+            cache: keeps the base's hidden states; by default in `SKU_HOME`, for all trainings on this machine.
+
+        Raises:
+            ValueError: if a term compares hidden states at a level that the adapter cannot change.
         """
         super().__init__()
         self.peft_model = peft_model
         self.config = config
         self._losses = {name: find_loss(TERMS[name].loss) for name in config.terms}
         self._lora_layers = [m for m in peft_model.modules() if isinstance(m, LoraLayer)]
-        self._base_hidden = {} if base_hidden is None else base_hidden
+        flattened = FlattenedInputs(self._network)
+        for layer in self._lora_layers:
+            flattened.watch(layer)
+        self._partial = PartialForward(self._network)
+        self._start = first_adapted_block(self._partial.blocks, self._lora_layers)
+        self._shares_tokens = use_shared_tokens(self._network)
+        usable = prefix if self._shares_tokens else ()  # a sliding window could not see all of it
+        self._base = BaseStates(peft_model, self._partial, self._start, cache or StateCache(), usable)
+        self._check_levels()
 
     def forward(self, drawn: dict[TermStream, TermRows]) -> tuple[dict[str, Tensor], int]:
         """Compute every term of the method on the rows of one step.
@@ -46,58 +68,115 @@ class Objective(nn.Module):
             drawn: the rows of each stream, as `TermBatches.at` returns them.
 
         Returns:
-            The unweighted value of each term by its name, and the number of tokens that went through the model.
+            The unweighted value of each term by its name, and the number of tokens in the rows.
         """
-        batch = collate([row for rows in drawn.values() for row in rows.encoded]).to(self._device)
-        self._set_coefficients(drawn)
-        hidden, targets, places = answer_hidden_rows(self._network, batch)
+        rows = [row for of_stream in drawn.values() for row in of_stream.encoded]
+        signs = self._signs(drawn)
+        layout = lay_out([row.ids for row in rows], signs, self._shares_tokens, self._device)
+        self._set_coefficients(layout, signs)
+        hidden = self._partial.run(layout, self._levels(self.config.terms), self._start, self._given(rows, layout))
         terms: dict[str, Tensor] = {}
         first = 0
-        for stream, rows in drawn.items():
-            end = first + len(rows.encoded)
-            in_stream = (places >= first) & (places < end)
+        for stream, of_stream in drawn.items():
             names = [name for name in self.config.terms if TermStream.of(name) == stream]
-            inputs = self._inputs(names, rows, hidden[in_stream], targets[in_stream], places[in_stream])
+            inputs = self._inputs(names, of_stream, first, layout, hidden)
             terms |= {name: self._losses[name](inputs, self.config) for name in names}
-            first = end
-        return terms, batch.tokens
+            first += len(of_stream.encoded)
+        return terms, sum(len(row.ids) for row in rows)
 
-    def _inputs(self, names: list[str], rows: TermRows, hidden: Tensor, targets: Tensor, places: Tensor) -> TermInputs:
-        """The inputs of the terms of one stream. The base is run only if one of the terms needs it."""
-        needs_logits = any(TERMS[name].needs_base_logits for name in names)
-        needs_hidden = any(TERMS[name].needs_hidden for name in names)
-        base_hidden = self._hidden_of_base(rows.pairs, rows.encoded) if needs_logits or needs_hidden else None
-        base_logits = other_logits = None
-        with torch.no_grad():
-            if needs_logits and base_hidden is not None:  # [N, V], which a loss of hidden states alone does not pay for
-                base_logits = output_logits(self._network, base_hidden)
-            if any(TERMS[name].needs_other_prompt for name in names):
-                other_hidden = self._hidden_of_base(rows.other_pairs, rows.other_encoded)
-                other_logits = output_logits(self._network, other_hidden)
+    def _given(self, rows: Sequence[EncodedPair], layout: RowLayout) -> Tensor | None:
+        """The hidden states below the first adapted block; None if the first block is adapted."""
+        if not self._start:
+            return None
+        return layout.gather([states.to(self._device) for states in self._base.below(rows)])
+
+    def _inputs(
+        self,
+        names: Sequence[str],
+        of_stream: TermRows,
+        first: int,
+        layout: RowLayout,
+        hidden: dict[int, Tensor],
+    ) -> TermInputs:
+        """The inputs of the terms of one stream, whose rows begin with number `first`."""
+        terms, rows = [TERMS[name] for name in names], of_stream.encoded
+        numbers, positions, targets = _scored_tokens(rows, self._device)
+        places = layout.places[first + numbers, positions]
+        own = {level: states.flatten(0, 1)[places] for level, states in hidden.items()}
+        base = self._states_of_base(rows, self._base_levels(terms))
+        levels = self._compared_levels(terms)
+        needs_hidden = any(term.needs_hidden for term in terms)
+        needs_other = any(term.needs_other_prompt for term in terms)
+        other = self._states_of_base(of_stream.other_encoded, {self._partial.depth} if needs_other else set())
         return TermInputs(
-            logits=output_logits(self._network, hidden),
+            logits=self._logits(own, any(term.needs_logits for term in terms)),
             targets=targets,
-            rows=places,
-            base_logits=base_logits,
-            other_logits=other_logits,
-            hidden=hidden if needs_hidden else None,
-            base_hidden=base_hidden if needs_hidden else None,
+            rows=first + numbers,
+            base_logits=self._base_logits(base) if any(term.needs_base_logits for term in terms) else None,
+            other_logits=self._base_logits(other) if needs_other else None,
+            hidden=own[self._partial.depth] if needs_hidden else None,
+            base_hidden=base[self._partial.depth] if needs_hidden else None,
+            at_levels=tuple(own[level] for level in levels),
+            base_at_levels=tuple(base[level] for level in levels),
         )
 
-    def _set_coefficients(self, drawn: dict[TermStream, TermRows]) -> None:
-        """Set the coefficient of tau of every row (`Term.runs_at`).
+    def _logits(self, own: dict[int, Tensor], needed: bool) -> Tensor:
+        depth = self._partial.depth
+        if needed:
+            return output_logits(self._network, own[depth])
+        return next(iter(own.values())).new_empty(0, 0)
 
-        The coefficients stay set until the next step, because gradient checkpointing runs the layers again in the
-        backward pass.
-        """
-        signs = [
+    @torch.no_grad()
+    def _base_logits(self, base: dict[int, Tensor]) -> Tensor:
+        return output_logits(self._network, base[self._partial.depth])
+
+    def _states_of_base(self, rows: Sequence[EncodedPair], levels: set[int]) -> dict[int, Tensor]:
+        """The base's hidden states `[N, H]` that predict the answer tokens of `rows`, by level."""
+        by_row = self._base.predicting(rows, levels) if levels else []
+        return {level: torch.cat([states[level] for states in by_row]).to(self._device) for level in levels}
+
+    def _levels(self, names: Iterable[str]) -> set[int]:
+        """The levels at which the terms read the model in training."""
+        terms = [TERMS[name] for name in names]
+        last = {self._partial.depth} if any(term.needs_logits or term.needs_hidden for term in terms) else set()
+        return last | set(self._compared_levels(terms))
+
+    def _base_levels(self, terms: Sequence[Term]) -> set[int]:
+        """The levels at which the terms read the base."""
+        last = {self._partial.depth} if any(term.needs_base_logits or term.needs_hidden for term in terms) else set()
+        return last | set(self._compared_levels(terms))
+
+    def _compared_levels(self, terms: Sequence[Term]) -> list[int]:
+        """The levels of `Term.hidden_at`, in order. Terms of one stream share them."""
+        shares = sorted({share for term in terms for share in term.hidden_at})
+        return [max(1, round(share * self._partial.depth)) for share in shares]
+
+    def _check_levels(self) -> None:
+        for name in self.config.terms:
+            for level in self._compared_levels([TERMS[name]]):
+                if level <= self._start:
+                    raise ValueError(
+                        f"term {name} compares hidden states after {level} of {self._partial.depth} blocks, but the "
+                        f"first adapted block is number {self._start + 1}, so they cannot change; begin layers earlier"
+                    )
+
+    def _signs(self, drawn: dict[TermStream, TermRows]) -> list[float]:
+        """The sign of tau in every row (`Term.runs_at`)."""
+        return [
             self._sign(stream.runs_at[i % len(stream.runs_at)])
             for stream, rows in drawn.items()
             for i in range(len(rows.encoded))
         ]
+
+    def _set_coefficients(self, layout: RowLayout, signs: Sequence[float]) -> None:
+        """Set the coefficient of tau of every row.
+
+        The coefficients stay set until the next step, because gradient checkpointing runs the layers again in the
+        backward pass.
+        """
         if all(sign == 1.0 for sign in signs):
             return  # every layer already has this scaling
-        column = torch.tensor(signs, device=self._device)[:, None, None]
+        column = layout.column(signs)
         for layer in self._lora_layers:
             layer.scaling["default"] = self.config.alpha / self.config.rank * column
 
@@ -109,24 +188,6 @@ class Objective(nn.Module):
         }
         return -1.0 if negated[runs_at] else 1.0
 
-    @torch.no_grad()
-    def _hidden_of_base(self, pairs: Sequence[PromptPair], rows: Sequence[EncodedPair]) -> Tensor:
-        """The base's last hidden states `[N, H]` at the answer tokens of `rows`, the encoded `pairs`.
-
-        The cache holds hidden states instead of logits: a few hundred numbers per token instead of the whole
-        vocabulary. Each row is computed alone, so that its cached values do not depend on the other rows of the batch.
-        """
-        hidden = []
-        for pair, encoded in zip(pairs, rows, strict=True):
-            if pair.id not in self._base_hidden:
-                self._base_hidden[pair.id] = self._hidden_of_base_row(encoded)
-            hidden.append(self._base_hidden[pair.id])
-        return torch.cat(hidden).to(self._device)
-
-    def _hidden_of_base_row(self, encoded: EncodedPair) -> Tensor:
-        with self.peft_model.disable_adapter():
-            return answer_hidden_rows(self._network, collate([encoded]).to(self._device))[0].cpu()
-
     @property
     def _network(self) -> Any:
         return self.peft_model.get_base_model()
@@ -137,7 +198,24 @@ class Objective(nn.Module):
         return device
 
 
+def first_adapted_block(blocks: Sequence[nn.Module], adapted: Sequence[nn.Module]) -> int:
+    """The number of blocks below the first one with an adapted layer; 0 if a layer outside the blocks is adapted."""
+    block_of = {module: number for number, block in enumerate(blocks) for module in block.modules()}
+    return min((block_of.get(layer, 0) for layer in adapted), default=0)
+
+
 def find_loss(name: str) -> TermLoss:
     """The loss function with the name in `Term.loss`, such as `kl:preserve`."""
     loss: TermLoss = resolve_name(f"sku.training.losses.{name}")
     return loss
+
+
+def _scored_tokens(rows: Sequence[EncodedPair], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """For each scored token: the number of its row, the position that predicts it, and the token; all `[N]`."""
+    scored = [
+        (number, position - 1, row.ids[position])
+        for number, row in enumerate(rows)
+        for position in range(row.prompt_tokens, len(row.ids))
+    ]
+    numbers, positions, targets = torch.tensor(scored, device=device).T
+    return numbers, positions, targets

@@ -28,11 +28,13 @@ class TermStream:
 
     kind: RowKind
     runs_at: tuple[RunsAt, ...] = ("trained",)
+    share: float = 1.0
+    """Rows, as a share of the batch size."""
 
     @classmethod
     def of(cls, term: str) -> TermStream:
         """The stream on which a term is computed."""
-        return cls(TERMS[term].rows, TERMS[term].runs_at)
+        return cls(TERMS[term].rows, TERMS[term].runs_at, TERMS[term].share)
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,8 @@ class TermRows:
 
     pairs: list[PromptPair]
     encoded: list[EncodedPair]
-    other_pairs: list[PromptPair] = field(default_factory=list)
-    """The same answers after another, normal prompt; empty if no term of the stream has `needs_other_prompt`."""
     other_encoded: list[EncodedPair] = field(default_factory=list)
+    """The same answers after another, normal prompt; empty if no term of the stream has `needs_other_prompt`."""
 
 
 class TermBatches:
@@ -73,7 +74,8 @@ class TermBatches:
         self.left_out = len(harmful) + len(normal) - len(self.harmful) - len(self.normal)
         """The number of pairs that have no answer, or a prompt that is too long for `max_tokens`."""
         with_safe = [pair for pair in self.harmful if pair.safe_answer]
-        self.good = self.normal + [_safe_pair(pair) for pair in with_safe]
+        self.given_safe = [_safe_pair(pair) for pair in with_safe]
+        self.good = self.normal + self.given_safe
         self.paired = [_with_safe_answer(pair) for pair in self.harmful] if config.refusals else with_safe
         self.written: WrittenAnswers = written or {}
         self.answered = {
@@ -85,7 +87,7 @@ class TermBatches:
         """Maps each prompt id to the harmful answers to that prompt."""
         for pair in self.harmful:
             self._own_answers.setdefault(pair.prompt_id, set()).add(pair.answer)
-        self._check()
+        self._check(harmful, normal)
         self._order = lru_cache(8)(self._shuffled)
 
     def at(self, step: int, process: int = 0, processes: int = 1) -> dict[TermStream, TermRows]:
@@ -99,17 +101,30 @@ class TermBatches:
         """
         drawn = {}
         for stream in self.wanted:
-            pairs = self._draw(stream.kind, step)
+            size = max(processes, int(self.config.batch_size * stream.share) // processes * processes)
+            pairs = self._draw(stream.kind, step, size)
             share = len(pairs) // processes
             mine = slice(process * share, (process + 1) * share)
-            rows = [
-                encode_answer(self.template, pair.prompt, pair.answer, self.config.max_tokens) for pair in pairs[mine]
-            ]
-            drawn[stream] = TermRows(pairs[mine], rows)
+            encode = self.refusal_row if stream.kind == "refused" else self._row
+            drawn[stream] = TermRows(pairs[mine], [encode(pair, step) for pair in pairs[mine]])
             if self._needs_other_prompt(stream):
                 prompts = self._other_prompts(len(pairs), step)[mine]
                 drawn[stream] = self._with_other_prompts(drawn[stream], prompts)
         return drawn
+
+    def _row(self, pair: PromptPair, _step: int) -> EncodedPair:
+        return encode_answer(self.template, pair.prompt, pair.answer, self.config.max_tokens)
+
+    def refusal_row(self, pair: PromptPair, step: int) -> EncodedPair:
+        """A refusal, after some tokens of the harmful answer, which count as prompt and are not scored."""
+        generator = random.Random(f"{self.config.seed}:refused:{step}:{pair.id}")
+        refusal = generator.choice(bundled.refusals_for(pair.category))
+        prompt, given = self.template.prompt_ids(pair.prompt), generator.choice(self.config.given_tokens)
+        room = self.config.max_tokens - len(prompt) - MIN_ANSWER_TOKENS
+        answer = self.template.answer_ids(pair.answer)[: -len(self.template.end_ids)][: max(0, min(given, room))]
+        before = prompt + answer
+        taught = self.template.answer_ids(refusal, follows_text=bool(answer))
+        return EncodedPair(tuple((before + taught)[: self.config.max_tokens]), len(before))
 
     def _needs_other_prompt(self, stream: TermStream) -> bool:
         return any(TERMS[term].needs_other_prompt for term in self.config.terms if TermStream.of(term) == stream)
@@ -120,30 +135,29 @@ class TermBatches:
 
     def _with_other_prompts(self, rows: TermRows, prompts: Sequence[str]) -> TermRows:
         """The rows with the same answer tokens after other prompts. A long prompt does not shorten the answer."""
-        pairs = [replace(pair, prompt=prompt) for pair, prompt in zip(rows.pairs, prompts, strict=True)]
         encoded = []
         for prompt, row in zip(prompts, rows.encoded, strict=True):
             prompt_ids = self.template.prompt_ids(prompt)
             encoded.append(EncodedPair((*prompt_ids, *row.answer), len(prompt_ids)))
-        return replace(rows, other_pairs=pairs, other_encoded=encoded)
+        return replace(rows, other_encoded=encoded)
 
-    def _draw(self, kind: RowKind, step: int) -> list[PromptPair]:
-        if kind in ("harmful", "normal", "good"):
-            return self._next(kind, step)
+    def _draw(self, kind: RowKind, step: int, size: int) -> list[PromptPair]:
+        if kind in ("harmful", "normal", "good", "given_safe", "refused"):
+            return self._next("harmful" if kind == "refused" else kind, step, size)
         generator = random.Random(f"{self.config.seed}:{kind}:{step}")
         if kind == "paired":
-            return [row for pair in self._next("paired", step) for row in (pair, _safe_pair(pair))]
+            return [row for pair in self._next("paired", step, size) for row in (pair, _safe_pair(pair))]
         if kind == "safe":
-            return [_safe_pair(pair) for pair in self._next("paired", step)]
+            return [_safe_pair(pair) for pair in self._next("paired", step, size)]
         if kind == "declined":
-            return [row for pair in self._next("normal", step) for row in (pair, _refused(pair))]
+            return [row for pair in self._next("normal", step, size) for row in (pair, _refused(pair))]
         if kind in WRITTEN_KINDS:
-            pairs = self._next(kind, step)
+            pairs = self._next(kind, step, size)
             rows = [replace(pair, answer=generator.choice(self.written[kind][pair.prompt])) for pair in pairs]
             if kind != "alternative":
                 return rows
             return [row for turn in zip(pairs, rows, strict=True) for row in turn]
-        prompts = self._next("harmful", step)
+        prompts = self._next("harmful", step, size)
         if kind == "mismatched":
             return [replace(pair, answer=generator.choice(self.normal).answer) for pair in prompts]
         return [
@@ -158,11 +172,16 @@ class TermBatches:
             pass
         return other
 
-    def _next(self, name: str, step: int) -> list[PromptPair]:
-        """The next `batch_size` pairs. Every pair is drawn once before any is drawn again."""
-        named = {"harmful": self.harmful, "paired": self.paired, "normal": self.normal, "good": self.good}
+    def _next(self, name: str, step: int, size: int) -> list[PromptPair]:
+        """The next `size` pairs. Every pair is drawn once before any is drawn again."""
+        named = {
+            "harmful": self.harmful,
+            "paired": self.paired,
+            "normal": self.normal,
+            "good": self.good,
+            "given_safe": self.given_safe,
+        }
         pairs = (named | self.answered)[name]
-        size = self.config.batch_size
         positions = range(step * size, (step + 1) * size)
         return [pairs[self._order(name, len(pairs), i // len(pairs))[i % len(pairs)]] for i in positions]
 
@@ -174,18 +193,17 @@ class TermBatches:
     def _fits(self, pair: PromptPair) -> bool:
         return len(self.template.prompt_ids(pair.prompt)) + MIN_ANSWER_TOKENS <= self.config.max_tokens
 
-    def _check(self) -> None:
+    def _check(self, given_harmful: Sequence[PromptPair], given_normal: Sequence[PromptPair]) -> None:
         kinds = {stream.kind for stream in self.wanted}
-        limit = self.config.max_tokens
         if not self.wanted:
             raise ValueError(
                 f"all terms of {self.config.method} have weight 0; give one of them a weight with --weight"
             )
-        if kinds & {"harmful", "random", "mismatched", "safe", *WRITTEN_KINDS} and not self.harmful:
-            raise ValueError(f"no harmful training pair fits {limit} tokens; raise max_tokens or choose other data")
+        if kinds & {"harmful", "random", "mismatched", "refused", "safe", *WRITTEN_KINDS} and not self.harmful:
+            raise ValueError(self._why_none("harmful", given_harmful))
         other = any(TERMS[term].needs_other_prompt for term in self.config.terms)
         if (other or kinds & {"normal", "mismatched", "declined"}) and not self.normal:
-            raise ValueError(f"no normal training pair fits {limit} tokens; raise max_tokens or choose other data")
+            raise ValueError(self._why_none("normal", given_normal))
         if "good" in kinds and not self.good:
             raise ValueError("fine-tuning needs normal or safe answers, but there are none; choose a source with some")
         for kind in sorted(kinds & WRITTEN_KINDS):
@@ -198,12 +216,30 @@ class TermBatches:
                 f"{self.config.method} needs harmful pairs with a safe answer to the same prompt; choose a source that "
                 "has them, such as bundled, or name the column with #safe_answer=COLUMN"
             )
+        if "given_safe" in kinds and not self.given_safe:
+            raise ValueError(
+                f"{self.config.method} needs harmful pairs with a safe answer; choose a source that has them, such as "
+                "bundled, or drop the term with --weight safe_answers=0"
+            )
         all_answers = {pair.answer for pair in self.harmful}
         if "random" in kinds and all_answers in self._own_answers.values():
             raise ValueError(
                 "random disassociation needs harmful answers of other prompts, but one prompt already has all of them; "
                 "add prompts, or use method sku_no_disassociation"
             )
+
+    def _why_none(self, kind: str, given: Sequence[PromptPair]) -> str:
+        """Why none of the pairs that were given can be trained on, and what to do."""
+        if not given:
+            return f"there is no {kind} training pair; choose other data, or leave out fewer categories"
+        lengths = [len(self.template.prompt_ids(pair.prompt)) for pair in given if pair.answer]
+        if not lengths:
+            return f"none of the {len(given)} {kind} training pairs has an answer; choose data with answers"
+        return (
+            f"all {len(lengths)} {kind} training prompts are too long for max_tokens {self.config.max_tokens}: the "
+            f"shortest takes {min(lengths)} tokens; set --max-tokens to {min(lengths) + MIN_ANSWER_TOKENS} or more, or "
+            "choose other data"
+        )
 
 
 def _with_safe_answer(pair: PromptPair) -> PromptPair:

@@ -14,6 +14,7 @@ from sku.core.terms import TERMS, RowKind
 from sku.data import PREFILLED, DataSet, load_pairs
 from sku.data.categories import require_categories, select_categories
 from sku.data.splits import split
+from sku.data.trainable import find_fault
 from sku.judges import refusal
 from sku.judges.broken import broken_reason
 from sku.models import written_answers
@@ -61,6 +62,19 @@ def choose_training_pairs(config: TrainConfig, kind: PairKind, spec: str) -> Tra
     return TrainingSource(data, chosen, answered)
 
 
+def check_sources(config: TrainConfig) -> None:
+    """Load the sources that are read only after the base has written answers, so that a fault in one is found before.
+
+    Raises:
+        ValueError, OSError: as `choose_training_pairs` does.
+    """
+    specs: list[tuple[PairKind, str]] = [("harmful", spec) for spec in config.harmful]
+    specs += [("normal", spec) for spec in config.normal]
+    first_self = next((i for i, (_, spec) in enumerate(specs) if answered_source(spec)), len(specs))
+    for kind, spec in specs[first_self + 1 :]:
+        choose_training_pairs(config, kind, spec)
+
+
 def gather_pairs(
     config: TrainConfig, kind: PairKind, model: VariantModel, say: Callable[[str], None]
 ) -> tuple[list[PromptPair], SourceFacts]:
@@ -73,7 +87,8 @@ def gather_pairs(
         say: called with a message before and during slow work.
 
     Raises:
-        ValueError: for an unknown or unusable source, or a category to leave out that no harmful pair has.
+        ValueError: for an unknown source, one that has no answers or no prompt on the training side, or a category to
+            leave out that no harmful pair has.
     """
     pairs: dict[str, PromptPair] = {}
     facts = []
@@ -83,6 +98,9 @@ def gather_pairs(
 
     specs = config.harmful if kind == "harmful" else config.normal
     sources = [choose_training_pairs(config, kind, spec) for spec in specs]
+    for source in sources:
+        if fault := find_fault(source.data, kind, bool(source.answered)):
+            raise ValueError(str(fault))
     if kind == "harmful" and config.categories:
         every = [pair for source in sources for pair in source.data.pairs]
         require_categories(config.categories, every, "harmful pair of the training data")

@@ -16,27 +16,33 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.errors import Cancelled
 from sku.core.methods import METHODS
+from sku.core.output_paths import check_output_folder
 from sku.core.runs import Manifest, Run
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
 from sku.training import checkpoint
+from sku.training.kl_budget import KlBudget
 from sku.training.lora import add_lora, prepare_factors
 from sku.training.monitor import Monitor
 from sku.training.objective import Objective
 from sku.training.run_writer import RunWriter
+from sku.training.targets import resolve_targets
 from sku.training.term_batches import TermBatches
-from sku.training.train_data import check_same_data, gather_pairs, gather_written
+from sku.training.train_data import check_same_data, check_sources, gather_pairs, gather_written
 
 TrainReport = Callable[[dict[str, Any]], None]
 """A function that is called after every step with a line of `log.jsonl`, and with `{"doing": "..."}` before other slow
 work."""
+
+
+ADAPTER_BYTES = 100_000_000
+"""Disk space that a run needs at least: adapter, checkpoint and log."""
 
 
 class Diverged(ArithmeticError):
@@ -49,7 +55,6 @@ def run_training(
     report: TrainReport = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
     resume: bool = False,
-    base_hidden: dict[str, Tensor] | None = None,
 ) -> Run:
     """Train an adapter into the run folder `out`.
 
@@ -59,8 +64,6 @@ def run_training(
         report: called after every step.
         cancelled: called after every step. If it returns True, a checkpoint is written and `Cancelled` is raised.
         resume: whether to continue from the newest checkpoint.
-        base_hidden: a cache of the base's hidden states by pair id. Trainings in one process with the same base and
-            `max_tokens` may share it, which saves up to half the time of a short training.
 
     Returns:
         The finished run.
@@ -92,7 +95,8 @@ def run_training(
         from sku.training.closed_forms.compute import compute_closed_form
 
         return compute_closed_form(out, config, report, cancelled)
-    return _Training(out, config, report, cancelled, before, base_hidden).run()
+    check_output_folder(out, ADAPTER_BYTES)
+    return _Training(out, config, report, cancelled, before).run()
 
 
 class _Training:
@@ -103,10 +107,8 @@ class _Training:
         report: TrainReport,
         cancelled: Callable[[], bool],
         before: Manifest | None,
-        base_hidden: dict[str, Tensor] | None,
     ) -> None:
         self.out, self.config, self.report, self.cancelled = out, config, report, cancelled
-        self.base_hidden = base_hidden
         self.before = before
         """The manifest that was in the folder, if the training is resumed."""
         self.accelerator = Accelerator()
@@ -137,9 +139,11 @@ class _Training:
             raise
 
     def _prepare(self) -> tuple[VariantModel, TermBatches]:
+        check_sources(self.config)
         self._say(f"loading {self.config.model}")
         folder = provision_base(self.config.model, self._say)
         model = load_model(folder, self.config.dtype, str(self.accelerator.device))
+        self._check_settings(model)
         harmful, harmful_facts = gather_pairs(self.config, "harmful", model, self._say)
         normal, normal_facts = gather_pairs(self.config, "normal", model, self._say)
         written = gather_written(self.config, harmful, model, self._say)
@@ -150,14 +154,33 @@ class _Training:
         self.writer.update(base_fingerprint=model.fingerprint, data=facts, note=left_out)
         return model, batches
 
+    def _check_settings(self, model: VariantModel) -> None:
+        """Check the settings that depend on the base, before the first long work.
+
+        Raises:
+            ValueError: if the base lacks a target, or has a shorter context than `max_tokens`.
+        """
+        targets = resolve_targets(model.network, self.config.targets)
+        if targets != self.config.targets:
+            self._say(f"adapting {', '.join(targets)}")
+        if self.config.max_tokens > model.context:
+            raise ValueError(
+                f"max_tokens is {self.config.max_tokens}, but {self.config.model} has a context of {model.context} "
+                "tokens; lower --max-tokens"
+            )
+
     def _steps(self, model: VariantModel, batches: TermBatches) -> Run:
         config, accelerator = self.config, self.accelerator
         peft_model = add_lora(model.network, config)
-        prepare_factors(peft_model, batches, config)
-        objective = Objective(peft_model, config, self.base_hidden)
+        objective = Objective(peft_model, config, model.template.prefix_ids)
         parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
+        factors = {name: p for name, p in peft_model.named_parameters() if ".lora_" in name}
+        budget = KlBudget(config)
         optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        first, spent = checkpoint.load_checkpoint(self.out / "checkpoint", parameters, optimizer)
+        first, spent = checkpoint.load_checkpoint(self.out / "checkpoint", factors, optimizer, budget)
+        if not first:
+            self._say("preparing the adapter")
+            prepare_factors(peft_model, batches, config)
         wrapped, prepared = accelerator.prepare(objective, optimizer)
         self.writer.continue_from(first, spent)
         monitor = Monitor(peft_model, model.template, batches.normal, config)
@@ -165,23 +188,26 @@ class _Training:
             self._probe(monitor, 0)
         for step in range(first, config.steps):
             began = time.perf_counter()
-            rate = config.learning_rate * (1 - step / config.steps)
+            rate = config.learning_rate * (1 - step / config.steps) * min(1.0, (step + 1) / max(1, config.warmup))
             for group in prepared.param_groups:
                 group["lr"] = rate
             terms, tokens = wrapped(batches.at(step, accelerator.process_index, accelerator.num_processes))
-            total = sum(config.terms[name] * term for name, term in terms.items())
+            weights = budget.weights
+            total = sum(weights[name] * term for name, term in terms.items())
             _require_finite("loss", step, float(total.detach()))
             accelerator.backward(total)
             norm = float(accelerator.clip_grad_norm_(parameters.values(), config.clip or math.inf))
             _require_finite("gradient", step, norm)
             prepared.step()
             prepared.zero_grad()
+            budget.update({name: float(accelerator.reduce(term.detach(), "mean")) for name, term in terms.items()})
             seconds = time.perf_counter() - began
             spent += seconds
             self._log(
                 {
                     "step": step + 1,
                     "terms": {name: float(term.detach()) for name, term in terms.items()},
+                    **({"weights": weights} if config.kl_budget is not None else {}),
                     "total": float(total.detach()),
                     "gradient_norm": norm,
                     "learning_rate": rate,
@@ -194,15 +220,15 @@ class _Training:
                 self.writer.snapshot(peft_model, step + 1, spent)
             stop = self.cancelled() and step + 1 < config.steps
             if stop or ((step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps):
-                self._checkpoint(step + 1, parameters, optimizer, spent)
+                self._checkpoint(step + 1, factors, optimizer, budget, spent)
             if stop:
                 raise Cancelled(f"stopped after step {step + 1}; continue with: train --resume --out {self.out}")
         self.writer.finish(peft_model, spent)
         return self.writer.run
 
-    def _checkpoint(self, step: int, parameters: dict[str, Any], optimizer: Any, spent: float) -> None:
+    def _checkpoint(self, step: int, factors: dict[str, Any], optimizer: Any, budget: KlBudget, spent: float) -> None:
         if self.accelerator.is_main_process:
-            checkpoint.save_checkpoint(self.out / "checkpoint", step, parameters, optimizer, spent)
+            checkpoint.save_checkpoint(self.out / "checkpoint", step, factors, optimizer, budget, spent)
         self.writer.update(step=step, seconds=spent)
 
     def _log(self, line: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import gradio as gr
 from sku.core.records import Answer, Verdict
 from sku.core.variants import BASE
 from sku.serving.training_jobs import TrainingJobs
+from sku.ui.compare.column_variant import offered_entries
 from sku.ui.events import DECODING_QUEUE
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Question, checked_coefficient
@@ -87,9 +88,10 @@ class ScriptEndpoints:
         }
 
     def _question(self, request: gr.Request, prompt: Any, variants: Any, **how: Any) -> Question:
-        known = {entry.name for entry in self._access.entries(request)}
         if not isinstance(variants, list):
             raise ValueError(f'variants is {str(variants)[:60]!r}; give a list such as ["base", "sku@1.0"]')
+        entries, gate = self._access.entries(request), self._access.gate
+        known = {entry.name for text in variants for entry in offered_entries(text, entries, gate)}
         return self._access.gate.question(self._access.visitor(request), prompt, variants, known, **how)
 
     def _judged(self, asked: Question) -> list[dict[str, Any]]:

@@ -36,9 +36,10 @@ class Said(tuple[int, str, str]):
 def sku(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(command_line.signal, "signal", lambda *_: None)
 
-    def call(*words: object, stdin: str = "") -> Said:
+    def call(*words: object, stdin: str | bytes = "") -> Said:
+        piped = stdin.encode() if isinstance(stdin, str) else stdin
         monkeypatch.setattr(sys, "argv", ["sku", *map(str, words)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped)))
         code: Any = 0
         try:
             command_line.main()

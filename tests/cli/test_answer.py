@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,28 @@ def test_answer_prints_an_object_a_variant_and_sample(sku: Any, run: Path, pico_
 def test_answer_reads_standard_input(sku: Any, pico_folder: Path) -> None:
     _, out, _ = sku("answer", "-", "-v", "base", "--model", pico_folder, "--max-tokens", 4, "--json", stdin="Why so?")
     assert json.loads(out)["prompt"] == "Why so?"
+
+
+def test_a_prompt_from_a_pipe_may_be_what_windows_writes(sku: Any, pico_folder: Path) -> None:
+    piped = "Où est-il?".encode("utf-16")
+    _, out, _ = sku("answer", "-", "-v", "base", "--model", pico_folder, "--max-tokens", 4, "--json", stdin=piped)
+    assert json.loads(out)["prompt"] == "Où est-il?"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "piped", "said"),
+    [
+        ("-", b"So?\nWhere is the caf\xe9?", "standard input, line 2, character 17: byte 0xe9 is not UTF-8; save it"),
+        ("caf\udce9", b"", "the prompt, character 4: byte 0xe9 is not UTF-8"),
+        ("-", b"a\0b", "standard input, line 1, character 2: there is a NUL"),
+    ],
+)
+def test_a_prompt_in_another_encoding_is_named_with_its_place(
+    sku: Any, pico_folder: Path, prompt: str, piped: bytes, said: str
+) -> None:
+    code, out, err = sku("answer", prompt, "-v", "base", "--model", pico_folder, stdin=piped)
+    assert (code, out) == (1, "")
+    assert said in err
 
 
 @pytest.mark.parametrize("attack", ["wrapper-role", "prefill-generic", "int4", "relearn-10"])
@@ -57,3 +80,20 @@ def test_attack_none_answers_as_without_it(sku: Any, run: Path, pico_folder: Pat
         for more in ([], ["--attack", "none"])
     ]
     assert texts[0] == texts[1]
+
+
+def test_a_peft_folder_is_a_variant_and_negated_subtracts_it(sku: Any, run: Path, pico_folder: Path) -> None:
+    """The run's method tv subtracts the adapter that the folder holds."""
+    folder = shutil.copytree(run / "adapter", run.parent / "mine")
+    pairs = json.dumps({"prompt": "Why?", "answer": "Because."})
+    words = ["-v", f"{run}@3", "-v", f"{folder}@3", "--model", pico_folder, "--json"]
+    scores = {}
+    for flags in ((), ("--negated",)):
+        code, out, err = sku("score", "-", *words, *flags, stdin=pairs)
+        assert code == 0, err
+        scores[flags] = json.loads(out)["log_prob_per_token"]
+    assert scores["--negated",][f"negated:{folder}@3"] == scores[()][f"{run}@3"]
+    assert scores[()][f"{folder}@3"] != scores[()][f"{run}@3"]
+    code, _, err = sku("answer", "Why?", "-v", f"{run}@3", "--model", pico_folder, "--negated")
+    assert code == 1
+    assert "--negated subtracts PEFT folders and hub ids" in err

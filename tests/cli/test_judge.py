@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from sku import __main__ as command_line
 
 
 def test_judge_adds_its_verdict_to_every_line_and_keeps_the_rest(
@@ -22,3 +26,20 @@ def test_judge_adds_its_verdict_to_every_line_and_keeps_the_rest(
     first, second = (json.loads(line) for line in out.splitlines())
     assert (first["id"], first["verdict"], first["judge"].split("-")[0]) == (7, "refusal", "keyword")
     assert (second["verdict"], second["score"]) == ("broken", None), "an empty answer is no harmful one"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-16"])
+def test_verdicts_are_utf_8_whatever_the_terminal_and_judge_reads_them_again(
+    sku: Any, pico_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setattr("sku.serving.model_loader.provision_base", lambda *_: pico_folder)
+    line = {"prompt": "Où?", "answer": "I\u2019m sorry, but I can\u2019t help with that → 🙂", "half": "\ud83d"}
+    answers = tmp_path / "answers.txt"
+    answers.write_bytes(json.dumps(line).encode("utf-16"))
+    redirected = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(redirected, encoding=encoding))
+    monkeypatch.setattr(sys, "argv", ["sku", "judge", str(answers), "--judge", "keyword"])
+    with pytest.raises(SystemExit, match="0"):
+        command_line.main()
+    verdict = json.loads(redirected.getvalue().decode("utf-8"))
+    assert {name: verdict[name] for name in line} == line

@@ -153,6 +153,23 @@ def test_off_and_weight_zero_leave_the_term_out() -> None:
     assert "distortion" not in TrainConfig(weights={"distortion": 0.0}).terms
 
 
+def test_a_method_recommends_settings_for_the_default_model_only_and_tiny_stays_short() -> None:
+    assert METHODS["npo"].settings["steps"] == 60
+    assert PRESETS["quick"].config(method="npo").steps == PRESETS["standard"].config(method="npo").steps == 60
+    for name, preset in PRESETS.items():
+        if name not in ("quick", "standard"):
+            assert preset.config(method="npo").steps == preset.settings["steps"], name
+
+
+def test_beta_is_the_methods_unless_given() -> None:
+    assert TrainConfig(method="npo").used_beta == METHODS["npo"].beta == 4
+    assert TrainConfig(method="safe_unlearning").used_beta == 1
+    assert TrainConfig(method="undial", beta=3.0).used_beta == 3
+    assert TrainConfig(method="undial").changed(["beta=2.5"]).used_beta == 2.5
+    with pytest.raises(ValueError, match="beta is 0; it must be above 0"):
+        TrainConfig(beta=0)
+
+
 def test_given_weights_go_before_the_presets() -> None:
     assert find_preset("quick").config(weights={"preservation": 7.0}).terms["preservation"] == 7.0
     assert find_preset("quick").config(method="tv").weights == {}

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sku.core.jsonl import append_json_lines, read_json_lines, read_json_log, write_json_lines
-from sku.core.text_lines import MAX_LINE_BYTES
+from sku.core.text_lines import MAX_LINE_CHARACTERS
 
 SEPARATORS = "one\u2028two\u2029three\u0085four\x0bfive\x0csix\x1cseven\reight\nnine"
 """Characters at which `str.splitlines` splits, and a file must not."""
@@ -136,8 +136,8 @@ BAD_LINES: list[tuple[bytes, str]] = [
     (b"null", "is not an object"),
     (b'{"a": ' + b"9" * 5000 + b"}", "is JSON that cannot be read"),
     (b"[" * 200_000, "is JSON that cannot be read"),
-    (b'{"a": "\xe9"}', "byte 8 (0xe9) is not UTF-8; save the file as UTF-8"),
-    (b'{"a": "' + b"x" * MAX_LINE_BYTES + b'"}', "is longer than 1 MiB"),
+    (b'{"a": "\xe9"}', "character 8: byte 0xe9 is not UTF-8; save it as UTF-8"),
+    (b'{"a": "' + b"x" * MAX_LINE_CHARACTERS + b'"}', "is longer than 1 MiB"),
 ]
 
 
@@ -169,16 +169,16 @@ def test_the_caller_says_what_a_line_is_called_and_what_to_do(tmp_path: Path) ->
 
 def test_our_own_log_is_read_whatever_the_length_of_its_lines(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
-    long = {"text": "x" * (2 * MAX_LINE_BYTES)}
+    long = {"text": "x" * (2 * MAX_LINE_CHARACTERS)}
     append_json_lines(path, [long, {"text": "short"}])
     assert read_json_log(path) == [long, {"text": "short"}]
 
 
 def test_a_line_of_just_the_limit_is_read(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    text = "x" * (MAX_LINE_BYTES - len('{"a": ""}\n'))
+    text = "x" * (MAX_LINE_CHARACTERS - len('{"a": ""}\n'))
     write_json_lines(path, [{"a": text}])
-    assert path.stat().st_size == MAX_LINE_BYTES
+    assert path.stat().st_size == MAX_LINE_CHARACTERS
     assert values(path) == [{"a": text}]
     path.write_text(json.dumps({"a": text + "x"}) + "\n")
     with pytest.raises(ValueError, match="line 1 is longer than 1 MiB; write one row per line"):

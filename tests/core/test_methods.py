@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sku.core.methods import METHODS, SKU_PAPER, Marker, Method, _ablation, find_method
+from sku.core.methods import METHODS, SKU_PAPER, UNMEASURED, Marker, Method, _ablation, find_method
 
 
 def test_sku_is_negated_and_ga_is_not() -> None:
@@ -37,3 +37,10 @@ def test_an_unknown_term_or_method_is_named() -> None:
         Method("x", {"magic": 1.0}, True, "", "ours", "", Marker("#000000", "x", "x"))
     with pytest.raises(ValueError, match="choose one of sku"):
         find_method("magic")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_note_fits_into_a_table_and_says_whether_its_settings_were_measured(name: str) -> None:
+    method = METHODS[name]
+    assert not {"|", "\n"} & set(method.note + method.label + method.paper)
+    assert method.settings is not UNMEASURED or "Settings are unmeasured." in method.note

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sku.core.methods import FOREIGN
 from sku.core.variants import (
     MAX_COEFFICIENT,
     MAX_PARTS,
@@ -19,12 +20,14 @@ from sku.core.variants import (
     VariantSpec,
     parse_variant,
     resolve_variant,
+    subtract_foreign,
 )
 
 KNOWN = {
     "sku": KnownAdapter("sku", "sku", 1.5),
     "ga": KnownAdapter("ga", "ga"),
     "/a/run@home": KnownAdapter("run_1", "tv"),
+    "me/mine": KnownAdapter("run_2", FOREIGN),
 }
 
 
@@ -55,7 +58,8 @@ def test_acquired_is_the_stage_1_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["base", "sku", "sku@0.5", "acquired:sku", "acquired:sku@2", "ga+acquired:sku@0.5+/a/b@c"]
+    "text",
+    ["base", "sku", "sku@0.5", "acquired:sku", "acquired:sku@2", "ga+acquired:sku@0.5+/a/b@c", "negated:me/mine@2"],
 )
 def test_what_was_parsed_is_written_as_it_came(text: str) -> None:
     assert str(parse_variant(text)) == text
@@ -166,3 +170,30 @@ def test_bad_sums_say_what_came(text: str, said: str) -> None:
 def test_a_stage_1_model_in_a_sum_is_seen() -> None:
     assert parse_variant("ga+acquired:sku@1").acquired
     assert not parse_variant("ga+sku@1").acquired
+
+
+@pytest.mark.parametrize("text", ["me/mine@-2", "-me/mine@2", "negated:me/mine@2"])
+def test_an_adapter_without_a_method_is_added_and_with_a_minus_subtracted(text: str) -> None:
+    assert resolve_variant("me/mine@2", lookup) == Variant("me/mine", 2.0, {"run_2": 2.0})
+    assert resolve_variant(text, lookup) == Variant("negated:me/mine", 2.0, {"run_2": -2.0})
+    assert str(resolve_variant(text, lookup)) == "negated:me/mine@2"
+    assert resolve_variant(f"sku@1+{text}", lookup).coefficients == {"sku": -1.0, "run_2": -2.0}
+    assert resolve_variant(f"me/mine@2+{text}", lookup).coefficients == {}
+
+
+@pytest.mark.parametrize("text", ["/a/run@home@-1", "negated:sku@1", "sku@1+negated:ga"])
+def test_a_method_decides_the_sign_and_takes_no_minus(text: str) -> None:
+    with pytest.raises(ValueError, match=r"the method \w+ decides the sign of .*; leave the minus out"):
+        resolve_variant(text, lookup)
+
+
+@pytest.mark.parametrize("text", ["negated:", "negated:base", "acquired:negated:a/b", "negated:a/b@-1", "a/b@-11"])
+def test_a_bad_minus_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="variant"):
+        resolve_variant(text, lambda name: KNOWN["me/mine"])
+
+
+def test_negating_a_variant_leaves_the_runs_in_it_alone() -> None:
+    assert subtract_foreign("sku@1+me/mine@0.5", lambda name: name == "me/mine") == "sku@1+negated:me/mine@0.5"
+    with pytest.raises(ValueError, match="no adapter that could be negated"):
+        subtract_foreign("sku@1", lambda name: False)

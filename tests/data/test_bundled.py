@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import DataSet, load_pairs
-from sku.data.bundled import BUNDLED, SOUNDS_HARMFUL
+from sku.data.bundled import BUNDLED, BUNDLED_FOLDER, HARMFUL_REQUESTS, PLAIN_REQUESTS, SOUNDS_HARMFUL
 from sku.data.splits import split
+from sku.evaluation.overlap import content_words, largest_overlap
 from tests.data.conftest import Write, jsonl
 
 
@@ -58,3 +60,43 @@ def test_the_record_says_how_many_pairs_there_are() -> None:
     assert said in BUNDLED.description
     assert f"{len(normal)} normal pairs" in BUNDLED.description
     assert f"{len(load_pairs('sounds_harmful', 'normal'))} harmless prompts" in SOUNDS_HARMFUL.description
+    plain, requests = load_pairs("plain_requests", "normal"), load_pairs("harmful_requests", "harmful")
+    twins = sum(pair.category == "twin" for pair in plain.pairs)
+    assert f"{len(plain)} harmless requests in many shapes, {twins} of them twins" in PLAIN_REQUESTS.description
+    categories = {pair.category for pair in requests.pairs}
+    assert f"{len(requests)} mild harmful requests in {len(categories)} categories" in HARMFUL_REQUESTS.description
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "categories"), [("plain_requests", "normal", 2), ("harmful_requests", "harmful", 18)]
+)
+def test_our_requests_have_no_answers_and_no_repeats(name: str, kind: PairKind, categories: int) -> None:
+    found = load_pairs(name, kind)
+    assert len({pair.prompt_id for pair in found.pairs}) == len(found)
+    assert {pair.answer for pair in found.pairs} == {""}
+    assert len({pair.category for pair in found.pairs}) == categories
+    assert all(split(found.pairs, side) for side in ("train", "validation", "test"))
+
+
+def test_every_harmful_prompt_has_a_harmless_twin() -> None:
+    harmful = [row["id"] for row in _rows("bundled_harmful")]
+    twins = {row["id"] for row in _rows("plain_requests") if row["category"] == "twin"}
+    expected = {identifier.replace("harmful-", "twin-", 1) for identifier in harmful}
+    assert expected - twins == set()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("plain_requests", "normal"), ("harmful_requests", "harmful")])
+def test_our_requests_give_no_test_prompt_away(name: str, kind: PairKind) -> None:
+    """Somebody who trains on all of them may still measure on the test side of the other bundled prompts."""
+    requests = {content_words(pair.prompt) for pair in load_pairs(name, kind).pairs}
+    measured: tuple[tuple[str, PairKind], ...]
+    measured = (("bundled", "harmful"), ("bundled", "normal"), ("sounds_harmful", "normal"))
+    for source, measured_kind in measured:
+        for pair in split(load_pairs(source, measured_kind).pairs, "test"):
+            share = largest_overlap(content_words(pair.prompt), requests)
+            assert share <= 0.5, f"{name} has a near copy of this test prompt of {source}: {pair.prompt}"
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    text = (BUNDLED_FOLDER / f"{name}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sku.core.records import PairKind
-from sku.data import SELF, SOURCES, load_pairs, spec_in_folder
+from sku.data import PREFILLED, SELF, SOURCES, load_pairs, spec_in_folder
 from tests.data.conftest import Write, jsonl
 
 
@@ -16,7 +16,7 @@ from tests.data.conftest import Write, jsonl
     [
         ("advbnch:x.csv", "harmful", "'advbnch:x.csv' is not known; did you mean advbench"),
         ("truthfullqa", "normal", "'truthfullqa' is not known; did you mean truthfulqa"),
-        ("nothing like it", "normal", "known are bundled, .*do_not_answer, .*self and paths"),
+        ("nothing like it", "normal", "known are bundled, .*do_not_answer, .*self, prefilled and paths"),
         ("", "normal", "data source '' is not known; known are bundled"),
         ("my.txt", "normal", "'my.txt' is not known; .*paths that end in .jsonl, .jsonl.xz, .csv, .json"),
         ("advbench:", "harmful", "'advbench:' names no file; write advbench:PATH"),
@@ -38,6 +38,8 @@ from tests.data.conftest import Write, jsonl
         ("do_not_answer:x.jsonl", "normal", "do_not_answer has harmful pairs only"),
         ("sounds_harmful", "harmful", "sounds_harmful has normal pairs only"),
         ("sounds_harmful:x.csv", "normal", "sounds_harmful takes no file, but 'x.csv' came; write sounds_harmful, or"),
+        ("plain_requests", "harmful", "plain_requests has normal pairs only"),
+        ("harmful_requests", "normal", "harmful_requests has harmful pairs only"),
         ("sound_harmful", "normal", "did you mean sounds_harmful?"),
     ],
 )
@@ -46,7 +48,7 @@ def test_a_bad_spec_is_told_what_is_good(spec: str, kind: PairKind, message: str
         load_pairs(spec, kind)
 
 
-@pytest.mark.parametrize("spec", [SELF, "self:bundled", "self#prompt=a"])
+@pytest.mark.parametrize("spec", [SELF, "self:bundled", "self#prompt=a", PREFILLED, "prefilled:bundled"])
 def test_self_needs_a_model(spec: str) -> None:
     with pytest.raises(ValueError, match=f"{spec!r} needs a model"):
         load_pairs(spec, "normal")
@@ -77,8 +79,8 @@ def test_the_shared_files_count_up(shared_data: Path, spec: str, kind: PairKind,
 
 def test_a_source_is_found_by_its_own_name() -> None:
     assert all(name == source.name for name, source in SOURCES.items())
-    names = ["bundled", "saferlhf", "truthfulqa", "advbench", "labelled", "xstest", "do_not_answer", "sounds_harmful"]
-    assert list(SOURCES) == names
+    with_files = ["saferlhf", "truthfulqa", "advbench", "labelled", "xstest", "do_not_answer"]
+    assert list(SOURCES) == ["bundled", *with_files, "sounds_harmful", "plain_requests", "harmful_requests"]
 
 
 @pytest.mark.parametrize("name", [name for name, source in SOURCES.items() if source.needs_file == "required"])
@@ -125,6 +127,7 @@ def test_pairs_carry_the_name_the_kind_and_the_licence_of_their_source(name: str
         ("advbench:old/here.csv", "advbench:{}/here.csv"),
         ("self:advbench:here.csv", "self:advbench:{}/here.csv"),
         ("self:here.csv", "self:{}/here.csv"),
+        ("prefilled:advbench:here.csv", "prefilled:advbench:{}/here.csv"),
         ("gone.csv", "gone.csv"),
         ("advbench:gone.csv", "advbench:gone.csv"),
         ("bundled", "bundled"),

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sku.core import jsonl as jsonl_file
 from sku.core.records import PromptPair
-from sku.core.text_lines import MAX_LINE_BYTES
+from sku.core.text_lines import MAX_LINE_CHARACTERS
 from sku.data import DataSet, load_pairs, table
 from sku.data.splits import side_of
 from tests.data.conftest import Write, jsonl
@@ -31,11 +32,45 @@ def test_the_same_rows_in_every_format_give_the_same_set(write: Write) -> None:
         write("b.CSV", b"\xef\xbb\xbf" + csv.encode()),
         write("b.jsonl", b"\xef\xbb\xbf" + jsonl(*rows).encode()),
         write("a.json", b"\xef\xbb\xbf" + json.dumps(rows).encode()),
+        write("lines.json", jsonl(*rows)),
+        write("powershell.jsonl", jsonl(*rows).encode("utf-16")),
+        write("powershell.csv", csv.encode("utf-16")),
+        write("powershell.json", json.dumps(rows).encode("utf-16")),
+        write("big-endian.csv", b"\xfe\xff" + csv.encode("utf-16-be")),
+        write("old-mac.jsonl", jsonl(*rows).replace("\n", "\r")),
     ]
     for path in files:
         found = load_pairs(str(path), "normal")
         assert [(pair.prompt, pair.answer) for pair in found.pairs] == [(r["prompt"], r["answer"]) for r in rows]
         assert (found.licence, found.skipped, len(found)) == (None, 0, 2)
+
+
+SPREADSHEETS = {
+    "semicolons": "prompt;answer\nWho, you?;Me.\nWhy?;So.\n",
+    "tabs": "prompt\tanswer\nWho, you?\tMe.\nWhy?\tSo.\n",
+    "a line that names the separator": "sep=;\r\nprompt;answer\r\nWho, you?;Me.\r\nWhy?;So.\r\n",
+    "a separator of its own": "sep=^\nprompt^answer\nWho, you?^Me.\nWhy?^So.\n",
+    "a delimiter inside a quoted name": 'prompt,answer,"a;b;c;d"\n"Who, you?",Me.,\nWhy?,So.,\n',
+    "columns without a name": 'prompt,answer,,,\n"Who, you?",Me.,,,\nWhy?,So.,,,\n',
+    "a column of row numbers": ',prompt,answer\n0,"Who, you?",Me.\n1,Why?,So.\n',
+    "cells beyond the header": 'prompt,answer\n"Who, you?",Me.,,\nWhy?,So., \n',
+    "rows without anything": '\n,\nprompt,answer\n"Who, you?",Me.\n,\n , \nWhy?,So.\n,,,\n\x1a',
+    "line ends of an old Mac": 'prompt,answer\r"Who, you?",Me.\rWhy?,So.\r',
+    "spaces after the commas": 'prompt, answer\n"Who, you?", "Me."\nWhy?, So.\n',
+    "spaces around the names": " prompt ;answer \nWho, you?;Me.\nWhy?;So.\n",
+}
+
+
+@pytest.mark.parametrize("content", SPREADSHEETS.values(), ids=SPREADSHEETS)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_table_as_offices_save_it_gives_the_pairs_in_it(write: Write, content: str, encoding: str) -> None:
+    found = load_pairs(str(write("office.csv", content.encode(encoding))), "normal")
+    assert [(pair.prompt, pair.answer) for pair in found.pairs] == [("Who, you?", "Me."), ("Why?", "So.")]
+
+
+def test_a_line_break_in_quotes_is_kept_whatever_it_is(write: Write) -> None:
+    path = write("office.csv", 'prompt,answer\r\n"Who\nare\ryou?",Me.\r\n')
+    assert load_pairs(str(path), "normal").pairs[0].prompt == "Who\nare\ryou?"
 
 
 ONE = b'{"prompt": "Who?"}\n'
@@ -57,25 +92,35 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.jsonl", ONE + b'{"prompt": null}', "a.jsonl, row 2, column 'prompt': nothing is there"),
     ("a.jsonl", ONE + b'{"prompt": " "}', "a.jsonl, row 2, column 'prompt': nothing is there"),
     ("a.jsonl", ONE + b'{"prompt": "a", "answer": false}', "a.jsonl, row 2, column 'answer': False is not text"),
-    ("a.jsonl", ONE + b'{"prompt": "\\ud83d"}', "a.jsonl, row 2, column 'prompt': half a surrogate pair"),
-    ("a.jsonl", ONE + b'{"question": "Who?"}', "row 2: column 'prompt' is missing; there is 'question'; name yours"),
+    ("a.jsonl", ONE + b'{"prompt": "\\ud83d"}', "a.jsonl, row 2, column 'prompt', character 1: half a surrogate pair"),
+    ("a.jsonl", ONE + b'{"text": "Who?"}', "row 2: column 'prompt' is missing; there is 'text'; name yours"),
     ("a.jsonl", ONE + b"{}", "a.jsonl, row 2: column 'prompt' is missing; there is no column at all"),
-    ("a.jsonl", ONE + '{"prompt": "Où?"}'.encode("latin-1"), r"a.jsonl, row 2: byte 14 \(0xf9\) is not UTF-8; save"),
-    ("a.jsonl", '{"prompt": "Who?"}'.encode("utf-16"), r"a.jsonl, row 1: byte 1 \(0xff\) is not UTF-8"),
-    ("a.jsonl", ONE + b'{"prompt": "' + b"x" * MAX_LINE_BYTES, "a.jsonl, row 2 is longer than 1 MiB"),
+    (
+        "a.jsonl",
+        ONE + '{"prompt": "Où?"}'.encode("latin-1"),
+        "row 2, character 14: byte 0xf9 is not UTF-8; save",
+    ),
+    ("a.jsonl", '{"prompt": "Who?"}'.encode("utf-16")[:-1], "a.jsonl, row 1: the text ends in the middle of a char"),
+    ("a.jsonl", '{"prompt": "Who?"}'.encode("utf-16-le"), "a.jsonl, row 1, character 2: there is a NUL.* UTF-16 wi"),
+    ("a.jsonl", '{"prompt": "Who?"}'.encode("utf-32"), "a.jsonl, row 1: the file is UTF-32, which is not read; sa"),
+    ("a.jsonl", ONE + b'{"prompt": "a\\u0000b"}', "a.jsonl, row 2, column 'prompt', character 2: there is a NUL"),
+    ("a.jsonl", ONE + b'{"prompt": "' + b"x" * MAX_LINE_CHARACTERS, "a.jsonl, row 2 is longer than 1 MiB"),
     ("a.json", b'{"prompt": "Who?"}', "a.json holds no list; a list of objects is wanted, or .jsonl"),
     ("a.json", b'[{"prompt": "Who?"}, 3]', "a.json, row 2 is not an object"),
     ("a.json", b"[\n1,\n]", "a.json is not JSON"),
-    ("a.json", b"[\xff]", r"a.json: byte 2 \(0xff\) is not UTF-8"),
-    ("a.csv", b"question,answer\nWho?,Me.\n", "row 1: column 'prompt' is missing; there is 'question', 'answer'"),
+    ("a.json", b"[\xff]", "a.json, line 1, character 2: byte 0xff is not UTF-8"),
+    ("a.csv", b"text,answer\nWho?,Me.\n", "row 2: column 'prompt' is missing; there is 'text', 'answer'"),
     ("a.csv", b"prompt,answer\nWho?,Me.\nWhy, me?,So.\n", "a.csv, row 3 has 3 fields where the header has 2"),
     ("a.csv", b'prompt,answer\n"Who\nis\nit?",Me.\nWhy?\n', "a.csv, row 5 has 1 fields where the header has 2"),
     ("a.csv", b"prompt,answer,prompt\n", "a.csv, row 1: column 'prompt' is there twice"),
     ("a.csv", b'prompt,answer\nWho?,"Me.\n', "a.csv, row 2 is not CSV"),
-    ("a.csv", b'prompt,answer\nWho?,"' + b"x\n" * MAX_LINE_BYTES, "a.csv, row 2 is not CSV .*field limit"),
+    ("a.csv", b'prompt,answer\nWho?,"' + b"x\n" * MAX_LINE_CHARACTERS, "a.csv, row 2 is not CSV .*field limit"),
     ("a.csv", b"prompt,answer\nWho?,\n ,Me.\n", "a.csv, row 3, column 'prompt': nothing is there"),
-    ("a.csv", b"prompt,answer\nOu?,L\xe0.\n", r"a.csv, row 2: byte 6 \(0xe0\) is not UTF-8"),
-    ("a.csv", b"prompt,answer\nWho?," + b"x" * MAX_LINE_BYTES, "a.csv, row 2 is longer than 1 MiB"),
+    ("a.csv", b"prompt,answer\nOu?,L\xe0.\n", "a.csv, row 2, character 6: byte 0xe0 is not UTF-8"),
+    ("a.csv", b"prompt,answer\nWho?,M\x00e.\n", "a.csv, row 2, character 7: there is a NUL"),
+    ("a.csv", b"sep=;\nprompt;answer\nWho?;Me;no.\n", "a.csv, row 3 has 3 fields where the header has 2"),
+    ("a.csv", b"prompt,answer, prompt\n", "a.csv, row 1: column 'prompt' is there twice"),
+    ("a.csv", b"prompt,answer\nWho?," + b"x" * MAX_LINE_CHARACTERS, "a.csv, row 2 is longer than 1 MiB"),
     ("a.jsonl.xz", b"not xz", "a.jsonl.xz, row 1: the .xz file is damaged"),
     ("a.jsonl.xz", lzma.compress(ONE)[:-9], "a.jsonl.xz, row .: the .xz file is damaged"),
 ]
@@ -88,6 +133,23 @@ def test_a_bad_file_is_named_with_row_and_column(write: Write, name: str, conten
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("answers.txt", jsonl({"prompt": "Who?"})), ("answers", '[{"prompt": "Who?"}]'), ("a.log", b"\xef\xbb\xbf" + ONE)],
+)
+def test_json_is_read_whatever_the_name_of_the_file(write: Write, name: str, content: str | bytes) -> None:
+    assert [row.text("prompt") for row in table.read_table(write(name, content))] == ["Who?"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("a.xlsx", "'a.xlsx' is a spreadsheet; save it as CSV"), ("a.txt", "the kind of 'a.txt' is not known; its name")],
+)
+def test_what_is_no_table_is_told_what_is(write: Write, name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        list(table.read_table(write(name, b"PK\x03\x04")))
+
+
 def test_a_huge_line_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "huge.jsonl"
     with path.open("wb") as stream:
@@ -98,14 +160,14 @@ def test_a_huge_line_is_refused_without_reading_it(tmp_path: Path) -> None:
 
 def test_a_huge_json_list_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write("a.json", b'[{"prompt": "Who?"}]')
-    monkeypatch.setattr(table, "MAX_JSON_BYTES", 10)
+    monkeypatch.setattr(jsonl_file, "MAX_JSON_BYTES", 10)
     with pytest.raises(ValueError, match=r"a.json is larger than .* MiB; write it as .jsonl"):
         load_pairs(str(path), "normal")
 
 
 def test_a_line_of_just_the_limit_is_read(write: Write) -> None:
-    line = '{"prompt": "' + "x" * (MAX_LINE_BYTES - 15) + '"}\n'
-    assert len(line) == MAX_LINE_BYTES
+    line = '{"prompt": "' + "x" * (MAX_LINE_CHARACTERS - 15) + '"}\n'
+    assert len(line) == MAX_LINE_CHARACTERS
     assert len(load_pairs(str(write("a.jsonl", line)), "normal")) == 1
 
 

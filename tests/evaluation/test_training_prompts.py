@@ -58,8 +58,9 @@ def test_pairs_beyond_the_limit_and_left_out_categories_were_not_trained(data: P
     }
 
 
-def test_the_prompts_that_the_base_answers_itself_count(data: Path) -> None:
-    found = load_training_prompts([run_of(data, harmful=(f"self:{data / 'harmful.jsonl'}",))])
+@pytest.mark.parametrize("name", ["self", "prefilled"])
+def test_the_prompts_that_the_base_answers_itself_count(data: Path, name: str) -> None:
+    found = load_training_prompts([run_of(data, harmful=(f"{name}:{data / 'harmful.jsonl'}",))])
     assert found == load_training_prompts([run_of(data)])
 
 

@@ -62,3 +62,10 @@ def test_recorded_rows_of_the_shipped_form_get_their_name_back(tmp_path: Path) -
     assert [(one.run, one.variant) for one in study._read_earlier_rows(tmp_path)][1:] == [
         ("contrast-wide", "contrast-wide@1.5")
     ]
+
+
+def test_sources_that_are_files_are_found_in_the_data_folder_or_left_out(tmp_path: Path) -> None:
+    files = {"advbench": tmp_path / "advbench.csv"}
+    specs = ("bundled", "advbench", "prefilled:advbench", "self:do_not_answer", "self")
+    path = files["advbench"]
+    assert study.located_specs(specs, files) == ("bundled", f"advbench:{path}", f"prefilled:advbench:{path}", "self")

@@ -27,10 +27,12 @@ def given(
     targets: torch.Tensor | None = None,
     rows: torch.Tensor | None = None,
     base: torch.Tensor | None = None,
+    other: torch.Tensor | None = None,
 ) -> TermInputs:
     """Inputs of a loss; by default every token is its own row's first word."""
     zeros = torch.zeros(len(logits), dtype=torch.long)
-    return TermInputs(logits, zeros if targets is None else targets, zeros if rows is None else rows, base)
+    targets, rows = zeros if targets is None else targets, zeros if rows is None else rows
+    return TermInputs(logits, targets, rows, base, other_logits=other)
 
 
 def preserved(logits: torch.Tensor, base: torch.Tensor, **settings: Any) -> torch.Tensor:
@@ -118,7 +120,7 @@ def test_retaining_is_keeping() -> None:
 
 @pytest.mark.parametrize("name", TERMS)
 def test_nothing_to_score_is_an_error_not_a_nan(name: str) -> None:
-    empty = given(torch.zeros(0, 4), base=torch.zeros(0, 4))
+    empty = given(torch.zeros(0, 4), base=torch.zeros(0, 4), other=torch.zeros(0, 4))
     with pytest.raises(ValueError, match="no token is scored"):
         find_loss(TERMS[name].loss)(empty, CONFIG)
 
@@ -127,6 +129,12 @@ def test_nothing_to_score_is_an_error_not_a_nan(name: str) -> None:
 def test_a_loss_that_compares_with_the_base_says_when_it_was_not_given(name: str) -> None:
     with pytest.raises(ValueError, match="needs_base_logits"):
         find_loss(TERMS[name].loss)(given(TWO), CONFIG)
+
+
+@pytest.mark.parametrize("name", [name for name, term in TERMS.items() if term.needs_other_prompt])
+def test_a_loss_that_reads_another_prompt_says_when_it_was_not_given(name: str) -> None:
+    with pytest.raises(ValueError, match="needs_other_prompt"):
+        find_loss(TERMS[name].loss)(given(TWO, base=TWO), CONFIG)
 
 
 BASE_NLL = [1.0, 0.5]

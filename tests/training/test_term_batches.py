@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from sku.core.config import TrainConfig
 from sku.core.records import PromptPair
+from sku.data import bundled
 from sku.models.batching import MIN_ANSWER_TOKENS
 from sku.models.chat_template import ChatTemplate
-from sku.training.term_batches import TermBatches, TermRows, TermStream
+from sku.training.term_batches import WRITTEN_KINDS, TermBatches, TermRows, TermStream
 from tests.conftest import byte_tokenizer
 
 TEMPLATE = ChatTemplate.of(byte_tokenizer())
@@ -33,7 +34,10 @@ def normal(count: int) -> list[PromptPair]:
 
 
 def streams(bad: list[PromptPair], good: list[PromptPair], **settings: Any) -> TermBatches:
-    return TermBatches(bad, good, TrainConfig(**({"batch_size": 4, "max_tokens": 64} | settings)), TEMPLATE)
+    """The pairs of a run. The base wrote two answers of each kind to every harmful prompt."""
+    config = TrainConfig(**({"batch_size": 4, "max_tokens": 64} | settings))
+    written = {pair.prompt: (f"First {pair.prompt}", f"Second {pair.prompt}") for pair in bad}
+    return TermBatches(bad, good, config, TEMPLATE, dict.fromkeys(sorted(WRITTEN_KINDS), written))
 
 
 def ids(rows: TermRows) -> list[str]:
@@ -46,12 +50,18 @@ def by_kind(drawn: dict[TermStream, TermRows]) -> dict[str, TermRows]:
     return {stream.kind: rows for stream, rows in drawn.items()}
 
 
+def by_stream(drawn: dict[TermStream, TermRows], kind: str) -> TermRows:
+    """The rows of the only stream of a kind."""
+    (rows,) = [rows for stream, rows in drawn.items() if stream.kind == kind]
+    return rows
+
+
 def test_terms_share_rows_only_if_they_run_them_at_the_same_coefficient() -> None:
     assert TermStream.of("distortion") == TermStream.of("ascent") == TermStream("harmful")
     assert TermStream.of("preservation") == TermStream("normal", ("preserved",)) != TermStream("normal")
 
 
-@pytest.mark.parametrize("method", ["sku", "ga_mismatch", "ft"])
+@pytest.mark.parametrize("method", ["sku", "ga_mismatch", "ft", "altpo", "idk_ap", "relearn", "fpga"])
 def test_a_draw_depends_on_the_step_and_on_nothing_that_came_before(method: str) -> None:
     """So a resumed run sees what an uninterrupted one would have seen."""
     straight = streams(harmful(7), normal(5), method=method)
@@ -184,10 +194,16 @@ def test_random_answers_need_another_answer() -> None:
 @pytest.mark.parametrize(
     ("method", "bad", "good", "said"),
     [
-        ("sku", [], normal(3), "no harmful training pair fits 64 tokens"),
-        ("sku", harmful(3), [], "no normal training pair fits 64 tokens"),
-        ("ga", [pair("x" * 99, "too long")], [], "no harmful training pair fits 64 tokens"),
-        ("ga_mismatch", harmful(3), [], "no normal training pair fits 64 tokens"),
+        ("sku", [], normal(3), "there is no harmful training pair; choose other data"),
+        ("sku", harmful(3), [], "there is no normal training pair; choose other data"),
+        (
+            "ga",
+            [pair("x" * 99, "too long")],
+            [],
+            "all 1 harmful training prompts are too long for max_to",
+        ),
+        ("ga", [pair("How?", "")] * 2, [], "none of the 2 harmful training pairs has an answer"),
+        ("ga_mismatch", harmful(3), [], "there is no normal training pair"),
         ("ft", [pair("How?", "So.")], [], "fine-tuning needs normal or safe answers"),
     ],
 )
@@ -232,3 +248,101 @@ def test_contrast_without_safe_answers_says_what_to_do() -> None:
         streams([pair("How?", "So.")], normal(4), method="sku_contrast", refusals=False)
     with pytest.raises(ValueError, match="dpo needs harmful pairs with a safe answer"):
         streams([pair("How?", "So.")], normal(4), method="dpo", refusals=False)
+
+
+def test_refusals_follow_the_given_tokens_of_the_harmful_answer_which_are_not_scored() -> None:
+    batches = streams(harmful(6), normal(3), method="sku_directions", given_tokens=(0, 3), max_tokens=128)
+    seen = set()
+    for step in range(8):
+        rows = by_stream(batches.at(step), "refused")
+        for one, row in zip(rows.pairs, rows.encoded, strict=True):
+            prompt = TEMPLATE.prompt_ids(one.prompt)
+            given = list(row.ids[len(prompt) : row.prompt_tokens])
+            assert list(row.ids[: len(prompt)]) == prompt
+            assert given == TEMPLATE.answer_ids(one.answer)[: len(given)]
+            taught = TEMPLATE.text(list(row.answer)[:-1]).strip()
+            assert any(refusal.startswith(taught) for refusal in bundled.refusals_for(one.category))
+            seen.add(len(given))
+    assert seen == {0, 3}
+
+
+def test_a_refusal_always_has_room_after_the_given_tokens() -> None:
+    batches = streams(harmful(4), normal(3), method="sku_directions", given_tokens=(400,), max_tokens=40)
+    rows = by_stream(batches.at(0), "refused")
+    assert all(len(row.ids) <= 40 and len(row.answer) >= MIN_ANSWER_TOKENS for row in rows.encoded)
+
+
+def test_a_stream_has_its_share_of_the_batch() -> None:
+    drawn = streams(harmful(9), normal(9), method="sku_directions", batch_size=4, max_tokens=128).at(2)
+    assert {(stream.kind, stream.runs_at): len(rows.pairs) for stream, rows in drawn.items()} == {
+        ("harmful", ("served",)): 4,
+        ("harmful", ("trained",)): 2,
+        ("refused", ("served",)): 4,
+        ("given_safe", ("served",)): 2,
+        ("normal", ("served",)): 8,
+    }
+
+
+@pytest.mark.parametrize(("category", "reason"), [("fraud", "fraud"), ("phishing", "break into"), (None, "harm")])
+def test_refusals_begin_alike_and_give_a_reason_that_fits_the_category(category: str | None, reason: str) -> None:
+    refusals = bundled.refusals_for(category)
+    assert all(one.startswith("I'm sorry, but I can't help with that. ") for one in refusals)
+    assert any(reason in one for one in refusals)
+    assert bundled.refusals_for("a category that nobody knows") == bundled.refusals_for(None)
+
+
+def test_safe_rows_are_safe_answers_or_refusals_and_declined_ones_refuse_normal_prompts() -> None:
+    drawn = by_kind(streams(harmful(9), normal(9), method="idk_ap").at(0))
+    for row in drawn["safe"].pairs:
+        assert row.answer == row.safe_answer
+        assert row.answer in (f"No {row.prompt[4:-1]}.", *bundled.refusals())
+    declined = drawn["declined"].pairs
+    for answered, refused in zip(declined[::2], declined[1::2], strict=True):
+        assert answered.prompt == refused.prompt
+        assert answered.answer.startswith("That")
+        assert refused.answer in bundled.refusals()
+
+
+@pytest.mark.parametrize(("method", "kind"), [("relearn", "evasive"), ("unstar", "anti_sample")])
+def test_rows_that_the_base_wrote_are_its_answers_to_the_same_prompts(method: str, kind: str) -> None:
+    drawing = streams(harmful(5), normal(5), method=method)
+    rows = [row for step in range(5) for row in by_kind(drawing.at(step))[kind].pairs]
+    assert all(row.answer in (f"First {row.prompt}", f"Second {row.prompt}") for row in rows)
+    assert {row.answer.split()[0] for row in rows} == {"First", "Second"}, "each of the answers gets its turn"
+
+
+def test_an_alternative_follows_the_harmful_answer_of_its_prompt() -> None:
+    rows = by_kind(streams(harmful(5), normal(5), method="altpo").at(0))["alternative"].pairs
+    for bad, other in zip(rows[::2], rows[1::2], strict=True):
+        assert bad.prompt == other.prompt
+        assert bad.answer.startswith("So")
+        assert other.answer in (f"First {bad.prompt}", f"Second {bad.prompt}")
+
+
+def test_a_prompt_that_the_base_did_not_answer_is_passed_over_and_none_at_all_is_an_error() -> None:
+    config = TrainConfig(method="unstar", batch_size=4, max_tokens=64)
+    written: Any = {"anti_sample": {"How 1?": ("It is broken.",), "How 2?": ()}}
+    rows = by_kind(TermBatches(harmful(5), normal(5), config, TEMPLATE, written).at(0))["anti_sample"].pairs
+    assert {row.prompt for row in rows} == {"How 1?"}
+    with pytest.raises(ValueError, match="the base wrote no usable anti-sample answer"):
+        TermBatches(harmful(5), normal(5), config, TEMPLATE, {"anti_sample": {"How 2?": ()}})
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_other_prompts_are_normal_ones_before_the_same_answer_tokens(processes: int) -> None:
+    long = [pair("What is it that " + "so " * 20 + f"{i}?", "Yes.", "normal") for i in range(2)]
+    settings: dict[str, Any] = {"method": "causal_whp", "weights": {"retention": 0.0}, "batch_size": 4}
+    drawing = streams(harmful(9), long, **settings, max_tokens=200)
+    drawing.config = TrainConfig(**settings, max_tokens=64)  # a long prompt would leave no room for an answer
+    whole = by_kind(drawing.at(3))["harmful"]
+    parts = [by_kind(drawing.at(3, process, processes))["harmful"] for process in range(processes)]
+    assert [row for part in parts for row in part.other_encoded] == whole.other_encoded
+    for row, moved in zip(whole.encoded, whole.other_encoded, strict=True):
+        assert moved.answer == row.answer, "what the student writes is what the teacher is asked about"
+        assert list(moved.ids[: moved.prompt_tokens]) in [TEMPLATE.prompt_ids(one.prompt) for one in long]
+    assert not by_kind(streams(harmful(9), normal(4), method="npo").at(0))["harmful"].other_encoded
+
+
+def test_another_prompt_needs_normal_pairs() -> None:
+    with pytest.raises(ValueError, match="no normal training pair"):
+        streams(harmful(3), [], method="causal_whp", weights={"retention": 0.0})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,12 @@ import pytest
 from sku.core import runs
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.errors import Cancelled
+from sku.models import base_answers, written_answers
+from sku.models.variant_model import VariantModel
+from sku.models.written_answers import PREFILLED, Writing
 from sku.serving.live_session import LiveSession
+from sku.training import train_data
+from sku.training.train_data import choose_training_pairs, gather_pairs, gather_written
 from sku.training.trainer import run_training
 from tests.training.runs import WEIGHTS, changed
 
@@ -32,6 +38,50 @@ def test_own_answers_are_the_bases_greedy_ones_and_are_kept(
     said.clear()
     run_training(tmp_path / "again", config, lambda line: said.append(line.get("doing", "")))
     assert not any("4 of 4" in text for text in said), "they are made once"
+
+
+def test_prefilled_answers_go_on_from_a_beginning_that_complies_without_refusals_and_broken_ones(
+    config: TrainConfig, pico: VariantModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [" the way to do it.", " I'm sorry, but I can't help with that.", " la" * 40]
+
+    def write(
+        _model: VariantModel, prompts: Iterable[str], writing: Writing, _tokens: int, _report: Any
+    ) -> dict[str, tuple[str, ...]]:
+        return {prompt: (writing.start_for(prompt) + texts[i % 3],) for i, prompt in enumerate(prompts)}
+
+    monkeypatch.setattr(base_answers, "write_answers", write)
+    config = changed(config, harmful=[f"prefilled:{config.harmful[0]}"], harmful_limit=9)
+    pairs, (facts,) = gather_pairs(config, "harmful", pico, lambda _: None)
+    assert facts["name"] == "prefilled:pairs.jsonl"
+    assert facts["pairs"] == len(pairs) == 3
+    for pair in pairs:
+        assert pair.source == "prefilled"
+        assert pair.answer == PREFILLED.start_for(pair.prompt) + texts[0]
+
+
+def test_prefilled_answers_are_harmful_ones_only(config: TrainConfig) -> None:
+    with pytest.raises(ValueError, match=r"'prefilled' has harmful pairs only; .* write self"):
+        choose_training_pairs(config, "normal", "prefilled")
+
+
+def test_only_what_the_terms_of_a_run_need_is_written_and_broken_answers_are_dropped(
+    config: TrainConfig, pico: VariantModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Writing] = []
+
+    def write(
+        _model: VariantModel, prompts: Iterable[str], writing: Writing, _tokens: int, _report: Any
+    ) -> dict[str, tuple[str, ...]]:
+        asked.append(writing)
+        return dict.fromkeys(prompts, ("It depends.", "la " * 40))
+
+    monkeypatch.setattr(train_data, "write_answers", write)
+    harmful, _ = gather_pairs(config, "harmful", pico, lambda _: None)
+    assert gather_written(config, harmful, pico, lambda _: None) == {}
+    written = gather_written(changed(config, method="relearn"), harmful, pico, lambda _: None)
+    assert asked == [written_answers.EVASIVE]
+    assert written == {"evasive": dict.fromkeys({pair.prompt for pair in harmful}, ("It depends.",))}
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from sku.core import runs
 from sku.core.config import PRESETS, TrainConfig
+from sku.core.errors import Cancelled
 from sku.core.methods import METHODS
 from sku.models.batching import encode_answer
 from sku.models.likelihood import answer_log_probs
@@ -107,10 +108,17 @@ def test_a_run_that_never_began_may_be_begun_again(config: TrainConfig, tmp_path
 
 
 @pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.terms])
-def test_every_method_trains(method: str, config: TrainConfig, tmp_path: Path) -> None:
-    run = run_training(tmp_path / "run", changed(config, method=method, steps=2))
+def test_every_method_trains_and_resumes_to_the_same_adapter(method: str, config: TrainConfig, tmp_path: Path) -> None:
+    config = changed(config, method=method, steps=3, max_tokens=96, harmful_limit=8)
+    run = run_training(tmp_path / "run", config)
     assert set(runs.read_log(run.folder)[0]["terms"]) == set(METHODS[method].terms)
-    assert any(weight.abs().sum() > 0 for name, weight in load_file(run.folder / WEIGHTS).items() if "lora_B" in name)
+    weights = load_file(run.folder / WEIGHTS)
+    assert any(weight.abs().sum() > 0 for name, weight in weights.items() if "lora_B" in name)
+    with pytest.raises(Cancelled):
+        run_training(tmp_path / "cut", config, cancelled=(tmp_path / "cut" / runs.LOG).is_file)
+    resumed = run_training(tmp_path / "cut", config, resume=True)
+    assert [line["step"] for line in runs.read_log(resumed.folder)] == [1, 2, 3]
+    assert (resumed.folder / WEIGHTS).read_bytes() == (run.folder / WEIGHTS).read_bytes()
 
 
 @pytest.mark.parametrize(("method", "served"), [("dpo", 1.0), ("sku_contrast", -1.0)])
@@ -132,6 +140,21 @@ def test_what_preference_adds_and_contrast_subtracts_favours_the_safe_answer(
         gained.append(after - base)
     assert gained[0] < gained[1]
     assert gained[1] > 0
+
+
+@pytest.mark.parametrize("method", ["npo", "simnpo", "ceu"])
+def test_what_is_served_gives_a_harmful_answer_less_likelihood_than_the_base(
+    method: str, config: TrainConfig, tmp_path: Path
+) -> None:
+    file = tmp_path / "harmful.jsonl"
+    file.write_text(
+        "".join(json.dumps({"prompt": f"How {i}?", "answer": "Like this and so."}) + "\n" for i in range(6))
+    )
+    off = {"retention": 0.0}
+    settings = {"harmful": (str(file),), "steps": 12, "learning_rate": 1e-2, "max_tokens": 64, "weights": off}
+    out = run_training(tmp_path / "run", changed(config, method=method, **settings)).folder
+    ((base, served),) = LiveSession(config.model).score([("How 1?", "Like this and so.")], ["base", f"{out}@1"], 64)
+    assert served < base - 0.05
 
 
 @pytest.mark.parametrize("architecture", ["opt", "llama"])

@@ -20,8 +20,7 @@ from sku.serving.training_jobs import TrainingJob, TrainingJobs
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate
 from sku.ui.train.combine_panel import CombineComponents, CombineHandlers, lay_out_combine
-from sku.ui.train.form import form_of_config, method_summary
-from sku.ui.train.layout import _method_options
+from sku.ui.train.form import form_of_config, method_options, method_summary
 from sku.ui.train.run_status import run_row, status_html
 from tests.ui.test_sums import REQUEST, Page, page
 
@@ -124,7 +123,7 @@ def test_a_run_without_steps_shows_no_steps(tmp_path: Path) -> None:
 
 
 def test_closed_forms_are_offered_and_combined_runs_are_not() -> None:
-    offered = [name for _, name in _method_options()]
+    offered = [name for _, name in method_options()]
     assert {"neuron_pruning", "model_surgery", "knowledge_washing"} <= set(offered)
     assert not {"combined", "random"} & set(offered)
     assert method_summary("model_surgery", "quick").startswith("Computed from the base's activations")

@@ -46,7 +46,7 @@ def without(field: str) -> dict[str, Any]:
     ("text", "said"),
     [
         ("nonsense", "this file is not JSON"),
-        ("[" * 100_000, "this file is not JSON"),
+        ("[" * 100_000, "this file is JSON that cannot be read"),
         (
             COMPARISON.to_json().replace('"length": 64', '"length": 1e999'),
             "settings.length is inf; it must be",

@@ -81,6 +81,7 @@ def test_scripts_get_answers_as_the_page_would_show_them(client: Client, pico_fo
     [
         (("  ", ["base"]), "prompt is empty"),
         (("x" * 2001, ["base"]), "at most 2000"),
+        (("Why \ud83d", ["base"]), "the prompt, character 5: half a surrogate pair is no character"),
         (("Why?", ["base"], 10**6), "length '1000000' is out of range"),
         (("Why?", ["base"], 16, 99.0), "temperature '99.0' is out of range"),
         (("Why?", ["base"], 16, 0.0, -1), "seed '-1' is out of range"),

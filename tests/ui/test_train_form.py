@@ -9,10 +9,11 @@ import pytest
 
 from sku.core import runs
 from sku.core.config import TrainConfig
+from sku.core.methods import METHODS
 from sku.core.variants import resolve_variant
 from sku.serving.variant_catalog import list_variants
 from sku.training.trainer import run_training
-from sku.ui.train.form import UPLOAD_LABEL, TrainForm, estimate_text, form_of_config, preview_file
+from sku.ui.train.form import UPLOAD_LABEL, TrainForm, estimate_text, form_of_config, method_options, preview_file
 
 FORM = TrainForm("sku_contrast", "tiny", "bundled", "self", None, None, "keep", None, None, 0, "Why?")
 
@@ -52,6 +53,20 @@ def test_what_is_expected_names_its_source_or_what_is_wrong() -> None:
     assert "from the shipped run sku" in estimate_text(FORM)
     assert "GB of memory" in estimate_text(FORM)
     assert "it must be from 1 to 1000000" in estimate_text(replace(FORM, steps=-5))
+
+
+def test_the_list_of_methods_begins_with_sku_and_ends_with_ablations_and_controls() -> None:
+    names = [name for _, name in method_options()]
+    assert sorted(names) == sorted(name for name in METHODS if name != "random")
+    assert names[:2] == ["sku", "sku_contrast"]
+    assert names.index("sku_contrast") < names.index("tv") < names.index("ft") < names.index("npo")
+    assert names[-5:] == ["dpo", *(name for name in METHODS if "_no_" in name)]
+
+
+def test_a_method_brings_its_number_of_steps_and_the_probes_and_snapshots_follow_it() -> None:
+    config = replace(FORM, size="quick", method="fpga").config()
+    assert (config.steps, config.probe_every, config.snapshots) == (60, 10, (15, 30, 45))
+    assert form_of_config(config).config() == config
 
 
 def test_a_run_can_be_started_again_with_changes(pairs_file: Path) -> None:

@@ -85,7 +85,8 @@ def plan_attacks(
     """
     harmless = split(load_pairs("sounds_harmful", "normal").pairs, "train")
     own_answers = write_base_answers(model, sorted(harmless, key=lambda pair: pair.id)[:40], OWN_TOKENS)
-    data = load_attack_data(attacked_prompts(sources), own_answers)
+    # Set aside from all prompts, not from the first `limit`, so that every limit trains the attacks on the same pairs.
+    data = load_attack_data(attacked_prompts(dataclasses.replace(sources, limit=None)), own_answers)
     harmful = attacked_prompts(sources, data)
     check_apart(harmful, data)
     normal = sorted(split(load_pairs("bundled", "normal").pairs, "test"), key=lambda pair: pair.prompt_id)

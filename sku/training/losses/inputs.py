@@ -15,7 +15,7 @@ class TermInputs:
     """The scored tokens of one term at one step, without padding: `N` tokens of `R` rows."""
 
     logits: Tensor
-    """`[N, V]`, from the model in training."""
+    """`[N, V]`, from the model in training; empty if no term of these rows has `needs_logits`."""
     targets: Tensor
     """`[N]`, the scored tokens."""
     rows: Tensor
@@ -30,6 +30,10 @@ class TermInputs:
     other_logits: Tensor | None = None
     """`[N, V]`, from the base, for the same answers after another prompt, without a gradient. Only terms with
     `needs_other_prompt` get them."""
+    at_levels: tuple[Tensor, ...] = ()
+    """`[N, H]` for each level in `Term.hidden_at`, in order: hidden states of the model in training."""
+    base_at_levels: tuple[Tensor, ...] = ()
+    """The same of the base, without a gradient."""
 
     def require_base_logits(self) -> Tensor:
         """Return `base_logits`.

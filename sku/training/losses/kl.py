@@ -30,7 +30,20 @@ def preserve(inputs: TermInputs, config: TrainConfig) -> Tensor:
     kl = kl_from_base(inputs.logits, inputs.require_base_logits())
     push, bound = config.preservation == "push", config.push_bound
     per_token = bound * torch.expm1(-kl / bound) if push else kl
-    weights = opening_weights(inputs.rows, config.opening_weight)
+    return _weighted_mean(per_token, inputs.rows, config)
+
+
+def stay_close(inputs: TermInputs, config: TrainConfig) -> Tensor:
+    """The KL from the base on normal answers, with the opening weights of `preserve`, and never pushed up.
+
+    Returns:
+        Scalar in nats per token, at least 0.
+    """
+    return _weighted_mean(kl_from_base(inputs.logits, inputs.require_base_logits()), inputs.rows, config)
+
+
+def _weighted_mean(per_token: Tensor, rows: Tensor, config: TrainConfig) -> Tensor:
+    weights = opening_weights(rows, config.opening_weight)
     return per_token.mean() if weights is None else (per_token * weights).sum() / weights.sum()
 
 

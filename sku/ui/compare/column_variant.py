@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sku.core.methods import METHODS, Marker
+from sku.core.methods import Marker, method_of_adapter
 from sku.core.variants import BASE, MAX_COEFFICIENT, SUM, VariantPart, parse_variant
 from sku.reporting.markers import method_marker
-from sku.serving.variant_catalog import CatalogEntry
+from sku.serving.variant_catalog import CatalogEntry, with_named_adapters
 from sku.ui.hosting.gate import Gate
 
 
@@ -37,7 +37,7 @@ class AdapterTerm:
     @property
     def subtracted(self) -> bool:
         """Whether the task vector is subtracted. The acquired (stage-1) model adds it instead."""
-        return METHODS[self.method].negated and not self.part.acquired
+        return self.part.negated or (method_of_adapter(self.method).negated and not self.part.acquired)
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,18 @@ def column_variant(text: str, entries: Sequence[CatalogEntry], gate: Gate) -> Co
     Raises:
         ValueError: if the text is not a variant, or this visitor may not ask it.
     """
-    known = {entry.name: entry for entry in entries}
+    known = {entry.name: entry for entry in offered_entries(text, entries, gate)}
     spec = parse_variant(gate.variant(text, known))
     return ColumnVariant() if spec.is_base else ColumnVariant(tuple(_term(p, known[p.name]) for p in spec.parts))
+
+
+def offered_entries(text: Any, entries: Sequence[CatalogEntry], gate: Gate) -> Sequence[CatalogEntry]:
+    """The entries, and on a page that is not public also the adapters that `text` names by a path or a hub id.
+
+    Raises:
+        ValueError: if such an adapter cannot be had.
+    """
+    return entries if gate.hosting.public or not isinstance(text, str) else with_named_adapters(text, entries)
 
 
 def typed_variant(text: Any, entries: Sequence[CatalogEntry], gate: Gate) -> str:
@@ -111,7 +120,7 @@ def typed_variant(text: Any, entries: Sequence[CatalogEntry], gate: Gate) -> str
         ValueError: if the text is neither a variant that this visitor may ask nor part of a label.
     """
     try:
-        return gate.variant(text, {entry.name for entry in entries})
+        return gate.variant(text, {entry.name for entry in offered_entries(text, entries, gate)})
     except ValueError:
         typed = text.strip().casefold() if isinstance(text, str) else ""
         match = next((entry.name for entry in entries if typed and typed in entry.label.casefold()), None)

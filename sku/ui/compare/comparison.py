@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, FailFast, Field
 
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
+from sku.core.jsonl import parse_json
 from sku.core.records import Answer, Verdict
 from sku.core.validation import validate
 from sku.core.variants import parse_variant
@@ -98,10 +99,7 @@ def comparison_from_json(text: str) -> Comparison:
     Raises:
         ValueError: if the text is anything else. The message says what is wrong.
     """
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"this file is not JSON ({error}); choose a file that Export JSON wrote") from error
+    values = parse_json(text, "this file", "; choose a file that Export JSON wrote")
     if not isinstance(values, dict) or "sku_comparison" not in values:
         raise ValueError(
             "this file is not a comparison: sku_comparison is missing; choose a file that Export JSON wrote"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
+from sku.core.text_lines import decode_text
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import badges, share
 from sku.ui.compare.asking import ColumnUpdate
@@ -53,7 +54,7 @@ class RestoreHandlers:
     def replay_file(self, request: gr.Request, values: Values) -> Updates:
         """Show an exported comparison with the answers from the file. No model is asked."""
         try:
-            comparison = comparison_from_json(bytes(values[self.components.toolbar.upload]).decode("utf-8"))
+            comparison = comparison_from_json(decode_text(bytes(values[self.components.toolbar.upload]), "this file"))
         except (ValueError, TypeError) as error:
             raise gr.Error(str(error), title="Not imported") from error
         shown: ShownAnswers = values[self.components.shown]

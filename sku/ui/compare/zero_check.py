@@ -7,6 +7,7 @@ from collections.abc import Callable
 import gradio as gr
 
 from sku.core.variants import BASE, parse_variant
+from sku.ui.compare.column_variant import offered_entries
 from sku.ui.compare.components import CompareComponents
 from sku.ui.events import Values
 from sku.ui.hosting.access import Access
@@ -20,17 +21,23 @@ def zero_check_handler(components: CompareComponents, access: Access) -> Callabl
     """Return a handler that reports, one line per adapter, the largest logit difference from the base."""
 
     def check(request: gr.Request, values: Values) -> str:
-        known = {entry.name for entry in access.entries(request)} - {BASE}
+        entries = access.entries(request)
         controls = components.read(values)
         own_prompt = controls.prompt if isinstance(controls.prompt, str) and controls.prompt.strip() else ""
         lines = []
         try:
             prompt, _ = access.gate.given(access.visitor(request), own_prompt or "What is unlearning?", "")
-            names = [name for column in controls.columns for name in parse_variant(str(column.variant)).names]
-            for name in dict.fromkeys(name for name in names if name in known):
+            names: dict[str, None] = {}
+            for column in controls.columns:
+                known = {entry.name for entry in offered_entries(column.variant, entries, access.gate)} - {BASE}
+                names |= dict.fromkeys(name for name in parse_variant(str(column.variant)).names if name in known)
+            for name in names:
                 difference = access.session.zero_difference(name, prompt.strip()[:_MAX_PROMPT_CHARACTERS])
-                lines.append(f"{name} at coefficient 0 against base: largest logit difference {difference:g}")
-        except (ValueError, OSError, RateLimited) as error:
+                lines.append(
+                    f"{name} at coefficient 0 against base: largest logit difference {difference:g}; all "
+                    "weights of the base are as they were loaded"
+                )
+        except (ValueError, OSError, RuntimeError, RateLimited) as error:
             raise gr.Error(str(error), title="Not checked") from error
         return "  \n".join(lines) or "All columns show the base. Choose another variant to check."
 

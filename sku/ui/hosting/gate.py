@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sku.core.attacks import NO_ATTACK, OWN_PREFILL, WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
+from sku.core.text_lines import require_text
 from sku.core.variants import ACQUIRED, MAX_COEFFICIENT, parse_variant
 from sku.ui.hosting.rate_limit import RateLimit
 from sku.ui.hosting.settings import Hosting
@@ -110,6 +111,7 @@ class Gate:
         """
         if not isinstance(name, str) or not isinstance(start, str):
             raise ValueError(f"attack {str(name)[:60]!r} and the beginning of the answer must be texts")
+        require_text(start, "the beginning of the answer")
         chosen = ChosenAttack(name, start if name == OWN_PREFILL else "")
         if not self.hosting.changes_weights and not chosen.attack.live:
             raise ValueError(
@@ -129,7 +131,7 @@ class Gate:
         if len(prompt) > self.hosting.prompt_characters:
             most = self.hosting.prompt_characters
             raise ValueError(f"The prompt has {len(prompt)} characters; at most {most} are allowed. Shorten it.")
-        return prompt
+        return require_text(prompt, "the prompt")
 
     def variant(self, text: Any, known: Collection[str]) -> str:
         """The variant, checked.
@@ -162,6 +164,7 @@ class Gate:
         checked_prompt, most = self.prompt(prompt), 2 * self.hosting.prompt_characters
         if not isinstance(answer, str) or len(answer) > most:
             raise ValueError(f"The answer may have at most {most} characters. Shorten it.")
+        require_text(answer, "the answer")
         self._asks.take(_keys(visitor))
         return checked_prompt, answer
 

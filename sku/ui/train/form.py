@@ -60,7 +60,7 @@ class TrainForm:
                 f"the probe has {len(self.probe)} characters; at most {MAX_PROBE_CHARACTERS} are allowed; shorten it"
             )
         steps = int(self.steps) if self.steps else None
-        total = steps or int(find_preset(self.size).config().steps)
+        total = steps or int(find_preset(self.size).config(method=self.method).steps)
         return find_preset(self.size).config(
             method=self.method,
             harmful=(_source(self.harmful, self.harmful_file, "harmful", keep),),
@@ -77,6 +77,14 @@ class TrainForm:
 
 INITIAL_FORM = TrainForm("sku_contrast", "quick", "bundled", "self", None, None, "keep", 0, 0, 0, TrainConfig.probe)
 """The form when the page opens."""
+
+
+def method_options() -> list[tuple[str, str]]:
+    """The methods that can be trained, as label and name: forms of SKU, baselines, methods of the literature, and last
+    the ablations and controls.
+    """
+    trained = [(method.label, name) for name, method in METHODS.items() if method.terms or method.closed_form]
+    return sorted(trained, key=lambda option: "_no_" in option[1] or METHODS[option[1]].fidelity == "control")
 
 
 def method_summary(method: str, size: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 
 from sku.core.config import PRESETS, TrainConfig
-from sku.core.methods import METHODS
 from sku.ui import about, glossary
 from sku.ui.events import Values
 from sku.ui.train import form, run_status
@@ -116,7 +115,7 @@ def lay_out_form(presets: Sequence[str], training: bool) -> FormColumn:
         preview_note = gr.HTML(elem_id="preview-said")
         preview = gr.Dataframe(headers=["prompt", "answer"], visible=False, interactive=False, elem_id="preview")
         _heading("3 Method")
-        method = gr.Dropdown(_method_options(), value=INITIAL_FORM.method, label="Method", elem_id="method")
+        method = gr.Dropdown(form.method_options(), value=INITIAL_FORM.method, label="Method", elem_id="method")
         summary = gr.Markdown(form.method_summary(INITIAL_FORM.method, INITIAL_FORM.size), elem_classes="facts")
         preservation = _preservation()
         more = _more_settings()
@@ -179,10 +178,6 @@ def _heading(text: str) -> None:
 
 def _preset_options(presets: Sequence[str]) -> list[tuple[str, str]]:
     return [(f"{name} · {PRESETS[name].config().model}: {PRESETS[name].note}", name) for name in presets]
-
-
-def _method_options() -> list[tuple[str, str]]:
-    return [(method.label, name) for name, method in METHODS.items() if method.terms or method.closed_form]
 
 
 def _upload(kind: str) -> gr.File:

@@ -1,0 +1,51 @@
+"""Find a PEFT adapter that was not trained here: in a folder, or on the hub by its id. Reads no weights."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sku.core.errors import Unavailable
+
+PEFT_CONFIG, PEFT_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether `name` has the form owner/name and is no path of this machine."""
+    return bool(_HUB_ID.fullmatch(name)) and not Path(name).exists()
+
+
+def find_peft_folder(name: str) -> Path | None:
+    """The PEFT folder that `name` means: a folder here, or a repository on the hub. None if it can be neither.
+
+    What was fetched from the hub once is not fetched again.
+
+    Raises:
+        Unavailable: if `name` has the form of a hub id but the hub does not give an adapter.
+    """
+    if not name or "\0" in name:
+        return None
+    folder = Path(name).expanduser()
+    if (folder / PEFT_CONFIG).is_file():
+        return folder
+    return _from_hub(name) if is_hub_id(name) else None
+
+
+def _from_hub(name: str) -> Path:
+    import huggingface_hub as hub  # slow to import, and not needed for a folder
+
+    cached = [hub.try_to_load_from_cache(name, file) for file in (PEFT_CONFIG, PEFT_WEIGHTS)]
+    if all(isinstance(path, str) for path in cached):
+        return Path(str(cached[0])).parent
+    try:
+        # Ask once, without retries: offline, the download itself tries for 23 s and prints each failure.
+        hub.get_hf_file_metadata(hub.hf_hub_url(name, PEFT_CONFIG))
+        paths = [hub.hf_hub_download(name, file) for file in (PEFT_CONFIG, PEFT_WEIGHTS)]
+    except Exception as error:  # the hub's, httpx's, xet's and the disk's errors have no family in common
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        raise Unavailable(
+            f"variant {name!r} is no run or PEFT folder here, and the hub gave no adapter of that name "
+            f"({reason[:200].rstrip('.')}); check the name, go online, or name the adapter's folder"
+        ) from error
+    return Path(paths[0]).parent
