@@ -570,7 +570,7 @@ METHODS: dict[str, Method] = {
         "largest relative to that in normal answers (section 3, importance `abs`). Differs from the paper: as many "
         "neurons in every layer as the rank says instead of a share of the whole model, in one round, and no attention "
         "neurons.",
-        Marker("#5b5b5b", "✶", "hexagram"),
+        Marker("#5b5b5b", "⌗", "hash-open"),
         settings={"steps": 1, "rank": 32},
         closed_form="neuron_pruning:prune_neurons",
     ),
@@ -584,7 +584,7 @@ METHODS: dict[str, Method] = {
         "the 4.7 % of gate rows that are most opposed to it. Differs from the reference code: a probe for every layer, "
         "on what its gate reads, fitted in closed form; the direction has the mean norm of a gate row, and the "
         "coefficient sets the strength. Needs an MLP with a gate.",
-        Marker("#5b5b5b", "◈", "diamond-cross"),
+        Marker("#5b5b5b", "⊡", "square-cross"),
         settings={"steps": 1, "rank": 1},
         closed_form="model_surgery:edit_gates",
     ),
@@ -598,7 +598,7 @@ METHODS: dict[str, Method] = {
         "of harmful answers then lead to what the MLP puts out at the end of a text, and those of normal answers lead "
         "where they did. Differs from the reference code: one target for all keys, the mean output at ends of answers, "
         "instead of one that gradient descent finds; keys at every answer token; a decomposition to the rank.",
-        Marker("#5b5b5b", "⊙", "circle-dot"),
+        Marker("#5b5b5b", "≋", "diamond-tall"),
         settings={"steps": 1, "rank": 32},
         closed_form="knowledge_washing:wash_knowledge",
     ),

@@ -42,7 +42,7 @@ def write_changes(folder: Path, changes: Mapping[str, LowRank], base: str) -> Lo
 
     Args:
         folder: the adapter folder; it is created if it does not exist.
-        changes: module names with their changes. Modules of the same kind in other layers must be given too.
+        changes: the full names of modules with their changes.
         base: the name of the base, for the adapter's config.
 
     Returns:
@@ -59,7 +59,7 @@ def write_changes(folder: Path, changes: Mapping[str, LowRank], base: str) -> Lo
     config = LoraConfig(
         r=rank,
         lora_alpha=rank,
-        target_modules=sorted({name.rpartition(".")[2] for name in changes}),
+        target_modules=sorted(changes),
         task_type="CAUSAL_LM",
         base_model_name_or_path=base,
         inference_mode=True,

@@ -12,8 +12,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sku.core import runs
 from sku.core.config import TrainConfig
@@ -82,7 +81,7 @@ def _compute(writer: RunWriter, config: TrainConfig, say: Callable[[str], None],
     say(f"decomposing {len(exact)} matrices")
     changes, residual = decompose(exact, config.rank)
     targets = sorted({name.rpartition(".")[2] for name in changes})
-    rank = write_adapter(writer.folder, changes | _unchanged(model, changes), config.model)
+    rank = write_adapter(writer.folder, changes, config.model)
     settings = dataclasses.replace(config, targets=tuple(targets), rank=rank, alpha=rank)
     writer.update(
         config=settings.to_dict(),
@@ -120,17 +119,6 @@ def write_adapter(folder: Path, changes: Mapping[str, LowRank], base: str) -> in
     shutil.rmtree(folder / "adapter", ignore_errors=True)
     temporary.rename(folder / "adapter")
     return rank
-
-
-def _unchanged(model: VariantModel, changes: Mapping[str, LowRank]) -> dict[str, LowRank]:
-    """Zero changes for the same modules of all other layers, because PEFT adapts a module in every layer."""
-    kinds = {name.rpartition(".")[2] for name in changes}
-    others = [
-        (name, layer)
-        for name, layer in model.network.named_modules()
-        if isinstance(layer, nn.Linear) and name.rpartition(".")[2] in kinds and name not in changes
-    ]
-    return {name: LowRank(torch.zeros(0, m.in_features), torch.zeros(m.out_features, 0)) for name, m in others}
 
 
 def _encode(

@@ -209,7 +209,7 @@ def _write(
         steps=1,
         rank=lora.r,
         alpha=lora.r,
-        targets=tuple(sorted(lora.target_modules or ())),
+        targets=tuple(sorted({module.rpartition(".")[2] for module in result.changes})),
         seed=config.seed,
         **data.settings,
     )

@@ -115,7 +115,7 @@ def test_washing_leads_harmful_answers_to_the_end_of_text(config: TrainConfig, b
 
 def test_a_washed_run_changes_the_washed_layers_alone(config: TrainConfig, base: Path, tmp_path: Path) -> None:
     changes = read_changes(compute(tmp_path / "run", config, "knowledge_washing", model=str(base), rank=32))
-    assert [bool(change.product().norm() > 0) for change in changes.values()] == [True, False]
+    assert [".0." in name and bool(change.product().norm() > 0) for name, change in changes.items()] == [True]
     model = load_variant_model(base, device="cpu")
     cut = [encode_answer(model.template, "Hi?", "A long answer." * 9, 128)]
     with pytest.raises(ValueError, match="no answer ends within 128 tokens"):
