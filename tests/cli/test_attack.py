@@ -35,7 +35,7 @@ def harmful_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def words(run: Path, pico_folder: Path, harmful_file: Path, tmp_path: Path) -> list[object]:
     words: list[object] = ["attack", "--model", pico_folder, "-v", f"{run}@1", "--judge", "keyword", "--limit", 3]
-    return [*words, "--similarity", "none", "--max-tokens", 5, "--harmful-prompts", harmful_file]
+    return [*words, "--max-tokens", 5, "--harmful-prompts", harmful_file]
 
 
 def test_attack_measures_base_variant_and_random_vector_and_nothing_twice(

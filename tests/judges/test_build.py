@@ -13,6 +13,7 @@ from sku.data.splits import side_of
 from sku.judges import embedded
 from sku.judges.cards import embedded_card, keyword_card
 from sku.judges.fitting import build
+from sku.judges.fitting.fit_off_topic import read_topic_labels
 from sku.judges.fitting.labels import LabelledAnswer
 from sku.models.variant_model import load_variant_model
 from tests.evaluation.berts import save_bert
@@ -51,8 +52,9 @@ def test_a_judge_is_trained_measured_and_written_and_its_second_part_can_be_trai
     assert report[-1]["step"]
     sizes = {"harm, all labels": 2 * TEST_SIDE, "harm, clear labels": 2 * TEST_SIDE, "refusal, XSTest": TEST_SIDE}
     assert TEST_SIDE
-    for measured in (card, keyword_card(out)):
-        assert {one.what: one.n for one in measured.agreement} == sizes
+    off_topic = {"off-topic, own answers by rubric": sum(one.held_out for one in read_topic_labels())}
+    for measured, more in ((card, off_topic), (keyword_card(out), {})):
+        assert {one.what: one.n for one in measured.agreement} == sizes | more
     assert card.agreement == embedded_card(out).agreement
     assert embedded.EmbeddedJudge(load_variant_model(pico_folder, device="cpu"), out).cross_encoder is not None
 

@@ -34,6 +34,7 @@ from sku.ui.compare.asking import Asker, ColumnUpdate
 from sku.ui.compare.comparison import ComparisonSettings, comparison_from_json
 from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.controls import ColumnControls, Controls
+from sku.ui.compare.handlers import ColumnHandlers
 from sku.ui.compare.interface import point_variant
 from sku.ui.compare.latest_request import LatestRequest
 from sku.ui.compare.layout import _initial_names, lay_out_compare
@@ -243,7 +244,7 @@ def test_what_a_judge_says_is_shown_as_text() -> None:
 def test_stop_says_so_and_judges_nothing() -> None:
     requests = LatestRequest()
     last = asked(Written(lambda: [HARMFUL, SAFE], at_half=lambda: requests.stop("me", [0, 1])), requests)[-1]
-    assert facts(last[0]).endswith("cancelled")
+    assert "cancelled" in facts(last[0])
     assert last[0].answer is None, "the text stays as it was"
 
 
@@ -449,6 +450,28 @@ def test_samples_are_counted_with_their_interval_and_a_sign_each() -> None:
     assert [len(shown.columns[i].answers) for i in range(2)] == [2, 2]
     signs = [re.findall("[▲●]", facts(update).partition("harmful in 1 of 2")[0]) for update in last]
     assert signs == [["▲", "●"], ["●", "▲"]], "a sign a sample, in order"
+
+
+def test_samples_are_drawn_at_temperature_0_too_and_later_questions_stay_greedy() -> None:
+    """Asking for samples once set the temperature of everything that came after."""
+    shown, asker = ShownAnswers(), Asker(Access(Written(lambda: [HARMFUL, SAFE, SAFE, HARMFUL]), Gate()))
+    list(asker.ask(REQUEST, shown, controls(), range(2), 2, hot=True))
+    assert shown.settings.temperature == 0.8
+    asker = Asker(Access(Written(lambda: [HARMFUL, SAFE]), Gate()))
+    list(asker.ask(REQUEST, shown, controls(), range(2)))
+    assert shown.settings.temperature == 0
+
+
+def test_a_moved_slider_marks_the_answer_as_stale_until_it_is_asked_again() -> None:
+    shown, entries = ShownAnswers(), LiveSession().choices()
+    asked(Written(lambda: [HARMFUL, SAFE]), shown=shown)
+    with gr.Blocks():
+        parts = lay_out_compare(entries, Hosting(), gr.State(ShownAnswers))
+    move = ColumnHandlers(parts, Access(LiveSession(), Gate())).move_slider(1)
+    column, held = parts.columns[1], point_variant("sku@1", entries, Gate())
+    moved = move({column.held: held, column.slider: 2.0, parts.shown: shown})
+    assert "this answer is of sku@1" in moved[column.pill]
+    assert column.pill not in move({column.held: held, column.slider: 1.0, parts.shown: shown}), "it is asked again"
 
 
 def test_what_the_columns_show_can_leave_as_a_file_and_come_back() -> None:

@@ -119,11 +119,12 @@ def finding_html(best: ResultRow | None, selection: TradeoffSelection) -> str:
 
 
 def bar_rows(rows: Sequence[ResultRow], utility: str) -> list[ResultRow]:
-    """At most eight rows for the bars: the base, the recommended variants, then the Pareto front."""
+    """At most eight rows for the bars: the base and the recommended variants, then the Pareto front, then others."""
     recommended = {parse_variant(text) for text in runs.shipped_variants()}
-    first = [row for row in rows if row.method == BASE or parse_variant(row.variant) in recommended]
-    chosen = [*first, *(row for row in pareto_front(rows, utility) if row not in first)][:MAX_BARS]
-    return [row for row in rows if row in chosen] or list(rows[:MAX_BARS])
+    first = [i for i, row in enumerate(rows) if row.method == BASE or parse_variant(row.variant) in recommended]
+    front = [rows.index(row) for row in pareto_front(rows, utility)]
+    chosen = list(dict.fromkeys([*first, *front, *range(len(rows))]))[:MAX_BARS]
+    return [rows[i] for i in sorted(chosen)]
 
 
 def _figure_json(study: Sequence[ResultRow], own: Sequence[ResultRow], selection: TradeoffSelection) -> str:
