@@ -11,7 +11,7 @@ import typer
 from sku.cli.options import AsJson, print_json, stop_at_signals
 from sku.core.config import PRESETS, TrainConfig, find_preset
 from sku.core.jsonl import read_json
-from sku.core.methods import METHODS
+from sku.core.methods import METHODS, USES_LIKE
 from sku.data.listing import training_sources
 
 _SET_HELP = (
@@ -184,9 +184,9 @@ def _config(context: typer.Context) -> TrainConfig:
     else:
         config = find_preset(flags["preset_name"]).config(**{"method": flags["method"]} | changes)
     config = config.changed(flags["settings"] or ())
-    if "like" in given and config.method != "random":
+    if "like" in given and config.method not in USES_LIKE:
         raise typer.BadParameter(
-            f"only --method random uses it, not {config.method}; leave it out", param_hint="--like"
+            f"only --method {' and '.join(USES_LIKE)} use it, not {config.method}; leave it out", param_hint="--like"
         )
     return config
 

@@ -454,8 +454,8 @@ METHODS: dict[str, Method] = {
         False,
         SAM_PAPER,
         "our correction",
-        "NPO whose forget gradient is taken at theta + rho g / |g|, where g is the forget gradient at theta, so that "
-        "small changes of the weights undo less. Differs: rho is a length in the space of the LoRA "
+        "NPO whose forget gradient is taken at theta + rho g / norm(g), where g is the forget gradient at theta, so "
+        "that small changes of the weights undo less. Differs: rho is a length in the space of the LoRA "
         "factors. Settings are unmeasured.",
         Marker(BLUE, "▣", "square-dot"),
         settings=UNMEASURED,
@@ -468,7 +468,7 @@ METHODS: dict[str, Method] = {
         WAGLE_PAPER,
         "our correction",
         "NPO that changes only the entries with the highest attribution score, "
-        "|(theta - g_n / gamma) g_h|. Differs: an entry is one of B, and theta is the base's weight along "
+        "the size of (theta - g_n / gamma) g_h. Differs: an entry is one of B, and theta is the base's weight along "
         "the matching row of A; gamma makes both parts count alike. Settings are unmeasured.",
         Marker(GREEN, "❖", "diamond-dot"),
         settings=UNMEASURED,
@@ -625,6 +625,10 @@ def method_of_adapter(name: str) -> Method:
         ValueError: if the name is unknown; the message lists the known names.
     """
     return FOREIGN_METHOD if name == FOREIGN else find_method(name)
+
+
+USES_LIKE = ("random", "gated")
+"""The methods that are made from another run (`TrainConfig.like`)."""
 
 
 def find_method(name: str) -> Method:

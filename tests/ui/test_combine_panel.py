@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sku.__main__ import app
-from sku.core import ownership, runs
+from sku.core import ownership, runs, storage
 from sku.core.combining import CombineConfig
 from sku.core.config import TrainConfig
 from sku.serving import processes
@@ -63,10 +63,12 @@ def test_every_chosen_vector_gets_a_slider_that_keeps_its_value(panel: Any) -> N
     labels = [first[slider].label for slider in parts.coefficients[:2]]
     assert labels == ["ga", "one"]
     assert [first[slider].visible for slider in parts.coefficients] == [True, True, *[False] * 4]
-    more = handlers.show_sliders(REQUEST, values(parts, ["ga", "sku"], shown=["ga", "one"]))
+    run = runs.read_run(storage.home() / "runs" / "two")
+    runs.write_manifest(run.folder, dataclasses.replace(run.manifest, default_coefficient=2.5))
+    more = handlers.show_sliders(REQUEST, values(parts, ["ga", "two"], shown=["ga", "one"]))
     kept, new = (more[slider] for slider in parts.coefficients[:2])
     assert "value" not in kept.constructor_args, "what the visitor set stays"
-    assert (new.label, new.value) == ("sku", 2.5), "the shipped run's default"
+    assert (new.label, new.value) == ("two", 2.5), "the run's default"
 
 
 def test_what_is_ordered_is_what_is_shown(panel: Any) -> None:

@@ -378,14 +378,14 @@ def test_no_handler_reads_a_file_that_was_not_uploaded(stranger: Stranger, sku_h
     secret.write_text('{"prompt": "the secret", "answer": "of another"}\n')
     for path in (secret, "/etc/passwd", ROOT / "assets" / "data" / "bundled_harmful.jsonl"):
         for place, data in (
-            (stranger.place("harmful-file"), [posted(path, meta)]),
+            (stranger.place("harmful-file"), [posted(path, meta), None, None]),
             (stranger.place("import"), stranger.filled(stranger.place("import"), **{"import": posted(path, meta)})),
         ):
             said = stranger.call(place, data)
             assert not said["success"], f"{path} was read: {said}"
             assert "the secret" not in json.dumps(said)
     sent = stranger.http.post("/gradio_api/upload", files={"files": ("mine.jsonl", secret.read_bytes())}).json()
-    said = stranger.call(stranger.place("harmful-file"), [posted(sent[0], meta=True)])
+    said = stranger.call(stranger.place("harmful-file"), [posted(sent[0], meta=True), None, None])
     assert "the secret" in json.dumps(said), "what was uploaded is read by the same call"
 
 

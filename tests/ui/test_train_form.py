@@ -115,8 +115,8 @@ def test_what_is_expected_names_its_source_or_what_is_wrong() -> None:
 
 def test_the_list_of_methods_begins_with_sku_and_ends_with_ablations_and_controls() -> None:
     names = [name for _, name in method_options()]
-    assert sorted(names) == sorted(name for name in METHODS if name != "random")
-    assert names[:2] == ["sku", "sku_contrast"]
+    assert sorted(names) == sorted(name for name, method in METHODS.items() if method.terms or method.closed_form)
+    assert names[:3] == ["sku", "sku_contrast", "sku_directions"]
     assert names.index("sku_contrast") < names.index("tv") < names.index("ft") < names.index("npo")
     assert names[-5:] == ["dpo", *(name for name in METHODS if "_no_" in name)]
 

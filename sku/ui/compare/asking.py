@@ -105,7 +105,10 @@ class Asker:
                     return
                 yield {i: ColumnUpdate(_text(states[i]), _facts(states[i]), _start(states[i])) for i in current}
         except gr.Error as error:  # the message at the edge of the page goes; the columns keep the reason
-            yield {i: ColumnUpdate(facts=badges.no_answer_line(error.message)) for i in ticket.current()}
+            yield {
+                i: ColumnUpdate(facts=badges.no_answer_line(str(error.__cause__ or error.message)))
+                for i in ticket.current()
+            }
             raise
         yield {i: ColumnUpdate(facts=_judging(states[i])) for i in ticket.current()}
         fault = self._judge(shown, asked, ticket, states)

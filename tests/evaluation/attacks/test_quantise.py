@@ -26,6 +26,7 @@ def put_on_grid(model: VariantModel) -> None:
     for _, layer in decoder_linears(model):
         weight = base_linear(layer).weight
         weight.data = ROUNDINGS["int4"](weight.data)
+    model.loaded_hash = weights_hash(model.network)  # as if it had been loaded so
 
 
 def test_int4_leaves_a_base_on_its_own_grid_bit_for_bit(context: AttackContext) -> None:

@@ -17,6 +17,7 @@ from sku.evaluation.attacks import soft_prompt as module
 from sku.evaluation.attacks.attacked_likelihood import given_log_probs, kl_on_answers
 from sku.evaluation.attacks.procedure import AttackContext, AttackedModel
 from sku.evaluation.attacks.soft_prompt import placeholders, soft_prompt, softened, start_vectors
+from sku.models.flattened_inputs import FlattenedInputs
 from sku.models.generation import generate_answers
 from sku.models.variant_model import VariantModel
 from tests.evaluation.attacks.conftest import MEASURED, OWN
@@ -46,8 +47,10 @@ def stop_at(call: int) -> Callable[[], None]:
 
 
 def is_untouched(model: VariantModel) -> bool:
-    """Whether no hook and no gradient is left."""
-    hooks = [m for m in model.network.modules() if m._forward_hooks or m._forward_pre_hooks]
+    """Whether no hook and no gradient is left. The hooks that give flattened layers their rows are always there."""
+    modules = model.network.modules()
+    every = [hook for m in modules for hook in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())]
+    hooks = [hook for hook in every if not isinstance(getattr(hook, "__self__", None), FlattenedInputs)]
     return not hooks and not any(p.requires_grad or p.grad is not None for p in model.network.parameters())
 
 
