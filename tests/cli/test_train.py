@@ -69,7 +69,7 @@ def test_flags_go_before_a_file_and_leave_its_other_weights(config_of: Any, file
         (["--resume", "--leave-out", "drugs"], 2, "these were given: --leave-out; leave them out"),
         (["--resume", "--set", "steps=3"], 2, "these were given: --set;"),
         (["--resume", "--preset", "tiny"], 2, "these were given: --preset;"),
-        (["--like", "sku"], 2, "only --method random uses it, not sku"),
+        (["--like", "sku"], 2, "only --method random and gated use it, not sku"),
         (["--preset", "tiny", "--snapshot", "3", "--snapshot", "7"], 1, "--snapshot 7: the run has 6 steps"),
         (["--config", "FILE", "--snapshot", "8"], 1, "--snapshot 8: the run has 7 steps"),
         (["--weight", "three"], 2, "is not of the form TERM=NUMBER"),

@@ -9,6 +9,7 @@ from sku.core.variants import Variant
 from sku.evaluation.attacks.procedure import AttackContext
 from sku.evaluation.attacks.quantise import ROUNDINGS, base_linear, decoder_linears, round_weights, weight_change
 from sku.models.variant_model import VariantModel
+from sku.models.weights_hash import weights_hash
 from tests.models.test_altered_model import weights
 
 BASE, ONE = Variant("base", 0.0), Variant("one", 1.0, {"one": -1.0})
