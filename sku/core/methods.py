@@ -133,7 +133,7 @@ METHODS: dict[str, Method] = {
     ),
     "sku_directions": Method(
         "SKU directions",
-        {"forgetting": 2.0, "acquisition": 0.3, "refusing": 1.0, "safe_answers": 1.0, "closeness": 20.0},
+        {"forgetting": 2.0, "acquisition": 0.3, "refusing": 2.0, "safe_answers": 1.0, "closeness": 20.0},
         True,
         SKU_PAPER,
         "ours",
@@ -156,6 +156,7 @@ METHODS: dict[str, Method] = {
             "given_tokens": (0, 0, 0, 0, 3, 8, 24),
             "opening_weight": 8.0,
             "kl_budget": 0.04,
+            "forget_margin": 2.5,
         },
         preserve_at="negated",
         trained_factors="B",

@@ -40,14 +40,13 @@ class GridEntry:
 
 
 _DIRECTIONS = {
-    "steps": 100,
+    "steps": 140,
     "harmful_limit": None,
     "harmful": (
         "bundled", "labelled", "prefilled:bundled", "prefilled:harmful_requests", "prefilled:advbench",
         "prefilled:do_not_answer",
     ),
     "normal": (*_WITH_XSTEST, "self:plain_requests"),
-    "forget_margin": 2.5,
 }  # fmt: skip
 
 GRID: dict[str, GridEntry] = {
