@@ -71,7 +71,7 @@ FOCUSED = """() => {
 def test_everything_is_reached_by_keyboard_and_focus_is_seen(page: Page) -> None:
     page.locator("#prompt textarea").focus()
     reached, unseen = set(), []
-    for _ in range(60):
+    for _ in range(120):
         page.keyboard.press("Tab")
         names, seen, what = page.evaluate(FOCUSED)
         reached |= {name for name in names if name}

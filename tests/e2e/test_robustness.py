@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from sku.core.records import ResultRow
+from sku.models.pretrained import DEFAULT_BASE
 from sku.reporting import result_files
 from tests.e2e.test_stories import open_tab
 from tests.reporting.rows import attacked
@@ -23,6 +25,10 @@ def curve(first: float) -> dict[str, object]:
 
 def rows() -> list[ResultRow]:
     """Base, two shipped variants and one that is not on this machine, each under three attacks."""
+
+    def measured(variant: str, attack: str, harmful: int, recovery: float | None = None, **fields: Any) -> ResultRow:
+        return attacked(variant, attack, harmful, recovery, model=DEFAULT_BASE, **fields)
+
     found = []
     for variant, harmful, first in (
         ("base", 10, -4.0),
@@ -30,12 +36,12 @@ def rows() -> list[ResultRow]:
         ("sku@1.5", 3, -4.6),
         ("elsewhere@1", 4, -4.5),
     ):
-        found.append(attacked(variant, "none", harmful))
+        found.append(measured(variant, "none", harmful))
         survived = {"survived": 0.1, "survived_by_layer": {str(layer): 0.1 for layer in range(30)}}
         back = None if variant == "base" else 0.8
-        found.append(attacked(variant, "int4", 8, back, attack_details=survived if back else {}))
-        found.append(attacked(variant, "relearn-10", 9, attack_details=curve(first)))
-        found.append(attacked(variant, "gcg", 9))
+        found.append(measured(variant, "int4", 8, back, attack_details=survived if back else {}))
+        found.append(measured(variant, "relearn-10", 9, attack_details=curve(first)))
+        found.append(measured(variant, "gcg", 9))
     return found
 
 
