@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,15 +41,15 @@ SETS = PromptSets(HARMFUL, HARMFUL, NORMAL, NORMAL, NORMAL, tuple(pair(i, "norma
 
 
 @pytest.fixture
-def subjects(adapters: dict[str, Path]) -> tuple[MeasuredVariant, ...]:
+def subjects(adapters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[MeasuredVariant, ...]:
     """The base, one adapter at two coefficients, another at one."""
+    found, runs = {}, tmp_path_factory.mktemp("runs")
     for name, method in (("one", "sku"), ("two", "ga")):
-        write_manifest(adapters[name], Manifest(method, {"preservation": "keep", "seed": 3}, "pico", ""))
-        (adapters[name] / "adapter").mkdir(exist_ok=True)
-        for file in adapters[name].glob("adapter_*"):
-            (adapters[name] / "adapter" / file.name).write_bytes(file.read_bytes())
-    one = Run(adapters["one"], Manifest("sku", {"seed": 3}, "pico", ""))
-    two = Run(adapters["two"], Manifest("ga", {"seed": 3}, "pico", ""))
+        folder = runs / name
+        shutil.copytree(adapters[name], folder / "adapter")
+        write_manifest(folder, Manifest(method, {"preservation": "keep", "seed": 3}, "pico", ""))
+        found[name] = Run(folder, Manifest(method, {"seed": 3}, "pico", ""))
+    one, two = found["one"], found["two"]
     return (
         MeasuredVariant(Variant("base", 0.0)),
         MeasuredVariant(Variant("one", 0.5, {"one": -0.5}), {"one": one}),
