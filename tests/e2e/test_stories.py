@@ -58,6 +58,7 @@ def test_one_prompt_three_answers_and_the_slider_changes_one_column(page: Page) 
 def test_stop_ends_all_columns_and_ask_works_again(page: Page) -> None:
     ask(page, "Tell me a very long story about the sea.")
     page.wait_for_function("document.querySelector('#answer-0 textarea').value.length > 20", timeout=60_000)
+    expect(page.locator("#stop")).to_have_text("Stop")
     page.click("#stop")
     expect(page.locator("#facts-0")).to_contain_text("cancelled")
     for column in (1, 2):
@@ -148,6 +149,7 @@ def test_a_run_can_be_cancelled_and_resumed(page: Page) -> None:
     page.get_by_role("option", name="Gradient ascent", exact=True).click()
     page.click("#start")
     expect(page.locator("#doing")).to_contain_text(re.compile(r"-ga: .*step [1-9]"), timeout=120_000)
+    expect(page.locator("#cancel")).to_have_text("Cancel")
     page.click("#cancel")
     expect(page.locator("#doing")).to_contain_text("cancelled", timeout=60_000)
     page.get_by_role("button", name="Resume").click()

@@ -15,6 +15,8 @@ from sku.ui.compare.column_variant import ColumnVariant, catalog_variant
 from sku.ui.compare.controls import INITIAL_COLUMNS
 from sku.ui.events import Updates, Values
 
+SWEEP_LABEL = "Sweep 0 to 3 on this prompt"
+"""A button that was not visible gets its text anew, or it would be empty."""
 _SLIDER_END = 3.0
 """The largest coefficient on the slider. If a variant has a larger one, the slider is extended to it."""
 
@@ -85,7 +87,7 @@ class ColumnComponents:
             self.variant: gr.Dropdown(choices=options, value=variant.list_value, allow_custom_value=True),
             self.held: variant,
             self.slider: gr.Slider(visible=coefficient is not None, info=slider_info(variant, entries), **slider),
-            self.sweep.button: gr.Button(visible=coefficient is not None),
+            self.sweep.button: gr.Button(SWEEP_LABEL, visible=coefficient is not None),
             self.sweep.marks: gr.Radio(visible=False),
             self.heading: badges.variant_heading(variant),
         }
@@ -175,7 +177,7 @@ def slider_info(variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> str:
 def _sweep_row(i: int, variant: ColumnVariant) -> SweepRow:
     return SweepRow(
         button=gr.Button(
-            "Sweep 0 to 3 on this prompt",
+            SWEEP_LABEL,
             size="sm",
             visible=variant.coefficient is not None,
             elem_id=f"sweep-{i}",

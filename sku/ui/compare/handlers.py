@@ -101,7 +101,7 @@ class AskHandlers:
         for step in steps:
             updates = {part: value for i, update in step.items() for part, value in columns[i].show(update).items()}
             if updates:
-                yield {self.components.ask_row.stop: gr.Button(visible=True), **updates}
+                yield {self.components.ask_row.stop: gr.Button("Stop", visible=True), **updates}
 
 
 class ColumnHandlers:

@@ -147,8 +147,8 @@ class AttackHandlers:
         stopped = newest is not None and newest.state in ("cancelled", "failed")
         return {
             parts.state: line,
-            parts.cancel: gr.Button(visible=newest is not None and newest.live),
-            parts.resume: gr.Button(visible=stopped),
+            parts.cancel: gr.Button("Cancel", visible=newest is not None and newest.live),
+            parts.resume: gr.Button("Resume", visible=stopped),
             parts.seen: line,
             parts.finished: [job.name for job in jobs if job.state == "finished"],
         }

@@ -123,8 +123,8 @@ class EvaluateHandlers:
         stopped = newest is not None and newest.state in ("cancelled", "failed")
         return {
             parts.state: _state_line(newest),
-            parts.cancel: gr.Button(visible=running),
-            parts.resume: gr.Button(visible=stopped),
+            parts.cancel: gr.Button("Cancel", visible=running),
+            parts.resume: gr.Button("Resume", visible=stopped),
             parts.seen: fingerprint,
         }
 

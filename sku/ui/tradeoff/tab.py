@@ -93,7 +93,7 @@ def view_updates(parts: TradeoffComponents, view: TradeoffView, known: Any, poin
         parts.known: list(view.boxes),
         parts.finding: view.finding,
         parts.best: view.best,
-        parts.open_best: gr.Button(visible=view.best is not None),
+        parts.open_best: gr.Button("Open in Compare", visible=view.best is not None),
         parts.note: view.note,
         parts.picture: view.figure,
         parts.choosing: gr.Row(visible=bool(view.points)),

@@ -133,7 +133,7 @@ def look_at_runs(
     curves = run_status.loss_plot(chosen, [job for job in jobs if job.name in beside and job != chosen])
     return {
         parts.status: run_status.status_html(chosen, busy),
-        parts.cancel: gr.Button(visible=live is not None),
+        parts.cancel: gr.Button("Cancel", visible=live is not None),
         parts.curves: gr.Plot(curves, visible=True) if chosen else gr.Plot(visible=False),
         parts.probes: run_status.probe_table(chosen),
         parts.norms: _norms(chosen),
