@@ -81,6 +81,8 @@ def test_the_tour_shows_what_each_model_does_and_a_sweep_finds_where_it_changes(
     """Three clicks: an example of the tour, the sweep, and the coefficient that it found."""
     page.get_by_role("button", name="1 base helps").click()
     expect(page.locator("#found")).to_contain_text(re.compile("base helps to do harm .* sku@"), timeout=120_000)
+    fold, box = page.locator(".fold").first.bounding_box(), page.locator("#answer-0 textarea").bounding_box()
+    assert fold == pytest.approx(box, abs=4), "the fold lies on the harmful answer, and on nothing else"
     page.click("#sweep-2")
     marks = page.locator("#sweep-marks-2 label")
     expect(marks).to_have_count(7, timeout=120_000)
