@@ -7,6 +7,7 @@ that serving needs.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterator
@@ -91,6 +92,15 @@ class Run:
     def adapter(self) -> Path:
         """The folder of the PEFT adapter. It exists once the run is finished."""
         return self.folder if self.foreign else self.folder / "adapter"
+
+    @property
+    def weights_hash(self) -> str:
+        """A hash of the adapter's weights and of its gate, if it has one. It does not depend on the name."""
+        state = hashlib.sha256((self.adapter / "adapter_model.safetensors").read_bytes())
+        gate = self.adapter.parent / GATE
+        if gate.is_file():  # it is not in the weights, but changes the answers
+            state.update(gate.read_bytes())
+        return state.hexdigest()[:16]
 
     @property
     def gated(self) -> bool:

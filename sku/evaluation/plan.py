@@ -5,9 +5,7 @@ Plain values: loads no data and no model.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sku.core import runs
 from sku.core.config import DecodingConfig
@@ -38,7 +36,7 @@ class MeasuredVariant:
     def identity(self) -> str:
         """Hash and coefficient of every adapter: equal for equal weights, whatever the runs are called."""
         signed = self.variant.coefficients
-        parts = (f"{_weights_hash(self.runs[key].adapter)}*{number:g}" for key, number in signed.items())
+        parts = (f"{self.runs[key].weights_hash}*{number:g}" for key, number in signed.items())
         return "+".join(sorted(parts)) or "base"
 
 
@@ -143,11 +141,3 @@ def measured_variant(variant: Variant) -> MeasuredVariant:
         return MeasuredVariant(variant)
     found = map(runs.find_run, parse_variant(str(variant)).names)
     return MeasuredVariant(variant, {run.known.adapter: run for run in found})
-
-
-def _weights_hash(adapter: Path) -> str:
-    state = hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes())
-    gate = adapter.parent / runs.GATE
-    if gate.is_file():  # it is not in the weights, but changes the answers
-        state.update(gate.read_bytes())
-    return state.hexdigest()[:16]

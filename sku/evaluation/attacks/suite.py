@@ -25,7 +25,6 @@ from sku.evaluation.plan import MeasuredVariant
 from sku.judges.protocol import Judge
 from sku.models.base_answers import write_base_answers
 from sku.models.variant_model import VariantModel
-from sku.models.weights_hash import weights_hash
 from sku.training.random_vector import make_random_vector
 
 OWN_ANSWERS = 16
@@ -113,10 +112,8 @@ def measure_attacks(
     Raises:
         Cancelled: if `cancelled` said so; the same call continues from what `work` holds.
     """
-    before = weights_hash(model.network)
     cells = AttackRunner(model, plan, work, trained_folder(), report, cancelled).run(judge)
-    if weights_hash(model.network) != before:
-        raise RuntimeError("an attack has changed the weights of the base, so no number can be trusted; report this")
+    model.check_base("an attack")
     return attack_rows(plan, cells, judge.card)
 
 

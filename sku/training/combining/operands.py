@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +33,7 @@ class Operand:
                 {
                     "name": run.name,
                     "method": run.manifest.method,
-                    "weights": _weights_hash(run),
+                    "weights": run.weights_hash,
                     "signed_coefficient": signed,
                 }
                 for run, signed in self.parts
@@ -93,9 +92,3 @@ def _sum_changes(parts: Sequence[tuple[Run, float]]) -> dict[str, LowRank]:
         present = [(changes[module], signed) for changes, signed in every if module in changes]
         summed[module] = stack([change for change, _ in present], [signed for _, signed in present])
     return summed
-
-
-def _weights_hash(run: Run) -> str:
-    """The same hash as in `evaluation/plan.py`: it is equal for equal weights, whatever the run is called."""
-    weights = (run.adapter / "adapter_model.safetensors").read_bytes()
-    return hashlib.sha256(weights).hexdigest()[:16]
