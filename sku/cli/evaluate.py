@@ -136,7 +136,7 @@ def evaluate(
     rows = LiveSession(model).evaluate(
         variant, sources, side, decoding, judge_name, work, similarity, report_work, stop_at_signals()
     )
-    from sku.evaluation.passes import process_state
+    from sku.models.distributed import process_state
 
     if process_state().is_main_process:
         result_files.write_rows(out, rows)

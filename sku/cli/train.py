@@ -231,10 +231,13 @@ def _weights(given: list[str]) -> dict[str, float]:
 def _run(out: Path, config: TrainConfig, resume: bool, as_json: bool) -> None:
     cancelled = stop_at_signals()
     from sku.cli.progress import TrainingView
+    from sku.models.distributed import training_processes
     from sku.training.trainer import run_training
 
     with TrainingView(config.steps) as view:
         run = run_training(out, config, view.report, cancelled=cancelled, resume=resume)
+    if not training_processes().is_main_process:
+        return
     if as_json:
         print_json([dataclasses.asdict(run.manifest)])
     else:

@@ -9,12 +9,13 @@ from sku.core.config import DecodingConfig
 from sku.core.records import ResultRow
 from sku.core.variants import Variant
 from sku.evaluation.aggregate import result_rows
-from sku.evaluation.passes import ProgressReport, process_state
+from sku.evaluation.passes import ProgressReport
 from sku.evaluation.plan import EvaluationPlan, PromptSources, measured_variant
 from sku.evaluation.prompt_sets import drop_overlap, load_prompt_sets
 from sku.evaluation.runner import EvaluationRunner
 from sku.evaluation.similarity import SimilarityMetric
 from sku.judges.protocol import Judge
+from sku.models.distributed import process_state
 from sku.models.variant_model import VariantModel
 
 

@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from sku.core.errors import Cancelled
 from sku.evaluation.work_lines import KeyedLines, Line, VerdictLine
 from sku.judges.protocol import Judge, PromptAnswer
 from sku.judges.verdicts import judge_answers
+from sku.models.distributed import process_state
 from sku.models.likelihood import base_log_probs
 from sku.models.variant_model import VariantModel
 
@@ -30,11 +29,6 @@ ProgressReport = Callable[[dict[str, Any]], None]
 """Gets `{"doing", "done", "todo", "seconds"}` after every batch."""
 WorkItem = TypeVar("WorkItem")
 WorkBatch = TypeVar("WorkBatch")
-
-
-def process_state() -> PartialState:
-    """The processes that share the work: one, or as many as a launcher started."""
-    return PartialState(cpu=not torch.accelerator.is_available())
 
 
 class WorkPasses:

@@ -43,7 +43,13 @@ def test_the_run_folder_holds_what_the_contract_says(config: TrainConfig, tmp_pa
         assert set(line) == {"step", "terms", "total", "gradient_norm", "learning_rate", "tokens", "seconds"}
         assert set(line["terms"]) == {"distortion", "disassociation", "preservation"}
     files = {path.name for path in run.folder.rglob("*") if path.is_file()}
-    assert files == {"run.json", "log.jsonl", "summary.json", "adapter_config.json", "adapter_model.safetensors"}
+    assert files - {".lock"} == {
+        "run.json",
+        "log.jsonl",
+        "summary.json",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
 
 
 def test_steps_are_counted_exactly_and_the_rate_falls_to_zero(config: TrainConfig, tmp_path: Path) -> None:
