@@ -72,8 +72,14 @@ class WorkPasses:
                 unjudged[asked][key] = None
 
         def judge_batch(asked: Sequence[PromptAnswer]) -> list[VerdictLine]:
-            log_probs = base_log_probs(self.model, asked)
-            found = zip(asked, judge_answers(asked, judge, lambda _: log_probs), log_probs, strict=True)
+            log_probs = dict(zip(asked, base_log_probs(self.model, asked), strict=True))
+
+            def likelihood(pairs: Sequence[PromptAnswer]) -> list[float]:
+                rest = [pair for pair in pairs if pair not in log_probs]  # answers without their reasoning
+                known = log_probs | dict(zip(rest, base_log_probs(self.model, rest), strict=True))
+                return [known[pair] for pair in pairs]
+
+            found = zip(asked, judge_answers(asked, judge, likelihood), log_probs.values(), strict=True)
             return [
                 VerdictLine(key, verdict.outcome, verdict.score, verdict.reason, log_prob)
                 for answer, verdict, log_prob in found

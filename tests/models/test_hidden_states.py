@@ -110,3 +110,9 @@ def test_the_prefix_of_the_template_is_kept_for_the_next_call(
         for found in answer_hidden_states(duo, [row, row], [{"one": 1.0}] * 2):
             torch.testing.assert_close(found, alone(duo, row, {"one": 1.0}), rtol=1e-3, atol=1e-4)
         assert sizes[: len(wanted)] == wanted
+    rows = [pair(template + ids(3), ANSWERS[1]), pair(template + ids(5), ANSWERS[2])]
+    sizes.clear()
+    states = answer_hidden_states(duo, rows, [{"one": 1.0}] * 2)
+    assert sizes == [(2, 5), (2, 25)], "prompts that differ after the template do not read it again either"
+    for row, found in zip(rows, states, strict=True):
+        torch.testing.assert_close(found, alone(duo, row, {"one": 1.0}), rtol=1e-3, atol=1e-4)

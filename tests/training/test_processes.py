@@ -55,7 +55,7 @@ def test_processes_that_cannot_share_a_batch_equally_say_which_they_can(config: 
 
 def test_two_processes_stop_together_and_have_trained_what_one_trains(config: TrainConfig, tmp_path: Path) -> None:
     """A signal to the second process stops both after the same step, and one process goes on to the adapter of one."""
-    config = changed(config, normal=["self:" + config.normal[0]], normal_limit=4, max_tokens=48, steps=150)
+    config = changed(config, normal=["self:" + config.normal[0]], normal_limit=4, max_tokens=80, steps=150)
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
     words = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "sku", "train", "--config"]
     command = [sys.executable, *words, str(tmp_path / "config.json"), "--out", str(tmp_path / "two")]
