@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sku.models import hidden_states, prefix_cache
@@ -53,6 +53,7 @@ def rows_of(prompts: list[tuple[int, ...]]) -> st.SearchStrategy[list[Any]]:
     return st.lists(row, min_size=1, max_size=7)
 
 
+@settings(max_examples=15)  # six architectures
 @given(rows=rows_of(PROMPTS) | rows_of(ALIKE))
 def test_every_row_is_read_as_if_alone(
     model: VariantModel, rows: list[tuple[tuple[int, ...], tuple[int, ...], Mapping[str, float]]]
