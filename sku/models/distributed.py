@@ -11,10 +11,11 @@ from datetime import timedelta
 
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import DistributedType, InitProcessGroupKwargs
 
 _LONGEST_WAIT = timedelta(hours=12)
 """The others wait while the first process writes the base's own answers, which takes minutes to hours."""
+_SPLIT_WEIGHTS = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
 
 
 def process_state() -> PartialState:
@@ -26,7 +27,8 @@ def training_processes() -> Accelerator:
     """This process among those that share a training.
 
     Raises:
-        ValueError: if `accelerate launch` was asked for several processes on processors, and started only one.
+        ValueError: if `accelerate launch` was asked for several processes on processors, and started only one, or for
+            processes that share the weights.
     """
     accelerator = Accelerator(cpu=_on_processors(), kwargs_handlers=[InitProcessGroupKwargs(timeout=_LONGEST_WAIT)])
     launched = {"ACCELERATE_MIXED_PRECISION", "MASTER_PORT"} <= set(os.environ)
@@ -35,7 +37,21 @@ def training_processes() -> Accelerator:
             "accelerate launch starts only one process on processors; start several with: torchrun --nproc-per-node 2 "
             "-m sku train"
         )
+    require_whole_weights(accelerator.distributed_type)
     return accelerator
+
+
+def require_whole_weights(kind: DistributedType) -> None:
+    """Check that every process holds all weights: probes, checkpoints and adapters read them whole.
+
+    Raises:
+        ValueError: if it does not.
+    """
+    if kind in _SPLIT_WEIGHTS:
+        raise ValueError(
+            f"training with {kind.value} is not supported, because the weights are split among the processes; use "
+            "torchrun, or accelerate launch --multi_gpu, with --set gradient_checkpointing=true --set dtype=bfloat16"
+        )
 
 
 def _on_processors() -> bool:

@@ -12,13 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.run_lock import lock_run
 from sku.core.terms import TERMS
-from sku.models.distributed import training_processes
+from sku.models.distributed import require_whole_weights, training_processes
 from sku.models.variant_model import VariantModel
 from sku.training.objective import Objective
 from sku.training.term_batches import TermBatches
@@ -99,3 +100,11 @@ def test_accelerate_launch_on_processors_says_what_to_do(monkeypatch: pytest.Mon
     monkeypatch.setenv("MASTER_PORT", "29500")
     with pytest.raises(ValueError, match=r"starts only one process on processors; .* torchrun --nproc-per-node 2"):
         training_processes()
+
+
+def test_processes_that_split_the_weights_are_refused() -> None:
+    require_whole_weights(DistributedType.MULTI_GPU)
+    with pytest.raises(
+        ValueError, match=r"training with FSDP is not supported, .*; use torchrun, or accelerate launch"
+    ):
+        require_whole_weights(DistributedType.FSDP)
