@@ -104,7 +104,5 @@ def test_accelerate_launch_on_processors_says_what_to_do(monkeypatch: pytest.Mon
 
 def test_processes_that_split_the_weights_are_refused() -> None:
     require_whole_weights(DistributedType.MULTI_GPU)
-    with pytest.raises(
-        ValueError, match=r"training with FSDP is not supported, .*; use torchrun"
-    ):
+    with pytest.raises(ValueError, match=r"training with FSDP is not supported, .*; use torchrun"):
         require_whole_weights(DistributedType.FSDP)
