@@ -22,7 +22,7 @@ from sku.judges.heads import HARMFUL_COLUMN, MAX_ANSWER_TOKENS, MAX_PROMPT_TOKEN
 from sku.judges.protocol import HarmScore, PromptAnswer
 from sku.models.batching import EncodedPair
 from sku.models.hidden_states import answer_hidden_states
-from sku.models.likelihood import by_length
+from sku.models.likelihood import ScoredRow, best_batch_tokens, by_length
 from sku.models.pretrained import provision_embedder
 from sku.models.sentence_embedder import SentenceEmbedder
 from sku.models.variant_model import VariantModel
@@ -37,7 +37,6 @@ ADAPTER_POOLED_STATES = 2
 """How many hidden states the head sees side by side (`pool_features`)."""
 REFUSAL_THRESHOLD = 0.7
 """An answer is a refusal from this probability on. Chosen together with the L2 penalty in `fit_refusal_head.py`."""
-_BATCH_TOKENS = 4096
 
 
 class EmbeddedJudge:
@@ -92,7 +91,8 @@ class EmbeddedJudge:
         """Logits of the adapter on the base, without the cross-encoder: `[N, 2]`."""
         rows = [encode_for_judge(self.model.tokenizer, prompt, answer) for prompt, answer in pairs]
         logits = torch.empty(len(rows), 2)
-        for places in by_length([(row, {}) for row in rows], _BATCH_TOKENS):
+        items: list[ScoredRow] = [(row, {}) for row in rows]
+        for places in by_length(items, best_batch_tokens(items, self.model.device)):
             states = answer_hidden_states(self.model, [rows[i] for i in places], [{JUDGE_ADAPTER: 1.0}] * len(places))
             logits[places] = self.head(torch.stack([pool_features(one) for one in states])).cpu()
         return logits
