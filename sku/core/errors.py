@@ -17,12 +17,25 @@ _ADVICE = {
 """What a person can do about an error of the system."""
 
 
+MAX_LINE_CHARACTERS = 1000
+"""The longest error message. A message may say back a name or a value from outside, which can be of any length."""
+_KEPT_END_CHARACTERS = 350
+"""How much of the end of a longer message is kept: the end says what to do."""
+
+
 def error_line(error: BaseException) -> str:
     """An error as one line: what happened to which file, and what to do about it."""
     if isinstance(error, OSError) and error.errno in _ADVICE:
         place = f"{Path(str(error.filename))}: " if error.filename else ""
-        return f"{place}{_ADVICE[error.errno]}"
-    return " ".join(str(error).split()) or type(error).__name__
+        return shorten_line(f"{place}{_ADVICE[error.errno]}")
+    return shorten_line(" ".join(str(error).split()) or type(error).__name__)
+
+
+def shorten_line(text: str) -> str:
+    """The text, without its middle if it is longer than `MAX_LINE_CHARACTERS`."""
+    if len(text) <= MAX_LINE_CHARACTERS:
+        return text
+    return f"{text[: MAX_LINE_CHARACTERS - _KEPT_END_CHARACTERS - 5]} ... {text[-_KEPT_END_CHARACTERS:]}"
 
 
 class Unavailable(OSError):
