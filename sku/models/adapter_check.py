@@ -22,9 +22,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from sku.core.jsonl import parse_json, read_json, require_object
+from sku.core.jsonl import parse_json, require_object
 from sku.core.peft_folders import PEFT_CONFIG as CONFIG_FILE
 from sku.core.peft_folders import PEFT_WEIGHTS as WEIGHTS_FILE
+from sku.core.runs import read_run, run_folder_of
 from sku.core.text_lines import BYTE_ORDER_MARK, decode_text
 from sku.core.validation import validate
 
@@ -289,9 +290,9 @@ def check_adapter_base(folder: Path, base: str) -> None:
     Raises:
         ValueError: if it was trained on another base.
     """
-    path = folder.parent / "run.json"
-    if path.is_file():
-        trained_on = require_object(read_json(path), str(path)).get(BASE_FINGERPRINT)
+    run_folder = run_folder_of(folder)
+    if run_folder is not None:
+        trained_on = read_run(run_folder).manifest.base_fingerprint
     else:
         trained_on = _header(folder / WEIGHTS_FILE).get(BASE_FINGERPRINT)
     if trained_on and trained_on != base:

@@ -21,6 +21,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import DynamicCache
 
+from sku.core.runs import run_folder_of
 from sku.models.adapter_check import read_plain_lora
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
@@ -107,7 +108,7 @@ class VariantModel:
         return free
 
     def add(self, name: str, folder: Path) -> None:
-        """Load the PEFT adapter in `folder` under `name`, at coefficient 0, and the gate beside it if there is one.
+        """Load the PEFT adapter in `folder` under `name`, at coefficient 0, and the gate of its run if there is one.
 
         Raises:
             ValueError: if the name is taken, or the adapter is not plain LoRA, cannot be read, or was trained on
@@ -116,7 +117,8 @@ class VariantModel:
         """
         if name in self._unit:
             raise ValueError(f"adapter {name!r} is loaded already; remove it first or use another name")
-        gate = load_gate(folder.parent)
+        run_folder = run_folder_of(folder)
+        gate = load_gate(run_folder) if run_folder else None
         with self._lock:
             lora = read_plain_lora(folder, self.network, self.fingerprint)
             if self._peft is None:

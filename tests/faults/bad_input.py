@@ -26,13 +26,19 @@ import psutil
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from sku.core.errors import MAX_LINE_CHARACTERS, error_line
+from tests.faults.page_input import SETTINGS, PageFault, page_reader
 from tests.faults.pico_files import write_pico_files
+from tests.faults.public_page import public_page
 from tests.faults.readers import Reader, all_readers
 
 ROOT = Path(__file__).parents[2]
 MAX_SECONDS = 5.0
 MAX_GROWTH_BYTES = 32 << 20
 """How far memory may be above that after the first half of the inputs."""
+
+
+SHARE_OF_PAGE = 0.15
+"""The share of the inputs that are calls of the running page."""
 
 
 class Hang(BaseException):
@@ -57,9 +63,9 @@ class Outcome:
         self.examples.setdefault(text, example)
 
 
-def run_reader(reader: Reader, inputs: int) -> Outcome:
-    """Give a reader its inputs."""
-    outcome, memory = Outcome(), psutil.Process()
+def run_reader(reader: Reader, inputs: int, process: int | None = None) -> Outcome:
+    """Give a reader its inputs. The memory is that of `process`, by default this one."""
+    outcome, memory = Outcome(), psutil.Process(process)
     half = [0]
 
     @seed(0)
@@ -106,6 +112,10 @@ def fault_of(error: Exception) -> str | None:
     """What is wrong with an error; None if it is one sentence that the project itself wrote."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(last.filename).name}:{last.lineno}"
+    if isinstance(error, PageFault):
+        return f"the page: {error}"
+    if isinstance(error, RuntimeError) and place.startswith("page_input.py"):
+        return None  # the page refused the call, and said why
     text, ours = error_line(error), Path(last.filename).is_relative_to(ROOT / "sku")
     if isinstance(error, RecursionError) or not isinstance(error, ValueError | OSError | RuntimeError):
         return f"{type(error).__name__} from {place}: {text[:80]}"
@@ -132,13 +142,22 @@ def _time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def run_page(folder: Path, inputs: int) -> Outcome:
+    """Calls of the running page."""
+    files = write_pico_files(folder)
+    with public_page(files.base, folder / "page", **SETTINGS) as page:
+        outcome = run_reader(page_reader(page), inputs, page.process.pid)
+        _print("calls of the page", outcome)
+    return outcome
+
+
 def run_all(folder: Path, inputs: int, only: str = "") -> dict[str, Outcome]:
     """All readers, which share `inputs` by their weight."""
     warnings.simplefilter("ignore")  # libraries warn about the damage
     np.seterr(all="ignore")
     os.environ["SKU_HOME"] = str(folder / "home")
     readers = [one for one in all_readers(write_pico_files(folder), folder / "inputs") if only in one.name]
-    total = sum(one.share for one in readers)
+    total = sum(one.share for one in readers) or 1
     found = {}
     for one in readers:
         found[one.name] = run_reader(one, max(2, round(inputs * one.share / total)))
@@ -163,7 +182,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only readers whose name contains this")
     given_flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = run_all(Path(folder), given_flags.inputs, given_flags.only)
+        found = run_all(Path(folder), round(given_flags.inputs * (1 - SHARE_OF_PAGE)), given_flags.only)
+        if given_flags.only in "calls of the page":
+            found["page"] = run_page(Path(folder) / "public", round(given_flags.inputs * SHARE_OF_PAGE))
     faults = sum(sum(outcome.faults.values()) for outcome in found.values())
     inputs = sum(outcome.inputs for outcome in found.values())
     print(f"{inputs} inputs to {len(found)} readers, {faults} faults")

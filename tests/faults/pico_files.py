@@ -52,6 +52,7 @@ class PicoFiles:
 
 def write_pico_files(folder: Path) -> PicoFiles:
     """Write all of them into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
     files = PicoFiles(folder)
     save_base(files.base)
     network = load_network(files.base)

@@ -58,7 +58,7 @@ class Reader:
 
 def all_readers(files: PicoFiles, folder: Path) -> list[Reader]:
     """All readers. They write their inputs to `folder`."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return [
         *_data_readers(folder),
         *_text_readers(),

@@ -14,7 +14,7 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sku.core.runs import Manifest, Run
+from sku.core.runs import Manifest, Run, write_manifest
 from sku.models.variant_model import VariantModel, fingerprint
 from sku.training.export import write_summed_adapter
 from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
@@ -130,7 +130,7 @@ def test_adapters_can_be_added_again_after_the_last_was_removed(duo: VariantMode
 
 def test_an_adapter_of_another_base_is_refused(pico: VariantModel, adapters: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(adapters["one"], tmp_path / "run" / "adapter")
-    (tmp_path / "run" / "run.json").write_text(json.dumps({"base_fingerprint": "0000"}))
+    write_manifest(tmp_path / "run", Manifest("tv", {}, "another", "0000", status="finished"))
     with pytest.raises(ValueError, match=f"fingerprint 0000, this base has {pico.fingerprint}"):
         pico.add("one", tmp_path / "run" / "adapter")
 
