@@ -10,6 +10,7 @@ _ADVICE = {
     errno.EDQUOT: "your quota on this disk is used up; free some space, or set SKU_HOME or TMPDIR to another disk",
     errno.EROFS: "the disk can only be read; name a folder on another one",
     errno.EACCES: "the file or folder may not be used by this account; change its rights or name another one",
+    errno.EFBIG: "a file may not grow any larger here; raise the limit (ulimit -f), or name another disk",
     errno.EISDIR: "it is a folder; name a file",
     errno.ENOTDIR: "a part of the path is a file; name another path",
     errno.ENAMETOOLONG: "the name is too long; name a shorter one",

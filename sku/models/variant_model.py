@@ -64,6 +64,10 @@ class VariantModel:
         self._unit: dict[str, dict[LoraLayer, float]] = {}
         self._active: list[str] = []
         self._lock = threading.Lock()
+        self._open_blocks = 0
+        """Blocks of `checked_once` that have not ended."""
+        self._unchecked = ""
+        """What was done since the base was checked; empty if nothing was."""
         self._flattened_inputs = FlattenedInputs(network)
         for parameter in network.parameters():
             parameter.requires_grad_(False)
@@ -136,7 +140,7 @@ class VariantModel:
             self.network.eval()
         if gate is not None:
             self.gates[name] = gate
-        self.check_base(f"loading adapter {folder}")
+        self._check_unless_open(f"loading adapter {folder}")
 
     def remove(self, name: str) -> None:
         """Unload an adapter.
@@ -158,7 +162,32 @@ class VariantModel:
             self.gate_values.clear()
             self.prefix_cache.clear()
             self._active = ["?"]
-        self.check_base(f"removing adapter {name}")
+        self._check_unless_open(f"removing adapter {name}")
+
+    @contextmanager
+    def checked_once(self) -> Iterator[None]:
+        """Inside the block, `add` and `remove` do not check the base; it is checked once, when the block ends.
+
+        The check reads all weights of the base, which takes longer than loading an adapter. Run nothing inside.
+
+        Raises:
+            RuntimeError: if a weight of the base has changed.
+        """
+        with self._lock:
+            self._open_blocks += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open_blocks -= 1
+            if self._unchecked:
+                self._check_unless_open(self._unchecked)
+
+    def _check_unless_open(self, after: str) -> None:
+        self._unchecked = after
+        if not self._open_blocks:
+            self.check_base(after)
+            self._unchecked = ""
 
     def check_base(self, after: str) -> None:
         """Check that every weight of the base is as it was loaded.

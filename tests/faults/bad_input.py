@@ -180,10 +180,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--only", default="", help="only readers whose name contains this")
+    parser.add_argument("--no-page", action="store_true", help="leave out the calls of the running page")
     given_flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = run_all(Path(folder), round(given_flags.inputs * (1 - SHARE_OF_PAGE)), given_flags.only)
-        if given_flags.only in "calls of the page":
+        if given_flags.only in "calls of the page" and not given_flags.no_page:
             found["page"] = run_page(Path(folder) / "public", round(given_flags.inputs * SHARE_OF_PAGE))
     faults = sum(sum(outcome.faults.values()) for outcome in found.values())
     inputs = sum(outcome.inputs for outcome in found.values())

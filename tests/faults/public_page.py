@@ -83,9 +83,8 @@ def public_page(base: Path, folder: Path, **environment: str) -> Iterator[Public
         )  # fmt: skip
     page = PublicPage(f"http://127.0.0.1:{port}", process, log, Path(variables["SKU_HOME"]))
     try:
-        for _ in range(600):
-            if is_up(page.url) or process.poll() is not None:
-                break
+        until = time.monotonic() + 600
+        while not is_up(page.url) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.2)
         if process.poll() is not None:
             raise RuntimeError(f"the page did not come up: {page.said[-1000:]}")

@@ -227,3 +227,26 @@ def test_the_fingerprint_knows_bases_apart_but_not_precisions() -> None:
     one, other = build_network(seed=0), build_network(seed=1)
     assert fingerprint(one) != fingerprint(other)
     assert fingerprint(one) == fingerprint(copy.deepcopy(one).bfloat16())
+
+
+def test_several_adapters_are_checked_once_and_a_changed_base_is_found_at_the_end_of_the_block(
+    pico: VariantModel, adapters: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks: list[str] = []
+    check = VariantModel.check_base
+    monkeypatch.setattr(VariantModel, "check_base", lambda self, after: (checks.append(after), check(self, after)))
+    with pico.checked_once():
+        for name, folder in adapters.items():
+            pico.add(name, folder)
+        with pico.checked_once():
+            pico.remove("one")
+    assert checks == ["removing adapter one"]
+    with pico.checked_once():
+        pass
+    assert len(checks) == 1, "nothing was loaded, so there is nothing to check"
+    pico.add("one", adapters["one"])
+    assert len(checks) == 2, "after the block, each is checked at once again"
+    weight = pico.network.get_input_embeddings().weight
+    with pytest.raises(RuntimeError, match="the base is not the one that was loaded"), pico.checked_once():
+        pico.remove("one")
+        weight.data[0, 0] += 1
