@@ -259,8 +259,8 @@ def _require_quick(folder: Path, pattern: str) -> None:
     choices = len(_CHOICE.findall(pattern))
     if len(pattern) > _MAX_PATTERN_CHARACTERS or choices > _MAX_CHOICES_IN_PATTERN or _REPEATED_GROUP.search(pattern):
         raise ValueError(
-            f"adapter {folder} has the pattern {pattern[:60]!r}, which may take for ever to match; write the names of the "
-            "layers instead"
+            f"adapter {folder} has the pattern {pattern[:60]!r}, which may take for ever to match; write the names of "
+            "the layers instead"
         )
 
 

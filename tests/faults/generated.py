@@ -17,9 +17,36 @@ TEXTS = st.one_of(
     st.text(max_size=20),
     st.sampled_from(
         [
-            *("", " ", "\0", "\n", "\r", "\ufeff", "\ud83d", "\udce9", "nan", "NaN", "inf", "-0", "1e999", "0x10", "base"),
+            *(
+                "",
+                " ",
+                "\0",
+                "\n",
+                "\r",
+                "\ufeff",
+                "\ud83d",
+                "\udce9",
+                "nan",
+                "NaN",
+                "inf",
+                "-0",
+                "1e999",
+                "0x10",
+                "base",
+            ),
             *("sku@1", "sku@nan", "sku+ga", "a@1+a@1", "acquired:", "negated:x", "../..", "/etc/passwd", "~nobody/x"),
-            *("owner/name\0", "x" * 5000, "+" * 300, "@" * 300, "[" * 3000, "<think>", "<|im_end|>", "(a+)+$", "#", "="),
+            *(
+                "owner/name\0",
+                "x" * 5000,
+                "+" * 300,
+                "@" * 300,
+                "[" * 3000,
+                "<think>",
+                "<|im_end|>",
+                "(a+)+$",
+                "#",
+                "=",
+            ),
         ]
     ),
 )
@@ -34,9 +61,30 @@ JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 _SPLICES = (
-    *(b"", b"\0", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\xff\xfe", b"\x1a", b"\xed\xa0\xbd", b"\r", b"\n", b'"', b","),
+    *(
+        b"",
+        b"\0",
+        b"\xff",
+        b"\xfe\xff",
+        b"\xef\xbb\xbf",
+        b"\xff\xfe",
+        b"\x1a",
+        b"\xed\xa0\xbd",
+        b"\r",
+        b"\n",
+        b'"',
+        b",",
+    ),
     *(b";", b"\t", b"{", b"}", b"[", b"]", b"null", b"NaN", b"1e400", b"-1", b"\\ud83d", b"\\u0000", b"9" * 5000),
-    *(b"[" * 2000, b'{"a":' * 2000, b"x" * 70_000, b"\xff" * 8, b"\x00" * 8, b"\xff\xff\xff\x7f", b"\0\0\0\0\0\0\0\x10"),
+    *(
+        b"[" * 2000,
+        b'{"a":' * 2000,
+        b"x" * 70_000,
+        b"\xff" * 8,
+        b"\x00" * 8,
+        b"\xff\xff\xff\x7f",
+        b"\0\0\0\0\0\0\0\x10",
+    ),
 )
 
 

@@ -40,8 +40,17 @@ from sku.ui.compare.comparison import comparison_from_json
 from sku.ui.compare.share import LinkState, parse_fragment
 from sku.ui.hosting.settings import Hosting, read_hosting
 from sku.ui.train.own_file import preview_file
-from tests.faults.generated import JSON_VALUES, TEXTS, altered, as_json, compressed, damaged, fragments, json_files
-from tests.faults.generated import line_files
+from tests.faults.generated import (
+    JSON_VALUES,
+    TEXTS,
+    altered,
+    as_json,
+    compressed,
+    damaged,
+    fragments,
+    json_files,
+    line_files,
+)
 from tests.faults.pico_files import HARMFUL, NORMAL, PicoFiles
 
 
@@ -73,7 +82,9 @@ def _data_readers(folder: Path) -> Iterable[Reader]:
     seeds: dict[str, st.SearchStrategy[bytes]] = {
         ".jsonl": line_files(HARMFUL[:3]) | line_files(turns) | line_files([{"chosen": "a", "rejected": "Human: b"}]),
         ".jsonl.xz": compressed(line_files(NORMAL[:3])),
-        ".csv": damaged(st.sampled_from([csv, csv.replace(b",", b";"), b"sep=;\n" + csv, csv.decode().encode("utf-16")])),
+        ".csv": damaged(
+            st.sampled_from([csv, csv.replace(b",", b";"), b"sep=;\n" + csv, csv.decode().encode("utf-16")])
+        ),
         ".tsv": damaged(st.just(csv.replace(b",", b"\t"))),
         ".json": json_files(HARMFUL[:3]) | line_files(HARMFUL[:3]),
     }
@@ -92,9 +103,7 @@ def _data_readers(folder: Path) -> Iterable[Reader]:
         path = folder / f"{name}.csv"
         yield Reader(f"source {name}, .csv", damaged(st.just(as_csv)), _reads_file(path, _load_source(name, kinds)), 2)
     choices = [{"question": "Q?", "mc1_targets": {"a": 1, "b": 0}, "mc2_targets": {"a": 1, "b": 0}}]
-    yield Reader(
-        "multiple choice", json_files(choices), _reads_file(folder / "mc_task.json", load_multiple_choice), 2
-    )
+    yield Reader("multiple choice", json_files(choices), _reads_file(folder / "mc_task.json", load_multiple_choice), 2)
 
 
 _SOURCE_ROWS: dict[str, dict[str, Any]] = {
@@ -196,9 +205,7 @@ def _weight_readers(files: PicoFiles, folder: Path) -> Iterable[Reader]:
 def _checkpoint_readers(files: PicoFiles, folder: Path) -> Iterable[Reader]:
     base = _copied(files.base, folder / "checkpoint")
     weights = (files.base / "model.safetensors").read_bytes()
-    yield Reader(
-        "base, weights", damaged_header(weights), _reads_file(base / "model.safetensors", _load_base, True), 2
-    )
+    yield Reader("base, weights", damaged_header(weights), _reads_file(base / "model.safetensors", _load_base, True), 2)
     for name in ("config.json", "tokenizer_config.json", "tokenizer.json", "generation_config.json"):
         if (files.base / name).is_file():
             seed = json.loads((files.base / name).read_text(encoding="utf-8"))

@@ -44,10 +44,10 @@ class Soak:
         self.expected: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def learn(self) -> None:
+    def learn(self, visitors: int = VISITORS) -> None:
         """Ask every visitor's prompt alone, to know its answer."""
         alone = Stranger(self.page.url)
-        for number in range(VISITORS):
+        for number in range(visitors):
             said = alone.answer(_prompt(number), ["base"], 16)
             self.expected[_prompt(number)] = said["output"]["data"][0][0]["text"]
 
@@ -63,9 +63,9 @@ class Soak:
                     [self.ask, self.cancel, self.upload, self.train, self.leave_at_once], [8, 3, 3, 1, 2]
                 )[0]
                 try:
-                    self._count(act(visitor, number))
+                    self.count(act(visitor, number))
                 except Exception as error:
-                    self._count(f"error: {type(error).__name__} in {act.__name__}: {str(error)[:100]}")
+                    self.count(f"error: {type(error).__name__} in {act.__name__}: {str(error)[:100]}")
                 time.sleep(draw.uniform(0.1, 1.0))
             visitor.http.close()
 
@@ -91,7 +91,9 @@ class Soak:
         """Upload a file of pairs, and look at its preview."""
         sent = visitor.http.post("/gradio_api/upload", files={"files": (f"{number}.jsonl", _PAIRS)})
         file = {"path": sent.json()[0], "orig_name": "a.jsonl", "meta": {"_type": "gradio.FileData"}}
-        return "uploaded" if visitor.call(visitor.place("harmful-file"), [file, None, None])["success"] else "no preview"
+        return (
+            "uploaded" if visitor.call(visitor.place("harmful-file"), [file, None, None])["success"] else "no preview"
+        )
 
     def train(self, visitor: Stranger, number: int) -> str:
         """Start a training, which is refused if another visitor's runs; cancel it or leave it."""
@@ -110,7 +112,8 @@ class Soak:
         visitor.join(place, visitor.filled(place, prompt=_prompt(number), length=32))
         return "left"
 
-    def _count(self, what: str) -> None:
+    def count(self, what: str) -> None:
+        """Count what a visitor did."""
         with self._lock:
             self.counts[what] += 1
 

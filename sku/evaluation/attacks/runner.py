@@ -148,9 +148,7 @@ class AttackRunner(WorkPasses):
                 self._score(name, attack, subject, as_it_is, f"{place}: {subject.variant}")
         return bool(batches)
 
-    def _weaken(
-        self, weaken: WeakenProcedure, name: str, attack: Attack, subject: MeasuredVariant, place: str
-    ) -> bool:
+    def _weaken(self, weaken: WeakenProcedure, name: str, attack: Attack, subject: MeasuredVariant, place: str) -> bool:
         """Attack one subject; False if that was done before."""
         done = self._key(name, attack, subject, "details")
         if done in self.details:
