@@ -27,7 +27,7 @@ from sku.cli import (
     train_judge,
 )  # fmt: skip
 from sku.cli.options import write_utf8
-from sku.core.errors import Cancelled, error_line
+from sku.core.errors import Cancelled, error_line, shorten_line
 
 app = typer.Typer(
     help="Make a language model forget harmful knowledge (SKU, arXiv:2402.10058), and measure what that costs.",
@@ -97,7 +97,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {shorten_line(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(1)
 
 

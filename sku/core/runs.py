@@ -21,6 +21,7 @@ from sku.core.methods import FOREIGN
 from sku.core.peft_folders import PEFT_CONFIG, find_peft_folder, is_hub_id
 from sku.core.records import digest
 from sku.core.storage import ASSETS, home, write_atomically
+from sku.core.validation import validate
 from sku.core.variants import BASE, KnownAdapter
 
 Status = Literal["running", "finished", "cancelled", "failed"]
@@ -97,15 +98,14 @@ class Run:
     def weights_hash(self) -> str:
         """A hash of the adapter's weights and of its gate, if it has one. It does not depend on the name."""
         state = hashlib.sha256((self.adapter / "adapter_model.safetensors").read_bytes())
-        gate = self.adapter.parent / GATE
-        if gate.is_file():  # it is not in the weights, but changes the answers
-            state.update(gate.read_bytes())
+        if self.gated:  # the gate is not in the weights, but changes the answers
+            state.update((self.folder / GATE).read_bytes())
         return state.hexdigest()[:16]
 
     @property
     def gated(self) -> bool:
         """Whether a gate decides for each prompt how much of the adapter is applied."""
-        return (self.folder / GATE).is_file()
+        return not self.foreign and (self.folder / GATE).is_file()
 
     @property
     def begun(self) -> bool:
@@ -160,7 +160,7 @@ def read_run(folder: Path) -> Run:
 
 
 def _manifest(path: Path) -> Manifest:
-    return Manifest(**read_json(path, path.name))
+    return validate(Manifest, read_json(path, path.name), path.name)
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -215,14 +215,23 @@ def find_run(name: str) -> Run:
     )
 
 
+def run_folder_of(adapter: Path) -> Path | None:
+    """The run folder that the PEFT folder `adapter` belongs to; None for an adapter from elsewhere.
+
+    What lies beside an adapter from elsewhere has nothing to do with it.
+    """
+    folder = adapter.parent
+    return folder if adapter.name == "adapter" and (folder / "run.json").is_file() else None
+
+
 def foreign_run(folder: Path, name: str) -> Run:
     """The adapter in a PEFT folder as a run. If the folder belongs to a run of this project, it is that run.
 
     Raises:
         ValueError: if `adapter_config.json` cannot be read.
     """
-    if folder.name == "adapter" and (folder.parent / "run.json").is_file():
-        return read_run(folder.parent)
+    if (run_folder := run_folder_of(folder)) is not None:
+        return read_run(run_folder)
     path = folder / PEFT_CONFIG
     config = require_object(parse_json(path.read_text(encoding="utf-8-sig", errors="replace"), str(path)), str(path))
     base = str(config.get("base_model_name_or_path") or "")

@@ -21,6 +21,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import DynamicCache
 
+from sku.core.runs import run_folder_of
 from sku.models.adapter_check import read_plain_lora
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
@@ -63,6 +64,10 @@ class VariantModel:
         self._unit: dict[str, dict[LoraLayer, float]] = {}
         self._active: list[str] = []
         self._lock = threading.Lock()
+        self._open_blocks = 0
+        """Blocks of `checked_once` that have not ended."""
+        self._unchecked = ""
+        """What was done since the base was checked; empty if nothing was."""
         self._flattened_inputs = FlattenedInputs(network)
         for parameter in network.parameters():
             parameter.requires_grad_(False)
@@ -107,7 +112,7 @@ class VariantModel:
         return free
 
     def add(self, name: str, folder: Path) -> None:
-        """Load the PEFT adapter in `folder` under `name`, at coefficient 0, and the gate beside it if there is one.
+        """Load the PEFT adapter in `folder` under `name`, at coefficient 0, and the gate of its run if there is one.
 
         Raises:
             ValueError: if the name is taken, or the adapter is not plain LoRA, cannot be read, or was trained on
@@ -116,7 +121,8 @@ class VariantModel:
         """
         if name in self._unit:
             raise ValueError(f"adapter {name!r} is loaded already; remove it first or use another name")
-        gate = load_gate(folder.parent)
+        run_folder = run_folder_of(folder)
+        gate = load_gate(run_folder) if run_folder else None
         with self._lock:
             lora = read_plain_lora(folder, self.network, self.fingerprint)
             if self._peft is None:
@@ -134,7 +140,7 @@ class VariantModel:
             self.network.eval()
         if gate is not None:
             self.gates[name] = gate
-        self.check_base(f"loading adapter {folder}")
+        self._check_unless_open(f"loading adapter {folder}")
 
     def remove(self, name: str) -> None:
         """Unload an adapter.
@@ -156,7 +162,32 @@ class VariantModel:
             self.gate_values.clear()
             self.prefix_cache.clear()
             self._active = ["?"]
-        self.check_base(f"removing adapter {name}")
+        self._check_unless_open(f"removing adapter {name}")
+
+    @contextmanager
+    def checked_once(self) -> Iterator[None]:
+        """Inside the block, `add` and `remove` do not check the base; it is checked once, when the block ends.
+
+        The check reads all weights of the base, which takes longer than loading an adapter. Run nothing inside.
+
+        Raises:
+            RuntimeError: if a weight of the base has changed.
+        """
+        with self._lock:
+            self._open_blocks += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open_blocks -= 1
+            if self._unchecked:
+                self._check_unless_open(self._unchecked)
+
+    def _check_unless_open(self, after: str) -> None:
+        self._unchecked = after
+        if not self._open_blocks:
+            self.check_base(after)
+            self._unchecked = ""
 
     def check_base(self, after: str) -> None:
         """Check that every weight of the base is as it was loaded.

@@ -190,10 +190,10 @@ class JobManager(ABC, Generic[AnyJob]):
         return self._read(folder)
 
     def _find(self, name: str, owner: str | None) -> Path:
-        known = len(name) <= MAX_NAME_CHARACTERS
+        known = isinstance(name, str) and len(name) <= MAX_NAME_CHARACTERS  # the page passes on what was posted
         folder = ownership.owned_folder(self.folder, name, ownership.JOB, owner) if known else None
         if folder is None:
-            raise ValueError(f"there is no {self.noun} called {name[:80]!r}; choose one of the list")
+            raise ValueError(f"there is no {self.noun} called {str(name)[:80]!r}; choose one of the list")
         return folder
 
     def _new_folder(self, suffix: str) -> Path:

@@ -55,7 +55,7 @@ class LiveSession(ModelLoader):
         from sku.serving import attacked_answers
 
         model, checked = self.load(), _checked(prompts)
-        found = [self.variant(text) for text in variants]
+        found = self.variants(variants)
         if attack.attack.weaken:
             return attacked_answers.answers_in_turn(model, checked, found, config, attack)
 
@@ -78,7 +78,7 @@ class LiveSession(ModelLoader):
 
         model = self.load()
         (checked,) = _checked([prompt])
-        found = [(text, self._variant_or_error(text)) for text in variants]
+        found = list(zip(variants, self._variants_or_errors(variants), strict=True))
         if attack.attack.weaken:
             yield from attacked_answers.stream_in_turn(model, checked, found, config, attack, cancelled, self._steps)
             return
@@ -88,6 +88,11 @@ class LiveSession(ModelLoader):
             return stream_columns(model, asked, found, config, cancelled)
 
         yield from self._steps(stream)
+
+    @on_worker_thread
+    def _variants_or_errors(self, texts: Sequence[str]) -> list[Variant | str]:
+        with self.load().checked_once():
+            return [self._variant_or_error(text) for text in texts]
 
     def _variant_or_error(self, text: str) -> Variant | str:
         try:
@@ -102,7 +107,7 @@ class LiveSession(ModelLoader):
         from sku.models.likelihood import answer_log_probs
 
         model = self.load()
-        rows = [self.variant(text).coefficients for text in variants]
+        rows = [one.coefficients for one in self.variants(variants)]
         encoded = [encode_answer(model.template, prompt, answer, max_tokens) for prompt, answer in pairs]
         return [answer_log_probs(model, [one] * len(rows), rows) for one in encoded]
 
@@ -114,7 +119,7 @@ class LiveSession(ModelLoader):
         model = self.load()
         if not answer.strip():
             raise ValueError("there is no answer to look at; ask first, or type one")
-        found = [self.variant(text) for text in variants]
+        found = self.variants(variants)
         return token_lens(model, _checked([prompt])[0], answer, found, model.context)
 
     @on_worker_thread
@@ -123,7 +128,7 @@ class LiveSession(ModelLoader):
         from sku.serving.token_lens import kl_on_answer
 
         model = self.load()
-        found = [self.variant(text) for text in variants]
+        found = self.variants(variants)
         return kl_on_answer(model, _checked([prompt])[0], answer, found, model.context)
 
     @on_worker_thread
@@ -176,7 +181,7 @@ class LiveSession(ModelLoader):
             model_name=self.model_name,
             judge=self.judge(judge),
             similarity=None if similarity == "none" else similarity_metric(similarity),
-            variants=[self.variant(text) for text in dict.fromkeys(variants)],
+            variants=self.variants(dict.fromkeys(variants)),
             sources=sources,
             side=side,
             decoding=decoding,
@@ -201,7 +206,7 @@ class LiveSession(ModelLoader):
         from sku.evaluation.plan import measured_variant
 
         model = self.load()
-        named = [self.variant(text) for text in dict.fromkeys(variants)]
+        named = self.variants(dict.fromkeys(variants))
         subjects = [measured_variant(variant) for variant in suite.with_base(named)]
         control = suite.random_control(subjects[1]) if len(subjects) > 1 else None
         if control:

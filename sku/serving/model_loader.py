@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
@@ -102,6 +102,16 @@ class ModelLoader:
             ValueError: if it is not known, or was trained on another base.
         """
         return resolve_variant(text, self._known)
+
+    @on_worker_thread
+    def variants(self, texts: Iterable[str]) -> list[Variant]:
+        """The variants that `texts` name, their adapters loaded; the base is checked once for all of them.
+
+        Raises:
+            ValueError: as `variant`.
+        """
+        with self.load().checked_once():
+            return [self.variant(text) for text in texts]
 
     def lock_at_forks(self) -> None:
         """From now on a fork of this process waits until no forward and no loading is under way.

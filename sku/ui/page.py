@@ -20,6 +20,7 @@ from sku.ui.about import build_about
 from sku.ui.compare.tab import build_compare
 from sku.ui.events import AT_ONCE, Updates
 from sku.ui.hosting.access import Access
+from sku.ui.hosting.checked_blocks import CheckedBlocks
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.middleware import HostingMiddleware
 from sku.ui.robustness.tab import build_robustness
@@ -80,7 +81,7 @@ def build_page(session: Session, cards: Sequence[JudgeCard] = (), gate: Gate | N
     hosting = access.gate.hosting
     trainings = TrainingJobs(minutes=hosting.training_minutes, days=hosting.keep_days)
     title = "sku: make a model forget, see what it costs"
-    with gr.Blocks(title=title, fill_width=True, delete_cache=(3600, 3600)) as page:
+    with CheckedBlocks(title=title, fill_width=True, delete_cache=(3600, 3600)) as page:
         _add_header(page, session)
         with gr.Tabs() as tabs:
             context = TabContext(page, tabs, access, trainings, cards)

@@ -27,6 +27,7 @@ from sku.evaluation.attacks.plan import AttackPlan
 from sku.evaluation.attacks.procedure import (
     AttackContext,
     AttackedModel,
+    WeakenProcedure,
     ask_as_it_is,
     find_ask,
     find_weaken,
@@ -104,13 +105,14 @@ class AttackRunner(WorkPasses):
         for number, (name, attack) in enumerate(measured.items()):
             place = f"{attack.label} ({number} of {len(measured) - 1})" if number else attack.label
             units = cost(self.plan, attack)
-            if attack.weaken is None:
+            weaken = find_weaken(attack)
+            if weaken is None:
                 self.progress.begin(units * len(self.plan.subjects))
                 self.progress.finish(self._ask_all(name, attack, place))
             else:
                 for subject in self.plan.subjects:
                     self.progress.begin(units)
-                    self.progress.finish(self._weaken(name, attack, subject, place))
+                    self.progress.finish(self._weaken(weaken, name, attack, subject, place))
         self.progress.begin(self.progress.todo - self.progress.done)
         verdicts = self._judge(judge)
         return {
@@ -146,7 +148,7 @@ class AttackRunner(WorkPasses):
                 self._score(name, attack, subject, as_it_is, f"{place}: {subject.variant}")
         return bool(batches)
 
-    def _weaken(self, name: str, attack: Attack, subject: MeasuredVariant, place: str) -> bool:
+    def _weaken(self, weaken: WeakenProcedure, name: str, attack: Attack, subject: MeasuredVariant, place: str) -> bool:
         """Attack one subject; False if that was done before."""
         done = self._key(name, attack, subject, "details")
         if done in self.details:
@@ -154,8 +156,6 @@ class AttackRunner(WorkPasses):
         self.stop_if_cancelled()
         place = f"{place}: {subject.variant}"
         self.report({"doing": place})
-        weaken = find_weaken(attack)
-        assert weaken is not None
         with weaken(self.context, subject.variant, **attack.settings) as attacked:
             if attack.answers:
                 self._answer_attacked(name, attack, subject, attacked, place)

@@ -206,7 +206,14 @@ def _decoding_controls(hosting: Hosting) -> DecodingControls:
         with gr.Row():
             controls = DecodingControls(
                 again=gr.Button("Ask again with the next seed", size="sm", min_width=120, scale=0, elem_id="again"),
-                length=gr.Slider(8, longest, min(96, longest), step=8, label="Length, new tokens", elem_id="length"),
+                length=gr.Slider(
+                    min(8, longest - 1),  # gradio needs a range; the gate refuses 0
+                    longest,
+                    min(96, longest),
+                    step=8 if longest >= 16 else 1,
+                    label="Length, new tokens",
+                    elem_id="length",
+                ),
                 temperature=gr.Slider(
                     0, 2, 0, step=0.1, label="Temperature", info="0 is greedy", elem_id="temperature"
                 ),
@@ -220,7 +227,7 @@ def _decoding_controls(hosting: Hosting) -> DecodingControls:
                     elem_id="seed",
                 ),
                 samples=gr.Slider(
-                    2,
+                    min(2, most - 1),
                     most,
                     min(8, most),
                     step=1,

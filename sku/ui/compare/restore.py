@@ -106,10 +106,10 @@ class RestoreHandlers:
         hosting = self.access.gate.hosting
         return dataclasses.replace(
             settings,
-            length=max(8, min(settings.length, hosting.new_tokens)),
+            length=min(max(8, settings.length), hosting.new_tokens),
             temperature=max(0.0, min(settings.temperature, 2.0)),
             seed=max(0, min(settings.seed, 2**31 - 1)),
-            samples=max(2, min(settings.samples, hosting.samples)),
+            samples=min(max(2, settings.samples), hosting.samples),
         )
 
     def _variant(self, text: str, i: int, entries: Sequence[CatalogEntry]) -> ColumnVariant:
