@@ -12,7 +12,7 @@ from sku.core.storage import ASSETS
 from sku.core.variants import BASE
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import glossary
-from sku.ui.compare import rate_scale
+from sku.ui.compare import diff_and_lens, rate_scale
 from sku.ui.compare.attack_choice import lay_out_attack
 from sku.ui.compare.batch import lay_out_batch
 from sku.ui.compare.column import ColumnComponents, lay_out_column
@@ -60,6 +60,7 @@ def lay_out_compare(
     tour, more_examples = _examples()
     found = gr.HTML(elem_id="found")
     attack, toolbar, link = lay_out_attack(hosting.changes_weights), _toolbar(), _link_box()
+    lens = _lens_controls(hosting)
     column_tabs = gr.HTML(elem_id="column-tabs", js_on_load=_TABS_JS)
     with gr.Row(elem_id="columns", equal_height=False):
         columns = tuple(lay_out_column(i, name, entries) for i, name in enumerate(_initial_names(entries)))
@@ -75,7 +76,7 @@ def lay_out_compare(
         toolbar=toolbar,
         link=link,
         link_copied=gr.Textbox(visible=False),
-        lens=_lens_controls(hosting),
+        lens=lens,
         rate_scale=gr.HTML(_initial_rate_scale(columns, model), elem_id="strip"),
         history=gr.Dropdown([], label="Earlier prompts", visible=False, elem_id="history", interactive=True),
         decoding=_decoding_controls(hosting),
@@ -176,7 +177,6 @@ def _lens_controls(hosting: Hosting) -> LensControls:
             [*map(column_name, range(MAX_COLUMNS)), TYPED],
             value=column_name(0),
             label="Answer under the lens",
-            info="The lens colours each token by how much the variant changed its log-probability from the base.",
             elem_id="lens-source",
         )
         text = gr.Textbox(
@@ -185,6 +185,7 @@ def _lens_controls(hosting: Hosting) -> LensControls:
             elem_id="lens-text",
             scale=3,
         )
+        gr.HTML(diff_and_lens.legend_html(), elem_id="lens-legend")
     return LensControls(row, source, text)
 
 
