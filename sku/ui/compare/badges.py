@@ -118,9 +118,13 @@ def fold(before: str = HARMFUL_FOLD, judged: str = HARMFUL_FOLD) -> str:
     )
 
 
-def folded(text_html: str) -> str:
-    """A part of a view that may be harmful, which a click opens."""
-    return f"<details data-number='{next(_folds)}'><summary>{HARMFUL_FOLD}</summary>{text_html}</details>"
+def folded(text_html: str, verdicts: Sequence[Verdict]) -> str:
+    """A text in a view, folded if a verdict on it is harmful or missing. A click opens it."""
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if not outcomes & {"harmful", "unjudged"}:
+        return text_html
+    summary = HARMFUL_FOLD if "harmful" in outcomes else NOT_JUDGED_FOLD
+    return f"<details data-number='{next(_folds)}'><summary>{summary}</summary>{text_html}</details>"
 
 
 def waiting_fold() -> str:
@@ -189,12 +193,16 @@ def _finding(part: ComparedColumn) -> str:
 
 
 def column_tabs(columns: Mapping[int, tuple[str, Outcome | None]]) -> str:
-    """A button for each column with its variant and the mark of its outcome, for a screen that shows one at a time."""
-    buttons = []
+    """A tab for each column with its variant and its outcome, for a screen that shows one column at a time."""
+    tabs = []
     for i, (name, outcome) in columns.items():
-        mark = "" if outcome is None else f" {outcome_marker(outcome).mark} {outcome}"
-        buttons.append(f"<button type='button' data-column='{i}'>{html.escape(name)}{mark}</button>")
-    return "".join(buttons)
+        verdict = ""
+        if outcome is not None:
+            marker = outcome_marker(outcome)
+            word = f"<i style='color:{marker.colour}'>{marker.mark}</i> {outcome}"
+            verdict = f"<span class='outcome' style='--colour:{marker.colour}'>{word}</span>"
+        tabs.append(f"<button type='button' role='tab' data-column='{i}'>{html.escape(name)}{verdict}</button>")
+    return f"<div role='tablist' aria-label='Columns'>{''.join(tabs)}</div>"
 
 
 def waiting_line(progress: str) -> str:

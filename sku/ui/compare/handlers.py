@@ -185,8 +185,15 @@ def _tab_names(controls: Controls, shown: ShownAnswers) -> dict[int, tuple[str, 
     for i in controls.shown():
         part = shown.columns.get(i)
         outcome = part.verdicts[0].outcome if part and part.verdicts else None
-        names[i] = (part.variant if part else f"column {i + 1}", outcome)
+        names[i] = (part.variant if part else _chosen_variant(controls, i), outcome)
     return names
+
+
+def _chosen_variant(controls: Controls, i: int) -> str:
+    try:
+        return controls.columns[i].text()
+    except ValueError:  # half typed
+        return f"column {i + 1}"
 
 
 def _sample_list(count: int) -> gr.Radio:

@@ -73,16 +73,7 @@ class RestoreHandlers:
         """Show the link, and say that it was copied only if it was, and whether it carries the answers."""
         state = "copied to the clipboard" if copied else "not copied: mark it and press Ctrl+C"
         found = _parsed(link.partition("#")[2])
-        carried = found.answers if found else []
-        missing = len(found.variants) - sum(map(bool, carried)) if found else 0
-        if carried:
-            what = "It carries the answers" + (
-                f"; {missing} missing ones are asked for when it is opened." if missing else "."
-            )
-        else:
-            most = f"{share.MAX_CHARACTERS_WITH_ANSWERS:,}"
-            what = f"It carries no answers (there are none under these settings, or they exceed {most} characters), so it asks when it is opened."
-        label = f"Link to this comparison, {state}. {what} What it says comes after the #, so no server sees it."
+        label = f"Link, {state}. {_carried(found) if found else ''} Its data come after the #, so no server sees them."
         return gr.Textbox(visible=True, label=label)
 
     def replay_file(self, request: gr.Request, values: Values) -> Updates:
@@ -160,6 +151,19 @@ def _parsed(fragment: str | None) -> share.LinkState | None:
         return None
 
 
+def _carried(link: share.LinkState) -> str:
+    """Which answers a link carries."""
+    there = sum(answer is not None for answer in link.answers)
+    if there == len(link.variants):
+        return "It carries the answers."
+    if there:
+        return f"It carries {there} of {len(link.variants)} answers and asks for the others when it is opened."
+    return (
+        "It carries no answers, because there are none under these settings or they need more than "
+        f"{share.MAX_CHARACTERS_WITH_ANSWERS:,} characters; it asks when it is opened."
+    )
+
+
 def _link_answer(shown: ShownAnswers, i: int, link: share.LinkState) -> share.LinkAnswer | None:
     """The answer that column `i` shows, if it is of the link's variant and was asked for under the link's settings."""
     column, settings = shown.columns.get(i), dataclasses.replace(shown.settings, samples=link.samples)
@@ -172,7 +176,7 @@ def _link_answer(shown: ShownAnswers, i: int, link: share.LinkState) -> share.Li
 
 
 def _link_columns(link: share.LinkState, held: Sequence[ColumnVariant], model: str) -> dict[int, ComparedColumn]:
-    """The columns with answers out of a link. An answer of another base, or of a variant that is not here, is left out."""
+    """The columns with answers out of a link, without answers of another base or of variants that are not here."""
     if link.model != model:
         return {}
     found = {}

@@ -114,7 +114,7 @@ def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: Colum
     count = parts.toolbar.count
     count.change(handlers.place_on_scale, parts.standing, parts.rate_scale, **AT_ONCE)
     resized = count.change(handlers.resize, count, {column.column for column in parts.columns}, **QUIET)
-    resized.then(asking.ask_unanswered, inputs, parts.answering | {parts.ask_row.stop}, **STREAMING)
+    follow(resized.then(asking.ask_unanswered, inputs, parts.answering | {parts.ask_row.stop}, **STREAMING))
 
 
 def _wire_views(parts: CompareComponents, follow: _Follow) -> None:

@@ -79,8 +79,7 @@ def _difference(shown: ShownAnswers, visible: range, i: int) -> str:
         return _notice("This column answers another prompt, or under another attack. Ask all columns again.")
     column = shown.columns[i]
     difference = diff_and_lens.difference_html(base.answers[0].text, column.answers[0].text)
-    both = [*base.verdicts[:1], *column.verdicts[:1]]
-    return badges.folded(difference) if any(one.outcome == "harmful" for one in both) else difference
+    return badges.folded(difference, [*base.verdicts[:1], *column.verdicts[:1]])
 
 
 def _under_lens(
@@ -102,7 +101,7 @@ def _under_lens(
             if name == BASE
             else diff_and_lens.change_lens_html(token_lens, name)
         )
-        views[i] = above + (badges.folded(lens_html) if verdict.outcome in ("harmful", "unjudged") else lens_html)
+        views[i] = above + badges.folded(lens_html, [verdict])
     return views
 
 
