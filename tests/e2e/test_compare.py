@@ -335,7 +335,8 @@ def test_a_phone_shows_one_column_at_a_time_and_lists_open_at_the_finger(page: P
     options = page.get_by_role("option", name=re.compile("Task vector"))
     expect(options).to_be_visible()
     finger, opened = page.locator("#variant-1 input").bounding_box(), page.get_by_role("listbox").bounding_box()
-    assert finger and opened
+    assert finger
+    assert opened
     gap = max(opened["y"] - finger["y"] - finger["height"], finger["y"] - opened["y"] - opened["height"])
     assert gap < 24
     options.click()
