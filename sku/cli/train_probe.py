@@ -20,6 +20,7 @@ def train_probe(
     normal: Annotated[
         list[str], typer.Option(help="A source of harmless prompts to fit and test the probe on. Repeatable.")
     ] = ["bundled", "sounds_harmful", "plain_requests"],  # noqa: B006
+    limit: Annotated[int, typer.Option(help="The most prompts of each source, for fitting and for testing.")] = 200,
     test_harmful: Annotated[
         list[str], typer.Option(help="A source of harmful prompts that only tests the probe. Repeatable.")
     ] = [],  # noqa: B006
@@ -47,6 +48,7 @@ def train_probe(
         model,
         {"harmful": harmful, "normal": normal},
         {"harmful": test_harmful, "normal": test_normal},
+        limit,
         report_work,
     )
     typer.echo(json.dumps(card, indent=2))
