@@ -69,6 +69,10 @@ class FallbackSession:
         """Of the session that answers."""
         return self._current.verdicts(prompt, texts)
 
+    def draws_harm(self, prompt: str) -> bool | None:
+        """Of the session that answers."""
+        return self._current.draws_harm(prompt)
+
     def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
         """Of the session that answers."""
         return self._current.divergence(prompt, answer, variants)
