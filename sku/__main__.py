@@ -25,6 +25,7 @@ from sku.cli import (
     study,
     train,
     train_judge,
+    train_probe,
 )  # fmt: skip
 from sku.cli.options import write_utf8
 from sku.core.errors import Cancelled, error_line
@@ -50,6 +51,7 @@ for command in (
     study.study,
     record.record,
     train_judge.train_judge,
+    train_probe.train_probe,
     export.export,
 ):
     app.command()(command)

@@ -72,6 +72,10 @@ class FallbackSession:
         """Of the session that answers."""
         return self._current.verdicts(prompt, texts)
 
+    def draws_harm(self, prompt: str) -> bool | None:
+        """Of the session that answers."""
+        return self._current.draws_harm(prompt)
+
     def divergence(
         self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
     ) -> list[float]:

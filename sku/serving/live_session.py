@@ -167,6 +167,15 @@ class LiveSession(ModelLoader):
         """The default judge's verdicts on several answers to one prompt."""
         return self.judged([(prompt, text) for text in texts])
 
+    @on_worker_thread
+    def draws_harm(self, prompt: str) -> bool | None:
+        """What the shipped probe says of the prompt; None on a base that it was not fitted on."""
+        from sku.models import prompt_probe
+
+        model = self.load()
+        probe = prompt_probe.load_probe(model)
+        return None if probe is None else prompt_probe.draws_harm(model, probe, prompt)
+
     def evaluate(
         self,
         variants: Sequence[str],

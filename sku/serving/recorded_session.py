@@ -115,6 +115,9 @@ class RecordedSession:
         except KeyError as error:
             raise ValueError(f"this answer is not recorded; {HOW_TO_RUN_LIVE}") from error
 
+    def draws_harm(self, prompt: str) -> None:
+        """Not known without weights; the recorded verdicts come at once."""
+
     def divergence(
         self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
     ) -> list[float]:

@@ -104,6 +104,12 @@ class Session(Protocol):
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         """The default judge's verdicts on several answers to one prompt."""
 
+    def draws_harm(self, prompt: str) -> bool | None:
+        """Whether the prompt is likely to draw harmful text, said before a word is written; None if it is not known.
+
+        It is known for the base that the shipped probe was fitted on (`models/prompt_probe.py`).
+        """
+
     def divergence(
         self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
     ) -> list[float]:

@@ -152,6 +152,10 @@ class ZeroGpuSession:
         """The live session's, on the CPU."""
         return self._live.verdicts(prompt, texts)
 
+    def draws_harm(self, prompt: str) -> bool | None:
+        """The live session's, on the CPU."""
+        return self._live.draws_harm(prompt)
+
     def divergence(
         self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
     ) -> list[float]:

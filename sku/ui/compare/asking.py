@@ -45,6 +45,8 @@ class ColumnUpdate:
     """The beginning that the attack had written, as HTML."""
     pill: str | None = None
     """The verdict, as HTML."""
+    fold: str | None = None
+    """The cover that hides the answer, as HTML; empty if there is none."""
 
 
 ColumnUpdates = dict[int, ColumnUpdate]
@@ -93,20 +95,24 @@ class Asker:
         ticket = self.requests.take(str(request.session_hash), list(asked.variants))
         question = asked.question
         shown.ask(question.prompt, self.session.model_name, _settings(question))
-        yield dict.fromkeys(asked.variants, ColumnUpdate("", badges.waiting_line(self._progress()), "", ""))
+        yield dict.fromkeys(asked.variants, ColumnUpdate("", badges.waiting_line(self._progress()), "", "", ""))
         states: dict[int, ColumnState] = {}
+        hidden = False
         try:
+            if hidden := self._hides(question):
+                yield {i: ColumnUpdate(fold=badges.waiting_fold()) for i in ticket.current()}
             for states in self._written(asked, ticket):
                 current = ticket.current()
                 if not current:
                     if any(state.writing for state in states.values()):
                         continue  # the next state is the last one and contains how the answers ended
-                    yield {i: ColumnUpdate(facts=_facts(states[i])) for i in ticket.stopped()}
+                    fold = badges.not_judged_fold() if hidden else None
+                    yield {i: ColumnUpdate(facts=_facts(states[i]), fold=fold) for i in ticket.stopped()}
                     return
                 yield {i: ColumnUpdate(_text(states[i]), _facts(states[i]), _start(states[i])) for i in current}
         except gr.Error as error:  # the message at the edge of the page goes; the columns keep the reason
             yield {
-                i: ColumnUpdate(facts=badges.no_answer_line(str(error.__cause__ or error.message)))
+                i: ColumnUpdate(facts=badges.no_answer_line(str(error.__cause__ or error.message)), fold="")
                 for i in ticket.current()
             }
             raise
@@ -114,7 +120,23 @@ class Asker:
         fault = self._judge(shown, asked, ticket, states)
         self._measure(shown, [i for i in states if shown.answers_prompt(i)])
         visible = {*ticket.current(), *ticket.stopped()}
-        yield {i: _final(shown, i, states[i], fault) for i in states if i in visible}
+        yield {i: _final(shown, i, states[i], fault, hidden) for i in states if i in visible}
+
+    def judge_link(self, request: gr.Request, shown: ShownAnswers) -> Iterator[ColumnUpdates]:
+        """Judge answers that came out of a link. Those that are not harmful lose their cover."""
+        columns = shown.unjudged_from_link()
+        if not columns:
+            return
+        texts = [column.answers[0].text for column in columns.values()]
+        try:
+            self.access.gate.given(self.access.visitor(request), shown.prompt, max(texts, key=len))  # one question
+            verdicts = self.session.verdicts(shown.prompt, texts)
+        except (ValueError, OSError, RateLimited) as error:
+            verdicts = [Verdict("unjudged", None, str(error), "none")] * len(texts)
+        for i, verdict in zip(columns, verdicts, strict=True):
+            column = shown.judge(i, verdict)
+            facts, pill = badges.judged_lines(column, 0.0), badges.chosen_pill(column)
+            yield {i: ColumnUpdate(facts=facts, pill=pill, fold=_judged_fold(column, hidden=True))}
 
     def unanswered(self, shown: ShownAnswers, controls: Controls) -> list[int]:
         """The visible columns that have not answered yet what the others did; none if prompt or attack was changed."""
@@ -138,6 +160,14 @@ class Asker:
         names = {i: variant.text for i, variant in self._variants(request, controls, controls.shown()).items()}
         checked = self.access.gate.given(self.access.visitor(request), prompt, answer)
         return self.session.lens(*checked, list(names.values())), names
+
+    def verdict(self, prompt: str, text: str) -> Verdict:
+        """The judge's verdict on a text that passed the gate; `unjudged`, with the reason, if it cannot judge."""
+        try:
+            (verdict,) = self.session.verdicts(prompt, [text])
+        except (ValueError, OSError) as error:
+            return Verdict("unjudged", None, str(error), "none")
+        return verdict
 
     def _variants(self, request: gr.Request, controls: Controls, columns: Sequence[int]) -> dict[int, ColumnVariant]:
         entries = self.access.entries(request)
@@ -167,6 +197,19 @@ class Asker:
     def _progress(self) -> str:
         status = self.session.status
         return "writing" if status.ready else f"loading the model: {status.progress or 'please wait'}"
+
+    def _hides(self, question: Question) -> bool:
+        """Whether the answers are hidden until they are judged.
+
+        They are if the prompt is likely to draw harm, if nothing is known of that on this base, and under every attack,
+        because it may draw harm from any prompt.
+        """
+        if question.attack != WITHOUT_ATTACK:
+            return True
+        try:
+            return self.session.draws_harm(question.prompt) is not False
+        except Exception as error:  # as in `_written`: this may load the model
+            raise refusal(error, "No answer") from error
 
     def _written(self, asked: _AcceptedQuestion, ticket: Ticket) -> Iterator[dict[int, ColumnState]]:
         """Yields the state of the columns while their answers grow."""
@@ -211,11 +254,13 @@ class Asker:
         """
         if shown.settings.attack != WITHOUT_ATTACK:
             return
-        base = shown.base_text(range(MAX_COLUMNS))
-        if not base or not base.strip() or not columns:
+        base = shown.base_column(range(MAX_COLUMNS))
+        if base is None or base.from_link or not base.answers[0].text.strip() or not columns:
             return
         try:
-            numbers = self.session.divergence(shown.prompt, base, [shown.columns[i].variant for i in columns])
+            numbers = self.session.divergence(
+                shown.prompt, base.answers[0].text, [shown.columns[i].variant for i in columns]
+            )
         except (ValueError, OSError):  # for example, the text exceeds the context; the KL then stays None: not measured
             return
         for i, number in zip(columns, numbers, strict=True):
@@ -247,11 +292,29 @@ def _judging(state: ColumnState) -> str:
     return _facts(state) + ("<br>" + badges.JUDGING_LINE if state.answer else "")
 
 
-def _final(shown: ShownAnswers, i: int, state: ColumnState, fault: str) -> ColumnUpdate:
-    """The verdict above and the lines below the answer of column `i` when everything is done."""
+def _final(shown: ShownAnswers, i: int, state: ColumnState, fault: str, hidden: bool) -> ColumnUpdate:
+    """The verdict above and the lines below the answer of column `i` when everything is done.
+
+    Args:
+        shown: holds the column, judged.
+        i: the column.
+        state: its answer.
+        fault: why nothing was judged; empty if it was.
+        hidden: whether the answer has a cover since before it was written.
+    """
     column = shown.columns.get(i)
     if state.answer is None or column is None:
-        return ColumnUpdate(facts=badges.no_answer_line(state.error))
+        return ColumnUpdate(facts=badges.no_answer_line(state.error), fold="")
     if fault:
-        return ColumnUpdate(facts=_facts(state), pill=badges.pill(Verdict("unjudged", None, fault, "none")))
-    return ColumnUpdate(facts=badges.judged_lines(column, state.seconds), pill=badges.chosen_pill(column))
+        pill, fold = badges.pill(Verdict("unjudged", None, fault, "none")), badges.not_judged_fold()
+        return ColumnUpdate(facts=_facts(state), pill=pill, fold=fold if hidden else None)
+    facts, pill = badges.judged_lines(column, state.seconds), badges.chosen_pill(column)
+    return ColumnUpdate(facts=facts, pill=pill, fold=_judged_fold(column, hidden))
+
+
+def _judged_fold(column: ComparedColumn, hidden: bool) -> str | None:
+    """The cover of a column's first answer once it is judged. One that is harmful keeps the cover it had."""
+    if hidden and column.verdicts[0].outcome == "unjudged":
+        return badges.not_judged_fold()
+    fold = badges.chosen_fold(column)
+    return None if hidden and fold else fold

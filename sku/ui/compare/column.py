@@ -52,6 +52,8 @@ class ColumnComponents:
     answer: gr.Textbox
     copy: gr.Button
     """Copies the answer, whole and without HTML."""
+    fold: gr.HTML
+    """Covers the answer while it is hidden; empty if it is not."""
     view: gr.HTML
     """Covers the answer while another view is chosen."""
     facts: gr.HTML
@@ -76,7 +78,7 @@ class ColumnComponents:
     @property
     def answering(self) -> set[gr.components.Component]:
         """The components that `show` updates."""
-        return {self.pill, self.start, self.answer, self.facts}
+        return {self.pill, self.start, self.answer, self.facts, self.fold}
 
     def hold(self, variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> Updates:
         """Updates that put `variant` into the column and `entries` into its list."""
@@ -99,7 +101,7 @@ class ColumnComponents:
     def show(self, update: ColumnUpdate) -> Updates:
         """Updates of the answer, what stands above it and the lines below it."""
         parts = {self.start: update.start, self.answer: update.answer}
-        parts |= {self.facts: update.facts, self.pill: update.pill}
+        parts |= {self.facts: update.facts, self.pill: update.pill, self.fold: update.fold}
         return {component: value for component, value in parts.items() if value is not None}
 
 
@@ -120,6 +122,7 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
         start = gr.HTML(elem_id=f"start-{i}", elem_classes="answer-start")
         with gr.Column(elem_classes="stage"):
             answer = _answer_box(i)
+            fold = gr.HTML(elem_id=f"fold-{i}", elem_classes="cover")
             view = gr.HTML(visible=False, elem_id=f"view-{i}", elem_classes="view")
         copy = gr.Button(COPY_LABEL, size="sm", elem_id=f"copy-{i}", elem_classes="copy", min_width=60)
         facts = gr.HTML(" ", elem_id=f"facts-{i}", elem_classes="facts")
@@ -136,6 +139,7 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
         start=start,
         answer=answer,
         copy=copy,
+        fold=fold,
         view=view,
         facts=facts,
         sample=sample,

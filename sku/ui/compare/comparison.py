@@ -18,10 +18,10 @@ from sku.core.records import Answer, Verdict
 from sku.core.validation import validate
 from sku.core.variants import parse_variant
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """The version of the file format. Raise it when older versions of sku can no longer read a new file."""
-READ_VERSIONS = (1, 2)
-"""The versions that can be read. Files of version 1 know no attack."""
+READ_VERSIONS = (1, 2, 3)
+"""The versions that can be read. Files of version 1 know no attack, those of version 2 no answers out of links."""
 MAX_PARTS, MAX_SAMPLES, MAX_TEXT_CHARACTERS = 6, 64, 20_000
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, str_max_length=MAX_TEXT_CHARACTERS)
 """Strict checks for data from outside: no numbers as strings, no booleans as numbers, no infinities, no huge texts."""
@@ -59,6 +59,8 @@ class ComparedColumn:
     """One verdict per answer; empty if nothing was judged."""
     kl: float | None
     """KL(base || variant) on the base's answer to this prompt, in nats per token; None if it was not measured."""
+    from_link: bool = False
+    """Whether the answer came out of a link. Then nobody here saw a model write it."""
 
     def __post_init__(self) -> None:
         if self.verdicts and len(self.verdicts) != len(self.answers):

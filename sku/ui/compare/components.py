@@ -99,7 +99,7 @@ class CompareComponents:
     found: gr.HTML
     """What was found for this prompt, in one line."""
     column_tabs: gr.HTML
-    """On a phone: one button for each column, with its verdict."""
+    """On a phone: a tab for each column, with its verdict."""
     toolbar: Toolbar
     link: gr.Textbox
     link_copied: gr.Textbox

@@ -51,9 +51,20 @@ class AskHandlers:
     def ask_unanswered(self, request: gr.Request, values: Values) -> Iterator[Updates]:
         """Ask the columns that have just become visible and have not answered the others' prompt yet."""
         controls, shown = self._read(values)
-        columns = self.asker.unanswered(shown, controls)
+        columns = [] if shown.opening else self.asker.unanswered(shown, controls)
         if columns:
             yield from self._updates(self.asker.ask(request, shown, controls, columns))
+
+    def complete_link(self, request: gr.Request, values: Values) -> Iterator[Updates]:
+        """Judge the answers of the link that was just opened, and ask the columns for which it has none."""
+        controls, shown = self._read(values)
+        try:
+            yield from self._updates(self.asker.judge_link(request, shown))
+            columns = self.asker.unanswered(shown, controls) if shown.opening else []
+            if columns:
+                yield from self._updates(self.asker.ask(request, shown, controls, columns))
+        finally:
+            shown.opening = False
 
     def stop(self, request: gr.Request) -> None:
         """Stop all columns."""
@@ -70,7 +81,11 @@ class AskHandlers:
         visible = controls.shown()
         choice = ViewChoice(values[parts.toolbar.view], values[parts.lens.source], values[parts.lens.text])
         texts = views.view_texts(
-            shown, visible, choice, lambda prompt, answer: self.asker.lens(request, controls, prompt, answer)
+            shown,
+            visible,
+            choice,
+            lambda prompt, answer: self.asker.lens(request, controls, prompt, answer),
+            self.asker.verdict,
         )
         comparison = shown.comparison(visible)
         return {
@@ -170,8 +185,15 @@ def _tab_names(controls: Controls, shown: ShownAnswers) -> dict[int, tuple[str, 
     for i in controls.shown():
         part = shown.columns.get(i)
         outcome = part.verdicts[0].outcome if part and part.verdicts else None
-        names[i] = (part.variant if part else f"column {i + 1}", outcome)
+        names[i] = (part.variant if part else _chosen_variant(controls, i), outcome)
     return names
+
+
+def _chosen_variant(controls: Controls, i: int) -> str:
+    try:
+        return controls.columns[i].text()
+    except ValueError:  # half typed
+        return f"column {i + 1}"
 
 
 def _sample_list(count: int) -> gr.Radio:

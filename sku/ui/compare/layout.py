@@ -12,10 +12,11 @@ from sku.core.storage import ASSETS
 from sku.core.variants import BASE
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import glossary
-from sku.ui.compare import rate_scale
+from sku.ui.compare import badges, diff_and_lens, rate_scale
 from sku.ui.compare.attack_choice import lay_out_attack
 from sku.ui.compare.batch import lay_out_batch
 from sku.ui.compare.column import ColumnComponents, lay_out_column
+from sku.ui.compare.column_variant import catalog_variant
 from sku.ui.compare.components import (
     AskRow,
     CompareComponents,
@@ -34,13 +35,22 @@ _TOUR = ASSETS / "data" / "tour.json"
 """Written by `sku record --tour assets/data/tour.json`."""
 _EXAMPLE_GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
 _TABS_JS = """
-element.addEventListener('click', event => {
+const show = (wanted) => {
+  const columns = document.getElementById('columns'), tabs = [...element.querySelectorAll('button[data-column]')];
+  const chosen = tabs.find((tab) => tab.dataset.column === wanted) || tabs[0];
+  if (!columns || !chosen) { return; }
+  columns.dataset.shown = chosen.dataset.column;
+  tabs.forEach((tab) => tab.setAttribute('aria-selected', tab === chosen));
+};
+element.addEventListener('click', (event) => {
   const tab = event.target.closest('button[data-column]');
-  const column = tab && document.getElementById('column-' + tab.dataset.column);
-  if (column) column.scrollIntoView({inline: 'start', block: 'nearest'});
+  if (tab) { show(tab.dataset.column); }
 });
+const again = () => show(document.getElementById('columns')?.dataset.shown);
+new MutationObserver(again).observe(element, {childList: true, subtree: true});
+again();
 """
-"""Brings a column into sight. On a phone the columns stand in a row, each as wide as the screen."""
+"""Chooses the column that a phone shows, and keeps the choice when verdicts arrive. style.css hides the others."""
 _INITIAL_VARIANTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
 """The variant in each column when the page opens."""
 
@@ -60,9 +70,11 @@ def lay_out_compare(
     tour, more_examples = _examples()
     found = gr.HTML(elem_id="found")
     attack, toolbar, link = lay_out_attack(hosting.changes_weights), _toolbar(), _link_box()
-    column_tabs = gr.HTML(elem_id="column-tabs", js_on_load=_TABS_JS)
+    lens = _lens_controls(hosting)
+    names = _initial_names(entries)
+    column_tabs = gr.HTML(_initial_tabs(names, entries), elem_id="column-tabs", js_on_load=_TABS_JS)
     with gr.Row(elem_id="columns", equal_height=False):
-        columns = tuple(lay_out_column(i, name, entries) for i, name in enumerate(_initial_names(entries)))
+        columns = tuple(lay_out_column(i, name, entries) for i, name in enumerate(names))
     components = CompareComponents(  # the order of these arguments is the order on the page
         shown=shown,
         ask_row=ask_row,
@@ -75,7 +87,7 @@ def lay_out_compare(
         toolbar=toolbar,
         link=link,
         link_copied=gr.Textbox(visible=False),
-        lens=_lens_controls(hosting),
+        lens=lens,
         rate_scale=gr.HTML(_initial_rate_scale(columns, model), elem_id="strip"),
         history=gr.Dropdown([], label="Earlier prompts", visible=False, elem_id="history", interactive=True),
         decoding=_decoding_controls(hosting),
@@ -176,7 +188,6 @@ def _lens_controls(hosting: Hosting) -> LensControls:
             [*map(column_name, range(MAX_COLUMNS)), TYPED],
             value=column_name(0),
             label="Answer under the lens",
-            info="The lens colours each token by how much the variant changed its log-probability from the base.",
             elem_id="lens-source",
         )
         text = gr.Textbox(
@@ -185,6 +196,7 @@ def _lens_controls(hosting: Hosting) -> LensControls:
             elem_id="lens-text",
             scale=3,
         )
+        gr.HTML(diff_and_lens.legend_html(), elem_id="lens-legend")
     return LensControls(row, source, text)
 
 
@@ -194,6 +206,12 @@ def _initial_names(entries: Sequence[CatalogEntry]) -> list[str]:
     usual = [name for name in _INITIAL_VARIANTS if name in offered]
     others = [name for name in offered if name not in usual]
     return [*usual, *others, *[BASE] * MAX_COLUMNS][:MAX_COLUMNS]
+
+
+def _initial_tabs(names: Sequence[str], entries: Sequence[CatalogEntry]) -> str:
+    """The tabs of a phone before anything was asked."""
+    variants = {entry.name: catalog_variant(entry).text for entry in entries}
+    return badges.column_tabs({i: (variants.get(name, BASE), None) for i, name in enumerate(names[:INITIAL_COLUMNS])})
 
 
 def _initial_rate_scale(columns: Sequence[ColumnComponents], model: str | None) -> str:

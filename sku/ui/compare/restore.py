@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 import gradio as gr
 
+from sku.core.records import Answer
 from sku.core.text_lines import decode_text
+from sku.core.variants import parse_variant
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import badges, share
 from sku.ui.compare.answer_text import above_answer_html, answer_box_text
 from sku.ui.compare.asking import ColumnUpdate
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
-from sku.ui.compare.comparison import Comparison, ComparisonSettings, comparison_from_json
+from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSettings, comparison_from_json
 from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.controls import MAX_COLUMNS
 from sku.ui.compare.shown_answers import ShownAnswers
@@ -29,7 +31,7 @@ class RestoreHandlers:
         self.components, self.access = components, access
 
     def make_link(self, request: gr.Request, values: Values) -> str:
-        """The link fragment that restores the current controls."""
+        """The link fragment that restores the current controls, with the answers if they fit in."""
         controls, gate = self.components.read(values), self.access.gate
         try:
             prompt = gate.prompt(controls.prompt)
@@ -39,34 +41,39 @@ class RestoreHandlers:
             attack = gate.question_attack(controls.attack, controls.answer_start)
         except ValueError as error:
             raise refusal(error, "No link") from error
-        return share.make_fragment(
-            share.LinkState(prompt, variants, how.max_new_tokens, how.temperature, how.seed, how.samples, attack)
-        )
+        link = share.LinkState(prompt, variants, how.max_new_tokens, how.temperature, how.seed, how.samples, attack)
+        answers = [_link_answer(values[self.components.shown], i, link) for i in range(len(variants))]
+        model = self.access.session.model_name
+        return share.make_fragment(dataclasses.replace(link, model=model, answers=answers) if any(answers) else link)
 
     def open_link(self, request: gr.Request, fragment: str | None) -> Updates:
-        """Restore what a link contains. An empty link changes nothing, and a damaged one shows a warning."""
-        try:
-            link = share.parse_fragment(fragment)
-        except ValueError as error:
-            warn(error, "Not opened")
-            link = None
+        """Restore the controls from a link. An empty link changes nothing, and a damaged one shows a warning."""
+        link = _parsed(fragment)
         return self._restored(request, link.prompt, link.settings, link.variants) if link else UNCHANGED
 
-    def open_next_link(self, request: gr.Request, values: Values) -> Updates:
-        """Open a link in a tab that shows something already. Answers to another prompt are cleared."""
-        opened = self.open_link(request, values[self.components.fragment])
-        if opened is UNCHANGED:
+    def open_address(self, request: gr.Request, values: Values) -> Updates:
+        """Show what the link in the page's address holds, and nothing of what was shown before.
+
+        Its answers are hidden: `AskHandlers.complete_link` has them judged, and asks for those that are missing.
+        """
+        link = _parsed(values[self.components.fragment])
+        if link is None:
             return UNCHANGED
+        opened = self._restored(request, link.prompt, link.settings, link.variants)
+        held = [opened[column.held] for column in self.components.columns]
+        columns = _link_columns(link, held, self.access.session.model_name)
         shown: ShownAnswers = values[self.components.shown]
         shown.clear()
-        for column in self.components.columns:
-            opened |= column.show(ColumnUpdate("", " ", ""))
+        shown.open_link(link.prompt, link.model, link.settings, columns)
+        for i, column in enumerate(self.components.columns):
+            opened |= column.show(_unjudged(columns[i]) if i in columns else ColumnUpdate("", " ", "", "", ""))
         return opened
 
-    def link_box(self, copied: str) -> gr.Textbox:
-        """Show the link, and say that it was copied only if it was."""
+    def link_box(self, copied: str, link: str = "") -> gr.Textbox:
+        """Show the link, and say that it was copied only if it was, and whether it carries the answers."""
         state = "copied to the clipboard" if copied else "not copied: mark it and press Ctrl+C"
-        label = f"Link to this comparison, {state}. The prompt comes after the #, so no server sees it."
+        found = _parsed(link.partition("#")[2])
+        label = f"Link, {state}. {_carried(found) if found else ''} Its data come after the #, so no server sees them."
         return gr.Textbox(visible=True, label=label)
 
     def replay_file(self, request: gr.Request, values: Values) -> Updates:
@@ -127,8 +134,78 @@ class RestoreHandlers:
             if part and part.answers:
                 first = part.answers[0]
                 lines, pill = badges.judged_lines(part, 0.0), badges.chosen_pill(part)
-                shown = ColumnUpdate(answer_box_text(first), lines, above_answer_html(first), pill)
+                above = _above(part)
+                shown = ColumnUpdate(answer_box_text(first), lines, above, pill, badges.chosen_fold(part))
             else:
-                shown = ColumnUpdate("", " ", "", "")
+                shown = ColumnUpdate("", " ", "", "", "")
             updates |= column.show(shown)
         return updates
+
+
+def _parsed(fragment: str | None) -> share.LinkState | None:
+    """The link; None if there is none, or, with a warning, if it is damaged."""
+    try:
+        return share.parse_fragment(fragment)
+    except ValueError as error:
+        warn(error, "Not opened")
+        return None
+
+
+def _carried(link: share.LinkState) -> str:
+    """Which answers a link carries."""
+    there = sum(answer is not None for answer in link.answers)
+    if there == len(link.variants):
+        return "It carries the answers."
+    if there:
+        return f"It carries {there} of {len(link.variants)} answers and asks for the others when it is opened."
+    return (
+        "It carries no answers, because there are none under these settings or they need more than "
+        f"{share.MAX_CHARACTERS_WITH_ANSWERS:,} characters; it asks when it is opened."
+    )
+
+
+def _link_answer(shown: ShownAnswers, i: int, link: share.LinkState) -> share.LinkAnswer | None:
+    """The answer that column `i` shows, if it is of the link's variant and was asked for under the link's settings."""
+    column, settings = shown.columns.get(i), dataclasses.replace(shown.settings, samples=link.samples)
+    if column is None or not shown.answers_prompt(i) or shown.prompt != link.prompt or settings != link.settings:
+        return None
+    if parse_variant(column.variant) != parse_variant(link.variants[i]):
+        return None
+    first = column.answers[0]
+    return share.LinkAnswer(first.text, first.tokens, first.stopped, first.answer_start)
+
+
+def _link_columns(link: share.LinkState, held: Sequence[ColumnVariant], model: str) -> dict[int, ComparedColumn]:
+    """The columns with answers out of a link, without answers of another base or of variants that are not here."""
+    if link.model != model:
+        return {}
+    found = {}
+    for i, (text, answer, variant) in enumerate(zip(link.variants, link.answers, held, strict=False)):
+        if answer is not None and parse_variant(variant.text) == parse_variant(text):
+            one = Answer(
+                variant=variant.text,
+                coefficient=0.0 if not variant.terms else variant.coefficient,
+                prompt=link.prompt,
+                sample=0,
+                seed=link.seed,
+                text=answer.text,
+                tokens=answer.tokens,
+                seconds=0.0,
+                stopped=answer.stopped,
+                answer_start=answer.start,
+                attack=link.attack.name,
+            )
+            found[i] = ComparedColumn(variant.text, variant.label, (one,), (), None, from_link=True)
+    return found
+
+
+def _unjudged(column: ComparedColumn) -> ColumnUpdate:
+    """An answer out of a link, which is hidden until it is judged."""
+    answer = column.answers[0]
+    facts = badges.judged_lines(column, 0.0)
+    return ColumnUpdate(answer_box_text(answer), facts, _above(column), "", badges.waiting_fold())
+
+
+def _above(column: ComparedColumn) -> str:
+    """What stands above the first answer of a column."""
+    return (badges.from_link_html() if column.from_link else "") + above_answer_html(column.answers[0])

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
+from sku.core.records import Verdict
 from sku.core.variants import BASE
 from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSettings
 
@@ -24,6 +25,8 @@ class ShownAnswers:
         """The attack under which each column was asked."""
         self.seconds: dict[int, float] = {}
         self.history: list[str] = []
+        self.opening = False
+        """Whether a link was opened whose answers are still to be judged or asked for."""
 
     def ask(self, prompt: str, model: str, settings: ComparisonSettings) -> None:
         """Record a new question and move its prompt to the front of the history."""
@@ -44,9 +47,28 @@ class ShownAnswers:
         self.columns, self.seconds = dict(enumerate(comparison.parts)), {}
         self.attacks = dict.fromkeys(self.columns, comparison.settings.attack)
 
+    def open_link(
+        self, prompt: str, model: str, settings: ComparisonSettings, columns: dict[int, ComparedColumn]
+    ) -> None:
+        """Replace everything with what a link holds: a prompt, and in some columns answers that nobody has judged."""
+        self.ask(prompt, model, settings)
+        self.columns, self.seconds = columns, {}
+        self.attacks = dict.fromkeys(columns, settings.attack)
+        self.opening = True
+
+    def unjudged_from_link(self) -> dict[int, ComparedColumn]:
+        """The columns whose answers came out of a link and have no verdict yet."""
+        return {i: column for i, column in self.columns.items() if column.from_link and not column.verdicts}
+
+    def judge(self, i: int, verdict: Verdict) -> ComparedColumn:
+        """Record the verdict on the only answer of column `i`, and give the column."""
+        self.columns[i] = dataclasses.replace(self.columns[i], verdicts=(verdict,))
+        return self.columns[i]
+
     def clear(self) -> None:
         """Forget what the columns show. The history stays."""
         self.prompt, self.columns, self.attacks, self.seconds = "", {}, {}, {}
+        self.opening = False
 
     def answers_prompt(self, i: int) -> bool:
         """Whether column `i` shows an answer to the newest prompt, under the newest attack."""
@@ -60,7 +82,8 @@ class ShownAnswers:
         parts = tuple(self.columns[i] for i in columns if self.answers_prompt(i))
         return Comparison(self.prompt, self.model, self.settings, parts) if parts else None
 
-    def base_text(self, columns: Iterable[int]) -> str | None:
-        """The base's answer to the newest prompt, if one of `columns` shows it; otherwise None."""
-        bases = (i for i in columns if self.answers_prompt(i) and self.columns[i].variant == BASE)
-        return next((self.columns[i].answers[0].text for i in bases), None)
+    def base_column(self, columns: Iterable[int]) -> ComparedColumn | None:
+        """The first of `columns` that shows the base's answer to the newest prompt; None if none does."""
+        return next(
+            (self.columns[i] for i in columns if self.answers_prompt(i) and self.columns[i].variant == BASE), None
+        )

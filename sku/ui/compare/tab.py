@@ -41,7 +41,7 @@ def build_compare(context: TabContext, tab: gr.Tab) -> None:
     _wire_sweeps(parts, access)
     _wire_batch(parts, BatchHandlers(parts, access))
     _wire_link_and_file(parts, restoring, follow)
-    _wire_address(parts, asking, restoring, follow)
+    _wire_address(context.page, parts, asking, restoring, follow)
     parts.zero_check.button.click(
         zero_check_handler(parts, access),
         {parts.ask_row.prompt} | parts.standing,
@@ -51,7 +51,6 @@ def build_compare(context: TabContext, tab: gr.Tab) -> None:
     )
     for trigger in (context.page.load, tab.select):
         trigger(columns.refresh_lists, None, {column.variant for column in parts.columns}, **QUIET)
-    context.page.load(restoring.open_link, parts.fragment, parts.restored, js=LISTEN_TO_ADDRESS, **QUIET)
     context.page.unload(asking.leave)
     context.compare = CompareInterface(parts, access, context.tabs)
 
@@ -115,7 +114,7 @@ def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: Colum
     count = parts.toolbar.count
     count.change(handlers.place_on_scale, parts.standing, parts.rate_scale, **AT_ONCE)
     resized = count.change(handlers.resize, count, {column.column for column in parts.columns}, **QUIET)
-    resized.then(asking.ask_unanswered, inputs, parts.answering | {parts.ask_row.stop}, **STREAMING)
+    follow(resized.then(asking.ask_unanswered, inputs, parts.answering | {parts.ask_row.stop}, **STREAMING))
 
 
 def _wire_views(parts: CompareComponents, follow: _Follow) -> None:
@@ -146,9 +145,9 @@ def _wire_batch(parts: CompareComponents, handlers: BatchHandlers) -> None:
 
 
 def _wire_link_and_file(parts: CompareComponents, handlers: RestoreHandlers, follow: _Follow) -> None:
-    made = parts.toolbar.link.click(handlers.make_link, parts.controls, parts.link, **QUIET)
+    made = parts.toolbar.link.click(handlers.make_link, parts.controls | {parts.shown}, parts.link, **QUIET)
     opened = made.success(None, parts.link, [parts.link, parts.link_copied], js=OPEN_LINK)
-    opened.then(handlers.link_box, parts.link_copied, parts.link, **QUIET)
+    opened.then(handlers.link_box, [parts.link_copied, parts.link], parts.link, **QUIET)
     uploaded = parts.toolbar.upload.upload(
         handlers.replay_file,
         {parts.shown, parts.toolbar.upload},
@@ -158,12 +157,19 @@ def _wire_link_and_file(parts: CompareComponents, handlers: RestoreHandlers, fol
     follow(uploaded)
 
 
-def _wire_address(parts: CompareComponents, asking: AskHandlers, handlers: RestoreHandlers, follow: _Follow) -> None:
-    """A second link in the same tab, and Back, show what the address says."""
+def _wire_address(
+    page: gr.Blocks, parts: CompareComponents, asking: AskHandlers, handlers: RestoreHandlers, follow: _Follow
+) -> None:
+    """A link, a second one in the same tab, and Back show what the address says."""
     stopped = parts.address_changed.click(asking.stop, None, None, queue=False, api_visibility="private")
-    read = stopped.then(None, None, parts.fragment, js=READ_ADDRESS)
-    outputs = parts.restored | parts.answering
-    follow(read.then(handlers.open_next_link, {parts.shown, parts.fragment}, outputs, **QUIET))
+    for read in (
+        page.load(None, None, parts.fragment, js=LISTEN_TO_ADDRESS),
+        stopped.then(None, None, parts.fragment, js=READ_ADDRESS),
+    ):
+        inputs, outputs = {parts.shown, parts.fragment}, parts.restored | parts.answering
+        opened = read.then(handlers.open_address, inputs, outputs, **QUIET)
+        inputs, outputs = parts.controls | {parts.shown}, parts.answering | {parts.ask_row.stop}
+        follow(opened.then(asking.complete_link, inputs, outputs, **STREAMING))
 
 
 def _next_seed(seed: float | None, temperature: float) -> int:
