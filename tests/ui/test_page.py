@@ -20,6 +20,7 @@ from gradio_client.exceptions import AppError
 from sku.core import runs, storage
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig, TrainConfig
+from sku.core.conversation import Conversation
 from sku.core.records import Answer, ResultRow, Verdict
 from sku.judges.protocol import Agreement, JudgeCard
 from sku.reporting import result_files
@@ -146,6 +147,7 @@ class Written(LiveSession):
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> Iterator[list[ColumnState]]:
         def column(name: str, text: str, stopped: Any, writing: bool) -> ColumnState:
             answers = tuple(
@@ -164,7 +166,9 @@ class Written(LiveSession):
         assert all(text.startswith("A mild answer") for text in texts), "only whole answers are judged"
         return self.judged()
 
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+    def divergence(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> list[float]:
         assert answer == "A mild answer 0", "KL is taken on base's own answer"
         return [0.0 if name == "base" else 0.25 for name in variants]
 
