@@ -19,7 +19,7 @@ PROMPT_PROBE = ASSETS / "prompt_probe"
 PROBE_CARD = "probe.json"
 
 
-def load_probe(model: VariantModel, folder: Path = PROMPT_PROBE) -> Gate | None:
+def load_probe(model: VariantModel, folder: Path) -> Gate | None:
     """The probe in `folder` if it was fitted on exactly the weights of this base; otherwise None.
 
     Raises:

@@ -173,7 +173,7 @@ class LiveSession(ModelLoader):
         from sku.models import prompt_probe
 
         model = self.load()
-        probe = prompt_probe.load_probe(model)
+        probe = prompt_probe.load_probe(model, prompt_probe.PROMPT_PROBE)
         return None if probe is None else prompt_probe.draws_harm(model, probe, prompt)
 
     def evaluate(

@@ -136,6 +136,8 @@ def test_a_stopped_column_is_nobodys_until_it_is_asked_again() -> None:
 class Written(LiveSession):
     """A session whose answers are written already: three steps a column, then whatever the judge is told to say."""
 
+    risk: bool | None = False
+
     def __init__(self, judged: Callable[[], list[Verdict]], at_half: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self.judged, self.at_half = judged, at_half
@@ -161,6 +163,9 @@ class Written(LiveSession):
         yield [column(name, "A mild", "length", True) for name in variants]
         end = "cancelled" if cancelled() else "end"
         yield [column(name, f"A mild answer {i}", end, False) for i, name in enumerate(variants)]
+
+    def draws_harm(self, prompt: str) -> bool | None:
+        return self.risk
 
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         assert all(text.startswith("A mild answer") for text in texts), "only whole answers are judged"
@@ -224,8 +229,8 @@ def test_a_verdict_stands_above_an_answer_once_all_have_ended() -> None:
 
 def test_a_harmful_answer_is_folded_and_no_other() -> None:
     last = asked(Written(lambda: [HARMFUL, SAFE]))[-1]
-    assert "show harmful text" in facts(last[0])
-    assert "class='fold'" not in facts(last[1])
+    assert "show harmful text" in str(last[0].fold)
+    assert last[1].fold == ""
 
 
 @pytest.mark.parametrize("error", [ValueError("the prompt is too long"), OSError("its weights are <not> here")])
