@@ -54,7 +54,7 @@ again();
 """Chooses the column that a phone shows, and keeps the choice when verdicts arrive. style.css hides the others."""
 TOGGLE_MORE = """() => {
   const open = document.getElementById('more-tools').classList.toggle('open');
-  document.getElementById('more').setAttribute('aria-expanded', open);
+  document.getElementById('more-button').setAttribute('aria-expanded', open);
 }"""
 """Shows or hides the row with the other tools."""
 _INITIAL_VARIANTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
@@ -132,7 +132,7 @@ def _ask_row(hosting: Hosting) -> tuple[AskRow, gr.Button]:
             autofocus=True,
         )
         ask = gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask")
-        follow_up = gr.Button("Follow up", scale=0, min_width=110, elem_id="follow-up", interactive=False)
+        follow_up = gr.Button("Follow up", size="md", scale=0, min_width=120, elem_id="follow-up", interactive=False)
         stop = gr.Button("Stop", scale=0, min_width=80, elem_id="stop", visible=False)
     return AskRow(prompt, ask, stop), follow_up
 
@@ -197,7 +197,7 @@ def _toolbar() -> tuple[Toolbar, gr.Dropdown]:
         count = gr.Radio(list(range(2, MAX_COLUMNS + 1)), value=INITIAL_COLUMNS, label="Columns", elem_id="count")
         link = gr.Button("Link", elem_id="share", min_width=70, **small)
         exports = gr.HTML(elem_id="exports")
-        more = gr.Button("⋯", elem_id="more", min_width=48, **small)
+        more = gr.Button("⋯", elem_id="more-button", min_width=48, **small)
     return Toolbar(view, count, link, exports, more), attack
 
 
@@ -208,7 +208,7 @@ def _more_tools() -> tuple[gr.Button, gr.Button, gr.UploadButton, ZeroCheckRow]:
     """
     small: dict[str, Any] = {"size": "sm", "scale": 0}
     with gr.Row(elem_id="more-tools"):
-        again = gr.Button("Ask again with the next seed", elem_id="again", min_width=120, **small)
+        again = gr.Button("Ask again with the next seed", elem_id="again", min_width=200, **small)
         samples = gr.Button("Ask for samples", elem_id="many", min_width=120, **small)
         upload = gr.UploadButton("Import", file_types=[".json"], type="binary", elem_id="import", min_width=70, **small)
         check = gr.Button("Check: coefficient 0 equals base", elem_id="verify", min_width=240, **small)
