@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 from sku.core.records import PairKind
 from sku.core.text_lines import require_text
-from sku.data.dialogues import ASSISTANT, USER, read_turns
+from sku.data.dialogues import ASSISTANT, SYSTEM, USER, read_turns
 from sku.data.table import TableRow
 
 PROMPT_NAMES = ("prompt", "question", "instruction", "goal", "behavior", "behaviour", "query", "request")
@@ -75,6 +75,21 @@ def is_long_preference(row: TableRow, columns: Columns) -> bool:
     return sum(speaker in USER for speaker, _ in read_turns(value) or ()) > 1
 
 
+def left_out_note(rows: Iterable[TableRow], columns: Columns) -> str:
+    """What of the conversations in the rows is not used, for a person; empty if all of it is."""
+    dialogues = [read_turns(row.values.get(columns.prompt)) or [] for row in rows]
+    longer = sum(sum(speaker in USER for speaker, _ in turns) > 1 for turns in dialogues)
+    systems = sum(any(speaker in SYSTEM for speaker, _ in turns) for turns in dialogues)
+    notes = []
+    if longer:
+        notes.append(
+            f"in {longer} of {len(dialogues)} rows only the first question and answer of a longer conversation are used"
+        )
+    if systems:
+        notes.append(f"in {systems} of {len(dialogues)} rows the system prompt is left out")
+    return "".join(f"; {note}" for note in notes)
+
+
 def prompt_text(row: TableRow, columns: Columns) -> str:
     """The prompt in a row: a text, or the first turn of the user in a list of turns."""
     if _plain(columns.prompt) in (CHOSEN, REJECTED) and read_turns(row.values.get(columns.prompt)) is None:
@@ -97,7 +112,8 @@ def _field(row: TableRow, column: str, speakers: tuple[str, ...]) -> str | None:
         return row.optional(column)
     if not any(speaker in USER + ASSISTANT for speaker, _ in turns):
         raise row.fault(column, "there is no turn of a user or an assistant; turns with role and content are wanted")
-    text = next((text for speaker, text in turns if speaker in speakers), "")
+    asked = next((i for i, (speaker, _) in enumerate(turns) if speaker in USER), 0)  # a greeting may come before
+    text = next((text for speaker, text in turns[asked:] if speaker in speakers), "")
     return require_text(text, f"{row.file}, row {row.number}, column {column!r}").strip() or None
 
 

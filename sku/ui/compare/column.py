@@ -175,9 +175,9 @@ def _answer_box(i: int) -> gr.Textbox:
 
 
 def slider_info(variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> str:
-    """The line below the slider's label: what 0 means, and which coefficient is recommended."""
+    """The line below the slider's label: which coefficient is recommended."""
     best = [entry.default_coefficient for entry in entries if entry.name in variant.names and entry.method]
-    return "0 is the base" + (f"; {STAR} {best[0]:g} is recommended" if best else "")
+    return f"{STAR} {best[0]:g} recommended" if best else ""
 
 
 def _sweep_row(i: int, variant: ColumnVariant) -> SweepRow:

@@ -23,6 +23,8 @@ from sku.ui.messages import warn
 Handler = Callable[[gr.Request, Values], Updates]
 StreamingHandler = Callable[[gr.Request, Values], Iterator[Updates]]
 ALL_COLUMNS = range(MAX_COLUMNS)
+EARLIER = ("earlier prompts", "")
+"""What the list of earlier prompts shows while none is chosen."""
 
 
 class AskHandlers:
@@ -97,7 +99,7 @@ class AskHandlers:
             parts.ask_row.stop: gr.Button(visible=False),
             parts.conversation.follow_up: gr.Button(interactive=comparison is not None),
             parts.toolbar.exports: share.download_links(comparison) if comparison else "",
-            parts.history: gr.Dropdown(choices=shown.history, value=None, visible=len(shown.history) > 1),
+            parts.history: gr.Dropdown(choices=[EARLIER, *shown.history], value="", visible=len(shown.history) > 1),
         }
 
     def pick_sample(self, i: int) -> Callable[[Values], Updates]:

@@ -132,7 +132,7 @@ def _ask_row(hosting: Hosting) -> tuple[AskRow, gr.Button]:
             autofocus=True,
         )
         ask = gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask")
-        follow_up = gr.Button("Follow up", size="md", scale=0, min_width=120, elem_id="follow-up", interactive=False)
+        follow_up = gr.Button("Follow up", scale=0, min_width=120, elem_id="follow-up", interactive=False)
         stop = gr.Button("Stop", scale=0, min_width=80, elem_id="stop", visible=False)
     return AskRow(prompt, ask, stop), follow_up
 
@@ -265,7 +265,7 @@ def _initial_rate_scale(columns: Sequence[ColumnComponents], model: str | None) 
 def _decoding_controls(hosting: Hosting, again: gr.Button) -> tuple[DecodingControls, gr.Textbox]:
     """The settings of the answers, and the box for the system prompt."""
     longest, most = hosting.new_tokens, hosting.samples
-    with gr.Accordion("Settings: length, temperature, seed, samples, system prompt", open=False):
+    with gr.Accordion("Settings: length, sampling, system prompt", open=False):
         with gr.Row():
             controls = DecodingControls(
                 again=again,

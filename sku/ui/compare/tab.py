@@ -93,7 +93,7 @@ def _wire_asking(parts: CompareComponents, asking: AskHandlers, follow: _Follow)
     chosen = parts.more_examples.input(lambda prompt: (prompt, ()), parts.more_examples, question, **QUIET)
     follow(chosen.then(asking.ask(ALL_COLUMNS, silent=True), **stream))
     row.stop.click(asking.stop, None, None, queue=False, api_visibility="private")
-    parts.history.input(lambda prompt: prompt, parts.history, row.prompt, **AT_ONCE)
+    parts.history.input(lambda prompt: prompt or gr.skip(), parts.history, row.prompt, **AT_ONCE)
 
 
 def _wire_conversation(parts: CompareComponents) -> None:
