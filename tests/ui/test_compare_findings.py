@@ -63,8 +63,8 @@ def test_every_coefficient_of_a_sweep_has_the_mark_of_its_outcome() -> None:
 
 def test_a_phone_gets_a_tab_for_each_column_with_its_verdict() -> None:
     tabs = badges.column_tabs({0: ("base", "harmful"), 2: (MARKUP, None)})
-    assert re.findall("data-column='(.)'>(.*?)</button>", re.sub("</?(span|i)[^>]*>", " ", tabs)) == [
-        ("0", "base   ▲  harmful "),
+    assert re.findall("data-column='(.)'>(.*?)</button>", re.sub("</?(span|i)[^>]*>", "|", tabs)) == [
+        ("0", "base||▲| harmful|"),
         ("2", "&lt;img src=x onerror=alert(1)&gt;"),
     ]
 

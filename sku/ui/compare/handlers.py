@@ -51,6 +51,21 @@ class AskHandlers:
 
         return ask
 
+    def ask_chosen(self, i: int) -> StreamingHandler:
+        """Return a handler that asks column `i` if a variant was chosen for it since it was last asked so.
+
+        The event of `choice_count` also fires when a column appears, as when a link with more columns is opened.
+        """
+        column, ask_column = self.components.columns[i], self.ask([i], silent=True)
+
+        def ask(request: gr.Request, values: Values) -> Iterator[Updates]:
+            shown: ShownAnswers = values[self.components.shown]
+            if shown.choices.get(i, 0) != values[column.choice_count]:
+                shown.choices[i] = values[column.choice_count]
+                yield from ask_column(request, values)
+
+        return ask
+
     def ask_unanswered(self, request: gr.Request, values: Values) -> Iterator[Updates]:
         """Ask the columns that have just become visible and have not answered the others' prompt yet."""
         controls, shown = self._read(values)

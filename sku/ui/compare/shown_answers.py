@@ -29,6 +29,8 @@ class ShownAnswers:
         """The settings under which each column was asked."""
         self.seconds: dict[int, float] = {}
         self.history: list[str] = []
+        self.choices: dict[int, int] = {}
+        """How many choices of a variant each column had when it was last asked because of one."""
         self.opening = False
         """Whether a link was opened whose answers are still to be judged or asked for."""
 

@@ -118,7 +118,8 @@ def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: Colum
         column.variant.input(
             handlers.choose(i), {column.held, column.choice_count, column.variant}, column.holding, **QUIET
         )
-        follow(column.choice_count.change(**ask, **STREAMING))
+        chosen = ask | {"fn": asking.ask_chosen(i), "inputs": inputs | {column.choice_count}}
+        follow(column.choice_count.change(**chosen, **STREAMING))
         column.sample.input(asking.pick_sample(i), {parts.shown, column.sample}, column.answering, **AT_ONCE)
         copied = column.copy.click(None, column.answer, column.copy, js=COPY_TEXT)
         copied.then(None, None, column.copy, js=LABEL_AGAIN)
