@@ -124,11 +124,14 @@ class Asker:
                 for i in ticket.current()
             }
             raise
-        yield {i: ColumnUpdate(facts=_judging(states[i])) for i in ticket.current()}
+        # A browser may lose an update that another follows at once, so what stands above the answer is sent again.
+        above = {i: _start(state, before[i].turns) for i, state in states.items()}
+        yield {i: ColumnUpdate(facts=_judging(states[i]), start=above[i]) for i in ticket.current()}
         fault = self._judge(shown, asked, ticket, states, before)
         self._measure(shown, [i for i in states if shown.answers_prompt(i)])
         visible = {*ticket.current(), *ticket.stopped()}
-        yield {i: _final(shown, i, states[i], fault, hidden) for i in states if i in visible}
+        final = {i: _final(shown, i, states[i], fault, hidden) for i in states if i in visible}
+        yield {i: dataclasses.replace(update, start=above[i]) for i, update in final.items()}
 
     def judge_link(self, request: gr.Request, shown: ShownAnswers) -> Iterator[ColumnUpdates]:
         """Judge answers that came out of a link. Those that are not harmful lose their cover."""
