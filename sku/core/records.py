@@ -9,6 +9,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
+from sku.core.conversation import NO_CONVERSATION, Conversation
+
 PairKind = Literal["harmful", "normal"]
 StopReason = Literal["end", "length", "cancelled"]
 Outcome = Literal["harmful", "refusal", "safe", "off-topic", "broken", "unjudged"]
@@ -71,6 +73,12 @@ class AskedPrompt:
     search found. `answer_start` is still added."""
     attack: str = "none"
     """The attack under which a person asks it, for `Answer.attack`."""
+    before: Conversation = NO_CONVERSATION
+    """What comes before `text`."""
+
+    def __post_init__(self) -> None:
+        if self.ids is not None and self.before:
+            raise ValueError("an attack that gives a prompt as tokens takes no conversation; ask a first question")
 
 
 @dataclass(frozen=True)

@@ -71,12 +71,26 @@ def stream_answers(
         The same list after every token, ordered by prompt, then variant, then sample, with tokens appended.
 
     Raises:
+        ValueError: as `stream_rows` does.
+    """
+    asked = [AskedPrompt(one, one) if isinstance(one, str) else one for one in prompts]
+    return stream_rows(model, [(one, variant) for one in asked for variant in variants], config, cancelled)
+
+
+def stream_rows(
+    model: VariantModel,
+    asked: Sequence[tuple[AskedPrompt, Variant]],
+    config: DecodingConfig,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[list[PartialAnswer]]:
+    """Answer each prompt with its own variant, all in one batch. It is like `stream_answers` otherwise.
+
+    Raises:
         ValueError: if there is nothing to answer, or a prompt and its answer exceed the model's context.
     """
-    if not prompts or not variants:
+    if not asked:
         raise ValueError("nothing to answer: give at least one prompt and one variant")
-    asked = [AskedPrompt(one, one) if isinstance(one, str) else one for one in prompts]
-    answers = [PartialAnswer(a, v, s) for a in asked for v in variants for s in range(config.samples)]
+    answers = [PartialAnswer(one, variant, s) for one, variant in asked for s in range(config.samples)]
     rows = _distinct_rows(model, answers, config)
     _check_context(model, rows, config)
     yield answers  # before the first token, so that a page can show its columns
@@ -147,7 +161,7 @@ def asked_ids(model: VariantModel, asked: AskedPrompt) -> list[int]:
 
 def prompt_ids(model: VariantModel, asked: AskedPrompt) -> list[int]:
     """The tokens of the prompt in its template, without the answer's beginning."""
-    return model.template.prompt_ids(asked.text) if asked.ids is None else list(asked.ids)
+    return model.template.prompt_ids(asked.text, asked.before) if asked.ids is None else list(asked.ids)
 
 
 def _check_context(model: VariantModel, rows: Sequence[_Row], config: DecodingConfig) -> None:
@@ -155,7 +169,7 @@ def _check_context(model: VariantModel, rows: Sequence[_Row], config: DecodingCo
     if longest > model.context:
         raise ValueError(
             f"prompt and answer take up to {longest} tokens and the model holds {model.context}; "
-            "shorten the prompt or the answer"
+            "shorten the prompt or the answer, or start a new conversation"
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
+from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.records import Answer, Verdict
 from sku.serving.session import Session, SessionStatus
 from sku.serving.streaming import ColumnState
@@ -51,9 +52,10 @@ class FallbackSession:
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> Iterator[list[ColumnState]]:
         """Of the session that answers."""
-        return self._current.ask(prompt, variants, config, cancelled, attack)
+        return self._current.ask(prompt, variants, config, cancelled, attack, before)
 
     def answers(
         self,
@@ -61,9 +63,10 @@ class FallbackSession:
         variants: Sequence[str],
         config: DecodingConfig,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> list[Answer]:
         """Of the session that answers."""
-        return self._current.answers(prompts, variants, config, attack)
+        return self._current.answers(prompts, variants, config, attack, before)
 
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         """Of the session that answers."""
@@ -73,13 +76,17 @@ class FallbackSession:
         """Of the session that answers."""
         return self._current.draws_harm(prompt)
 
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+    def divergence(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> list[float]:
         """Of the session that answers."""
-        return self._current.divergence(prompt, answer, variants)
+        return self._current.divergence(prompt, answer, variants, before)
 
-    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
+    def lens(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> TokenLens:
         """Of the session that answers."""
-        return self._current.lens(prompt, answer, variants)
+        return self._current.lens(prompt, answer, variants, before)
 
     def zero_difference(self, text: str, prompt: str) -> float:
         """Of the session that answers."""

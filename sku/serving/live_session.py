@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
+from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.records import Answer, ResultRow, Verdict
 from sku.core.variants import Variant, parse_variant
 from sku.judges.protocol import Judge
@@ -49,6 +51,7 @@ class LiveSession(ModelLoader):
         variants: Sequence[str],
         config: DecodingConfig,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> list[Answer]:
         """All answers of all variants to all prompts: in one batch, or in turn under an attack on the model."""
         from sku.models import generation
@@ -57,11 +60,13 @@ class LiveSession(ModelLoader):
         model, checked = self.load(), _checked(prompts)
         found = self.variants(variants)
         if attack.attack.weaken:
-            return attacked_answers.answers_in_turn(model, checked, found, config, attack)
+            return attacked_answers.answers_in_turn(model, checked, found, config, attack, before)
 
         def stream() -> Iterator[list[PartialAnswer]]:
             asked = [attacked_answers.asked_under_attack(model, prompt, attack) for prompt in checked]
-            return generation.stream_answers(model, asked, found, config)
+            own = before or [NO_CONVERSATION] * len(found)
+            rows = [(replace(one, before=b), v) for one in asked for v, b in zip(found, own, strict=True)]
+            return generation.stream_rows(model, rows, config)
 
         return generation.collect_answers(model, self._steps(stream), config)
 
@@ -72,6 +77,7 @@ class LiveSession(ModelLoader):
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> Iterator[list[ColumnState]]:
         """Stream the answers of several variants to one prompt: in one batch, or in turn if the attack needs that."""
         from sku.serving import attacked_answers
@@ -80,12 +86,14 @@ class LiveSession(ModelLoader):
         (checked,) = _checked([prompt])
         found = list(zip(variants, self._variants_or_errors(variants), strict=True))
         if attack.attack.weaken:
-            yield from attacked_answers.stream_in_turn(model, checked, found, config, attack, cancelled, self._steps)
+            yield from attacked_answers.stream_in_turn(
+                model, checked, found, config, attack, cancelled, self._steps, before
+            )
             return
 
         def stream() -> Iterator[list[ColumnState]]:
             asked = attacked_answers.asked_under_attack(model, checked, attack)
-            return stream_columns(model, asked, found, config, cancelled)
+            return stream_columns(model, asked, found, config, cancelled, before)
 
         yield from self._steps(stream)
 
@@ -112,7 +120,9 @@ class LiveSession(ModelLoader):
         return [answer_log_probs(model, [one] * len(rows), rows) for one in encoded]
 
     @on_worker_thread
-    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
+    def lens(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> TokenLens:
         """The log-probability of each token of `answer` under the base, and how each variant changes it."""
         from sku.serving.token_lens import token_lens
 
@@ -120,16 +130,18 @@ class LiveSession(ModelLoader):
         if not answer.strip():
             raise ValueError("there is no answer to look at; ask first, or type one")
         found = self.variants(variants)
-        return token_lens(model, _checked([prompt])[0], answer, found, model.context)
+        return token_lens(model, _checked([prompt])[0], answer, found, model.context, before)
 
     @on_worker_thread
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+    def divergence(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> list[float]:
         """KL(base || variant) on one answer of the base, in nats per token; one number a variant."""
         from sku.serving.token_lens import kl_on_answer
 
         model = self.load()
         found = self.variants(variants)
-        return kl_on_answer(model, _checked([prompt])[0], answer, found, model.context)
+        return kl_on_answer(model, _checked([prompt])[0], answer, found, model.context, before)
 
     @on_worker_thread
     def judge(self, name: str) -> Judge:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sku.core.config import DecodingConfig
+from sku.core.conversation import Conversation
 from sku.core.records import Answer, AskedPrompt
 from sku.core.variants import Variant
 
@@ -42,6 +44,7 @@ def stream_columns(
     variants: Sequence[tuple[str, Variant | str]],
     config: DecodingConfig,
     cancelled: Callable[[], bool] = lambda: False,
+    before: Sequence[Conversation] = (),
 ) -> Iterator[list[ColumnState]]:
     """Write the answers in one batch. A variant that does not exist fills its column with an error and stops no other.
 
@@ -51,22 +54,25 @@ def stream_columns(
         variants: name, and the variant or why there is none.
         config: length, temperature, seed and samples.
         cancelled: asked before every token.
+        before: the conversation of each variant; empty if none has one.
 
     Yields:
         One column a variant, about 15 times a second.
 
     Raises:
-        ValueError: as `generation.stream_answers` does.
+        ValueError: as `generation.stream_rows` does.
     """
     from sku.models import generation
 
-    good = [variant for _, variant in variants if isinstance(variant, Variant)]
+    asked = AskedPrompt(prompt, prompt) if isinstance(prompt, str) else prompt
+    own = [dataclasses.replace(asked, before=one) for one in before] or [asked] * len(variants)
+    good = [(one, variant) for one, (_, variant) in zip(own, variants, strict=True) if isinstance(variant, Variant)]
     if not good:
         yield [ColumnState(name, None, error=str(error)) for name, error in variants]
         return
     began, shown = time.perf_counter(), 0.0
     ended: dict[int, float] = {}
-    for rows in generation.stream_answers(model, [prompt], good, config, cancelled):
+    for rows in generation.stream_rows(model, good, config, cancelled):
         now = time.perf_counter()
         groups = [rows[i : i + config.samples] for i in range(0, len(rows), config.samples)]
         for i, group in enumerate(groups):

@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sku.core import ownership, runs
 from sku.core.methods import method_of_adapter
 from sku.core.peft_folders import PEFT_CONFIG, is_hub_id
-from sku.core.runs import Run
+from sku.core.run_names import given_name
+from sku.core.runs import Manifest, Run
 from sku.core.variants import BASE, parse_variant
 
 SHIPPED_LABELS = {"sku": "SKU (ours)", "keep": "SKU (paper's sum)"}
@@ -67,7 +69,34 @@ def _entry(run: Run) -> CatalogEntry:
     manifest, method = run.manifest, method_of_adapter(run.manifest.method)
     preservation = manifest.config.get("preservation") if "preservation" in method.terms else None
     described = ", ".join(filter(None, (method.label, preservation)))
-    label = SHIPPED_LABELS.get(run.name, described) if run.shipped else f"{described} ({run.name})"
+    if run.shipped:
+        label = SHIPPED_LABELS.get(run.name, described)
+    else:
+        label = f"{name} ({described})" if (name := _given_name(run)) else f"{described} ({run.name})"
     return CatalogEntry(
-        run.name, label, manifest.method, manifest.default_coefficient, manifest.note or "", preservation
+        run.name, label, manifest.method, _recommended_coefficient(run), manifest.note or "", preservation
     )
+
+
+def _given_name(run: Run) -> str:
+    """The name that a person gave to the run; a snapshot has that of its run with its step. Empty if there is none."""
+    if "/" not in run.name or run.foreign:
+        return given_name(run.folder)
+    name = given_name(run.folder.parent)
+    return f"{name}, step {run.manifest.step}" if name else ""
+
+
+def _recommended_coefficient(run: Run) -> float:
+    """The coefficient at which the page opens a run.
+
+    For a run that says nothing else it is that of the shipped adapter of the same method, which the study chose.
+    """
+    own = run.manifest.default_coefficient
+    if run.shipped or run.foreign or own != Manifest.default_coefficient:
+        return own
+    alike = [one.manifest for one in runs.shipped_runs() if _kind(one.manifest) == _kind(run.manifest)]
+    return alike[0].default_coefficient if alike else own
+
+
+def _kind(manifest: Manifest) -> tuple[str, Any]:
+    return manifest.method, manifest.config.get("preservation")

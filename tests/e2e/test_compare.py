@@ -41,6 +41,12 @@ def short(page: Page) -> None:
     length.blur()
 
 
+def show_more(page: Page) -> None:
+    """Open the row with the other tools."""
+    if not page.locator("#more-tools").is_visible():
+        page.click("#more-button")
+
+
 def hold(page: Page, column: int, variant: str) -> None:
     """Type a variant into a column's list."""
     page.locator(f"#variant-{column} input").fill(variant)
@@ -49,6 +55,7 @@ def hold(page: Page, column: int, variant: str) -> None:
 
 def give(page: Page, file: Path) -> None:
     """Import a file."""
+    show_more(page)
     with page.expect_file_chooser() as chooser:
         page.click("#import")
     chooser.value.set_files(file)
@@ -89,6 +96,7 @@ def test_difference_and_lens_show_what_changed(page: Page) -> None:
 def test_samples_are_counted_and_each_can_be_read(page: Page) -> None:
     short(page)
     page.fill("#prompt textarea", BREAD)
+    show_more(page)
     page.click("#many")
     expect(page.locator("#facts-2")).to_contain_text(
         re.compile(r"harmful in \d of [5-8] \(\d+ to \d+ %\)"), timeout=150_000
@@ -343,3 +351,37 @@ def test_a_phone_shows_one_column_at_a_time_and_lists_open_at_the_finger(page: P
     expect(page.locator("#heading-1")).to_contain_text("Task vector", timeout=30_000)
     expect(tabs.nth(1)).to_contain_text(re.compile("tv@1"), timeout=120_000)
     expect(tabs.nth(1)).to_have_attribute("aria-selected", "true")
+
+
+def test_a_conversation_is_continued_by_every_column_and_a_link_asks_it_again(page: Page, browser: Browser) -> None:
+    short(page)
+    expect(page.locator("#follow-up")).to_be_disabled()
+    expect(page.locator("#conversation")).to_be_hidden()
+    page.locator("#system textarea").fill("Answer in one short sentence.")
+    page.locator("#system textarea").blur()
+    expect(page.locator("#conversation-line")).to_contain_text("System prompt: Answer in one short sentence.")
+    ask(page, "Where does the sun rise?")
+    judged(page, 3)
+    expect(page.locator("#follow-up")).to_be_enabled()
+    first = answer(page, 0)
+    page.click("#follow-up")
+    expect(page.locator("#prompt textarea")).to_have_value("")
+    expect(page.locator("#prompt textarea")).to_be_focused()
+    expect(page.locator("#conversation-line")).to_contain_text("1 Where does the sun rise? → the next question")
+    ask(page, "And where does it set?")
+    expect(page.locator("#start-0")).to_contain_text("show 1 earlier turn", timeout=60_000)
+    judged(page, 3)
+    page.locator("#start-0 summary").click()
+    expect(page.locator("#start-0")).to_contain_text(first)
+    texts = [answer(page, column) for column in range(3)]
+    page.click("#share")
+    expect(page.locator("#link textarea, #link input").first).to_have_value(re.compile("#c="), timeout=60_000)
+    expect(page.locator("#link")).to_contain_text("carries the 2 questions of the conversation")
+    other = browser.new_page()
+    other.goto(page.locator("#link textarea, #link input").first.input_value())
+    expect(other.locator("#conversation-line")).to_contain_text("1 Where does the sun rise?", timeout=60_000)
+    judged(other, 3)
+    assert [answer(other, column) for column in range(3)] == texts
+    other.click("#restart")
+    expect(other.locator("#conversation-line")).not_to_contain_text("sun")
+    other.close()

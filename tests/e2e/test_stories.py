@@ -109,6 +109,7 @@ def test_an_empty_prompt_says_so(page: Page) -> None:
 
 
 def test_coefficient_zero_is_checked_by_computing(page: Page) -> None:
+    page.click("#more-button")
     page.click("#verify")
     expect(page.locator("#check")).to_contain_text(
         "sku at coefficient 0 against base: largest logit difference 0", timeout=60_000

@@ -20,6 +20,7 @@ from gradio_client.exceptions import AppError
 from sku.core import runs, storage
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig, TrainConfig
+from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.records import Answer, ResultRow, Verdict
 from sku.judges.protocol import Agreement, JudgeCard
 from sku.reporting import result_files
@@ -148,6 +149,7 @@ class Written(LiveSession):
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> Iterator[list[ColumnState]]:
         def column(name: str, text: str, stopped: Any, writing: bool) -> ColumnState:
             answers = tuple(
@@ -169,7 +171,9 @@ class Written(LiveSession):
         assert all(text.startswith("A mild answer") for text in texts), "only whole answers are judged"
         return self.judged()
 
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+    def divergence(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> list[float]:
         assert answer == "A mild answer 0", "KL is taken on base's own answer"
         return [0.0 if name == "base" else 0.25 for name in variants]
 
@@ -544,7 +548,7 @@ def test_a_replayed_comparison_sets_controls_to_what_they_take() -> None:
     assert whole is not None
     large = dataclasses.replace(whole, settings=ComparisonSettings(length=5000, temperature=9.0, seed=-4, samples=60))
     page, handlers = restoring(Gate(Hosting(new_tokens=128, samples=8)))
-    given = {page.shown: ShownAnswers(), page.toolbar.upload: large.to_json().encode()}
+    given = {page.shown: ShownAnswers(), page.upload: large.to_json().encode()}
     updates = handlers.replay_file(REQUEST, given)
     how = page.decoding
     assert [updates[part] for part in (how.length, how.temperature, how.seed, how.samples)] == [128, 2.0, 0, 8]

@@ -293,7 +293,13 @@ class Scripted(LiveSession):
     """A model that writes markup."""
 
     def ask(
-        self, prompt: str, variants: Sequence[str], config: Any, cancelled: Any = None, attack: Any = None
+        self,
+        prompt: str,
+        variants: Sequence[str],
+        config: Any,
+        cancelled: Any = None,
+        attack: Any = None,
+        before: Sequence[Any] = (),
     ) -> Iterator[list[ColumnState]]:
         answers = [Answer(name, 0, prompt, 0, 0, MARKUP, 3, 1.0, "end", MARKUP) for name in variants]
         yield [ColumnState(one.variant, one, samples=(one,), seconds=1.0) for one in answers]
@@ -301,10 +307,10 @@ class Scripted(LiveSession):
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         return [Verdict("harmful", 0.9, MARKUP, MARKUP) for _ in texts]
 
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+    def divergence(self, prompt: str, answer: str, variants: Sequence[str], before: Any = None) -> list[float]:
         return [0.1 for _ in variants]
 
-    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
+    def lens(self, prompt: str, answer: str, variants: Sequence[str], before: Any = None) -> TokenLens:
         return TokenLens((MARKUP, answer), (-1.0, -1.0), dict.fromkeys(variants, (0.0, 0.0)))
 
 

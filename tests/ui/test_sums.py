@@ -233,7 +233,7 @@ def test_a_sum_leaves_as_a_file_and_as_a_link_and_comes_back(page: Page) -> None
     exported = comparison.to_json()
     assert comparison_from_json(exported) == comparison
     assert json.loads(exported)["parts"][1]["answers"][0]["coefficient"] is None
-    upload = {parts.shown: ShownAnswers(), parts.toolbar.upload: exported.encode()}
+    upload = {parts.shown: ShownAnswers(), parts.upload: exported.encode()}
     fragment = restoring.make_link(REQUEST, page.values("base", SUM))
     link = share.parse_fragment(fragment)
     assert link is not None

@@ -54,9 +54,13 @@ def variant_option(entry: CatalogEntry) -> str:
 
 
 def variant_heading(variant: ColumnVariant) -> str:
-    """The heading of a column: its variant and the variant's formula."""
+    """The heading of a column: its variant and the variant's formula.
+
+    The list below shows the name of a single variant, so only screen readers read it in the heading too.
+    """
     marker = variant.marker
-    name = f"<b>{marker.mark} {html.escape(variant.label)}</b>"
+    hidden = "" if len(variant.terms) > 1 else " class='in-list'"
+    name = f"<b{hidden}>{marker.mark} {html.escape(variant.label)}</b>"
     return f"<div class='variant' style='--colour:{marker.colour}'>{name} <span>{_formula(variant)}</span></div>"
 
 

@@ -52,6 +52,10 @@ class Controls:
     attack: Any = NO_ATTACK
     answer_start: Any = ""
     """How every answer begins, for the attack that takes it."""
+    system: Any = ""
+    """The system prompt."""
+    earlier: Any = ()
+    """The questions of the conversation before the prompt."""
 
     def chooses(self, attack: ChosenAttack) -> bool:
         """Whether `attack` is chosen."""

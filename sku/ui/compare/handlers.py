@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import gradio as gr
 
+from sku.core.conversation import judged_prompt
 from sku.core.records import Outcome
 from sku.ui.compare import badges, rate_scale, share, views
 from sku.ui.compare.asking import Asker, ColumnUpdate
@@ -22,6 +23,8 @@ from sku.ui.messages import warn
 Handler = Callable[[gr.Request, Values], Updates]
 StreamingHandler = Callable[[gr.Request, Values], Iterator[Updates]]
 ALL_COLUMNS = range(MAX_COLUMNS)
+EARLIER = ("earlier prompts", "")
+"""What the list of earlier prompts shows while none is chosen."""
 
 
 class AskHandlers:
@@ -99,8 +102,8 @@ class AskHandlers:
             shown,
             visible,
             choice,
-            lambda prompt, answer: self.asker.lens(request, controls, prompt, answer),
-            self.asker.verdict,
+            lambda prompt, answer: self.asker.lens(request, controls, prompt, answer, shown.conversation_of(answer)),
+            lambda prompt, text: self.asker.verdict(judged_prompt(shown.earlier, prompt), text),
         )
         comparison = shown.comparison(visible)
         return {
@@ -109,8 +112,9 @@ class AskHandlers:
             parts.found: badges.found_line(comparison.parts) if comparison else "",
             parts.column_tabs: badges.column_tabs(_tab_names(controls, shown)),
             parts.ask_row.stop: gr.Button(visible=False),
+            parts.conversation.follow_up: gr.Button(interactive=comparison is not None),
             parts.toolbar.exports: share.download_links(comparison) if comparison else "",
-            parts.history: gr.Dropdown(choices=shown.history, value=None, visible=len(shown.history) > 1),
+            parts.history: gr.Dropdown(choices=[EARLIER, *shown.history], value="", visible=len(shown.history) > 1),
         }
 
     def pick_sample(self, i: int) -> Callable[[Values], Updates]:

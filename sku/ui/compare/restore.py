@@ -39,9 +39,11 @@ class RestoreHandlers:
             variants = [column_variant(text, entries, gate).text for text in controls.variants()]
             how = gate.decoding(controls.length, controls.temperature, controls.seed, controls.samples)
             attack = gate.question_attack(controls.attack, controls.answer_start)
+            system, earlier = gate.conversation(controls.system or "", controls.earlier or ())
         except ValueError as error:
             raise refusal(error, "No link") from error
         link = share.LinkState(prompt, variants, how.max_new_tokens, how.temperature, how.seed, how.samples, attack)
+        link = dataclasses.replace(link, system=system, earlier=list(earlier))
         answers = [_link_answer(values[self.components.shown], i, link) for i in range(len(variants))]
         model = self.access.session.model_name
         return share.make_fragment(dataclasses.replace(link, model=model, answers=answers) if any(answers) else link)
@@ -49,7 +51,7 @@ class RestoreHandlers:
     def open_link(self, request: gr.Request, fragment: str | None) -> Updates:
         """Restore the controls from a link. An empty link changes nothing, and a damaged one shows a warning."""
         link = _parsed(fragment)
-        return self._restored(request, link.prompt, link.settings, link.variants) if link else UNCHANGED
+        return self._restored(request, link.prompt, link.settings, link.variants, link.earlier) if link else UNCHANGED
 
     def open_address(self, request: gr.Request, values: Values) -> Updates:
         """Show what the link in the page's address holds, and nothing of what was shown before.
@@ -59,12 +61,12 @@ class RestoreHandlers:
         link = _parsed(values[self.components.fragment])
         if link is None:
             return UNCHANGED
-        opened = self._restored(request, link.prompt, link.settings, link.variants)
+        opened = self._restored(request, link.prompt, link.settings, link.variants, link.earlier)
         held = [opened[column.held] for column in self.components.columns]
         columns = _link_columns(link, held, self.access.session.model_name)
         shown: ShownAnswers = values[self.components.shown]
         shown.clear()
-        shown.open_link(link.prompt, link.model, link.settings, columns)
+        shown.open_link(link.prompt, link.model, link.settings, columns, link.earlier)
         for i, column in enumerate(self.components.columns):
             opened |= column.show(_unjudged(columns[i]) if i in columns else ColumnUpdate("", " ", "", "", ""))
         return opened
@@ -79,16 +81,22 @@ class RestoreHandlers:
     def replay_file(self, request: gr.Request, values: Values) -> Updates:
         """Show an exported comparison with the answers from the file. No model is asked."""
         try:
-            comparison = comparison_from_json(decode_text(bytes(values[self.components.toolbar.upload]), "this file"))
+            comparison = comparison_from_json(decode_text(bytes(values[self.components.upload]), "this file"))
         except (ValueError, TypeError) as error:
             raise refusal(error, "Not imported") from error
         shown: ShownAnswers = values[self.components.shown]
         shown.replay(comparison)
         variants = [part.variant for part in comparison.parts]
-        return self._restored(request, comparison.prompt, comparison.settings, variants) | self._answers(comparison)
+        restored = self._restored(request, comparison.prompt, comparison.settings, variants, comparison.questions)
+        return restored | self._answers(comparison)
 
     def _restored(
-        self, request: gr.Request, prompt: str, settings: ComparisonSettings, variants: Sequence[str]
+        self,
+        request: gr.Request,
+        prompt: str,
+        settings: ComparisonSettings,
+        variants: Sequence[str],
+        earlier: Sequence[str],
     ) -> Updates:
         parts, how = self.components, self.components.decoding
         within = self._clamped(settings)
@@ -101,6 +109,7 @@ class RestoreHandlers:
             how.samples: within.samples,
             parts.toolbar.count: count,
             **parts.attack.hold(settings.attack),
+            **parts.conversation.hold(settings.system, earlier),
         }
         entries = self.access.entries(request)
         for i, column in enumerate(parts.columns):
@@ -153,6 +162,8 @@ def _parsed(fragment: str | None) -> share.LinkState | None:
 
 def _carried(link: share.LinkState) -> str:
     """Which answers a link carries."""
+    if link.earlier:
+        return f"It carries the {len(link.earlier) + 1} questions of the conversation and asks them when it is opened."
     there = sum(answer is not None for answer in link.answers)
     if there == len(link.variants):
         return "It carries the answers."
@@ -167,7 +178,9 @@ def _carried(link: share.LinkState) -> str:
 def _link_answer(shown: ShownAnswers, i: int, link: share.LinkState) -> share.LinkAnswer | None:
     """The answer that column `i` shows, if it is of the link's variant and was asked for under the link's settings."""
     column, settings = shown.columns.get(i), dataclasses.replace(shown.settings, samples=link.samples)
-    if column is None or not shown.answers_prompt(i) or shown.prompt != link.prompt or settings != link.settings:
+    if link.earlier or column is None or not shown.answers_prompt(i):
+        return None
+    if shown.prompt != link.prompt or settings != link.settings:
         return None
     if parse_variant(column.variant) != parse_variant(link.variants[i]):
         return None
@@ -208,4 +221,4 @@ def _unjudged(column: ComparedColumn) -> ColumnUpdate:
 
 def _above(column: ComparedColumn) -> str:
     """What stands above the first answer of a column."""
-    return (badges.from_link_html() if column.from_link else "") + above_answer_html(column.answers[0])
+    return (badges.from_link_html() if column.from_link else "") + above_answer_html(column.answers[0], column.earlier)

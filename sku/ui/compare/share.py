@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
+from sku.core.conversation import MAX_TURNS, Turn
 from sku.core.records import StopReason
 from sku.core.validation import validate
 from sku.reporting.markers import outcome_marker
@@ -57,11 +58,15 @@ class LinkState:
     """The base that wrote the answers."""
     answers: Annotated[list[LinkAnswer | None], Field(max_length=MAX_PARTS)] = field(default_factory=list)
     """The answer of each variant, None where there is none yet; empty if the link carries no answers."""
+    system: str = ""
+    """The system prompt."""
+    earlier: Annotated[list[str], Field(max_length=MAX_TURNS)] = field(default_factory=list)
+    """The questions of the conversation before the prompt. A link with any carries no answers: it asks them anew."""
 
     @property
     def settings(self) -> ComparisonSettings:
-        """The decoding settings and the attack."""
-        return ComparisonSettings(self.length, self.temperature, self.seed, self.samples, self.attack)
+        """The decoding settings, the attack and the system prompt."""
+        return ComparisonSettings(self.length, self.temperature, self.seed, self.samples, self.attack, self.system)
 
 
 def make_fragment(link: LinkState) -> str:
@@ -111,6 +116,8 @@ def comparison_page(comparison: Comparison) -> str:
     attack, under = settings.attack.attack, ""
     if settings.attack != WITHOUT_ATTACK:
         under = f"<p>Attack: {html.escape(f'{attack.label}. {attack.meaning}')}</p>"
+    if settings.system:
+        under += f"<p>System prompt: {html.escape(settings.system)}</p>"
     columns = "".join(map(_column, comparison.parts))
     prompt = html.escape(comparison.prompt)
     return (
@@ -137,7 +144,13 @@ def _column(part: ComparedColumn) -> str:
             text += f"<p style='border-color:{marker.colour}'>{html.escape(verdict_text)}</p>"
         answers.append(text)
     title = f"<h2>{html.escape(part.label)}</h2><p>{html.escape(part.variant)}</p>"
-    return f"<section>{title}{''.join(answers)}{kl}</section>"
+    return f"<section>{title}{_earlier(part.earlier)}{''.join(answers)}{kl}</section>"
+
+
+def _earlier(turns: tuple[Turn, ...]) -> str:
+    """The conversation before the prompt, folded, because its answers were judged when they were the newest."""
+    texts = "".join(f"<b>{html.escape(turn.prompt)}</b><pre>{html.escape(turn.answer)}</pre>" for turn in turns)
+    return f"<details><summary>show the {len(turns)} earlier turns</summary>{texts}</details>" if turns else ""
 
 
 _STYLE = (

@@ -13,9 +13,10 @@ import gradio as gr
 from sku.ui.compare.batch import BatchHandlers, picked_prompt
 from sku.ui.compare.clipboard import COPY_TEXT, LABEL_AGAIN, LISTEN_TO_ADDRESS, OPEN_LINK, READ_ADDRESS
 from sku.ui.compare.components import CompareComponents
+from sku.ui.compare.conversation import FOCUS_PROMPT, follow_up
 from sku.ui.compare.handlers import ALL_COLUMNS, AskHandlers, ColumnHandlers
 from sku.ui.compare.interface import CompareInterface
-from sku.ui.compare.layout import lay_out_compare
+from sku.ui.compare.layout import TOGGLE_MORE, lay_out_compare
 from sku.ui.compare.restore import RestoreHandlers
 from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.compare.sweep import sweep_handler
@@ -36,6 +37,7 @@ def build_compare(context: TabContext, tab: gr.Tab) -> None:
     restoring = RestoreHandlers(parts, access)
     follow = _Follow(parts, asking)
     _wire_asking(parts, asking, follow)
+    _wire_conversation(parts)
     _wire_columns(parts, asking, columns, follow)
     _wire_views(parts, follow)
     _wire_sweeps(parts, access)
@@ -63,6 +65,7 @@ class _Follow:
         self.inputs = parts.controls | {parts.shown, parts.toolbar.view, parts.lens.source, parts.lens.text}
         self.outputs = {part for column in parts.columns for part in (column.view, column.sample)}
         self.outputs |= {parts.toolbar.exports, parts.history, parts.found, parts.column_tabs, parts.ask_row.stop}
+        self.outputs.add(parts.conversation.follow_up)
 
     def __call__(self, event: Any) -> None:
         event.then(self.handler, self.inputs, self.outputs, **QUIET)
@@ -79,17 +82,27 @@ def _wire_asking(parts: CompareComponents, asking: AskHandlers, follow: _Follow)
     for trigger in (row.ask.click, row.prompt.submit):
         follow(trigger(ask_all, **stream))
     follow(how.again.click(_next_seed, [how.seed, how.temperature], how.seed, **QUIET).then(ask_all, **stream))
-    follow(parts.toolbar.ask_samples.click(asking.ask(ALL_COLUMNS, samples=True), **stream))
+    follow(parts.ask_samples.click(asking.ask(ALL_COLUMNS, samples=True), **stream))
     parts.attack.choice.change(
         parts.attack.choose, parts.attack.choice, {parts.attack.start, parts.attack.meaning}, **AT_ONCE
     )
+    question = [row.prompt, parts.conversation.earlier]
     for example in parts.tour:
-        chosen = example.button.click(lambda prompt=example.prompt: prompt, None, row.prompt, **QUIET)
+        chosen = example.button.click(lambda prompt=example.prompt: (prompt, ()), None, question, **QUIET)
         follow(chosen.then(ask_all, **stream))
-    chosen = parts.more_examples.input(lambda prompt: prompt, parts.more_examples, row.prompt, **QUIET)
+    chosen = parts.more_examples.input(lambda prompt: (prompt, ()), parts.more_examples, question, **QUIET)
     follow(chosen.then(asking.ask(ALL_COLUMNS, silent=True), **stream))
     row.stop.click(asking.stop, None, None, queue=False, api_visibility="private")
-    parts.history.input(lambda prompt: prompt, parts.history, row.prompt, **AT_ONCE)
+    parts.history.input(lambda prompt: prompt or gr.skip(), parts.history, row.prompt, **AT_ONCE)
+
+
+def _wire_conversation(parts: CompareComponents) -> None:
+    before = parts.conversation
+    before.follow_up.click(follow_up, parts.shown, [before.earlier, parts.ask_row.prompt], js=FOCUS_PROMPT, **QUIET)
+    before.restart.click(lambda: (), None, before.earlier, js=FOCUS_PROMPT, **QUIET)
+    shown = {before.row, before.line, before.restart}
+    for changed in (before.system.change, before.earlier.change):
+        changed(before.show, [before.system, before.earlier], shown, **AT_ONCE)
 
 
 def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: ColumnHandlers, follow: _Follow) -> None:
@@ -146,12 +159,13 @@ def _wire_batch(parts: CompareComponents, handlers: BatchHandlers) -> None:
 
 
 def _wire_link_and_file(parts: CompareComponents, handlers: RestoreHandlers, follow: _Follow) -> None:
+    parts.toolbar.more.click(None, None, None, js=TOGGLE_MORE)
     made = parts.toolbar.link.click(handlers.make_link, parts.controls | {parts.shown}, parts.link, **QUIET)
     opened = made.success(None, parts.link, [parts.link, parts.link_copied], js=OPEN_LINK)
     opened.then(handlers.link_box, [parts.link_copied, parts.link], parts.link, **QUIET)
-    uploaded = parts.toolbar.upload.upload(
+    uploaded = parts.upload.upload(
         handlers.replay_file,
-        {parts.shown, parts.toolbar.upload},
+        {parts.shown, parts.upload},
         parts.restored | parts.answering,
         **QUIET,
     )

@@ -76,7 +76,7 @@ def _difference(shown: ShownAnswers, visible: range, i: int) -> str:
     if base is None:
         return _notice("No column shows the base's answer. Put the base into a column and ask it.")
     if not shown.answers_prompt(i):
-        return _notice("This column answers another prompt, or under another attack. Ask all columns again.")
+        return _notice("This column answers another question, or under another attack. Ask all columns again.")
     column = shown.columns[i]
     difference = diff_and_lens.difference_html(base.answers[0].text, column.answers[0].text)
     return badges.folded(difference, [*base.verdicts[:1], *column.verdicts[:1]])
@@ -136,4 +136,4 @@ def sample_update(shown: ShownAnswers, i: int, sample: Any) -> ColumnUpdate:
     facts = badges.judged_lines(column, seconds, sample)
     pill = badges.chosen_pill(column, sample)
     fold = badges.chosen_fold(column, sample)
-    return ColumnUpdate(answer_box_text(answer), facts, above_answer_html(answer), pill, fold)
+    return ColumnUpdate(answer_box_text(answer), facts, above_answer_html(answer, column.earlier), pill, fold)

@@ -17,6 +17,7 @@ from sku.ui.train.combine_panel import build_combine
 from sku.ui.train.form import PRESET_NAMES, UPLOAD_LABEL
 from sku.ui.train.handlers import FormHandlers, RunHandlers
 from sku.ui.train.layout import FormColumn, RunColumn, lay_out_form, lay_out_runs
+from sku.ui.train.rename_panel import build_rename
 from sku.ui.train.run_actions import OFFERED_PRESETS
 
 _CONFIRM = "(name) => name && confirm(`Delete ${name} and its adapter?`) ? name : null"
@@ -31,6 +32,7 @@ def build_train(context: TabContext, tab: gr.Tab) -> None:
         )
         runs = lay_out_runs()
     build_combine(context, tab, runs.run)
+    build_rename(context, runs.run)
     _wire_form(filled, FormHandlers(filled))
     _wire_runs(filled, runs, RunHandlers(filled, runs, context.access, context.trainings))
 
