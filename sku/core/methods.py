@@ -132,7 +132,7 @@ METHODS: dict[str, Method] = {
         preserve_at="negated",
     ),
     "sku_directions": Method(
-        "SKU directions",
+        "SKU (ours)",
         {"forgetting": 2.0, "acquisition": 0.3, "refusing": 2.0, "safe_answers": 1.0, "closeness": 20.0},
         True,
         SKU_PAPER,

@@ -88,7 +88,7 @@ class RunHandlers:
 
     def cancel(self, request: gr.Request) -> None:
         """Cancel the training that is running."""
-        run_actions.cancel_run(self.trainings, self.access.owner(request))
+        run_actions.cancel_run(self.trainings, self.access.gate, self.access.visitor(request))
 
     def resume(self, request: gr.Request, name: str | None) -> None:
         """Resume a run that stopped."""

@@ -12,7 +12,8 @@ from typing import Any
 
 import gradio as gr
 
-from sku.core import storage
+from sku.serving import processes
+from sku.serving.estimates import estimate_training
 from sku.serving.training_jobs import TrainingJobs, check_room
 from sku.ui.hosting.gate import Gate, Visitor
 from sku.ui.hosting.rate_limit import RateLimited
@@ -31,36 +32,40 @@ def start_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, filled: TrainFor
             raise ValueError(f"preset {filled.size!r} is not offered here; choose one from the list")
         for kind, (path, prompt, answer) in filled.own_files.items():
             own_file.check_file(kind, path, prompt, answer)  # an unusable file must not count as a training
-        filled.config()
-        jobs.refuse_second()  # nor must a refusal because another training is running
-        check_room(storage.home())  # nor must a full disk
+        expected = estimate_training(filled.config()).seconds
+        jobs.refuse_second(gate.owner(visitor))  # nor must a refusal because another training is running
+        check_room()  # nor must a full disk
         gate.training(visitor)
-        job = jobs.start(filled.config(keep=True), visitor.owner)
+        job = jobs.start(filled.config(keep=True), visitor.owner, expected)
     except (ValueError, RuntimeError, OSError, RateLimited) as error:
         raise refusal(error, "Not started") from error
     return gr.Dropdown(choices=[job.name for job in jobs.all(gate.owner(visitor))], value=job.name)
 
 
-def cancel_run(jobs: TrainingJobs, owner: str | None) -> None:
-    """Stop the running training after its current step, if it belongs to `owner`."""
+def cancel_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor) -> None:
+    """Stop the visitor's running training after its current step. One that took no step is not counted."""
     live = jobs.live()
     if live is None:
         raise refusal("No training is running, so there is nothing to cancel.", "Nothing to cancel")
+    first = not processes.was_cancelled(live.folder)  # a second click must not give back a second training
     try:
-        jobs.cancel(live.name, owner)
+        jobs.cancel(live.name, gate.owner(visitor))
     except ValueError as error:
         message = "The running training belongs to another visitor; only they can cancel it."
         raise refusal(message, "Not yours") from error
+    if first and live.step == 0:
+        gate.give_training_back(visitor)
     inform(f"{live.name} will stop after its current step. You can resume it later.")
 
 
 def resume_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, name: str | None) -> None:
-    """Resume a run that stopped."""
+    """Resume a run that stopped. It is not counted again, unless its start was given back when it was cancelled."""
     try:
-        jobs.read(name or "", gate.owner(visitor))
-        jobs.refuse_second()
-        gate.training(visitor)
-        jobs.resume(name or "", gate.owner(visitor))
+        job = jobs.read(name or "", gate.owner(visitor))
+        jobs.refuse_second(gate.owner(visitor))
+        given_back = job.state == "cancelled" and job.step == 0
+        (gate.training if given_back else gate.may_train)(visitor)
+        jobs.resume(job.name, gate.owner(visitor))
     except (ValueError, RuntimeError, OSError, RateLimited) as error:
         raise refusal(error, "Not resumed") from error
 
