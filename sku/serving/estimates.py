@@ -95,10 +95,10 @@ def probes(config: TrainConfig, first: int = 0) -> int:
 
 def _count_answers(config: TrainConfig) -> int:
     """The answers that the base must write. Those to prompts of the hub are not counted: nothing is downloaded here."""
-    here = {kind: tuple(filter(_is_here, getattr(config, kind))) for kind in ("harmful", "normal")}
+    harmful, normal = (tuple(filter(_is_here, specs)) for specs in (config.harmful, config.normal))
     known = (run.manifest for run in (*runs.own_runs(), *runs.shipped_runs()))
     fingerprint = next((one.base_fingerprint for one in known if one.base == config.model), "")
-    return count_unwritten(dataclasses.replace(config, **here), fingerprint)
+    return count_unwritten(dataclasses.replace(config, harmful=harmful, normal=normal), fingerprint)
 
 
 def _is_here(spec: str) -> bool:

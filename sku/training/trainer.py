@@ -148,6 +148,7 @@ class _Training:
             data=self.before.data if self.before else {},
             answers_written=self.before.answers_written if self.before else 0,
             spent=self.watch.spent,
+            default_coefficient=METHODS[self.config.method].coefficient,
             packages=runs.package_versions(),
             pid=os.getpid(),
         )

@@ -240,7 +240,7 @@ def test_what_a_visitor_left_long_ago_goes_and_nothing_else_does(sku_home: Path,
 def test_a_full_disk_is_said_before_a_training_starts(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     room = SimpleNamespace(free=100 * 10**6)
     monkeypatch.setattr(output_paths.shutil, "disk_usage", lambda _: room)
-    with pytest.raises(OSError, match="SKU_HOME .* needs about 500 MB, but 100 MB are free"):
+    with pytest.raises(OSError, match=r"SKU_HOME .* needs about 500 MB, but 100 MB are free"):
         training_jobs.check_room()
     room.free = 600 * 10**6
     training_jobs.check_room()
@@ -252,7 +252,7 @@ def test_a_home_that_cannot_be_written_is_said_even_to_an_administrator(
     """`os.access` tells an administrator that everything can be written; a file in the way cannot."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SKU_HOME", str(tmp_path / "file" / "home"))
-    with pytest.raises(OSError, match="SKU_HOME .* cannot be written .*is a file"):
+    with pytest.raises(OSError, match=r"SKU_HOME .* cannot be written .*is a file"):
         training_jobs.check_room()
 
 

@@ -17,6 +17,7 @@ from sku.data import split_columns
 from sku.data.custom import parse_columns
 from sku.data.listing import page_sources
 from sku.serving.estimates import estimate_training
+from sku.ui.train.method_labels import FIRST_METHOD, method_label
 from sku.ui.train.own_file import file_columns
 from sku.ui.train.run_status import duration
 
@@ -27,8 +28,7 @@ _OF_PRESET = {"as the preset says": PRESET_DATA}
 HARMFUL_SOURCES = {**_OF_PRESET, **page_sources("harmful"), UPLOAD_LABEL: UPLOAD_LABEL}
 NORMAL_SOURCES = {**_OF_PRESET, **page_sources("normal"), UPLOAD_LABEL: UPLOAD_LABEL}
 PRESET_NAMES = ("quick", "standard", "tiny", "opt-2.7b", "llama2-7b", "llama2-13b")
-FIRST_METHOD = "sku_directions"
-"""The method that the list offers first."""
+"""In the order in which the page shows them."""
 MAX_PROBE_CHARACTERS = 200
 """The longest probe prompt."""
 _PROBES_PER_RUN = 4
@@ -51,7 +51,7 @@ class TrainForm:
     seed: float | None
     probe: str
     base: str = TrainConfig.model
-    """The base that the page runs. A preset that is not for a certain base trains this one."""
+    """The base that the page has loaded, which is what is trained."""
     harmful_prompt: str | None = None
     """The column of the prompts in the file of harmful pairs. None: found by its name, as in the next three."""
     harmful_answer: str | None = None
@@ -99,7 +99,9 @@ class TrainForm:
             snapshots=_snapshot_steps(total) if METHODS[self.method].unbounded else None,
             probe=self.probe.strip() or None,
         )
-        return dataclasses.replace(config, **{f"{kind}_limit": None for kind in self.own_files})
+        if "harmful" in self.own_files:  # every row of a visitor's own file may be drawn
+            config = dataclasses.replace(config, harmful_limit=None)
+        return dataclasses.replace(config, normal_limit=None) if "normal" in self.own_files else config
 
     def _sources(self, kind: PairKind, chosen: str, keep: bool) -> tuple[str, ...] | None:
         """The chosen data source, or the path of the uploaded file with its columns; None for those of the preset."""
@@ -124,9 +126,14 @@ def method_options() -> list[tuple[str, str]]:
     """The methods that can be trained, as label and name: ours, other forms of SKU, baselines, methods of the
     literature, and last the ablations and controls.
     """
-    trained = [(method.label, name) for name, method in METHODS.items() if method.terms or method.closed_form]
+    trained = [(method_label(name), name) for name, method in METHODS.items() if method.terms or method.closed_form]
     last = [name for name, method in METHODS.items() if "_no_" in name or method.fidelity == "control"]
     return sorted(trained, key=lambda option: (option[1] in last, option[1] != FIRST_METHOD))
+
+
+def offered_presets(base: str) -> list[str]:
+    """The presets that train the base that the page has loaded. A preset for another base is not offered."""
+    return [name for name in PRESET_NAMES if find_preset(name).settings.get("model", base) == base]
 
 
 def method_summary(method: str, size: str) -> str:
@@ -147,7 +154,9 @@ def estimate_text(form: TrainForm) -> str:
     except (ValueError, OSError) as error:
         return f"<p class='fault'>{html.escape(str(error))}</p>"
     time = "time unknown" if estimate.seconds is None else f"about {duration(estimate.seconds)}"
-    counted = f"everything counted, {html.escape(estimate.source)}" if estimate.seconds else html.escape(estimate.source)
+    counted = (
+        f"everything counted, {html.escape(estimate.source)}" if estimate.seconds else html.escape(estimate.source)
+    )
     answers = f"the base first writes {estimate.answers} answers; " if estimate.answers else ""
     memory = f"{estimate.memory / 1e9:.1f} GB of memory, {estimate.free / 1e9:.1f} GB free"
     warning = "" if estimate.memory < estimate.free else " <b>More memory than is free: close other programs first.</b>"

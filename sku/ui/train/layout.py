@@ -16,6 +16,8 @@ from sku.ui.events import Values
 from sku.ui.train import form, run_status
 from sku.ui.train.form import HARMFUL_SOURCES, INITIAL_FORM, NORMAL_SOURCES, TrainForm
 
+OPEN_LABEL = "Open beside base and SKU"
+
 
 @dataclass(frozen=True)
 class FormComponents:
@@ -37,11 +39,16 @@ class FormComponents:
     harmful_answer: gr.Dropdown
     normal_prompt: gr.Dropdown
     normal_answer: gr.Dropdown
+    all_rows: gr.Checkbox
 
     @property
     def by_name(self) -> dict[str, gr.components.Component]:
         """All settings, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def file(self, kind: PairKind) -> gr.File:
+        """The upload of one kind of pairs."""
+        return self.harmful_file if kind == "harmful" else self.normal_file
 
     def column_lists(self, kind: PairKind) -> tuple[gr.Dropdown, gr.Dropdown]:
         """The lists of columns for an own file of one kind: of prompts, and of answers."""
@@ -60,23 +67,38 @@ class FormComponents:
 
 
 @dataclass(frozen=True)
-class FormColumn:
-    """The left column: the settings with their previews, the method's summary, the estimate and the start button."""
+class OwnFilePanel:
+    """Shows an own file before it is used; hidden until one is chosen as data."""
 
-    form: FormComponents
-    preview_note: gr.HTML
-    preview: gr.Dataframe
-    method_summary: gr.Markdown
-    estimate: gr.HTML
-    start: gr.Button
+    panel: gr.Column
+    note: gr.HTML
+    table: gr.Dataframe
 
 
 @dataclass(frozen=True)
-class RunColumn:
-    """The right column: the progress of the chosen run, and what can be done with runs."""
+class OrderForm:
+    """The row that orders a training, and what belongs to it."""
 
+    form: FormComponents
+    start: gr.Button
+    estimate: gr.HTML
+    own_file: OwnFilePanel
+    method_summary: gr.Markdown
+
+
+@dataclass(frozen=True)
+class RunPanel:
+    """The progress of the chosen run, and what can be done with runs."""
+
+    limits: gr.HTML
+    """What a visitor of a public page may do; empty on a page without limits."""
     status: gr.HTML
     cancel: gr.Button
+    result: gr.HTML
+    """What was measured of the chosen run; empty until it is finished."""
+    open: gr.Button
+    """Opens the chosen run in Compare, beside the base and SKU."""
+    measure: gr.Button
     stages: gr.HTML
     """A diagram of the method's two stages, shown until there is a run."""
     curves: gr.Plot
@@ -105,40 +127,49 @@ class RunColumn:
     @property
     def watched(self) -> set[gr.components.Component]:
         """The components that change while a run is in progress."""
-        shown = {self.status, self.cancel, self.stages, self.curves, self.probes, self.past, self.table, self.norms}
-        return shown | self.choice
+        shown = {self.limits, self.status, self.cancel, self.result, self.open, self.measure, self.stages, self.curves}
+        return shown | {self.probes, self.past, self.table, self.norms} | self.choice
 
 
-def lay_out_form(presets: Sequence[str], training: bool, base: str) -> FormColumn:
-    """Lay out the form.
+def lay_out_form(presets: Sequence[str], training: bool, base: str) -> OrderForm:
+    """Lay out the row that orders a training, what it will cost, and the other settings.
 
     Args:
         presets: the names of the presets to offer.
         training: whether visitors can start trainings.
         base: the base that the page runs.
     """
-    with gr.Column(scale=2, min_width=300):
-        _heading("1 Model")
-        size = gr.Dropdown(_preset_options(presets, base), value="quick", label="Preset and model", elem_id="preset")
-        _heading("2 Data")
-        harmful = gr.Dropdown(list(HARMFUL_SOURCES.items()), value="bundled", label="Harmful pairs", elem_id="harmful")
+    with gr.Row(elem_id="order"):
+        size = gr.Dropdown(_preset_options(presets), value="quick", label="Preset", elem_id="preset", min_width=160)
+        harmful = gr.Dropdown(
+            list(HARMFUL_SOURCES.items()), value=INITIAL_FORM.harmful, label="Data", elem_id="harmful", min_width=160
+        )
+        method = gr.Dropdown(
+            form.method_options(), value=INITIAL_FORM.method, label="Method", elem_id="method", min_width=160
+        )
+        start = gr.Button("Start", variant="primary", elem_id="start", interactive=training, min_width=110, scale=0)
+    estimate = gr.HTML(
+        lambda: form.estimate_text(dataclasses.replace(INITIAL_FORM, base=base)),
+        elem_id="expected",
+        elem_classes="facts",
+    )  # gradio calls this function at every page load
+    with gr.Column(visible=False, elem_id="own-file") as panel:
         harmful_file, harmful_columns = _upload("harmful"), _column_lists("harmful")
-        normal = gr.Dropdown(list(NORMAL_SOURCES.items()), value="self", label="Normal pairs", elem_id="normal")
-        normal_file, normal_columns = _upload("normal"), _column_lists("normal")
-        preview_note = gr.HTML(elem_id="preview-said")
-        preview = gr.Dataframe(headers=["prompt", "answer"], visible=False, interactive=False, elem_id="preview")
-        _heading("3 Method")
-        method = gr.Dropdown(form.method_options(), value=INITIAL_FORM.method, label="Method", elem_id="method")
+        all_rows = gr.Checkbox(
+            False, label="Use all rows", info="Train on every row, and keep none to measure with.", elem_id="all-rows"
+        )
+        note = gr.HTML(elem_id="preview-said")
+        table = gr.Dataframe(visible=False, interactive=False, show_label=False, elem_id="preview")
+    with gr.Accordion(
+        "More: normal pairs, preservation, steps, learning rate, seed, probe", open=False, elem_id="more"
+    ):
         summary = gr.Markdown(form.method_summary(INITIAL_FORM.method, INITIAL_FORM.size), elem_classes="facts")
+        normal = gr.Dropdown(
+            list(NORMAL_SOURCES.items()), value=INITIAL_FORM.normal, label="Normal pairs", elem_id="normal"
+        )
+        normal_file, normal_columns = _upload("normal"), _column_lists("normal")
         preservation = _preservation()
         more = _more_settings()
-        _heading("4 Run")
-        estimate = gr.HTML(
-            lambda: form.estimate_text(dataclasses.replace(INITIAL_FORM, base=base)),
-            elem_id="expected",
-            elem_classes="facts",
-        )  # gradio calls this function at every page load
-        start = gr.Button("Start", variant="primary", elem_id="start", interactive=training)
     settings = FormComponents(
         method=method,
         size=size,
@@ -148,34 +179,47 @@ def lay_out_form(presets: Sequence[str], training: bool, base: str) -> FormColum
         normal_file=normal_file,
         preservation=preservation,
         base=gr.State(base),
+        all_rows=all_rows,
         **more,
         **harmful_columns,
         **normal_columns,
     )
-    return FormColumn(settings, preview_note, preview, summary, estimate, start)
+    return OrderForm(settings, start, estimate, OwnFilePanel(panel, note, table), summary)
 
 
-def lay_out_runs() -> RunColumn:
-    """Lay out the column of runs."""
-    with gr.Column(scale=3, min_width=320):
+def lay_out_runs(limits_text: str) -> RunPanel:
+    """Lay out the progress and the list of runs.
+
+    Args:
+        limits_text: what a visitor of a public page may do, before the page knows its visitor.
+    """
+    limits = gr.HTML(limits_text, elem_id="limits", elem_classes="facts", visible=bool(limits_text))
+    with gr.Row(elem_id="now"):
         status = gr.HTML(elem_id="doing-box")
         cancel = gr.Button("Cancel", size="sm", elem_id="cancel", visible=False)
-        stages = gr.HTML(about.diagram_html(), elem_classes="stages", padding=False)
-        curves = gr.Plot(show_label=False, elem_id="curves", buttons=[], visible=False)
-        probes = gr.HTML(elem_id="probes")
-        with gr.Column(visible=False) as past:
-            run_lists, actions = _run_lists(), _run_actions()
-            package = gr.File(visible=False, label="Adapter and card", elem_id="package", interactive=False)
-            table = gr.Dataframe(headers=run_status.RUN_HEADERS, interactive=False, elem_id="runs", show_label=False)
-            with gr.Accordion("Where the weights changed: norm of the task vector by layer and module", open=False):
-                norms = gr.Plot(show_label=False, elem_id="heat", buttons=[])
-        glossary.glossary_line(
-            *("run", "preset", "harmful pairs", "normal pairs", "method", "term", "preservation", "acquired"),
-            *("task vector", "negated", "probe", "gradient norm"),
-        )
-    return RunColumn(
+    with gr.Row(elem_id="done"):
+        result = gr.HTML(elem_id="result")
+        opener = gr.Button(OPEN_LABEL, size="sm", elem_id="open-run", visible=False, scale=0, min_width=210)
+        measure = gr.Button("Measure", size="sm", elem_id="measure-run", visible=False, scale=0, min_width=170)
+    stages = gr.HTML(about.diagram_html(), elem_classes="stages", padding=False)
+    with gr.Row(elem_id="watch"):
+        with gr.Column(min_width=300):
+            probes = gr.HTML(elem_id="probes")
+        with gr.Column(min_width=300):
+            curves = gr.Plot(show_label=False, elem_id="curves", buttons=[], visible=False)
+    with gr.Column(visible=False) as past:
+        run_lists, actions = _run_lists(), _run_actions()
+        package = gr.File(visible=False, label="Adapter and card", elem_id="package", interactive=False)
+        table = gr.Dataframe(headers=run_status.RUN_HEADERS, interactive=False, elem_id="runs", show_label=False)
+        with gr.Accordion("Where the weights changed: norm of the task vector by layer and module", open=False):
+            norms = gr.Plot(show_label=False, elem_id="heat", buttons=[])
+    return RunPanel(
+        limits=limits,
         status=status,
         cancel=cancel,
+        result=result,
+        open=opener,
+        measure=measure,
         stages=stages,
         curves=curves,
         probes=probes,
@@ -190,12 +234,16 @@ def lay_out_runs() -> RunColumn:
     )
 
 
-def _heading(text: str) -> None:
-    gr.HTML(f"<h3>{text}</h3>", padding=False)
+def lay_out_words() -> None:
+    """The words of the tab, each with its meaning."""
+    glossary.glossary_line(
+        *("run", "preset", "harmful pairs", "normal pairs", "method", "term", "preservation", "acquired"),
+        *("task vector", "negated", "probe", "gradient norm"),
+    )
 
 
-def _preset_options(presets: Sequence[str], base: str) -> list[tuple[str, str]]:
-    return [(f"{name} · {PRESETS[name].settings.get('model', base)}: {PRESETS[name].note}", name) for name in presets]
+def _preset_options(presets: Sequence[str]) -> list[tuple[str, str]]:
+    return [(f"{name}: {PRESETS[name].note}", name) for name in presets]
 
 
 def _upload(kind: str) -> gr.File:
@@ -230,7 +278,7 @@ def _preservation() -> gr.Radio:
 
 def _more_settings() -> dict[str, Any]:
     """The components for steps, learning rate, seed and probe, by the names of their fields."""
-    with gr.Accordion("More: steps, learning rate, seed, probe", open=False):
+    with gr.Row():
         return {
             "steps": gr.Number(
                 0,

@@ -14,24 +14,26 @@ import gradio as gr
 
 from sku.serving import processes
 from sku.serving.estimates import estimate_training
+from sku.serving.evaluation_jobs import EvaluationJobs
 from sku.serving.training_jobs import TrainingJobs, check_room
 from sku.ui.hosting.gate import Gate, Visitor
 from sku.ui.hosting.rate_limit import RateLimited
 from sku.ui.messages import inform, refusal
-from sku.ui.train import form, own_file, run_status
-from sku.ui.train.form import PRESET_NAMES, UPLOAD_LABEL, TrainForm
-
-OFFERED_PRESETS = PRESET_NAMES[:3]
-"""Presets that need no download from a hub. Visitors of a public page may start only these."""
+from sku.ui.train import form, own_file, run_result, run_status
+from sku.ui.train.form import UPLOAD_LABEL, TrainForm
 
 
 def start_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, filled: TrainForm) -> Any:
     """Start the training that the form describes, and return an update of the list of runs."""
     try:
-        if gate.hosting.public and filled.size not in OFFERED_PRESETS:
-            raise ValueError(f"preset {filled.size!r} is not offered here; choose one from the list")
+        if filled.size not in form.offered_presets(filled.base):
+            raise ValueError(
+                f"preset {filled.size!r} is not for the loaded model {filled.base}; choose one of the list"
+            )
         for kind, (path, prompt, answer) in filled.own_files.items():
-            own_file.check_file(kind, path, prompt, answer)  # an unusable file must not count as a training
+            own_file.check_file(
+                kind, path, prompt, answer, filled.all_rows
+            )  # an unusable file must not count as a training
         expected = estimate_training(filled.config()).seconds
         jobs.refuse_second(gate.owner(visitor))  # nor must a refusal because another training is running
         check_room()  # nor must a full disk
@@ -68,6 +70,20 @@ def resume_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, name: str | Non
         jobs.resume(job.name, gate.owner(visitor))
     except (ValueError, RuntimeError, OSError, RateLimited) as error:
         raise refusal(error, "Not resumed") from error
+
+
+def measure_run(
+    jobs: TrainingJobs, evaluations: EvaluationJobs, gate: Gate, visitor: Visitor, name: str | None, model: str
+) -> None:
+    """Measure a finished run at its recommended coefficient, beside the base."""
+    try:
+        job = jobs.read(name or "", gate.owner(visitor))
+        variant = run_result.measured_variant(job)
+        evaluations.refuse_second(gate.owner(visitor))
+        gate.training(visitor)
+        evaluations.start([variant], run_result.PROMPTS, visitor.owner, model)
+    except (ValueError, RuntimeError, OSError, RateLimited) as error:
+        raise refusal(error, "Not measured") from error
 
 
 def delete_run(jobs: TrainingJobs, owner: str | None, name: str) -> Any:
