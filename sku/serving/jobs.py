@@ -156,6 +156,8 @@ class JobManager(ABC, Generic[AnyJob]):
         live = self.live()
         if live is None:
             raise ValueError(f"no {self.kind} is running, so there is nothing to cancel")
+        if owner not in (None, ownership.owner_of(live.folder)):  # its name is not for others
+            raise ValueError(f"the running {self.kind} belongs to another visitor; only they can cancel it")
         self.cancel(live.name, owner)
 
     def delete(self, name: str, owner: str | None = None) -> None:

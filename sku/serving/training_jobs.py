@@ -99,12 +99,12 @@ class TrainingJobs(JobManager[TrainingJob]):
         return self._start("combined", {name: json.dumps(one, indent=2) + "\n" for name, one in files.items()}, owner)
 
     def _read(self, folder: Path) -> TrainingJob:
-        config = _config(folder / _CONFIG)
+        config, expected = _config(folder / _CONFIG), _expected(folder)
         message = processes.last_output_line(folder)
         alive, cancelled = processes.find_process(folder) is not None, processes.was_cancelled(folder)
         if not (folder / "run.json").is_file():
             state: JobState = "starting" if alive else "cancelled" if cancelled else "failed"
-            return TrainingJob(folder.name, folder, state, message, config, [])
+            return TrainingJob(folder.name, folder, state, message, config, [], expected)
         manifest = runs.read_run(folder).manifest
         state = manifest.status
         if alive and state != "finished":
@@ -114,7 +114,7 @@ class TrainingJobs(JobManager[TrainingJob]):
         if state == "finished" and not config.terms:
             message = manifest.note or message
         took = None if alive else sum(manifest.spent.values()) + START_SECONDS if manifest.spent else None
-        lines, expected = runs.read_log(folder), _expected(folder)
+        lines = runs.read_log(folder)
         return TrainingJob(folder.name, folder, state, manifest.reason or message, config, lines, expected, took)
 
     def _arguments(self, folder: Path, resumed: bool) -> list[str]:

@@ -102,6 +102,7 @@ def test_no_run_of_another_visitor_is_named() -> None:
         refused(run_actions.resume_run, jobs, gate, YOU, "nosuch"),
     ]
     assert "another visitor's training is running" in told[0]
+    assert "belongs to another visitor" in told[1]
     assert not [text for text in told if job.name in text or job.config.method in text]
     assert job.name in refused(run_actions.start_run, jobs, gate, ME, INITIAL_FORM), "one's own is named"
     assert gate.trainings_left(YOU) is None
@@ -112,6 +113,11 @@ def test_no_run_of_another_visitor_is_named() -> None:
 def test_a_preset_for_another_model_cannot_be_posted() -> None:
     posted = dataclasses.replace(INITIAL_FORM, size="opt-2.7b")
     assert "not for the loaded model" in refused(run_actions.start_run, TrainingJobs(), Gate(), ME, posted)
+
+
+def test_a_rerun_keeps_the_loaded_model(finished: TrainingJob) -> None:
+    values = run_actions.refill_form(TrainingJobs(), None, "mine", "loaded/model")
+    assert (values["base"], values["method"], values["size"]) == ("loaded/model", "tv", "quick")
 
 
 def test_what_was_expected_stands_beside_what_it_took(sku_home: Path) -> None:

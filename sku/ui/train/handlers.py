@@ -12,7 +12,7 @@ import gradio as gr
 from sku.core.records import PairKind
 from sku.serving.evaluation_jobs import EvaluationJob, EvaluationJobs
 from sku.serving.training_jobs import TrainingJob, TrainingJobs
-from sku.ui.events import Updates, Values
+from sku.ui.events import UNCHANGED, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.train import form, own_file, run_actions, run_result, run_status
 from sku.ui.train.form import UPLOAD_LABEL
@@ -53,7 +53,7 @@ class FormHandlers:
 
         def preview(values: Values) -> Updates:
             if not values[file]:
-                return {}
+                return UNCHANGED
             return self._previewed(kind, values, values[prompts], values[answers])
 
         return preview
@@ -153,7 +153,8 @@ class RunHandlers:
 
     def rerun(self, request: gr.Request, name: str | None) -> Updates:
         """Fill the form with a run's settings."""
-        filled = run_actions.refill_form(self.trainings, self.access.owner(request), name)
+        base = self.access.session.model_name
+        filled = run_actions.refill_form(self.trainings, self.access.owner(request), name, base)
         return {self.settings.by_name[field]: value for field, value in filled.items()}
 
 

@@ -47,14 +47,13 @@ def start_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, filled: TrainFor
 def cancel_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor) -> None:
     """Stop the visitor's running training after its current step. One that took no step is not counted."""
     live = jobs.live()
-    if live is None:
-        raise refusal("No training is running, so there is nothing to cancel.", "Nothing to cancel")
-    first = not processes.was_cancelled(live.folder)  # a second click must not give back a second training
+    first = live is not None and not processes.was_cancelled(live.folder)  # a second click gives nothing back
     try:
-        jobs.cancel(live.name, gate.owner(visitor))
+        jobs.cancel_live(gate.owner(visitor))
     except ValueError as error:
-        message = "The running training belongs to another visitor; only they can cancel it."
-        raise refusal(message, "Not yours") from error
+        raise refusal(error, "Not cancelled") from error
+    if live is None:  # it ended meanwhile
+        return
     if first and live.step == 0:
         gate.give_training_back(visitor)
     inform(f"{live.name} will stop after its current step. You can resume it later.")
@@ -104,10 +103,10 @@ def download_run(jobs: TrainingJobs, gate: Gate, owner: str | None, name: str | 
         raise refusal(error, "Not downloaded") from error
 
 
-def refill_form(jobs: TrainingJobs, owner: str | None, name: str | None) -> dict[str, Any]:
-    """Updates that fill in a run's settings, by the names of `TrainForm`'s fields."""
+def refill_form(jobs: TrainingJobs, owner: str | None, name: str | None, base: str) -> dict[str, Any]:
+    """Updates that fill in a run's settings, by the names of `TrainForm`'s fields. The loaded base stays."""
     try:
-        filled = form.form_of_config(jobs.read(name or "", owner).config)
+        filled = form.form_of_config(dataclasses.replace(jobs.read(name or "", owner).config, model=base))
     except ValueError as error:
         raise refusal(error, "Form not filled in") from error
     values = dataclasses.asdict(filled)
