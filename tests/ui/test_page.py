@@ -349,7 +349,7 @@ def test_a_look_at_runs_changes_the_chosen_one_only_where_it_is_none(name: str |
     for file, values in (("job.json", {}), ("config.json", config)):
         (folder / file).write_text(json.dumps(values))
     with gr.Blocks():
-        shown = lay_out_runs("")
+        shown = lay_out_runs(gr.HTML())
     updates = look_at_runs(shown, TrainingJobs().all(), RunView(name, measuring=90.0))
     update = updates[shown.run]
     assert {key: value for key, value in update.constructor_args.items() if key == "value"} == told

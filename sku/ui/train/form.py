@@ -24,7 +24,7 @@ from sku.ui.train.run_status import duration
 UPLOAD_LABEL = "a file of your own"
 PRESET_DATA = "preset"
 """Stands for the sources that the preset names."""
-_OF_PRESET = {"as the preset says": PRESET_DATA}
+_OF_PRESET = {"bundled, as the preset says": PRESET_DATA}
 HARMFUL_SOURCES = {**_OF_PRESET, **page_sources("harmful"), UPLOAD_LABEL: UPLOAD_LABEL}
 NORMAL_SOURCES = {**_OF_PRESET, **page_sources("normal"), UPLOAD_LABEL: UPLOAD_LABEL}
 PRESET_NAMES = ("quick", "standard", "tiny", "opt-2.7b", "llama2-7b", "llama2-13b")

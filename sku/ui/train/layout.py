@@ -82,6 +82,8 @@ class OrderForm:
     form: FormComponents
     start: gr.Button
     estimate: gr.HTML
+    limits: gr.HTML
+    """What a visitor of a public page may do; hidden on a page without limits."""
     own_file: OwnFilePanel
     method_summary: gr.Markdown
 
@@ -91,7 +93,7 @@ class RunPanel:
     """The progress of the chosen run, and what can be done with runs."""
 
     limits: gr.HTML
-    """What a visitor of a public page may do; empty on a page without limits."""
+    """That of `OrderForm`: a start or a cancel changes it."""
     status: gr.HTML
     cancel: gr.Button
     result: gr.HTML
@@ -131,13 +133,14 @@ class RunPanel:
         return shown | {self.probes, self.past, self.table, self.norms} | self.choice
 
 
-def lay_out_form(presets: Sequence[str], training: bool, base: str) -> OrderForm:
+def lay_out_form(presets: Sequence[str], training: bool, base: str, limits_text: str) -> OrderForm:
     """Lay out the row that orders a training, what it will cost, and the other settings.
 
     Args:
         presets: the names of the presets to offer.
         training: whether visitors can start trainings.
-        base: the base that the page runs.
+        base: the base that the page has loaded.
+        limits_text: what a visitor of a public page may do, before the page knows its visitor.
     """
     with gr.Row(elem_id="order"):
         size = gr.Dropdown(_preset_options(presets), value="quick", label="Preset", elem_id="preset", min_width=160)
@@ -153,6 +156,7 @@ def lay_out_form(presets: Sequence[str], training: bool, base: str) -> OrderForm
         elem_id="expected",
         elem_classes="facts",
     )  # gradio calls this function at every page load
+    limits = gr.HTML(limits_text, elem_id="limits", elem_classes="facts", visible=bool(limits_text))
     with gr.Column(visible=False, elem_id="own-file") as panel:
         harmful_file, harmful_columns = _upload("harmful"), _column_lists("harmful")
         all_rows = gr.Checkbox(
@@ -184,23 +188,18 @@ def lay_out_form(presets: Sequence[str], training: bool, base: str) -> OrderForm
         **harmful_columns,
         **normal_columns,
     )
-    return OrderForm(settings, start, estimate, OwnFilePanel(panel, note, table), summary)
+    return OrderForm(settings, start, estimate, limits, OwnFilePanel(panel, note, table), summary)
 
 
-def lay_out_runs(limits_text: str) -> RunPanel:
-    """Lay out the progress and the list of runs.
-
-    Args:
-        limits_text: what a visitor of a public page may do, before the page knows its visitor.
-    """
-    limits = gr.HTML(limits_text, elem_id="limits", elem_classes="facts", visible=bool(limits_text))
+def lay_out_runs(limits: gr.HTML) -> RunPanel:
+    """Lay out the progress and the list of runs. The line of limits, above Start, is kept up to date with them."""
     with gr.Row(elem_id="now"):
         status = gr.HTML(elem_id="doing-box")
         cancel = gr.Button("Cancel", size="sm", elem_id="cancel", visible=False)
     with gr.Row(elem_id="done"):
         result = gr.HTML(elem_id="result")
         opener = gr.Button(OPEN_LABEL, size="sm", elem_id="open-run", visible=False, scale=0, min_width=210)
-        measure = gr.Button("Measure", size="sm", elem_id="measure-run", visible=False, scale=0, min_width=170)
+        measure = gr.Button("Measure", size="sm", elem_id="measure-run", visible=False, scale=0, min_width=230)
     stages = gr.HTML(about.diagram_html(), elem_classes="stages", padding=False)
     with gr.Row(elem_id="watch"):
         with gr.Column(min_width=300):

@@ -32,7 +32,7 @@ def status_html(job: TrainingJob | None, busy: bool) -> str:
     """
     notice = " Another visitor's training is running. Only one training runs at a time." if busy else ""
     if job is None:
-        hint = "There is no run yet. Choose a method and press Start. Training continues if you reload or change tabs."
+        hint = "There is no run yet. Press Start. Training continues if you reload or change tabs."
         return f"<div id='doing'>{hint}{notice}</div>"
     finished_without_steps = job.state == "finished" and not job.config.terms
     percent_done = 100 if finished_without_steps else 100 * job.step / job.config.steps

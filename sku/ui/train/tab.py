@@ -26,8 +26,9 @@ def build_train(context: TabContext, tab: gr.Tab) -> None:
     """Lay out the tab and wire its events."""
     access = context.access
     hosting, base = access.gate.hosting, access.session.model_name
-    ordered = lay_out_form(form.offered_presets(base), hosting.training, base)
-    runs = lay_out_runs(limits_text(hosting, hosting.trainings_a_day))
+    limits = limits_text(hosting, hosting.trainings_a_day)
+    ordered = lay_out_form(form.offered_presets(base), hosting.training, base, limits)
+    runs = lay_out_runs(ordered.limits)
     build_combine(context, tab, runs.run)
     lay_out_words()
     evaluations = EvaluationJobs(days=hosting.keep_days)
