@@ -261,8 +261,11 @@ class _Training:
                 self._checkpoint(step + 1, factors, optimizer, budget, spent)
             if stop:
                 raise Cancelled(f"stopped after step {step + 1}; continue with: train --resume --out {self.out}")
+        return self._finish(peft_model, spent)
+
+    def _finish(self, peft_model: Any, spent: float) -> Run:
         self.writer.finish(peft_model, spent)
-        self.watch.lap("steps")
+        self.watch.lap("steps")  # saving the adapter takes time, too
         self.writer.update(spent=self.watch.spent)
         return self.writer.run
 

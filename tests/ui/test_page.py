@@ -50,7 +50,7 @@ from sku.ui.tradeoff.layout import TradeoffComponents, lay_out_tradeoff
 from sku.ui.tradeoff.tab import view_updates
 from sku.ui.tradeoff.view import TradeoffSelection, tradeoff_view
 from sku.ui.train.handlers import RunView, look_at_runs
-from sku.ui.train.layout import lay_out_runs
+from sku.ui.train.run_layout import lay_out_runs
 from tests.conftest import keyword_session
 
 

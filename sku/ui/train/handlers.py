@@ -16,8 +16,9 @@ from sku.ui.events import UNCHANGED, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.train import form, own_file, run_actions, run_result, run_status
 from sku.ui.train.form import UPLOAD_LABEL
-from sku.ui.train.layout import OPEN_LABEL, OrderForm, RunPanel
+from sku.ui.train.form_layout import OrderForm
 from sku.ui.train.limits import limits_text
+from sku.ui.train.run_layout import OPEN_LABEL, RunPanel
 
 
 class FormHandlers:

@@ -15,9 +15,10 @@ from sku.ui.events import AT_ONCE, QUIET
 from sku.ui.tab_context import TabContext
 from sku.ui.train import form
 from sku.ui.train.combine_panel import build_combine
+from sku.ui.train.form_layout import OrderForm, lay_out_form
 from sku.ui.train.handlers import FormHandlers, RunHandlers
-from sku.ui.train.layout import OrderForm, RunPanel, lay_out_form, lay_out_runs, lay_out_words
 from sku.ui.train.limits import limits_text
+from sku.ui.train.run_layout import RunPanel, lay_out_runs, lay_out_words
 
 _CONFIRM = "(name) => name && confirm(`Delete ${name} and its adapter?`) ? name : null"
 
