@@ -97,7 +97,8 @@ def _count_answers(config: TrainConfig) -> int:
     """The answers that the base must write. Those to prompts of the hub are not counted: nothing is downloaded here."""
     harmful, normal = (tuple(filter(_is_here, specs)) for specs in (config.harmful, config.normal))
     known = (run.manifest for run in (*runs.own_runs(), *runs.shipped_runs()))
-    fingerprint = next((one.base_fingerprint for one in known if one.base == config.model), "")
+    found = (one.base_fingerprint for one in known if one.base == config.model and one.base_fingerprint)
+    fingerprint = next(found, "")  # a run that has just begun does not know it yet
     return count_unwritten(dataclasses.replace(config, harmful=harmful, normal=normal), fingerprint)
 
 
@@ -118,7 +119,7 @@ def _seconds(config: TrainConfig, answers: int) -> tuple[float | None, str]:
                 return pace.seconds(config, TrainConfig.from_dict(run.manifest.config), answers), f"as {how}"
     if config.model == DEFAULT_BASE and (first := _FIRST_PACE.get(config.method)):
         past = find_preset("quick").config(method=config.method)
-        return first.seconds(config, past, answers), "as measured on two cores; nothing like it was trained here yet"
+        return first.seconds(config, past, answers), "as on two free cores; no run of this method was timed here yet"
     return None, f"no run of {config.method} on {config.model} was timed yet"
 
 

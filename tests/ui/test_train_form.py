@@ -91,6 +91,7 @@ def test_a_limit_of_the_preset_is_not_for_an_own_file(pairs_file: Path) -> None:
     form = replace(INITIAL_FORM, harmful=UPLOAD_LABEL, harmful_file=str(pairs_file))
     assert form.config().harmful_limit is None
     assert form.config().normal_limit == INITIAL_FORM.config().normal_limit
+    assert replace(INITIAL_FORM, normal=UPLOAD_LABEL, normal_file=str(pairs_file)).config().normal_limit is None
 
 
 def test_the_page_opens_with_the_preset_and_offers_those_of_the_loaded_model() -> None:

@@ -99,9 +99,9 @@ class TrainForm:
             snapshots=_snapshot_steps(total) if METHODS[self.method].unbounded else None,
             probe=self.probe.strip() or None,
         )
-        if "harmful" in self.own_files:  # every row of a visitor's own file may be drawn
-            config = dataclasses.replace(config, harmful_limit=None)
-        return dataclasses.replace(config, normal_limit=None) if "normal" in self.own_files else config
+        if "normal" in self.own_files:  # a limit of the preset is not for a visitor's own file
+            config = dataclasses.replace(config, normal_limit=None)
+        return config
 
     def _sources(self, kind: PairKind, chosen: str, keep: bool) -> tuple[str, ...] | None:
         """The chosen data source, or the path of the uploaded file with its columns; None for those of the preset."""
