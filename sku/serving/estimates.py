@@ -15,10 +15,8 @@ import psutil
 from sku.core import runs
 from sku.core.config import TrainConfig, find_preset
 from sku.core.runs import Run
-from sku.data import SOURCES
-from sku.models.base_answers import answered_source
+from sku.data import PREFILLED, SELF, SOURCES
 from sku.models.pretrained import DEFAULT_BASE, KNOWN_BASES
-from sku.training.train_data import count_unwritten
 
 _BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2}
 _UNKNOWN_BASE_PARAMETERS = 135e6
@@ -95,6 +93,8 @@ def probes(config: TrainConfig, first: int = 0) -> int:
 
 def _count_answers(config: TrainConfig) -> int:
     """The answers that the base must write. Those to prompts of the hub are not counted: nothing is downloaded here."""
+    from sku.training.train_data import count_unwritten  # imports torch, and the page stands before that
+
     harmful, normal = (tuple(filter(_is_here, specs)) for specs in (config.harmful, config.normal))
     known = (run.manifest for run in (*runs.own_runs(), *runs.shipped_runs()))
     found = (one.base_fingerprint for one in known if one.base == config.model and one.base_fingerprint)
@@ -104,8 +104,8 @@ def _count_answers(config: TrainConfig) -> int:
 
 def _is_here(spec: str) -> bool:
     """Whether the prompts of a source come with the project or from a file."""
-    answered = answered_source(spec)
-    name, _, file = (answered.spec if answered else spec).partition(":")
+    source = spec.removeprefix(f"{SELF}:").removeprefix(f"{PREFILLED}:")
+    name, _, file = source.partition(":")
     return bool(file) or name not in SOURCES or SOURCES[name].needs_file == "forbidden"
 
 
