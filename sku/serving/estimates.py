@@ -66,8 +66,8 @@ class _Pace:
 
 
 _FIRST_PACE = {"sku_directions": _Pace(step=5.3, preparing=30.0)}
-"""For a method without a shipped run: its preset `quick` on two free cores with the default model. Taken from the processor
-time of one thread, divided by the 1.6 that a second core gains."""
+"""For a method without a shipped run: its preset `quick` on two free cores with the default model, from the processor
+time of one thread and the 1.6 that a second core gains."""
 
 
 def estimate_training(config: TrainConfig) -> TrainingEstimate:
