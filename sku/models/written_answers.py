@@ -137,8 +137,10 @@ def _shipped(
 
 def _cut(template: ChatTemplate, start: str, answer: str, tokens: int) -> str:
     """The answer with at most so many tokens after its given beginning."""
-    ids = template.answer_ids(answer.removeprefix(start), follows_text=bool(start))[: -len(template.end_ids)]
-    return answer if len(ids) <= tokens else answer[: len(start)] + " " * bool(start) + template.text(ids[:tokens])
+    rest = answer.removeprefix(start)
+    text = rest.lstrip()
+    ids = template.answer_ids(text)[: -len(template.end_ids)]
+    return answer if len(ids) <= tokens else start + rest[: len(rest) - len(text)] + template.text(ids[:tokens])
 
 
 def _read_cache(path: Path) -> dict[str, tuple[str, ...]]:
