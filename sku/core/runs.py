@@ -52,7 +52,12 @@ class Manifest:
     step: int = 0
     """The number of steps in the newest checkpoint."""
     seconds: float = 0.0
-    """The training time so far, including the time before the run was resumed."""
+    """The time of the training steps so far, including those before the run was resumed."""
+    spent: dict[str, float] = field(default_factory=dict)
+    """All seconds of the run so far, by kind of work: `loading` the base, its own `answers` and the data, `preparing`
+    the adapter, `steps`, and `probes`. Empty for runs of earlier versions."""
+    answers_written: int = 0
+    """The base's own answers that the run wrote. Answers that it found in the cache do not count."""
     default_coefficient: float = 1.0
     """The coefficient of a variant that is named without one."""
     packages: dict[str, str] = field(default_factory=dict)

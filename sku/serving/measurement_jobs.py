@@ -100,7 +100,7 @@ class MeasurementJobs(JobManager[AnyJob], Generic[AnyJob, AnyRequest]):
             past = self._request(job.folder)
             if job.state == "finished" and past.began and past.model == model:
                 took = (job.folder / ROWS).stat().st_mtime - past.began
-                source = f"as {self.noun} {job.name} took on this machine"
+                source = f"as the last {self.noun} took on this machine"
                 return MeasurementCost(answers, usual * took / usual_of(past), source)
         if model == DEFAULT_BASE:
             source = f"as on two free cores; no {self.noun} has finished on this machine yet"

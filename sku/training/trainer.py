@@ -43,9 +43,16 @@ from sku.training.monitor import Monitor
 from sku.training.objective import Objective
 from sku.training.optimizers import make_optimizer
 from sku.training.run_writer import RunWriter
+from sku.training.stopwatch import Stopwatch
 from sku.training.targets import resolve_targets
 from sku.training.term_batches import TermBatches
-from sku.training.train_data import check_same_data, check_sources, gather_pairs, gather_written
+from sku.training.train_data import (
+    check_same_data,
+    check_sources,
+    count_unwritten,
+    gather_pairs,
+    gather_written,
+)
 
 TrainReport = Callable[[dict[str, Any]], None]
 """A function that is called after every step with a line of `log.jsonl`, and with `{"doing": "..."}` before other slow
@@ -153,12 +160,16 @@ class _Training:
         TermBatches.check_equal_shares(config, accelerator.num_processes)
 
     def run(self) -> Run:
+        self.watch = Stopwatch(self.before.spent if self.before else {})
         manifest = Manifest(
             method=self.config.method,
             config=self.config.to_dict(),
             base=self.config.model,
             base_fingerprint=self.before.base_fingerprint if self.before else "",
             data=self.before.data if self.before else {},
+            answers_written=self.before.answers_written if self.before else 0,
+            spent=self.watch.spent,
+            default_coefficient=METHODS[self.config.method].coefficient,
             packages=runs.package_versions(),
             pid=os.getpid(),
         )
@@ -167,10 +178,11 @@ class _Training:
             with memory_errors_as_sentences():
                 return self._steps(*self._prepare())
         except (Cancelled, KeyboardInterrupt):
-            self.writer.update(status="cancelled", pid=None)
+            self.writer.update(status="cancelled", pid=None, spent=self.watch.spent)
             raise
         except Exception as error:
-            self.writer.update(status="failed", reason=str(error) or type(error).__name__, pid=None)
+            reason = str(error) or type(error).__name__
+            self.writer.update(status="failed", reason=reason, pid=None, spent=self.watch.spent)
             raise
 
     def _prepare(self) -> tuple[VariantModel, TermBatches]:
@@ -179,6 +191,8 @@ class _Training:
         folder = provision_base(self.config.model, self._say)
         model = load_model(folder, self.config.dtype, str(self.accelerator.device))
         self._check_settings(model)
+        self.watch.lap("loading")
+        unwritten = count_unwritten(self.config, model.fingerprint)
         with self.accelerator.main_process_first():  # it keeps what the base writes, and the others read that
             harmful, harmful_facts = gather_pairs(self.config, "harmful", model, self._say)
             normal, normal_facts = gather_pairs(self.config, "normal", model, self._say)
@@ -187,7 +201,12 @@ class _Training:
         left_out = f"{batches.left_out} pairs left out: no answer, or a prompt too long" if batches.left_out else None
         facts = {"harmful": harmful_facts, "normal": normal_facts}
         check_same_data(self.before, model.fingerprint, facts)
-        self.writer.update(base_fingerprint=model.fingerprint, data=facts, note=left_out)
+        self.watch.lap("answers")
+        written_now = self.writer.manifest.answers_written + unwritten
+        self.writer.update(
+            base_fingerprint=model.fingerprint, data=facts, note=left_out, answers_written=written_now,
+            spent=self.watch.spent,
+        )  # fmt: skip
         return model, batches
 
     def _check_settings(self, model: VariantModel) -> None:
@@ -223,6 +242,7 @@ class _Training:
         wrapped, prepared = accelerator.prepare(objective, optimizer)
         self.writer.continue_from(first, spent)
         monitor = Monitor(peft_model, model.template, batches.normal, config)
+        self.watch.lap("preparing")
         if not first:
             self._probe(monitor, 0)
         for step in range(first, config.steps):
@@ -254,6 +274,7 @@ class _Training:
                     "seconds": seconds,
                 }
             )
+            self.watch.lap("steps")
             self._probe(monitor, step + 1)
             if step + 1 in config.snapshots:
                 self.writer.snapshot(peft_model, step + 1, spent)
@@ -262,7 +283,12 @@ class _Training:
                 self._checkpoint(step + 1, factors, optimizer, budget, spent)
             if stop:
                 raise Cancelled(f"stopped after step {step + 1}; continue with: train --resume --out {self.out}")
+        return self._finish(peft_model, spent)
+
+    def _finish(self, peft_model: Any, spent: float) -> Run:
         self.writer.finish(peft_model, spent)
+        self.watch.lap("steps")  # saving the adapter takes time, too
+        self.writer.update(spent=self.watch.spent)
         return self.writer.run
 
     def _step_values(self, terms: dict[str, Tensor], total: Tensor, tokens: int) -> dict[str, Any]:
@@ -280,7 +306,7 @@ class _Training:
     def _checkpoint(self, step: int, factors: dict[str, Any], optimizer: Any, budget: KlBudget, spent: float) -> None:
         if self.accelerator.is_main_process:
             checkpoint.save_checkpoint(self.out / "checkpoint", step, factors, optimizer, budget, spent)
-        self.writer.update(step=step, seconds=spent)
+        self.writer.update(step=step, seconds=spent, spent=self.watch.spent)
 
     def _log(self, line: dict[str, Any]) -> None:
         self.writer.add(runs.LOG, line)
@@ -291,7 +317,7 @@ class _Training:
         """Probe the model if it is time to. Every process does so, so that all of them stop at a collapse."""
         if monitor.due(step):
             line = monitor.look(step)
-            self.writer.add(runs.PROBES, line)
+            self.writer.add(runs.PROBES, line | {"seconds": self.watch.lap("probes")})
             monitor.check(line)
 
     def _say(self, doing: str) -> None:

@@ -119,7 +119,9 @@ def test_the_time_is_that_of_this_machine_once_one_ran_through(sku_home: Path) -
         (rows.parent / "evaluation.json").write_text(json.dumps({**about, "began": began}))
     found = work.cost(3, 10)
     assert found.seconds == pytest.approx(60 / 30 * 120, rel=1e-3), "30 answers took a minute; 120 will take four"
-    assert "evaluation 1" in found.source, "of one that was resumed nobody knows how long it took"
+    assert found.source == "as the last evaluation took on this machine", "whose it was is nobody's business"
+    (sku_home / "evaluations" / "1" / "rows.jsonl").unlink()
+    assert "no evaluation has finished" in work.cost(3, 10).source, "nobody knows how long a resumed one took"
 
 
 def test_of_a_base_that_was_never_timed_no_time_is_told(sku_home: Path) -> None:

@@ -62,7 +62,10 @@ def test_resuming_with_changed_data_is_refused(config: TrainConfig, pairs_file: 
     with pytest.raises(ValueError, match=r"mine\.jsonl has changed since the run began"):
         run_training(tmp_path / "run", config, resume=True)
     mine.write_bytes(pairs_file.read_bytes())
-    assert run_training(tmp_path / "run", config, resume=True).manifest.status == "finished", "put back, it goes on"
+    before = runs.read_run(tmp_path / "run").manifest.spent
+    done = run_training(tmp_path / "run", config, resume=True).manifest
+    assert done.status == "finished", "put back, it goes on"
+    assert all(done.spent[kind] > seconds for kind, seconds in before.items()), "the time before counts"
 
 
 def test_resuming_on_another_base_is_refused(config: TrainConfig, tmp_path: Path) -> None:

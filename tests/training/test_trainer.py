@@ -36,6 +36,9 @@ def test_the_run_folder_holds_what_the_contract_says(config: TrainConfig, tmp_pa
     assert harmful["name"] == "pairs.jsonl", "no path of our machine"
     assert harmful["pairs"] > 10
     assert len(harmful["hash"]) == 16
+    assert set(about["spent"]) == {"loading", "answers", "preparing", "steps"}, "every second is one kind of work"
+    assert about["spent"]["steps"] >= about["seconds"] > 0
+    assert about["answers_written"] == 0
     assert set(about["packages"]) == {"torch", "transformers", "peft", "accelerate"}
     lines = runs.read_log(run.folder)
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]

@@ -50,8 +50,8 @@ from sku.ui.tradeoff import results_table
 from sku.ui.tradeoff.layout import TradeoffComponents, lay_out_tradeoff
 from sku.ui.tradeoff.tab import view_updates
 from sku.ui.tradeoff.view import TradeoffSelection, tradeoff_view
-from sku.ui.train.handlers import look_at_runs
-from sku.ui.train.layout import lay_out_runs
+from sku.ui.train.handlers import RunView, look_at_runs
+from sku.ui.train.run_layout import lay_out_runs
 from tests.conftest import keyword_session
 
 
@@ -358,9 +358,12 @@ def test_a_look_at_runs_changes_the_chosen_one_only_where_it_is_none(name: str |
     for file, values in (("job.json", {}), ("config.json", config)):
         (folder / file).write_text(json.dumps(values))
     with gr.Blocks():
-        shown = lay_out_runs()
-    update = look_at_runs(shown, TrainingJobs(), None, name, [], "")[shown.run]
+        shown = lay_out_runs(gr.HTML())
+    updates = look_at_runs(shown, TrainingJobs().all(), RunView(name, measuring=90.0))
+    update = updates[shown.run]
     assert {key: value for key, value in update.constructor_args.items() if key == "value"} == told
+    assert (updates[shown.open].value, updates[shown.open].visible) == ("Open beside base and SKU", True)
+    assert updates[shown.measure].value == "Measure (about 1 min 30 s)", "a hidden button gets its text again"
 
 
 @pytest.mark.parametrize("sent", [None, 5, ["sku@1"], {"variant": "sku@1"}])

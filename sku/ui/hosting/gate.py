@@ -227,8 +227,25 @@ class Gate:
         """Count one training, evaluation or attack measurement.
 
         Raises:
-            ValueError: if the page allows no trainings, or the visitor has no cookie that could own the run.
+            ValueError: as `may_train`.
             RateLimited: if the visitor has started too many.
+        """
+        self.may_train(visitor)
+        self._trainings.take(_keys(visitor))
+
+    def give_training_back(self, visitor: Visitor) -> None:
+        """Undo one `training`, because the visitor cancelled it before it did anything."""
+        self._trainings.give_back(_keys(visitor))
+
+    def trainings_left(self, visitor: Visitor) -> int | None:
+        """How many trainings, evaluations and attacks the visitor may still start today; None: no limit."""
+        return self._trainings.left(_keys(visitor))
+
+    def may_train(self, visitor: Visitor) -> None:
+        """Check that the visitor may train. A resume needs this alone: it is not counted again.
+
+        Raises:
+            ValueError: if the page allows no trainings, or the visitor has no cookie that could own the run.
         """
         if not self.hosting.training:
             raise ValueError(
@@ -236,21 +253,29 @@ class Gate:
             )
         if self.hosting.public and visitor.owner.startswith(WITHOUT_COOKIE):
             raise ValueError("your browser blocks this page's cookie, so you could not own the run; allow cookies")
-        self._trainings.take(_keys(visitor))
 
     def attack(self, visitor: Visitor) -> None:
         """Count one attack measurement.
 
         Raises:
-            ValueError: if the page runs no attacks, or `training` refuses.
+            ValueError: as `may_attack`.
             RateLimited: if the visitor has started too many.
+        """
+        self.may_attack(visitor)
+        self.training(visitor)
+
+    def may_attack(self, visitor: Visitor) -> None:
+        """Check that the visitor may attack, without counting anything.
+
+        Raises:
+            ValueError: if the page runs no attacks, or `may_train` refuses.
         """
         if not self.hosting.attacks:
             raise ValueError(
                 "attacks are turned off on this page, which shows recorded ones; to run attacks, run sku yourself with "
                 "the two commands in the README"
             )
-        self.training(visitor)
+        self.may_train(visitor)
 
     def download(self) -> None:
         """Check that adapters may be downloaded.

@@ -54,7 +54,7 @@ def build_evaluate(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
     changes = [part.change for part in (parts.names, parts.coefficients, parts.limit)]
     gr.on(changes, handlers.price, parts.order, parts.price, **AT_ONCE)
     parts.start.click(handlers.start, parts.order, None, **QUIET)
-    buttons = JobButtons(access, evaluations, access.gate.training)
+    buttons = JobButtons(access, evaluations, access.gate.may_train)
     parts.cancel.click(buttons.cancel, None, None, **QUIET)
     parts.resume.click(buttons.resume, None, None, **QUIET)
     watched = {parts.state, parts.cancel, parts.resume, parts.seen}
@@ -106,7 +106,7 @@ class EvaluateHandlers:
         try:
             chosen = [typed_variant(text, entries, gate) for text in values[parts.names] or []]
             variants = measured_variants(chosen, values[parts.coefficients])
-            self.evaluations.refuse_second()  # checked first, so that a refusal does not count against the visitor
+            self.evaluations.refuse_second(gate.owner(visitor))  # first: a refusal must not count
             gate.training(visitor)
             self.evaluations.start(variants, int(values[parts.limit]), visitor.owner, self.access.session.model_name)
         except REFUSED as error:

@@ -131,7 +131,7 @@ class CombineHandlers:
             if not variants:
                 raise ValueError("no vector is chosen; choose at least one")
             config = CombineConfig(str(values[self.components.operation]), tuple(variants), rank=rank)
-            self.trainings.refuse_second()  # checked first, so that a refusal does not count against the visitor
+            self.trainings.refuse_second(gate.owner(visitor))  # first: a refusal must not count
             gate.training(visitor)
             job = self.trainings.combine(config, visitor.owner)
         except REFUSED as error:
