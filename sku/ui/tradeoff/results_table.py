@@ -37,12 +37,14 @@ class MeasuredRows(NamedTuple):
         return MeasuredRows(study, own, self.faults)
 
     def boxes(self) -> dict[str, ResultRow]:
-        """The checkboxes that show or hide rows, by name, each with one of its rows.
+        """The checkboxes that show or hide rows, by name, each with its first row: the visitor's, else the study's.
 
         Different trainings of one method have separate checkboxes.
         """
         box_name = self._box_names()
-        return {box_name(row): row for row in (*self.study, *self.own) if row.method != BASE}
+        rows = [(box_name(row), row) for row in (*self.study, *self.own) if row.method != BASE]
+        first = dict(reversed(rows)) | {name: row for name, row in reversed(rows) if row in self.own}
+        return {name: first[name] for name in dict(rows)}
 
     def shown(self, side: str, boxes: Sequence[str], repeats: bool = True) -> tuple[list[ResultRow], list[ResultRow]]:
         """The study's rows and the visitor's rows to show: the base first, then sorted by training and coefficient.
