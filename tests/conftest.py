@@ -10,7 +10,7 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as in app.py and the command line
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in app.py and the command line
 
 import hypothesis
 import pytest

@@ -200,20 +200,45 @@ def test_no_other_site_may_read_with_a_visitors_cookie(stranger: Stranger) -> No
 
 
 @pytest.mark.parametrize(
-    ("space", "proto", "wanted"),
+    ("space", "proto", "shown_in", "wanted"),
     [
-        ("", "http", "SameSite=Lax"),
-        ("", "https", "SameSite=Lax; Secure"),
-        ("me/sku", "https", "SameSite=None; Secure; Partitioned"),
+        ("", "http", "iframe", "SameSite=Lax"),
+        ("", "https", "iframe", "SameSite=Lax; Secure"),
+        ("me/sku", "http", "iframe", "SameSite=Lax"),
+        ("me/sku", "https", "document", "SameSite=Lax; Secure"),
+        ("me/sku", "https", "iframe", "SameSite=None; Secure; Partitioned"),
+        ("me/sku", "https", "", "SameSite=None; Secure; Partitioned"),
     ],
 )
-def test_only_a_space_gets_a_cookie_for_frames(
-    stranger: Stranger, monkeypatch: pytest.MonkeyPatch, space: str, proto: str, wanted: str
+def test_only_the_frame_of_a_space_gets_a_cookie_for_frames(
+    monkeypatch: pytest.MonkeyPatch, space: str, proto: str, shown_in: str, wanted: str
 ) -> None:
     monkeypatch.setattr(middleware, "on_spaces", lambda: bool(space))
-    stranger.http.cookies.clear()
-    cookie = stranger.http.get("/", headers={"X-Forwarded-Proto": proto}).headers["set-cookie"]
-    assert cookie.endswith(wanted)
+    headers = [(b"sec-fetch-dest", shown_in.encode())] if shown_in else []
+    assert middleware._new_cookie({"type": "http", "scheme": proto, "headers": headers}).endswith(wanted)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_header_of_a_proxy_is_believed_only_if_the_owner_named_it(pico_folder: Path, named: bool) -> None:
+    """A visitor without a cookie is known by the address alone."""
+    gate = Gate(Hosting(public=True, asks_a_minute=1, proxy="127.0.0.1" if named else "10.9.9.9"))
+    page = build_page(keyword_session(pico_folder), (), gate)
+    _, address, _ = launch(page, None, None, gate, prevent_thread_lock=True, quiet=True)
+    try:
+        visitor = Stranger(address)
+
+        def ask(forwarded: str) -> bool:
+            visitor.http.cookies.clear()
+            visitor.http.headers["X-Forwarded-For"] = forwarded
+            return bool(visitor.answer("Why?", ["base"], 1)["success"])
+
+        assert ask("6.6.6.6")
+        assert ask("7.7.7.7") is named, "another visitor to the proxy, the same to everybody else"
+        assert not ask("8.8.8.8, 6.6.6.6"), "only the last address is the proxy's word"
+        cookie = visitor.http.get("/", headers={"X-Forwarded-Proto": "https"}).headers["set-cookie"]
+        assert ("Secure" in cookie) is named
+    finally:
+        page.close()
 
 
 def _body(**changes: Any) -> dict[str, Any]:
@@ -493,9 +518,7 @@ def test_uploads_fill_no_disk(stranger: Stranger) -> None:
 
 
 def test_another_visitors_run_is_not_there(stranger: Stranger, url: str, sku_home: Path) -> None:
-    mine = visitor_of(
-        type("Request", (), {"cookies": dict(stranger.http.cookies), "headers": {}, "client": None}), False
-    )
+    mine = visitor_of(type("Request", (), {"cookies": dict(stranger.http.cookies), "headers": {}, "client": None}))
     folder = sku_home / "runs" / "20260101-000000-sku"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(TrainConfig().to_dict()))
@@ -512,9 +535,7 @@ def test_another_visitors_run_is_not_there(stranger: Stranger, url: str, sku_hom
 
 
 def test_another_visitors_training_cannot_be_stopped(stranger: Stranger, url: str, sku_home: Path) -> None:
-    mine = visitor_of(
-        type("Request", (), {"cookies": dict(stranger.http.cookies), "headers": {}, "client": None}), False
-    )
+    mine = visitor_of(type("Request", (), {"cookies": dict(stranger.http.cookies), "headers": {}, "client": None}))
     folder = sku_home / "runs" / "20260101-000000-sku"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(TrainConfig().to_dict()))
@@ -533,6 +554,6 @@ def test_another_visitors_training_cannot_be_stopped(stranger: Stranger, url: st
 
 def test_what_is_written_down_of_a_visitor_is_not_their_secret(stranger: Stranger) -> None:
     secret = stranger.http.cookies[VISITOR_COOKIE]
-    mine = visitor_of(type("Request", (), {"cookies": {VISITOR_COOKIE: secret}, "headers": {}, "client": None}), False)
+    mine = visitor_of(type("Request", (), {"cookies": {VISITOR_COOKIE: secret}, "headers": {}, "client": None}))
     assert secret not in mine.owner
     assert len(mine.owner) == 32

@@ -34,9 +34,9 @@ class TradeoffComponents:
     """The kind of figure."""
     methods: gr.CheckboxGroup
     known: gr.Textbox
-    """The names of the checkboxes on the screen, one per line. A kind of row that is not among them is new, and is drawn
-    at once. It is a hidden box and not a state, because the browser then sends it together with the ticks: a state on
-    the server can be newer than ticks that are on their way."""
+    """The names of the checkboxes on the screen, one per line. A kind of row that is not among them is new, and is
+    drawn at once. It is a hidden box and not a state, because the browser then sends it together with the ticks: a
+    state on the server can be newer than ticks that are on their way."""
     all_methods: gr.Button
     repeats: gr.Checkbox
     """Whether the study's other seeds and its checkpoints are drawn."""
