@@ -87,21 +87,10 @@ def answer_seconds(threads: int, rounds: int, tokens: int) -> float:
 
 @contextmanager
 def training() -> Iterator[None]:
-    """A training that runs until the block ends. It starts as one of the page does: passive, and at a lower priority."""
+    """A training that runs until the block ends. As one of the page, it waits passively and has a lower priority."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "sku",
-            "train",
-            "--preset",
-            "quick",
-            "--method",
-            "ga",
-            "--out",
-            f"{folder}/run",
-        ]
-        child = subprocess.Popen(["nice", *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        train = [sys.executable, "-m", "sku", "train", "--preset", "quick", "--method", "ga"]
+        child = subprocess.Popen(["nice", *train, "--out", f"{folder}/run"], cwd=ROOT, stdout=subprocess.DEVNULL)
         try:
             while not (Path(folder) / "run" / "log.jsonl").exists() and child.poll() is None:
                 time.sleep(0.5)
