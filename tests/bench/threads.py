@@ -65,7 +65,9 @@ def in_process(threads: int, rounds: int, tokens: int, variables: dict[str, str]
     command += ["--rounds", str(rounds), "--tokens", str(tokens)]
     environment = clean | variables | {"OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout.splitlines()[-1]))
+    seconds = float(json.loads(done.stdout.splitlines()[-1]))
+    print(f"{threads} threads, {variables or 'library default'}: {seconds} s", file=sys.stderr, flush=True)
+    return seconds
 
 
 def answer_seconds(threads: int, rounds: int, tokens: int) -> float:

@@ -104,7 +104,7 @@ ONLY_BASE = (
 def test_boxes_clicked_in_a_hurry_stay_clicked_and_the_figure_follows(page: Page) -> None:
     open_tab(page, "Trade-off")
     expect(page.locator("#trade-off .scatterlayer .point").first).to_be_attached(timeout=30_000)
-    page.get_by_text("Choose methods").click()
+    page.get_by_role("button", name="Choose methods").click()
     boxes = page.locator("#trade-methods input[type=checkbox]")
     expect(boxes.first).to_be_visible()
     assert boxes.count() >= 5, "a box a method of the recorded study"

@@ -294,6 +294,19 @@ def test_a_run_name_of_5000_characters_is_refused(stranger: Stranger) -> None:
     assert len(said) < 300, "the whole name is not said back"
 
 
+def test_a_comparison_with_a_part_without_answers_is_refused(
+    stranger: Stranger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for whole_file in ("{}", '{"prompt": "Why?", "parts": [{"variant": "base"}]}', '{"columns": [{}]}', "[]", "null"):
+        sent = stranger.http.post("/gradio_api/upload", files={"files": ("a.json", whole_file.encode())}).json()
+        place = stranger.place("import")
+        said = stranger.call(place, stranger.filled(place, **{"import": posted(sent[0], meta=True)}))
+        assert not said["success"], whole_file
+        assert said["output"]["error"], "the refusal says why"
+    captured = capfd.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+
+
 def test_an_upload_without_a_name_is_refused(stranger: Stranger) -> None:
     head = '--b\r\nContent-Disposition: form-data; name="files"; filename=""\r\n\r\n'
     reply = stranger.http.post(
@@ -405,6 +418,7 @@ def test_no_handler_reads_a_file_that_was_not_uploaded(stranger: Stranger, sku_h
         for place, data in (
             (stranger.place("harmful-file"), [posted(path, meta), None, None]),
             (stranger.place("import"), stranger.filled(stranger.place("import"), **{"import": posted(path, meta)})),
+            (stranger.place("measure-upload"), [posted(path, meta)]),
         ):
             said = stranger.call(place, data)
             assert not said["success"], f"{path} was read: {said}"
