@@ -25,6 +25,7 @@ from sku.core.records import Answer, Verdict
 from sku.serving.live_session import LiveSession
 from sku.serving.streaming import ColumnState
 from sku.serving.token_lens import TokenLens
+from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSettings
 from sku.ui.hosting import middleware
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.settings import Hosting
@@ -303,6 +304,11 @@ def test_a_comparison_with_a_part_without_answers_is_refused(
         said = stranger.call(place, stranger.filled(place, **{"import": posted(sent[0], meta=True)}))
         assert not said["success"], whole_file
         assert said["output"]["error"], "the refusal says why"
+    empty = ComparedColumn("base", "base", (), (), None)
+    whole_file = Comparison("Why?", "pico", ComparisonSettings(8, 0.0, 0, 1), (empty,)).to_json()
+    sent = stranger.http.post("/gradio_api/upload", files={"files": ("a.json", whole_file.encode())}).json()
+    said = stranger.call(place, stranger.filled(place, **{"import": posted(sent[0], meta=True)}))
+    assert said["success"], "a part whose answers are an empty list is shown empty"
     captured = capfd.readouterr()
     assert "Traceback" not in captured.out + captured.err
 
