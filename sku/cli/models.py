@@ -44,7 +44,7 @@ def models(as_json: AsJson = False) -> None:
     ]
     if as_json:
         threads = {"waiting": waiting(), "page": choice and dataclasses.asdict(choice)}
-        print_json([*rows, {"matmul": dataclasses.asdict(matmul)}, {"threads": threads}])
+        print_json([*rows, {"threads": threads}, {"matmul": dataclasses.asdict(matmul)}])
         return
     typer.echo("base model                    parameters  serve   train   local licence, source")
     for row in rows:
