@@ -7,7 +7,7 @@ import os
 import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads this when it is imported
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # torch reads this when it is imported; see sku/__main__.py
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch reads this when it is imported: see core/compute_threads.py
 
 from sku.serving import zerogpu_session
 

@@ -80,8 +80,7 @@ def _exit_at_interrupt(*_: object) -> NoReturn:
 
 def main() -> None:
     """Run a command. A failure prints one line on standard error and exits with code 1."""
-    # Waiting threads that spin take the cores from other work when a training and an answer run at the same time.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch reads this when it is imported: core/compute_threads.py
     signal.signal(signal.SIGINT, _exit_at_interrupt)
     write_utf8()
     warnings.simplefilter("ignore", FutureWarning)  # libraries warn about their own code

@@ -10,7 +10,7 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as in app.py and the command line
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in app.py and the command line
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # gw0, gw1 ...
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other cores have workers of their own
     os.environ["GRADIO_SERVER_PORT"] = str(8000 + 100 * int(worker.removeprefix("gw")))  # where it looks for free ports

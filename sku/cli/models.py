@@ -12,6 +12,7 @@ from sku.core.config import PRESETS
 from sku.core.methods import METHODS
 
 if TYPE_CHECKING:
+    from sku.core.compute_threads import ThreadChoice
     from sku.models.matmul_choice import MatmulStatus
 
 
@@ -19,12 +20,13 @@ def models(as_json: AsJson = False) -> None:
     """List the base models, the presets and the methods.
 
     Shows the size, memory, licence and source of every base model, and whether it is on this machine. Also shows which
-    matrix products this machine uses for small batches.
+    matrix products this machine uses for small batches, and with how many threads the page computes.
     """
+    from sku.core.compute_threads import last_choice, waiting
     from sku.models.matmul_choice import matmul_status
     from sku.models.pretrained import KNOWN_BASES, is_present
 
-    matmul = matmul_status()
+    matmul, choice = matmul_status(), last_choice()
 
     rows: list[dict[str, Any]] = [
         {
@@ -41,7 +43,8 @@ def models(as_json: AsJson = False) -> None:
         for base in KNOWN_BASES.values()
     ]
     if as_json:
-        print_json([*rows, {"matmul": dataclasses.asdict(matmul)}])
+        threads = {"waiting": waiting(), "page": choice and dataclasses.asdict(choice)}
+        print_json([*rows, {"threads": threads}, {"matmul": dataclasses.asdict(matmul)}])
         return
     typer.echo("base model                    parameters  serve   train   local licence, source")
     for row in rows:
@@ -58,6 +61,7 @@ def models(as_json: AsJson = False) -> None:
         typer.echo(f"{name:<12}  {preset.config().model}: {preset.note}")
     typer.echo("\nmethods: " + ", ".join(METHODS))
     _print_matmul(matmul)
+    _print_threads(waiting(), choice)
 
 
 def _print_matmul(status: MatmulStatus) -> None:
@@ -68,3 +72,12 @@ def _print_matmul(status: MatmulStatus) -> None:
             f"  threads {choice.key.threads}, weight shapes {choice.key.weights}: "
             f"{choice.matmuls.up_to_3_rows} up to 3 rows, {choice.matmuls.up_to_14_rows} up to 14"
         )
+
+
+def _print_threads(waiting: str, choice: ThreadChoice | None) -> None:
+    if choice is None:
+        chosen = "the page has not measured how many are fastest on this machine"
+    else:
+        times = ", ".join(f"{1000 * one:.0f} ms with {n}" for n, one in sorted(choice.seconds_per_token.items()))
+        chosen = f"the page uses {choice.threads} of {choice.most} (a token in three columns: {times})"
+    typer.echo(f"\nthreads: idle ones wait {waiting}; {chosen}")

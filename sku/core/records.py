@@ -133,6 +133,10 @@ class JudgedAnswer:
     verdict: Verdict
 
 
+OWN_SIDE = "own"
+"""`ResultRow.side` of prompts that all come from a user's own files, which are on no side of the split."""
+
+
 @dataclass(frozen=True)
 class ResultRow:
     """The measurements of one variant on one side of the data. None means not measured, never 0."""
@@ -151,7 +155,7 @@ class ResultRow:
     """The base model."""
     side: str
     """The side of the data split: train, validation or test. The study also has `more test`, a larger set of test
-    prompts."""
+    prompts. `OWN_SIDE` for a user's own prompts."""
     attack: str | None = None
     """The attack under which the variant was measured; None means no attack."""
     seed: int | None = None

@@ -11,7 +11,7 @@ from sku.core.variants import Variant
 from sku.evaluation.aggregate import result_rows
 from sku.evaluation.passes import ProgressReport
 from sku.evaluation.plan import EvaluationPlan, PromptSources, measured_variant
-from sku.evaluation.prompt_sets import drop_overlap, load_prompt_sets
+from sku.evaluation.prompt_sets import default_side, drop_overlap, load_prompt_sets
 from sku.evaluation.runner import EvaluationRunner
 from sku.evaluation.similarity import SimilarityMetric
 from sku.judges.protocol import Judge
@@ -39,7 +39,8 @@ def evaluate_variants(
         model_name: the base's name, for the rows.
         variants: what to measure.
         sources: what is asked and scored.
-        side: of the split; None: test, and all of a user's own file.
+        side: of the split; None: test, and all of a user's own file. If all harmful prompts are a user's own, the rows
+            are of `OWN_SIDE`.
         decoding: how answers are written.
         judge: says what became of each answer.
         similarity: compares answers to normal prompts with the base's; None leaves similarity unmeasured.
@@ -60,7 +61,7 @@ def evaluate_variants(
             report({"doing": text})
 
     sets = drop_overlap(sets, list(trained.values()), sources, say)
-    plan = EvaluationPlan(model_name, subjects, sets, side or "test", decoding)
+    plan = EvaluationPlan(model_name, subjects, sets, side or default_side(sources.harmful), decoding)
     return run_evaluation(model, plan, judge, similarity, work, report, cancelled)
 
 

@@ -291,10 +291,11 @@ def check_adapter_base(folder: Path, base: str) -> None:
         ValueError: if it was trained on another base.
     """
     run_folder = run_folder_of(folder)
-    if run_folder is not None:
-        trained_on = read_run(run_folder).manifest.base_fingerprint
-    else:
-        trained_on = _header(folder / WEIGHTS_FILE).get(BASE_FINGERPRINT)
+    trained_on = (
+        read_run(run_folder).manifest.base_fingerprint
+        if run_folder is not None
+        else _header(folder / WEIGHTS_FILE).get(BASE_FINGERPRINT)
+    )
     if trained_on and trained_on != base:
         raise ValueError(
             f"adapter {folder} was trained on a base with fingerprint {trained_on}, this base has {base}; "

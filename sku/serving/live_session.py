@@ -95,7 +95,16 @@ class LiveSession(ModelLoader):
             asked = attacked_answers.asked_under_attack(model, checked, attack)
             return stream_columns(model, asked, found, config, cancelled, before)
 
-        yield from self._steps(stream)
+        columns: list[ColumnState] = []
+        for columns in self._steps(stream):
+            yield columns
+        self._note_speed(columns)
+
+    def _note_speed(self, columns: Sequence[ColumnState]) -> None:
+        """Tell what chooses the number of threads how fast a question was answered."""
+        written = [(column.answer.tokens, column.seconds) for column in columns if column.answer]
+        if self._chooser and written:
+            self._chooser.after_answer(len(columns), *max(written))
 
     @on_worker_thread
     def _variants_or_errors(self, texts: Sequence[str]) -> list[Variant | str]:

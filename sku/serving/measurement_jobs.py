@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -58,9 +58,9 @@ class MeasurementJobs(JobManager[AnyJob], Generic[AnyJob, AnyRequest]):
     untimed: ClassVar[str]
     """What was never timed here, such as `evaluation of`; the model's name follows."""
 
-    def _order(self, request: AnyRequest, owner: str | None) -> AnyJob:
-        """Start a job that does what `request` asks for."""
-        return self._start("", {self.request_name: _as_json(request)}, owner)
+    def _order(self, request: AnyRequest, owner: str | None, files: Mapping[str, str] = {}) -> AnyJob:
+        """Start a job that does what `request` asks for; `files` (name to text) are put beside the request."""
+        return self._start("", {self.request_name: _as_json(request), **files}, owner)
 
     def _request(self, folder: Path) -> AnyRequest:
         path = folder / self.request_name

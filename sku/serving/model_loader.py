@@ -16,6 +16,8 @@ from sku.core import runs
 from sku.core.runs import Run
 from sku.core.variants import KnownAdapter, Variant, resolve_variant
 from sku.models.pretrained import DEFAULT_BASE, check_base_name, dtype_of, provision_base, same_base
+from sku.serving import processes
+from sku.serving.thread_chooser import ThreadChooser, base_seconds_per_token
 from sku.serving.worker_thread import WorkerThread
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class ModelLoader:
         self._model: VariantModel | None = None
         self._lock = threading.Lock()
         self._thread: WorkerThread | None = None
+        self._chooser: ThreadChooser | None = None
 
     def start(self) -> None:
         """Load in the background, so that a page can show at once; from now on one thread computes for all."""
@@ -74,6 +77,7 @@ class ModelLoader:
                 try:
                     self._model = self._loaded()
                     self.error = None
+                    self._chooser = self._thread_chooser(self._model)
                 except Exception as error:
                     self.error = str(error) or type(error).__name__
                     raise
@@ -146,8 +150,21 @@ class ModelLoader:
                 model.add(run.known.adapter, run.adapter)
         return run.known
 
+    def _thread_chooser(self, model: VariantModel) -> ThreadChooser | None:
+        """What chooses the number of threads for a page on a CPU; None for a command, which has the machine."""
+        if self._thread is None or model.device.type != "cpu":
+            return None
+        self.progress = "measuring how many threads are fastest"
+        return ThreadChooser(lambda: base_seconds_per_token(model), processes.any_job_runs)
+
     def _steps(self, source: Callable[[], Iterator[_T]]) -> Iterator[_T]:
-        return self._thread.stream(source) if self._thread else source()
+        """What `source` yields, computed on the worker thread if there is one."""
+        return self._thread.stream(lambda: self._prepared(source)) if self._thread else source()
+
+    def _prepared(self, source: Callable[[], Iterator[_T]]) -> Iterator[_T]:
+        if self._chooser:
+            self._chooser.before_question()
+        yield from source()
 
     def _try_to_load(self) -> None:
         with suppress(Exception):  # a background thread has no caller; the page shows `error`

@@ -23,6 +23,7 @@ from sku.ui.hosting.access import Access
 from sku.ui.hosting.checked_blocks import CheckedBlocks
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.middleware import HostingMiddleware
+from sku.ui.hosting.visitors import trust_proxies
 from sku.ui.robustness.tab import build_robustness
 from sku.ui.tab_context import TabContext, TabSpec
 from sku.ui.tradeoff.tab import build_tradeoff
@@ -115,6 +116,7 @@ def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | Non
     """
     gate = gate or Gate()
     hosting = gate.hosting
+    trust_proxies(hosting.proxies)
     page.queue(max_size=hosting.queue, default_concurrency_limit=4, api_open=False)
     settings: dict[str, Any] = {
         "server_name": host,

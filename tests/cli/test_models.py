@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from sku.core import compute_threads
+
 
 def test_models_lists_bases_and_presets(sku: Any) -> None:
     code, out, _ = sku("models")
@@ -38,3 +40,14 @@ def test_models_shows_which_matrix_products_this_machine_uses(sku: Any, monkeypa
     monkeypatch.setenv("SKU_MATMUL", "quick")
     code, _, err = sku("models")
     assert (code, err.strip()) == (1, "error: SKU_MATMUL is 'quick'; set it to linear, transposed, blocks, or unset it")
+
+
+def test_threads_are_told_with_how_they_wait(sku: Any) -> None:
+    def told() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(sku("models", "--json")[1].splitlines()[-2])["threads"]
+        return found
+
+    assert told()["page"] is None
+    compute_threads.remember_choice(compute_threads.ThreadChoice(1, 2, {1: 0.03, 2: 0.2}))
+    assert told()["page"]["threads"] == 1
+    assert told()["waiting"] == "passive"

@@ -21,7 +21,7 @@ from sku.core import runs, storage
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.conversation import NO_CONVERSATION, Conversation
-from sku.core.records import Answer, ResultRow, Verdict
+from sku.core.records import OWN_SIDE, Answer, ResultRow, Verdict
 from sku.judges.protocol import Agreement, JudgeCard
 from sku.reporting import result_files
 from sku.serving.live_session import LiveSession
@@ -300,8 +300,8 @@ def test_before_there_is_a_study_the_tab_says_how_to_make_one(
     found = tradeoff_view(None, TradeoffSelection(standing=HERE))
     assert "python -m sku study" in found.note
     assert (found.figure, found.points, found.download) == ("", {}, "")
-    updates = view_updates(parts, found, [], None)
-    assert (updates[parts.choosing].visible, updates[parts.table].visible) == (False, False)
+    updates = view_updates(parts, found, TradeoffSelection(), None)
+    assert (updates[parts.choosing].visible, updates[parts.table]) == (False, "")
 
 
 def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -> None:
@@ -311,8 +311,10 @@ def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -
     drawn = {variant for trace in json.loads(found.figure)["data"] for variant in trace.get("customdata", ())}
     assert drawn == {"base", "ga@1", "sku@1", "sku@0.5"}, "sku@0.5 is where column 3 stands"
     assert found.points["sku@1"] == "sku@1: harmful 25 % (10 to 40), KL from base 0.1 nats per token, broken 0 %"
-    assert [cells[0] for cells in found.table["data"]] == ["base", "ga@1", "sku@1"]
-    assert "seed" not in found.table["headers"], "what no row has, has no column"
+    table = json.loads(found.table)
+    assert [row["cells"][0] for row in table["rows"]] == ["base", "ga@1", "sku@1"]
+    assert table["headers"][:4] == ["variant", "harmful %", "harmful, 95 %", "KL from base, nats per token"]
+    assert "seed" not in table["headers"], "what no row has, has no column"
     (data,) = re.findall("base64,([^']*)", found.download)
     assert base64.b64decode(data).decode().startswith("variant,method,coefficient")
 
@@ -336,9 +338,9 @@ def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(
 ) -> None:
     known = ["SKU, keep", "Gradient ascent"]
     found = tradeoff_view(None, TradeoffSelection())
-    assert view_updates(parts, found, [], None)[parts.methods].value == known
-    found = tradeoff_view(None, TradeoffSelection(methods=known[:1], known=known))
-    again = view_updates(parts, found, known, None)[parts.methods]
+    assert view_updates(parts, found, TradeoffSelection(), None)[parts.methods].value == known
+    clicked = TradeoffSelection(methods=known[:1], known=known)
+    again = view_updates(parts, tradeoff_view(None, clicked), clicked, None)[parts.methods]
     assert again == gr.skip(), "a value sent back would undo what was clicked since"
 
 
@@ -346,7 +348,8 @@ def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(
 def test_a_redrawing_takes_a_point_back_only_where_it_is_gone(
     study: list[ResultRow], parts: TradeoffComponents, point: str | None, said: bool
 ) -> None:
-    update = view_updates(parts, tradeoff_view(None, TradeoffSelection()), [], point)[parts.point]
+    nothing = TradeoffSelection()
+    update = view_updates(parts, tradeoff_view(None, nothing), nothing, point)[parts.point]
     assert ("value" in update.constructor_args) is said, "a value sent back would undo what was chosen since"
 
 
@@ -438,7 +441,41 @@ def test_own_evaluations_stand_beside_the_study_and_a_damaged_file_hides_nothing
     found = tradeoff_view(None, TradeoffSelection(standing=HERE))
     assert "&lt;b&gt;.jsonl, line 1 is not JSON" in found.note
     assert found.points["mine@2"].endswith("(yours)")
-    assert found.table["data"][-1][:2] == ["mine@2", "Task vector (yours)"]
+    assert json.loads(found.table)["rows"][-1]["cells"][0] == "mine@2"
+
+
+def test_only_what_can_be_opened_looks_clickable(study: list[ResultRow], parts: TradeoffComponents) -> None:
+    selection = TradeoffSelection(openable={"base", "sku"})
+    found = tradeoff_view(None, selection)
+    drawn = {variant for trace in json.loads(found.figure)["data"] for variant in trace.get("customdata") or ()}
+    assert drawn == {"base", "sku@1", None}, "ga is drawn, but a click on it opens nothing"
+    bars = json.loads(tradeoff_view(None, dataclasses.replace(selection, figure="outcomes")).figure)["data"]
+    assert bars[0]["customdata"] == ["base", None, "sku@1"]
+    assert {row["variant"]: row["opens"] for row in json.loads(found.table)["rows"]} == {
+        "base": True, "ga@1": False, "sku@1": True,
+    }  # fmt: skip
+    assert found.points["ga@1"].endswith("its weights are not on this machine)")
+    for point, opens in (("sku@1", True), ("ga@1", False), (None, False)):
+        updates = view_updates(parts, found, selection, point)
+        assert [updates[button].interactive for button in parts.openers.values()] == [opens] * 2, point
+
+
+def test_seeds_and_checkpoints_are_drawn_on_request(study: list[ResultRow]) -> None:
+    more = [row("ga/step-10@1", run="ga/step-10", method="ga"), row("ga-seed1@1", run="ga-seed1", method="ga")]
+    result_files.write_rows(result_files.RECORDED_STUDY, [*study, *more])
+    for repeats, count in ((True, 5), (False, 3)):
+        assert len(tradeoff_view(None, TradeoffSelection(repeats=repeats)).points) == count
+
+
+def test_of_own_prompts_only_the_newest_set_is_shown(study: list[ResultRow], sku_home: Path) -> None:
+    own = TradeoffSelection(side=OWN_SIDE)
+    assert "none of your own prompts" in tradeoff_view(None, own).note
+    for name, prompts in (("a", "old"), ("b", "new")):
+        rows = [row(text, OWN_SIDE, sets={"harmful": prompts}) for text in ("base", f"{name}@1")]
+        result_files.write_rows(sku_home / "evaluations" / name / "rows.jsonl", rows)
+    found = tradeoff_view(None, own)
+    assert list(found.points) == ["base", "b@1"], "rows of different prompts cannot be compared"
+    assert found.note == ""
 
 
 def test_a_point_opens_in_a_column_or_says_why_not() -> None:

@@ -317,15 +317,29 @@ def test_a_sum_is_measured_as_it_is_and_an_adapter_at_every_coefficient(
         measured_variants(["one+"], "1")
     with gr.Blocks():
         panel = lay_out_evaluate()
-    jobs, started = EvaluationJobs(), []
-    monkeypatch.setattr(jobs, "start", lambda variants, *_: started.append(variants))
+    jobs, started, asked = EvaluationJobs(), [], []
+
+    def start(variants: list[str], limit: int, owner: str, model: str, prompts: list[str]) -> None:
+        started.append(variants)
+        asked[:] = prompts
+
+    monkeypatch.setattr(jobs, "start", start)
     handlers = EvaluateHandlers(panel, page.access, jobs)
-    order = {panel.names: [SUM, "two"], panel.coefficients: "1", panel.limit: 5}
+    order = {panel.names: [SUM, "two"], panel.coefficients: "1", panel.limit: 5, panel.prompts: ""}
     handlers.start(REQUEST, order)
     assert started == [[SUM, "two@1"]]
     handlers.start(REQUEST, order | {panel.names: ["ascent"]})
     assert started.pop() == ["one@1"], "a list is filtered by its labels"
     assert "45 answers" in handlers.price(order)
+    own = order | {panel.prompts: "Help me cheat.\n\nHelp me cheat.\n Help me lie. "}
+    assert "36 answers" in handlers.price(own), "two harmful prompts instead of five, for the base and two variants"
+    assert "2 harmful prompts are yours" in handlers.price(own)
+    assert "101 prompts were given" in handlers.price(own | {panel.prompts: "\n".join(map(str, range(101)))})
+    handlers.start(REQUEST, own)
+    assert (started.pop(), asked) == ([SUM, "two@1"], ["Help me cheat.", "Help me lie."])
+    too_long = f"fine\n{'x' * 3000}"
+    with pytest.raises(gr.Error, match="has 3000 characters"):
+        handlers.start(REQUEST, order | {panel.prompts: too_long})
     with pytest.raises(gr.Error, match="variant 'gone' is not known here"):
         handlers.start(REQUEST, order | {panel.names: ["one@1+gone@1"]})
     assert len(started) == 1
