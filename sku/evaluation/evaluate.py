@@ -15,13 +15,14 @@ from sku.evaluation.prompt_sets import drop_overlap, load_prompt_sets
 from sku.evaluation.runner import EvaluationRunner
 from sku.evaluation.similarity import SimilarityMetric
 from sku.judges.protocol import Judge
+from sku.models.remote_model import RemoteModel
 from sku.models.variant_model import VariantModel
 
 
 def evaluate_variants(
     model: VariantModel,
     model_name: str,
-    variants: Sequence[Variant],
+    variants: Sequence[Variant | RemoteModel],
     sources: PromptSources,
     side: str | None,
     decoding: DecodingConfig,
@@ -36,7 +37,7 @@ def evaluate_variants(
     Args:
         model: holds every adapter that `variants` name.
         model_name: the base's name, for the rows.
-        variants: what to measure.
+        variants: what to measure; a model behind a server only answers, and has no likelihoods.
         sources: what is asked and scored.
         side: of the split; None: test, and all of a user's own file.
         decoding: how answers are written.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sku.core.records import PromptPair, digest
+from sku.core.records import AskedPrompt, PromptPair, digest
 from sku.evaluation.passes import ProgressReport, WorkPasses, chunks
 from sku.evaluation.plan import MIN_SCORED_TOKENS, EvaluationPlan, MeasuredVariant
 from sku.evaluation.similarity import SimilarityMetric
@@ -30,6 +30,7 @@ from sku.judges.protocol import Judge
 from sku.models.batching import EncodedPair, encode_answer
 from sku.models.generation import generate_answers
 from sku.models.likelihood import answer_kl, by_length
+from sku.models.remote_model import Question, RemoteModel
 from sku.models.variant_model import VariantModel
 
 TEXT_PAIRS_PER_SIMILARITY_BATCH = 256
@@ -102,6 +103,9 @@ class EvaluationRunner(WorkPasses):
     def write_answers(self) -> None:
         """Let the variants write the answers that are missing."""
         self.run_pass("writing answers", self._answer_batches(), self._write_batch, self.answers)
+        for subject in self.plan.subjects:
+            if subject.remote is not None:
+                self._ask_server(subject, subject.remote)
 
     def score_given_answers(self) -> None:
         """Score the given answers that have no likelihood yet."""
@@ -181,6 +185,20 @@ class EvaluationRunner(WorkPasses):
             for key, one in zip(keys, written, strict=True)
         ]
 
+    def _ask_server(self, subject: MeasuredVariant, remote: RemoteModel) -> None:
+        """Let the model behind a server write the answers that are missing."""
+        prompts = {pair.prompt_id: pair for pair in self.plan.sets.answered}
+        missing = [pair for pair in prompts.values() if self.answer_key(subject, pair) not in self.answers]
+        questions = [Question(AskedPrompt(pair.prompt, pair.prompt)) for pair in missing]
+
+        def lines() -> Iterator[AnswerLine]:
+            for i, one in remote.ask_each(questions, self.plan.decoding):
+                key, variant = self.answer_key(subject, missing[i]), str(subject.variant)
+                stopped = one.stopped or "cancelled"
+                yield AnswerLine(key, variant, missing[i].prompt, one.text, one.tokens, stopped, one.seconds)
+
+        self.ask_server(f"asking {subject.variant}", lines(), len(missing), self.answers)
+
     def _likelihood_batches(self) -> list[list[GivenAnswer]]:
         batches = []
         for group in self._subjects_by_adapters():
@@ -209,9 +227,10 @@ class EvaluationRunner(WorkPasses):
         ]
 
     def _subjects_by_adapters(self) -> Iterator[list[MeasuredVariant]]:
-        """Groups of different variants of the same adapters: an adapter costs time in every row of its batch."""
+        """Groups of different variants of the same adapters: an adapter costs time in every row of its batch. Models
+        behind servers are in none."""
         groups: dict[tuple[str, ...], dict[str, MeasuredVariant]] = defaultdict(dict)
-        for subject in self.plan.subjects:
+        for subject in (one for one in self.plan.subjects if one.remote is None):
             adapters = tuple(sorted(subject.variant.coefficients))
             groups[adapters].setdefault(self.identities[str(subject.variant)], subject)
         return (list(group.values()) for group in groups.values())
@@ -230,7 +249,7 @@ class EvaluationRunner(WorkPasses):
             verdicts={prompt: verdicts[key] for prompt, key in keys.items()},
             likelihoods={
                 kind: {pair.id: self.likelihoods[self.likelihood_key(subject, pair, kind)] for pair in pairs}
-                for kind, pairs in sets.scored.items()
+                for kind, pairs in (sets.scored if subject.remote is None else {}).items()
             },
             similarities={prompt: similarities[keys[prompt]] for prompt in compared},
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
 from sku.core.records import Answer, ResultRow, Verdict
+from sku.core.servers import find_server, read_servers
 from sku.core.variants import Variant, parse_variant
 from sku.judges.protocol import Judge
 from sku.models.pretrained import DEFAULT_BASE, provision_base
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sku.evaluation.attacks.suite import AttackSources
     from sku.evaluation.plan import PromptSources
     from sku.models.generation import PartialAnswer
+    from sku.models.remote_model import RemoteModel
     from sku.models.variant_model import VariantModel
     from sku.serving.token_lens import TokenLens
 
@@ -176,7 +178,7 @@ class LiveSession(ModelLoader):
             model_name=self.model_name,
             judge=self.judge(judge),
             similarity=None if similarity == "none" else similarity_metric(similarity),
-            variants=[self.variant(text) for text in dict.fromkeys(variants)],
+            variants=[self._measured(text) for text in dict.fromkeys(variants)],
             sources=sources,
             side=side,
             decoding=decoding,
@@ -201,7 +203,7 @@ class LiveSession(ModelLoader):
         from sku.evaluation.plan import measured_variant
 
         model = self.load()
-        named = [self.variant(text) for text in dict.fromkeys(variants)]
+        named = [self._measured(text) for text in dict.fromkeys(variants)]
         subjects = [measured_variant(variant) for variant in suite.with_base(named)]
         control = suite.random_control(subjects[1]) if len(subjects) > 1 else None
         if control:
@@ -230,6 +232,13 @@ class LiveSession(ModelLoader):
             with model.rows([dict.fromkeys(adapters, 0.0), dict.fromkeys(adapters, 1.0)]) as network:
                 zero = network(input_ids=ids).logits[0]
         return float((zero - base).abs().max())
+
+    def _measured(self, text: str) -> Variant | RemoteModel:
+        """The variant that `text` names, or the model behind a server."""
+        from sku.models.remote_model import RemoteModel
+
+        server = parse_variant(text).server
+        return self.variant(text) if server is None else RemoteModel(find_server(server, read_servers()))
 
     def _default_base(self) -> VariantModel:
         """The base that the embedded judge needs: the loaded one if it is the default, else the default beside it."""
