@@ -48,12 +48,13 @@ def answer(
     trains an adapter for each, about half a minute, and keeps it.
     """
     from sku.serving.live_session import LiveSession
+    from sku.serving.remote_session import RemoteSession
 
     if attack == OWN_PREFILL and not answer_start.strip():
         raise ValueError(f"--attack {attack} needs a text; give the beginning of the answer with --answer-start")
     config = DecodingConfig(max_new_tokens=max_tokens, temperature=temperature, seed=seed, samples=samples)
     text = read_prompt(prompt)
-    answers = LiveSession(model).answers(
+    answers = RemoteSession(LiveSession(model)).answers(
         [text], with_signs(variant, negated), config, ChosenAttack(attack, answer_start)
     )
     if as_json:

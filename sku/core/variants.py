@@ -134,6 +134,8 @@ def parse_variant(text: str) -> VariantSpec:
     for part in parts:
         if part.name == BASE and (part.acquired or part.negated or part.coefficient):
             raise ValueError(f"variant {text!r}: the base has no adapter, so it takes no coefficient; write base")
+        if part.name.startswith(SERVER):
+            raise ValueError(f"variant {text!r} sums a model behind a server, which has no weights here; leave it out")
         if part.name == BASE and len(parts) > 1:
             raise ValueError(f"variant {text!r}: a sum is always added to the base; leave base out of the sum")
     if len(parts) > MAX_PARTS:

@@ -69,7 +69,7 @@ class FallbackSession:
         """Of the session that answers."""
         return self._current.verdicts(prompt, texts)
 
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> Sequence[float | None]:
         """Of the session that answers."""
         return self._current.divergence(prompt, answer, variants)
 

@@ -98,8 +98,9 @@ class Session(Protocol):
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         """The default judge's verdicts on several answers to one prompt."""
 
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
-        """KL(base || variant) on one answer of the base, in nats per token, without attack; one number a variant.
+    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> Sequence[float | None]:
+        """KL(base || variant) on one answer of the base, in nats per token, without attack: one number a variant, or
+        None where it cannot be measured.
 
         Raises:
             ValueError: for a prompt as long as the model's context.

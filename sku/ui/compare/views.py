@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sku.core.attacks import WITHOUT_ATTACK
-from sku.core.variants import BASE
+from sku.core.variants import BASE, parse_variant
 from sku.ui.compare import badges, diff_and_lens
 from sku.ui.compare.answer_text import above_answer_html, answer_box_text
 from sku.ui.compare.asking import ColumnUpdate
@@ -73,12 +73,15 @@ def _under_lens(shown: ShownAnswers, visible: range, choice: ViewChoice, lens: L
         token_lens, variants = lens(shown.prompt, answer)
     except (ValueError, OSError, RateLimited) as error:
         return dict.fromkeys(visible, _notice(str(error)))
-    return {
-        i: diff_and_lens.base_lens_html(token_lens)
-        if name == BASE
-        else diff_and_lens.change_lens_html(token_lens, name)
-        for i, name in variants.items()
-    }
+    return {i: _lens_html(token_lens, name) for i, name in variants.items()}
+
+
+def _lens_html(token_lens: TokenLens, name: str) -> str:
+    if parse_variant(name).server is not None:
+        return _notice("This model is behind a server, which does not say how likely a given answer is.")
+    if name == BASE:
+        return diff_and_lens.base_lens_html(token_lens)
+    return diff_and_lens.change_lens_html(token_lens, name)
 
 
 def _notice(text: str) -> str:
