@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -173,22 +173,27 @@ class RemoteModel:
         Raises:
             OSError, ValueError: as `ask`, after the answers that were under way have been yielded.
         """
+        stopped = threading.Event()
+
+        def ask(question: Question) -> RemoteAnswer | None:
+            if stopped.is_set():
+                return None
+            try:
+                return self.ask(question, config)
+            except BaseException:
+                stopped.set()
+                raise
+
         failed: BaseException | None = None
         with ThreadPoolExecutor(self.server.concurrency, "server") as pool:
-            places: dict[Future[RemoteAnswer], int] = {}
+            places = {pool.submit(ask, one): i for i, one in enumerate(questions)}
             try:
-                places |= {pool.submit(self.ask, one, config): i for i, one in enumerate(questions)}
                 for future in as_completed(places):
-                    if future.cancelled():
-                        continue
-                    error = future.exception()
-                    if error is None:
-                        yield places[future], future.result()
-                    elif failed is None:
-                        failed = error
-                        _cancel(places)
+                    failed = failed or future.exception()
+                    if future.exception() is None and (answer := future.result()) is not None:
+                        yield places[future], answer
             finally:
-                _cancel(places)
+                stopped.set()
         if failed is not None:
             raise failed
 
@@ -250,7 +255,7 @@ class RemoteModel:
                     new_thought, new_text = _delta(choice)
                     thought, written, pieces = thought + new_thought, written + new_text, pieces + 1
                     reason = choice.finish_reason or reason
-                text = self._cleaned(_with_thought(thought, written), question)
+                text = self._cleaned(_with_thought(thought, written), question, growing=True)
                 yield RemoteAnswer(text, pieces, seconds=time.perf_counter() - began)
                 if left := cancelled():
                     break
@@ -270,9 +275,11 @@ class RemoteModel:
                 self._counts_streams = False
         return self._endpoint.create(**request, stream=True)
 
-    def _cleaned(self, text: str, question: Question) -> str:
+    def _cleaned(self, text: str, question: Question, growing: bool = False) -> str:
         """The text without the given beginning, which some servers repeat, and the space that running text has."""
         start = question.asked.answer_start
+        if growing and start.startswith(text):
+            return ""
         if self.server.api == "text":
             return text if start else text.removeprefix(" ")
         return text.removeprefix(start) if start else text
@@ -284,11 +291,6 @@ class RemoteModel:
         with server_errors_as_sentences(self.server):
             loaded: Any = self._client.get(f"{self.server.url.removesuffix('/v1')}/lora-adapters", cast_to=object)
         return {"adapters": [{key: one.get(key) for key in ("id", "path", "scale")} for one in loaded]}
-
-
-def _cancel(futures: Mapping[Future[RemoteAnswer], int]) -> None:
-    for future in futures:
-        future.cancel()
 
 
 def _message_text(message: Any) -> str:

@@ -117,13 +117,13 @@ class RemoteSession:
 
     def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float | None]:
         """The other session's; None for models behind servers."""
-        local = [text for text in variants if not self._is_remote(text)]
+        local = [text for text in variants if _has_weights(text)]
         measured = iter(self._session.divergence(prompt, answer, local) if local else ())
-        return [None if self._is_remote(text) else next(measured) for text in variants]
+        return [next(measured) if _has_weights(text) else None for text in variants]
 
     def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
         """The other session's; models behind servers are not in it."""
-        return self._session.lens(prompt, answer, [text for text in variants if not self._is_remote(text)])
+        return self._session.lens(prompt, answer, [text for text in variants if _has_weights(text)])
 
     def zero_difference(self, text: str, prompt: str) -> float:
         """The other session's, which refuses models behind servers."""
@@ -215,6 +215,10 @@ class _SharedColumns:
                 time.sleep(1 / MAX_UPDATES_PER_SECOND)
         finally:
             self.left.set()
+
+
+def _has_weights(text: str) -> bool:
+    return parse_variant(text).server is None
 
 
 def _questions(text: str, prompts: Sequence[str], config: DecodingConfig, chosen: ChosenAttack) -> list[Question]:
