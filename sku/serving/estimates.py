@@ -10,9 +10,9 @@ import psutil
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.runs import Run
+from sku.models.precision import BYTES_PER_PARAMETER
 from sku.models.pretrained import KNOWN_BASES
 
-_BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2}
 _UNKNOWN_BASE_PARAMETERS = 135e6
 _ACTIVATION_BYTES = 2.2e9
 """Peak memory beside the weights in a step of `_MEASURED_TOKENS` tokens with the default model."""
@@ -37,7 +37,7 @@ class TrainingEstimate(NamedTuple):
 def estimate_training(config: TrainConfig) -> TrainingEstimate:
     """Time and memory for training with `config`; loading is not included in the time."""
     base = KNOWN_BASES.get(config.model)
-    weights = (base.parameters if base else _UNKNOWN_BASE_PARAMETERS) * _BYTES_PER_PARAMETER[config.dtype]
+    weights = (base.parameters if base else _UNKNOWN_BASE_PARAMETERS) * BYTES_PER_PARAMETER[config.dtype]
     memory = weights + _ACTIVATION_BYTES * max(1.0, config.batch_size * config.max_tokens / _MEASURED_TOKENS)
     seconds_per_step, source = _seconds_per_step(config)
     seconds = None if seconds_per_step is None else seconds_per_step * config.steps
