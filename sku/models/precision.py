@@ -24,6 +24,13 @@ def chosen_precision(usual: str) -> str:
     return chosen
 
 
+def keep_weights_packed(network: Any) -> None:
+    """Let no forward pass on a CPU pack rounded weights anew, which would change their hash."""
+    for module in network.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
 def loading_settings(precision: str) -> dict[str, Any]:
     """The arguments of `from_pretrained` for a precision.
 

@@ -31,7 +31,7 @@ from sku.models.flattened_inputs import FlattenedInputs
 from sku.models.gate import Gate, load_gate
 from sku.models.matmul_choice import MatmulChoice
 from sku.models.memory import memory_errors_as_sentences
-from sku.models.precision import ROUNDED
+from sku.models.precision import ROUNDED, keep_weights_packed
 from sku.models.prefix_cache import PrefixCache
 from sku.models.weights_hash import weights_hash
 
@@ -277,6 +277,7 @@ def load_variant_model(folder: str | Path, dtype: str = "float32", device: str |
     if dtype in ROUNDED:  # adapters know the base by its weights before rounding
         unrounded = fingerprint(load_network(folder, "bfloat16"))
         network = load_network(folder, dtype, device_map or {"": place})
+        keep_weights_packed(network)
         return VariantModel(network, tokenizer, base_fingerprint=unrounded)
     network = load_network(folder, dtype, device_map)
     with memory_errors_as_sentences():
