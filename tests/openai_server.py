@@ -35,6 +35,9 @@ class Told:
     adapters: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     thought: str = ""
+    score: Callable[[list[int], int], float] | None = None
+    """The log-probability of a token after others; None: the server tells none."""
+    spell: Callable[[int], str] = str
     requests: list[dict[str, Any]] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -91,7 +94,15 @@ def openai_server(**behaviour: Any) -> Iterator[Told]:
             elif unwanted:
                 self.send(422, {"error": {"message": f"Unexpected fields: {unwanted}"}})
             else:
-                self.written(body, told.reply(body), fault == "cut")
+                self.forced(body) if "logit_bias" in body else self.written(body, told.reply(body), fault == "cut")
+
+        def forced(self, body: dict[str, Any]) -> None:
+            """One token that a bias leaves no choice, with the log-probability that it had without."""
+            ((token, _),) = body["logit_bias"].items()
+            log_prob = told.score(body["prompt"], int(token)) if told.score else None
+            said = {"token_logprobs": [log_prob], "tokens": [""], "top_logprobs": None, "text_offset": [0]}
+            choice = {"index": 0, "finish_reason": "length", "text": told.spell(int(token)), "logprobs": said}
+            self.send(200, {"id": "1", "created": 1, "model": "m", "object": "x", "choices": [choice]})
 
         def written(self, body: dict[str, Any], text: str, cut: bool) -> None:
             words, chat = text.split(" "), "messages" in body

@@ -47,6 +47,8 @@ class Server:
     timeout: float = 300.0
     """Seconds to wait for an answer."""
     prefill: Prefill = "auto"
+    log_probs: bool = False
+    """Whether given answers are scored (`models/remote_likelihood.py`): one request for every token of them."""
     body: dict[str, Any] = field(default_factory=dict)
     """More values for every request, such as `{"top_k": 0}` or llama.cpp's `{"lora": [{"id": 0, "scale": 1.5}]}`."""
     name: str = ""

@@ -126,7 +126,7 @@ def _likelihoods(sets: PromptSets, found: VariantLines) -> dict[str, Any]:
     safe = {pair.id: found.likelihoods["safe"][pair.id].log_prob for pair in sets.pairs}
     own = {pair.id: found.likelihoods["own"][pair.id] for pair in sets.own}
     reference = {pair.id: found.likelihoods["reference"][pair.id] for pair in sets.references}
-    kl = intervals.mean_interval({pair: line.kl for pair, line in own.items()})
+    kl = intervals.mean_interval({pair: line.kl for pair, line in own.items() if line.kl is not None})
     return {
         "preference_rate": metrics.preference_rate(harmful, safe),
         "harmful_log_prob": statistics.mean(harmful.values()) if harmful else None,

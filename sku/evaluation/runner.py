@@ -30,6 +30,7 @@ from sku.judges.protocol import Judge
 from sku.models.batching import EncodedPair, encode_answer
 from sku.models.generation import generate_answers
 from sku.models.likelihood import answer_kl, by_length
+from sku.models.remote_likelihood import answer_log_probs, tells_likelihoods
 from sku.models.remote_model import Question, RemoteModel
 from sku.models.variant_model import VariantModel
 
@@ -110,6 +111,9 @@ class EvaluationRunner(WorkPasses):
     def score_given_answers(self) -> None:
         """Score the given answers that have no likelihood yet."""
         self.run_pass("scoring given answers", self._likelihood_batches(), self._score_batch, self.likelihoods)
+        for subject in self.plan.subjects:
+            if subject.remote is not None and subject.remote.server.log_probs:
+                self._score_at_server(subject, subject.remote)
 
     def judge_answers(self, judge: Judge) -> dict[str, VerdictLine]:
         """The verdicts of `judge` by answer key. Variants often write the same answer; it is judged once."""
@@ -199,6 +203,31 @@ class EvaluationRunner(WorkPasses):
 
         self.ask_server(f"asking {subject.variant}", lines(), len(missing), self.answers)
 
+    def _score_at_server(self, subject: MeasuredVariant, remote: RemoteModel) -> None:
+        """Score the given answers that have no likelihood yet under a model behind a server.
+
+        Raises:
+            ValueError: if the server does not tell likelihoods of the tokens of the base here.
+        """
+        missing = {
+            key: self._encoded(pair.prompt, _given_text(pair, kind))
+            for kind, pairs in self.plan.sets.scored.items()
+            for pair in pairs
+            if (key := self.likelihood_key(subject, pair, kind)) not in self.likelihoods
+        }
+        if missing and not tells_likelihoods(remote, self.model.template):
+            raise ValueError(
+                f"server {remote.server.name} does not tell how likely given tokens of {self.plan.model} are; leave "
+                "log_probs out of its settings"
+            )
+        keys = list(missing)
+
+        def lines() -> Iterator[LikelihoodLine]:
+            for i, found in answer_log_probs(remote, list(missing.values())):
+                yield LikelihoodLine(keys[i], sum(found) / len(found), len(found), None)
+
+        self.ask_server(f"scoring given answers at {subject.variant}", lines(), len(keys), self.likelihoods)
+
     def _likelihood_batches(self) -> list[list[GivenAnswer]]:
         batches = []
         for group in self._subjects_by_adapters():
@@ -242,6 +271,7 @@ class EvaluationRunner(WorkPasses):
         similarities: Mapping[str, SimilarityLine],
     ) -> VariantLines:
         sets = self.plan.sets
+        scored = subject.remote is None or subject.remote.server.log_probs
         keys = {pair.prompt_id: self.answer_key(subject, pair) for pair in sets.answered}
         compared = [pair.prompt_id for pair in sets.normal] if similarities else []
         return VariantLines(
@@ -249,7 +279,7 @@ class EvaluationRunner(WorkPasses):
             verdicts={prompt: verdicts[key] for prompt, key in keys.items()},
             likelihoods={
                 kind: {pair.id: self.likelihoods[self.likelihood_key(subject, pair, kind)] for pair in pairs}
-                for kind, pairs in (sets.scored if subject.remote is None else {}).items()
+                for kind, pairs in (sets.scored if scored else {}).items()
             },
             similarities={prompt: similarities[keys[prompt]] for prompt in compared},
         )

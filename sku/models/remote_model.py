@@ -74,7 +74,8 @@ class RemoteModel:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self._slots = threading.BoundedSemaphore(server.concurrency)
+        self.slots = threading.BoundedSemaphore(server.concurrency)
+        """Held by every request that waits for an answer."""
         self._counts_streams = True
         """Whether the server accepts the option that makes it count the tokens of a stream."""
 
@@ -96,7 +97,7 @@ class RemoteModel:
         listed: dict[str, dict[str, Any]] = {}
         with server_errors_as_sentences(self.server):
             try:
-                listed = {model.id: model.model_dump() for model in self._client.models.list().data}
+                listed = {model.id: model.model_dump() for model in self.client.models.list().data}
             except APIStatusError as error:
                 if error.status_code not in (404, 405, 501):  # some servers list nothing
                     raise
@@ -139,7 +140,7 @@ class RemoteModel:
             ValueError: if it refuses the request, or cannot continue the given beginning.
         """
         request = self._request(question, config)
-        with self._slots, server_errors_as_sentences(self.server):
+        with self.slots, server_errors_as_sentences(self.server):
             began = time.perf_counter()
             reply = self._endpoint.create(**request)
             seconds = time.perf_counter() - began
@@ -157,7 +158,7 @@ class RemoteModel:
             OSError, ValueError: as `ask`. A stream that breaks off is not tried again.
         """
         request = self._request(question, config)
-        while not self._slots.acquire(timeout=_SECONDS_BETWEEN_LOOKS):
+        while not self.slots.acquire(timeout=_SECONDS_BETWEEN_LOOKS):
             if cancelled():
                 yield RemoteAnswer(stopped="cancelled")
                 return
@@ -165,7 +166,7 @@ class RemoteModel:
             with server_errors_as_sentences(self.server):
                 yield from self._pieces(question, request, cancelled)
         finally:
-            self._slots.release()
+            self.slots.release()
 
     def ask_each(self, questions: Sequence[Question], config: DecodingConfig) -> Iterator[tuple[int, RemoteAnswer]]:
         """Ask many questions, `server.concurrency` at once; yields the place of each with its answer as they come.
@@ -198,7 +199,8 @@ class RemoteModel:
             raise failed
 
     @cached_property
-    def _client(self) -> OpenAI:
+    def client(self) -> OpenAI:
+        """Sends the requests, with retries."""
         from openai import OpenAI  # slow to import, and only remote models need it
 
         server = self.server
@@ -207,7 +209,7 @@ class RemoteModel:
 
     @property
     def _endpoint(self) -> Any:
-        return self._client.completions if self.server.api == "text" else self._client.chat.completions
+        return self.client.completions if self.server.api == "text" else self.client.chat.completions
 
     @property
     def _continues(self) -> str:
@@ -289,7 +291,7 @@ class RemoteModel:
         if said.get("owned_by") != "llamacpp":
             return {}
         with server_errors_as_sentences(self.server):
-            loaded: Any = self._client.get(f"{self.server.url.removesuffix('/v1')}/lora-adapters", cast_to=object)
+            loaded: Any = self.client.get(f"{self.server.url.removesuffix('/v1')}/lora-adapters", cast_to=object)
         return {"adapters": [{key: one.get(key) for key in ("id", "path", "scale")} for one in loaded]}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from sku.core.config import DecodingConfig
 from sku.core.errors import Cancelled, Unavailable
@@ -79,6 +80,38 @@ def test_a_stop_keeps_what_was_answered(pico: VariantModel, told: Told, tmp_path
     before = len(told.requests)
     rows(pico, remote(told), tmp_path)
     assert before < len(told.requests) < before + 8
+
+
+def test_given_answers_are_scored_where_the_server_tells_likelihoods(
+    pico: VariantModel, told: Told, tmp_path: Path
+) -> None:
+    """The server holds the base itself, so its numbers must be the base's."""
+
+    @torch.no_grad()
+    def score(before: list[int], token: int) -> float:
+        with pico.rows([{}]) as network:
+            logits = network(input_ids=torch.tensor([before])).logits[0, -1]
+        return float(logits.log_softmax(-1)[token])
+
+    told.score, told.spell = score, lambda token: str(pico.tokenizer.decode([token]))
+    base, row = rows(pico, remote(told, log_probs=True), tmp_path)
+    for name in ("perplexity", "own_perplexity", "harmful_log_prob", "safe_log_prob", "preference_rate"):
+        assert getattr(row, name) == pytest.approx(getattr(base, name), rel=1e-4), name
+    assert row.kl is None
+    before = len(told.requests)
+    assert rows(pico, remote(told, log_probs=True), tmp_path)[1] == row
+    assert len(told.requests) == before
+
+
+@pytest.mark.parametrize("fault", ["no numbers", "the bias is in the numbers", "other tokens", "no tokens"])
+def test_numbers_that_would_mean_nothing_are_refused(
+    pico: VariantModel, told: Told, tmp_path: Path, fault: str
+) -> None:
+    told.score = None if fault == "no numbers" else lambda *_: 0.0 if "bias" in fault else -1.0
+    told.spell = str if fault == "other tokens" else lambda token: str(pico.tokenizer.decode([token]))
+    told.forbidden = ("logit_bias",) if fault == "no tokens" else ()
+    with pytest.raises(ValueError, match="does not tell how likely given tokens of pico are; leave log_probs out"):
+        rows(pico, remote(told, log_probs=True), tmp_path)
 
 
 def attacked(model: VariantModel, subject: MeasuredVariant, work: Path, *attacks: str, **more: Any) -> list[ResultRow]:
