@@ -21,6 +21,7 @@ from sku.models.pretrained import DEFAULT_BASE
 from sku.serving.fallback_session import FallbackSession
 from sku.serving.live_session import LiveSession
 from sku.serving.recorded_session import RecordedSession
+from sku.serving.remote_session import RemoteSession
 from sku.serving.session import Session
 from sku.ui.hosting import settings
 from sku.ui.hosting.gate import Gate
@@ -48,6 +49,7 @@ def main() -> None:
         if warning:
             print(warning, file=sys.stderr)
         session: Session = RecordedSession() if flags.recorded else _live_session(flags.model or DEFAULT_BASE)
+        session = RemoteSession(session)
         launch(build_page(session, cards.all_cards(), gate), flags.host, flags.port, gate)
     except (OSError, ValueError) as error:  # for example a wrong environment variable, or a port that is in use
         sys.exit(f"error: {error}")

@@ -72,6 +72,7 @@ def answer(
     """
     from sku.serving.conversations import answer_in_turn
     from sku.serving.live_session import LiveSession
+    from sku.serving.remote_session import RemoteSession
 
     if attack == OWN_PREFILL and not answer_start.strip():
         raise ValueError(f"--attack {attack} needs a text; give the beginning of the answer with --answer-start")
@@ -80,7 +81,8 @@ def answer(
     questions = [question, *(require_text(one, "--turn") for one in turn)]
     chosen = ChosenAttack(attack, answer_start)
     variants = with_signs(variant, negated)
-    for answers, conversations in answer_in_turn(LiveSession(model), questions, variants, config, chosen, before):
+    session = RemoteSession(LiveSession(model))
+    for answers, conversations in answer_in_turn(session, questions, variants, config, chosen, before):
         own = [one for one in conversations for _ in range(samples)]
         if as_json:
             print_json([_row(*pair) for pair in zip(answers, own, strict=True)])

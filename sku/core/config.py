@@ -155,7 +155,8 @@ class TrainConfig:
     collapse_perplexity: float = 1000.0
     """The run stops when a probe finds a perplexity of normal answers above this: the model no longer writes normal
     text."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16", "8bit", "4bit"] = "float32"
+    """The precision of the base's weights (`models/precision.py`); LoRA factors are float32 on rounded weights."""
     gradient_checkpointing: bool = False
     """True saves memory by running every layer a second time in the backward pass."""
 

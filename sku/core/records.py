@@ -251,6 +251,9 @@ class ResultRow:
     recovery_high: float | None = None
     log_prob_from: dict[str, float] = field(default_factory=dict)
     """The mean log-probability per token of given harmful answers from token 0, 5, 10 and 20 on, in nats."""
+    remote: dict[str, str] | None = None
+    """For a model behind a server: the server's name, the model, what the server says it is, and a hash of all that
+    and of the address. None: the variant has weights here, and `model` is its base."""
     attack_details: dict[str, Any] = field(default_factory=dict)
     """Numbers that only this attack has; its record in `core/attacks.py` says what they mean."""
 

@@ -22,7 +22,7 @@ from sku.core.peft_folders import PEFT_CONFIG, find_peft_folder, is_hub_id
 from sku.core.records import digest
 from sku.core.storage import ASSETS, home, write_atomically
 from sku.core.validation import validate
-from sku.core.variants import BASE, KnownAdapter
+from sku.core.variants import BASE, SERVER, KnownAdapter
 
 Status = Literal["running", "finished", "cancelled", "failed"]
 LOG = "log.jsonl"
@@ -204,6 +204,8 @@ def find_run(name: str) -> Run:
         ValueError: if there is no such run, or it is not finished.
         Unavailable: if the hub does not give an adapter of that name.
     """
+    if name.startswith(SERVER):
+        raise ValueError(f"{name} is a model behind a server and has no weights on this machine; name a run")
     for folder in (SHIPPED_ADAPTERS / name, home() / "runs" / name, Path(name)):
         if (folder / "run.json").is_file():
             run = read_run(folder)
@@ -249,7 +251,7 @@ def is_foreign(name: str) -> bool:
     Raises:
         ValueError, Unavailable: as `find_run`.
     """
-    return name != BASE and find_run(name).foreign
+    return name != BASE and not name.startswith(SERVER) and find_run(name).foreign
 
 
 def _runs_in(folder: Path, pattern: str = "*/run.json") -> Iterator[Run]:

@@ -16,13 +16,14 @@ from sku.evaluation.runner import EvaluationRunner
 from sku.evaluation.similarity import SimilarityMetric
 from sku.judges.protocol import Judge
 from sku.models.distributed import process_state
+from sku.models.remote_model import RemoteModel
 from sku.models.variant_model import VariantModel
 
 
 def evaluate_variants(
     model: VariantModel,
     model_name: str,
-    variants: Sequence[Variant],
+    variants: Sequence[Variant | RemoteModel],
     sources: PromptSources,
     side: str | None,
     decoding: DecodingConfig,
@@ -37,7 +38,7 @@ def evaluate_variants(
     Args:
         model: holds every adapter that `variants` name.
         model_name: the base's name, for the rows.
-        variants: what to measure.
+        variants: what to measure; a model behind a server only answers, and has no likelihoods.
         sources: what is asked and scored.
         side: of the split; None: test, and all of a user's own file. If all harmful prompts are a user's own, the rows
             are of `OWN_SIDE`.

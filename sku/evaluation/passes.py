@@ -108,6 +108,23 @@ class WorkPasses:
                 done, seconds = min(start + state.num_processes, len(batches)), time.perf_counter() - began
                 self.report({"doing": doing, "done": done, "todo": len(batches), "seconds": seconds})
 
+    def ask_server(self, doing: str, answers: Iterable[Line], todo: int, lines: KeyedLines[Line]) -> None:
+        """Keep the lines that a server's answers make, each as it comes. Only the first process asks.
+
+        Raises:
+            Cancelled: if `cancelled` said so after an answer. Answers that are under way are lost.
+        """
+        made: list[Line] = []
+        began = time.perf_counter()
+        for line in answers if self.state.is_main_process else ():
+            lines.add([line])
+            made.append(line)
+            seconds = time.perf_counter() - began
+            self.report({"doing": doing, "done": len(made), "todo": todo, "seconds": seconds})
+            self.stop_if_cancelled()
+        if self.state.num_processes > 1:
+            lines.add(gather_object(made))
+
     def stop_if_cancelled(self) -> None:
         """Raise `Cancelled` once the caller wants to stop."""
         if self.cancelled():

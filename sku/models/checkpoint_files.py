@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
@@ -16,6 +15,7 @@ from sku.core.errors import OutOfMemory
 from sku.core.jsonl import read_json, require_object
 from sku.core.validation import validate
 from sku.models.memory import memory_errors_as_sentences
+from sku.models.precision import loading_settings
 
 _LFS_START = b"version https://git-lfs"
 _CHECKED_ENDINGS = (".safetensors", ".bin", ".json", ".model", ".txt", ".jinja")
@@ -23,8 +23,13 @@ _WEIGHT_ENDINGS = (".safetensors", ".bin")
 _INDEX = "model.safetensors.index.json"
 
 
-def load_network(folder: str | Path, dtype: str = "float32") -> Any:
-    """The causal language model in `folder`, on the CPU.
+def load_network(folder: str | Path, dtype: str = "float32", device_map: str | dict[str, Any] | None = None) -> Any:
+    """The causal language model in `folder`.
+
+    Args:
+        folder: holds a transformers checkpoint.
+        dtype: a precision of `precision.py`.
+        device_map: where accelerate puts the layers; None: on the CPU.
 
     Raises:
         ValueError: if a file is damaged, is only a git-lfs pointer, or lacks weights.
@@ -33,7 +38,7 @@ def load_network(folder: str | Path, dtype: str = "float32") -> Any:
     check_files(Path(folder))
     with _one_sentence(Path(folder)), memory_errors_as_sentences(), _quiet():
         network, loading = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), output_loading_info=True
+            folder, output_loading_info=True, device_map=device_map, **loading_settings(dtype)
         )
     missing = sorted(loading["missing_keys"])
     if missing:  # transformers would fill in random weights

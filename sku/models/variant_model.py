@@ -9,6 +9,7 @@ coefficient. Between calls every scaling is 0, so the model is the base. Knows n
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from sku.models.flattened_inputs import FlattenedInputs
 from sku.models.gate import Gate, load_gate
 from sku.models.matmul_choice import MatmulChoice
 from sku.models.memory import memory_errors_as_sentences
+from sku.models.precision import ROUNDED, keep_weights_packed
 from sku.models.prefix_cache import PrefixCache
 from sku.models.weights_hash import weights_hash
 
@@ -44,12 +46,25 @@ class VariantModel:
     Safe for several threads: a forward holds the lock, so one caller's coefficients never reach another's forward.
     """
 
-    def __init__(self, network: Any, tokenizer: Any, matmul: MatmulChoice | None = None) -> None:
+    def __init__(
+        self, network: Any, tokenizer: Any, matmul: MatmulChoice | None = None, base_fingerprint: str | None = None
+    ) -> None:
+        """Take over a network.
+
+        Args:
+            network: a transformers model.
+            tokenizer: its tokenizer.
+            matmul: the matrix products for few rows that `network` uses.
+            base_fingerprint: that of the weights before they were rounded; None: they were not.
+
+        Raises:
+            ValueError: if the tokenizer's chat template cannot be used.
+        """
         self.network = network.eval()
         """The transformers model; adapters are injected into its layers."""
         self.tokenizer = tokenizer
         self.template = ChatTemplate.of(tokenizer, _generation_stops(network))
-        self.fingerprint = fingerprint(network)
+        self.fingerprint = base_fingerprint or fingerprint(network)
         self.loaded_hash = weights_hash(network)
         """Hash of all weights of the base as they were loaded."""
         self.prefix_cache = PrefixCache()
@@ -275,16 +290,30 @@ class VariantModel:
 
 
 def load_variant_model(folder: str | Path, dtype: str = "float32", device: str | None = None) -> VariantModel:
-    """Load the transformers checkpoint in `folder` onto `device`; by default the accelerator if there is one.
+    """Load the transformers checkpoint in `folder`.
+
+    Args:
+        folder: holds the checkpoint.
+        dtype: a precision of `precision.py`.
+        device: where it goes; None: to the accelerator if there is one. If `SKU_DEVICE_MAP` is set, such as to `auto`,
+            accelerate spreads the layers over all devices instead.
 
     Raises:
         OSError: if the folder holds no checkpoint, or there is not enough memory.
         ValueError: if a file of it is damaged, or `SKU_MATMUL` names no matrix product.
     """
+    device_map = os.environ.get("SKU_DEVICE_MAP", "").strip() or None
     place = device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
-    network, tokenizer = load_network(folder, dtype), load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder)
+    if dtype in ROUNDED:  # adapters know the base by its weights before rounding
+        unrounded = fingerprint(load_network(folder, "bfloat16"))
+        network = load_network(folder, dtype, device_map or {"": place})
+        keep_weights_packed(network)
+        return VariantModel(network, tokenizer, base_fingerprint=unrounded)
+    network = load_network(folder, dtype, device_map)
     with memory_errors_as_sentences():
-        network = network.to(place)
+        if device_map is None:
+            network = network.to(place)
         return VariantModel(network, tokenizer, use_decode_linear(network))
 
 

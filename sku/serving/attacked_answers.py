@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sku.core.attacks import ChosenAttack
 from sku.core.config import DecodingConfig
@@ -37,10 +37,15 @@ Steps = Callable[[Callable[[], Iterator[list[ColumnState]]]], Iterator[list[Colu
 
 def asked_under_attack(model: VariantModel, prompt: str, chosen: ChosenAttack) -> AskedPrompt:
     """The prompt as an attack on the prompt words it; the prompt itself for all other attacks."""
+    return worded(prompt, chosen, model) if chosen.attack.ask else AskedPrompt(prompt, prompt)
+
+
+def worded(prompt: str, chosen: ChosenAttack, model: VariantModel | None = None) -> AskedPrompt:
+    """The prompt as an attack on the prompt words it. Attacks that a person may choose for a question read no model."""
     ask = find_ask(chosen.attack)
     if ask is None:
-        return AskedPrompt(prompt, prompt)
-    (asked,) = ask(AttackContext(model, AttackData(())), _pair(prompt), **chosen.settings)
+        return AskedPrompt(prompt, prompt, attack=chosen.name)
+    (asked,) = ask(AttackContext(cast(VariantModel, model), AttackData(())), _pair(prompt), **chosen.settings)
     return dataclasses.replace(asked, attack=chosen.name)
 
 

@@ -16,9 +16,9 @@ from sku.core import runs
 from sku.core.config import TrainConfig, find_preset
 from sku.core.runs import Run
 from sku.data import PREFILLED, SELF, SOURCES
+from sku.models.precision import BYTES_PER_PARAMETER
 from sku.models.pretrained import DEFAULT_BASE, KNOWN_BASES
 
-_BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2}
 _UNKNOWN_BASE_PARAMETERS = 135e6
 _ACTIVATION_BYTES = 2.2e9
 """Peak memory beside the weights in a step of `_MEASURED_TOKENS` tokens with the default model."""
@@ -77,7 +77,7 @@ def estimate_training(config: TrainConfig) -> TrainingEstimate:
         ValueError, OSError: if the data cannot be read.
     """
     base = KNOWN_BASES.get(config.model)
-    weights = (base.parameters if base else _UNKNOWN_BASE_PARAMETERS) * _BYTES_PER_PARAMETER[config.dtype]
+    weights = (base.parameters if base else _UNKNOWN_BASE_PARAMETERS) * BYTES_PER_PARAMETER[config.dtype]
     memory = weights + _ACTIVATION_BYTES * max(1.0, config.batch_size * config.max_tokens / _MEASURED_TOKENS)
     answers = _count_answers(config)
     seconds, source = _seconds(config, answers)

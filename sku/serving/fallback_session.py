@@ -78,7 +78,7 @@ class FallbackSession:
 
     def divergence(
         self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
-    ) -> list[float]:
+    ) -> Sequence[float | None]:
         """Of the session that answers."""
         return self._current.divergence(prompt, answer, variants, before)
 

@@ -12,6 +12,7 @@ from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
 from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.records import Answer, ResultRow, Verdict
+from sku.core.servers import find_server, read_servers
 from sku.core.variants import Variant, parse_variant
 from sku.judges.protocol import Judge
 from sku.models.pretrained import DEFAULT_BASE, provision_base
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sku.evaluation.attacks.suite import AttackSources
     from sku.evaluation.plan import PromptSources
     from sku.models.generation import PartialAnswer
+    from sku.models.remote_model import RemoteModel
     from sku.models.variant_model import VariantModel
     from sku.serving.token_lens import TokenLens
 
@@ -211,7 +213,7 @@ class LiveSession(ModelLoader):
             model_name=self.model_name,
             judge=self.judge(judge),
             similarity=None if similarity == "none" else similarity_metric(similarity),
-            variants=self.variants(dict.fromkeys(variants)),
+            variants=self._measured(variants),
             sources=sources,
             side=side,
             decoding=decoding,
@@ -236,7 +238,7 @@ class LiveSession(ModelLoader):
         from sku.evaluation.plan import measured_variant
 
         model = self.load()
-        named = self.variants(dict.fromkeys(variants))
+        named = self._measured(variants)
         subjects = [measured_variant(variant) for variant in suite.with_base(named)]
         control = suite.random_control(subjects[1]) if len(subjects) > 1 else None
         if control:
@@ -265,6 +267,17 @@ class LiveSession(ModelLoader):
             with model.rows([dict.fromkeys(adapters, 0.0), dict.fromkeys(adapters, 1.0)]) as network:
                 zero = network(input_ids=ids).logits[0]
         return float((zero - base).abs().max())
+
+    def _measured(self, texts: Sequence[str]) -> list[Variant | RemoteModel]:
+        """The variants that the texts name, and the models behind servers, each once."""
+        from sku.models.remote_model import RemoteModel
+
+        servers = {text: parse_variant(text).server for text in dict.fromkeys(texts)}
+        here = iter(self.variants([text for text, server in servers.items() if server is None]))
+        return [
+            next(here) if server is None else RemoteModel(find_server(server, read_servers()))
+            for server in servers.values()
+        ]
 
     def _default_base(self) -> VariantModel:
         """The base that the embedded judge needs: the loaded one if it is the default, else the default beside it."""

@@ -18,7 +18,7 @@ from sku.core.config import DecodingConfig
 from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.jsonl import read_json_log
 from sku.core.records import Answer, JudgedAnswer, Verdict
-from sku.core.variants import BASE, parse_variant
+from sku.core.variants import BASE, REMOTE, SERVER, parse_variant
 from sku.reporting.result_files import RECORDED_STUDY
 from sku.serving.session import Session, SessionStatus
 from sku.serving.streaming import ColumnState
@@ -68,9 +68,16 @@ class RecordedSession:
         return self._model_name
 
     def choices(self, owner: str | None = None) -> list[CatalogEntry]:
-        """The base and the shipped adapters that are recorded."""
+        """The base, and the shipped adapters and the models behind servers that are recorded."""
         known = {name for _, variant, _ in self._found for name in parse_variant(variant).names}
-        return [choice for choice in list_variants(owner) if choice.name in known or choice.name == BASE]
+        servers = sorted(name for name in known if name.startswith(SERVER))
+        return [
+            *(choice for choice in list_variants(owner) if choice.name in known or choice.name == BASE),
+            *(
+                CatalogEntry(name, f"{name}, recorded", REMOTE, 0.0, "answered from another machine")
+                for name in servers
+            ),
+        ]
 
     def ask(
         self,

@@ -112,8 +112,9 @@ class Session(Protocol):
 
     def divergence(
         self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
-    ) -> list[float]:
-        """KL(base || variant) on one answer of the base, in nats per token, without attack; one number a variant.
+    ) -> Sequence[float | None]:
+        """KL(base || variant) on one answer of the base, in nats per token, without attack: one number a variant, or
+        None where it cannot be measured.
 
         `before` is the conversation in which the base gave that answer.
 

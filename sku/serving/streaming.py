@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sku.models.generation import PartialAnswer
     from sku.models.variant_model import VariantModel
 
-_MAX_UPDATES_PER_SECOND = 15
+MAX_UPDATES_PER_SECOND = 15
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def stream_columns(
             if group[0].stopped is not None:
                 ended.setdefault(i, now - began)
         writing = any(row.stopped is None for row in rows)
-        if writing and now - shown < 1 / _MAX_UPDATES_PER_SECOND:
+        if writing and now - shown < 1 / MAX_UPDATES_PER_SECOND:
             continue
         shown = now
         seconds = [ended.get(i, now - began) for i in range(len(groups))]

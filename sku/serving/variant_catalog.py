@@ -13,7 +13,8 @@ from sku.core.methods import method_of_adapter
 from sku.core.peft_folders import PEFT_CONFIG, is_hub_id
 from sku.core.run_names import given_name
 from sku.core.runs import Manifest, Run
-from sku.core.variants import BASE, parse_variant
+from sku.core.servers import Server
+from sku.core.variants import BASE, REMOTE, parse_variant
 
 SHIPPED_LABELS = {"sku": "SKU (ours)", "keep": "SKU (paper's sum)"}
 """Labels of shipped adapters that a reader would not tell apart by their method's name."""
@@ -26,7 +27,7 @@ class CatalogEntry:
     name: str
     label: str
     method: str | None
-    """None for the base."""
+    """None for the base, `remote` for a model behind a server."""
     default_coefficient: float
     note: str
     preservation: str | None = None
@@ -44,6 +45,12 @@ def list_variants(owner: str | None = None, fits: Callable[[Run], bool] = lambda
     with_snapshots = [one for run in own for one in (run, *runs.snapshots_of(run))]
     finished = [run for run in (*runs.shipped_runs(), *with_snapshots) if run.adapter.is_dir() and fits(run)]
     return [CatalogEntry(BASE, "base", None, 0.0, "the model as it was"), *map(_entry, finished)]
+
+
+def server_entry(server: Server) -> CatalogEntry:
+    """The model behind a server."""
+    label = f"{server.name} (server{': ' + server.model if server.model else ''})"
+    return CatalogEntry(server.variant, label, REMOTE, 0.0, "answers from another machine; no weights here")
 
 
 def with_named_adapters(text: str, entries: Sequence[CatalogEntry]) -> list[CatalogEntry]:

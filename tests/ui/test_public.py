@@ -22,7 +22,9 @@ import pytest
 
 from sku.core.config import TrainConfig
 from sku.core.records import Answer, Verdict
+from sku.core.servers import Server
 from sku.serving.live_session import LiveSession
+from sku.serving.remote_session import RemoteSession
 from sku.serving.streaming import ColumnState
 from sku.serving.token_lens import TokenLens
 from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSettings
@@ -32,6 +34,7 @@ from sku.ui.hosting.settings import Hosting
 from sku.ui.hosting.visitors import VISITOR_COOKIE, visitor_of
 from sku.ui.page import build_page, launch
 from tests.conftest import keyword_session
+from tests.openai_server import openai_server
 
 ROOT = Path(__file__).parents[2]
 HOSTING = Hosting(
@@ -583,3 +586,23 @@ def test_what_is_written_down_of_a_visitor_is_not_their_secret(stranger: Strange
     mine = visitor_of(type("Request", (), {"cookies": {VISITOR_COOKIE: secret}, "headers": {}, "client": None}))
     assert secret not in mine.owner
     assert len(mine.owner) == 32
+
+
+def test_servers_are_the_owners_list_and_no_visitor_names_an_address(pico_folder: Path) -> None:
+    gate = Gate(HOSTING)
+    with openai_server() as offered, openai_server() as other:
+        owners = {"toy": Server(offered.url, name="toy")}
+        page = build_page(RemoteSession(keyword_session(pico_folder), owners), (), gate)
+        _, address, _ = launch(page, None, None, gate, prevent_thread_lock=True, quiet=True)
+        try:
+            visitor = Stranger(address)
+            told = visitor.answer("Why?", ["server:toy", "base"])
+            assert told["success"], told
+            assert told["output"]["data"][0][0]["text"].startswith("You said Why?")
+            assert offered.url not in json.dumps(visitor.config) + json.dumps(told)
+            for name in (f"server:{other.url}", "server:other", f"server:toy={other.url}", "sku@1+server:toy"):
+                assert "server" in error(visitor.answer("Why?", [name]))
+        finally:
+            page.close()
+    assert len(offered.requests) == 1
+    assert not other.requests

@@ -66,6 +66,8 @@ def variant_heading(variant: ColumnVariant) -> str:
 
 def _formula(variant: ColumnVariant) -> str:
     """The formula that makes the variant from the base, as HTML."""
+    if variant.server:
+        return "on another machine"
     if not variant.terms:
         return "unchanged"
     single = len(variant.terms) == 1

@@ -43,8 +43,8 @@ class ShownAnswers:
         """Record what column `i` shows now. Its first sample took `seconds`."""
         self.columns[i], self.seconds[i], self.asked_with[i] = column, seconds, settings
 
-    def measure(self, i: int, kl: float) -> None:
-        """Record the KL from base of column `i`."""
+    def measure(self, i: int, kl: float | None) -> None:
+        """Record the KL from base of column `i`; None if it cannot be measured."""
         self.columns[i] = dataclasses.replace(self.columns[i], kl=kl)
 
     def replay(self, comparison: Comparison) -> None:

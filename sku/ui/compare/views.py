@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sku.core.attacks import WITHOUT_ATTACK
 from sku.core.records import Verdict
-from sku.core.variants import BASE
+from sku.core.variants import BASE, parse_variant
 from sku.ui.compare import badges, diff_and_lens
 from sku.ui.compare.answer_text import above_answer_html, answer_box_text
 from sku.ui.compare.asking import ColumnUpdate
@@ -94,15 +94,7 @@ def _under_lens(
         return dict.fromkeys(visible, _notice(str(error)))
     verdict = given.verdict or verdict_of(shown.prompt, given.text)
     above = f"<p class='source'>Text: {diff_and_lens.escape_text(given.source)}</p>{badges.pill(verdict)}"
-    views = {}
-    for i, name in variants.items():
-        lens_html = (
-            diff_and_lens.base_lens_html(token_lens)
-            if name == BASE
-            else diff_and_lens.change_lens_html(token_lens, name)
-        )
-        views[i] = above + badges.folded(lens_html, [verdict])
-    return views
+    return {i: above + badges.folded(_lens_html(token_lens, name), [verdict]) for i, name in variants.items()}
 
 
 def _lens_text(shown: ShownAnswers, choice: ViewChoice) -> _LensText:
@@ -115,6 +107,14 @@ def _lens_text(shown: ShownAnswers, choice: ViewChoice) -> _LensText:
     origin = ", from a link" if column.from_link else ""
     verdict = column.verdicts[0] if column.verdicts else None
     return _LensText(column.answers[0].text, f"answer of {choice.lens_source}, {column.variant}{origin}", verdict)
+
+
+def _lens_html(token_lens: TokenLens, name: str) -> str:
+    if parse_variant(name).server is not None:
+        return _notice("This model is behind a server, which does not say how likely a given answer is.")
+    if name == BASE:
+        return diff_and_lens.base_lens_html(token_lens)
+    return diff_and_lens.change_lens_html(token_lens, name)
 
 
 def _notice(text: str) -> str:

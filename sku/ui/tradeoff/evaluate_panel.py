@@ -226,7 +226,7 @@ def _numbers(text: str) -> list[float]:
 
 def _at_coefficients(text: str, numbers: Sequence[float]) -> list[str]:
     spec = parse_variant(str(text))
-    if spec.only_part is None or spec.only_part.coefficient is not None or spec.is_base:
+    if spec.only_part is None or spec.only_part.coefficient is not None or spec.is_base or spec.server:
         return [str(spec)]
     return [f"{spec}@{number:g}" for number in numbers]
 
