@@ -21,7 +21,7 @@ from sku.serving.variant_catalog import CatalogEntry, list_variants
 if TYPE_CHECKING:
     from sku.evaluation.attacks.suite import AttackSources
     from sku.evaluation.plan import PromptSources
-    from sku.models.generation import PartialAnswer
+    from sku.models.decode_request import PartialAnswer
     from sku.models.variant_model import VariantModel
     from sku.serving.token_lens import TokenLens
 
@@ -61,7 +61,7 @@ class LiveSession(ModelLoader):
 
         def stream() -> Iterator[list[PartialAnswer]]:
             asked = [attacked_answers.asked_under_attack(model, prompt, attack) for prompt in checked]
-            return generation.stream_answers(model, asked, found, config)
+            return generation.stream_answers(model, asked, found, config, batch=self.shared_batch())
 
         return generation.collect_answers(model, self._steps(stream), config)
 
@@ -73,7 +73,10 @@ class LiveSession(ModelLoader):
         cancelled: Callable[[], bool] = lambda: False,
         attack: ChosenAttack = WITHOUT_ATTACK,
     ) -> Iterator[list[ColumnState]]:
-        """Stream the answers of several variants to one prompt: in one batch, or in turn if the attack needs that."""
+        """Stream the answers of several variants to one prompt: in one batch, or in turn if the attack needs that.
+
+        On a page, the questions of all visitors that are being answered share that batch.
+        """
         from sku.serving import attacked_answers
 
         model = self.load()
@@ -85,7 +88,7 @@ class LiveSession(ModelLoader):
 
         def stream() -> Iterator[list[ColumnState]]:
             asked = attacked_answers.asked_under_attack(model, checked, attack)
-            return stream_columns(model, asked, found, config, cancelled)
+            return stream_columns(model, asked, found, config, cancelled, self.shared_batch())
 
         yield from self._steps(stream)
 

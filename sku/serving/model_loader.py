@@ -19,6 +19,7 @@ from sku.models.pretrained import DEFAULT_BASE, check_base_name, dtype_of, provi
 from sku.serving.worker_thread import WorkerThread
 
 if TYPE_CHECKING:
+    from sku.models.running_batch import RunningBatch
     from sku.models.variant_model import VariantModel
 
 _P = ParamSpec("_P")
@@ -47,9 +48,12 @@ class ModelLoader:
         """What loading does now; empty once it is done."""
         self.error: str | None = None
         """Why the newest try to load failed. It stays until the base is loaded."""
+        self.shares_batch = True
+        """After `start`: whether the questions of several callers decode together. False is for measurements."""
         self._model: VariantModel | None = None
         self._lock = threading.Lock()
         self._thread: WorkerThread | None = None
+        self._batch: RunningBatch | None = None
 
     def start(self) -> None:
         """Load in the background, so that a page can show at once; from now on one thread computes for all."""
@@ -103,6 +107,19 @@ class ModelLoader:
         """
         return resolve_variant(text, self._known)
 
+    def shared_batch(self) -> RunningBatch | None:
+        """The batch in which all callers decode together; None without a worker thread: each decodes alone.
+
+        May be called, and used, on the worker thread only.
+        """
+        from sku.models.running_batch import RunningBatch
+
+        if not (self._thread and self.shares_batch):
+            return None
+        if self._batch is None:
+            self._batch = RunningBatch(self.load())
+        return self._batch
+
     def lock_at_forks(self) -> None:
         """From now on a fork of this process waits until no forward and no loading is under way.
 
@@ -121,7 +138,7 @@ class ModelLoader:
             self._lock.release()
 
         def free_in_child() -> None:
-            self._thread = None  # threads do not survive a fork
+            self._thread = self._batch = None  # threads do not survive a fork
             free()
 
         os.register_at_fork(before=take, after_in_parent=free, after_in_child=free_in_child)

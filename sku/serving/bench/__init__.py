@@ -1,0 +1,1 @@
+"""Measurements of this machine for `python -m sku bench`. Rivals that share a figure are measured in turn in one run."""
