@@ -1,1 +1,1 @@
-"""Measurements of this machine for `python -m sku bench`. Rivals that share a figure are measured in turn in one run."""
+"""Measurements of this machine for `python -m sku bench`. What is compared is measured in turn in one run."""

@@ -94,7 +94,11 @@ def measure_visitors(session: LiveSession, load: VisitorLoad, alone: list[list[s
                 figures.other_text += texts != alone[number]
                 figures.mixed_up += texts != alone[number] and texts in alone
 
-    _in_threads([lambda i=i, prompt=prompt: visit(i, prompt) for i, prompt in enumerate(prompts_of(load.visitors))])
+    threads = [threading.Thread(target=visit, args=one) for one in enumerate(prompts_of(load.visitors))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return figures
 
 
@@ -116,11 +120,3 @@ def _judge_and_measure(
     session.verdicts(prompt, list(dict.fromkeys(texts)))
     if texts and texts[0].strip():
         session.divergence(prompt, texts[0], variants)
-
-
-def _in_threads(work: list[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=one) for one in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
