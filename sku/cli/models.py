@@ -21,10 +21,11 @@ def models(as_json: AsJson = False) -> None:
     Shows the size, memory, licence and source of every base model, and whether it is on this machine. Also shows which
     matrix products this machine uses for small batches.
     """
+    from sku.models.arithmetic import arithmetic_status
     from sku.models.matmul_choice import matmul_status
     from sku.models.pretrained import KNOWN_BASES, is_present
 
-    matmul = matmul_status()
+    matmul, arithmetic = matmul_status(), arithmetic_status()
 
     rows: list[dict[str, Any]] = [
         {
@@ -41,7 +42,7 @@ def models(as_json: AsJson = False) -> None:
         for base in KNOWN_BASES.values()
     ]
     if as_json:
-        print_json([*rows, {"matmul": dataclasses.asdict(matmul)}])
+        print_json([*rows, {"arithmetic": dataclasses.asdict(arithmetic)}, {"matmul": dataclasses.asdict(matmul)}])
         return
     typer.echo("base model                    parameters  serve   train   local licence, source")
     for row in rows:
@@ -58,6 +59,11 @@ def models(as_json: AsJson = False) -> None:
         typer.echo(f"{name:<12}  {preset.config().model}: {preset.note}")
     typer.echo("\nmethods: " + ", ".join(METHODS))
     _print_matmul(matmul)
+    library = f"onnxruntime {arithmetic.onnxruntime}" if arithmetic.onnxruntime else "onnxruntime is not installed"
+    typer.echo(
+        f"arithmetic of decoding steps, for bases on a 4-bit grid: {arithmetic.page} on the page, "
+        f"{arithmetic.commands} in commands ({library})"
+    )
 
 
 def _print_matmul(status: MatmulStatus) -> None:

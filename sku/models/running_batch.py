@@ -168,7 +168,7 @@ class _Group:
     @torch.no_grad()
     def _next_logits(self, rows: Sequence[Row]) -> Tensor:
         """Read the pending tokens; logits of the next one, `[R, V]`."""
-        with self._model.rows([row.coefficients for row in rows]) as network:
+        with self._model.decoding_rows([row.coefficients for row in rows]) as network:
             out = network(
                 input_ids=self._ids,
                 attention_mask=self._mask,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from sku.models.adapter_check import read_plain_lora
+from sku.models.arithmetic import Arithmetic
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
 from sku.models.checkpoint_files import load_network, load_tokenizer
 from sku.models.decode_linear import use_decode_linear
+from sku.models.few_bit_linear import FewBitLayers, use_few_bits
 from sku.models.flattened_inputs import FlattenedInputs
 from sku.models.gate import Gate, load_gate
 from sku.models.matmul_choice import MatmulChoice
@@ -43,7 +45,13 @@ class VariantModel:
     Safe for several threads: a forward holds the lock, so one caller's coefficients never reach another's forward.
     """
 
-    def __init__(self, network: Any, tokenizer: Any, matmul: MatmulChoice | None = None) -> None:
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: Any,
+        matmul: MatmulChoice | None = None,
+        few_bits: FewBitLayers | None = None,
+    ) -> None:
         self.network = network.eval()
         """The transformers model; adapters are injected into its layers."""
         self.tokenizer = tokenizer
@@ -55,6 +63,8 @@ class VariantModel:
         """Prefills batches; keeps the template's prefix for the variants used last."""
         self.matmul = matmul
         """The matrix products for few rows that were chosen for this machine; None: PyTorch's own."""
+        self.few_bits = few_bits
+        """The layers that compute decoding steps with few bits; None: all steps are in fp32."""
         self.gates: dict[str, Gate] = {}
         """The gates of the adapters that have one (`gate.py`)."""
         self.gate_values: dict[tuple[str, tuple[int, ...]], float] = {}
@@ -208,6 +218,12 @@ class VariantModel:
                         layer.scaling[name] = 0.0
                 guard.remove()
 
+    @contextmanager
+    def decoding_rows(self, coefficients: Sequence[Mapping[str, float]]) -> Iterator[Any]:
+        """As `rows`, in the arithmetic of decoding steps (`arithmetic.py`)."""
+        with self.rows(coefficients) as network, self.few_bits.used() if self.few_bits else nullcontext():
+            yield network
+
     @torch.no_grad()
     def last_hidden_states(
         self, coefficients: Sequence[Mapping[str, float]], ids: Tensor, mask: Tensor, cache: DynamicCache | None
@@ -243,7 +259,9 @@ class VariantModel:
         self._active = names
 
 
-def load_variant_model(folder: str | Path, dtype: str = "float32", device: str | None = None) -> VariantModel:
+def load_variant_model(
+    folder: str | Path, dtype: str = "float32", device: str | None = None, arithmetic: Arithmetic = "fp32"
+) -> VariantModel:
     """Load the transformers checkpoint in `folder` onto `device`; by default the accelerator if there is one.
 
     Raises:
@@ -254,7 +272,10 @@ def load_variant_model(folder: str | Path, dtype: str = "float32", device: str |
     network, tokenizer = load_network(folder, dtype), load_tokenizer(folder)
     with memory_errors_as_sentences():
         network = network.to(place)
-        return VariantModel(network, tokenizer, use_decode_linear(network))
+        matmul = use_decode_linear(network)
+        return VariantModel(
+            network, tokenizer, matmul, None if arithmetic == "fp32" else use_few_bits(network, arithmetic)
+        )
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from sku.core.config import DecodingConfig
 from sku.core.records import Answer, ResultRow, Verdict
 from sku.core.variants import Variant, parse_variant
 from sku.judges.protocol import Judge
+from sku.models.arithmetic import COMMAND_DEFAULT, Arithmetic
 from sku.models.pretrained import DEFAULT_BASE, provision_base
 from sku.serving.model_loader import ModelLoader, on_worker_thread
 from sku.serving.session import ModelSession, SessionStatus
@@ -29,15 +30,15 @@ if TYPE_CHECKING:
 class LiveSession(ModelLoader):
     """Answers from real weights. `session.py` describes the methods that every session has."""
 
-    def __init__(self, model: str = DEFAULT_BASE) -> None:
-        super().__init__(model)
+    def __init__(self, model: str = DEFAULT_BASE, arithmetic: Arithmetic = COMMAND_DEFAULT) -> None:
+        super().__init__(model, arithmetic)
         self._judges: dict[str, Judge] = {}
         self._judge_lock = threading.Lock()
 
     @property
     def status(self) -> SessionStatus:
         """Whether the weights are loaded."""
-        return SessionStatus("live", self.ready, self.progress, self.error)
+        return SessionStatus("live", self.ready, self.progress, self.error, arithmetic=self.arithmetic)
 
     def choices(self, owner: str | None = None) -> list[CatalogEntry]:
         """The base, and the shipped adapters and finished runs that fit it; with an `owner`, only their runs."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from sku.core import runs
 from sku.core.runs import Run
 from sku.core.variants import KnownAdapter, Variant, resolve_variant
+from sku.models.arithmetic import COMMAND_DEFAULT, Arithmetic, chosen_arithmetic
 from sku.models.pretrained import DEFAULT_BASE, check_base_name, dtype_of, provision_base, same_base
 from sku.serving.worker_thread import WorkerThread
 
@@ -40,8 +41,9 @@ def on_worker_thread(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Conc
 class ModelLoader:
     """A base and the adapters that were asked for."""
 
-    def __init__(self, model: str = DEFAULT_BASE) -> None:
+    def __init__(self, model: str = DEFAULT_BASE, arithmetic: Arithmetic = COMMAND_DEFAULT) -> None:
         self.model_name = model
+        self._wanted_arithmetic = arithmetic
         self.device: str | None = None
         """Where the weights go; None: to the accelerator if there is one."""
         self.progress = "not started"
@@ -64,6 +66,12 @@ class ModelLoader:
     def ready(self) -> bool:
         """Whether the base is loaded."""
         return self._model is not None
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """In which arithmetic the loaded model computes decoding steps; fp32 until it is loaded."""
+        few_bits = self._model.few_bits if self._model is not None else None
+        return few_bits.form if few_bits else "fp32"
 
     @on_worker_thread
     def load(self) -> VariantModel:
@@ -90,7 +98,8 @@ class ModelLoader:
         from sku.models import variant_model
 
         folder = provision_base(self.model_name, self._report_progress)
-        return variant_model.load_variant_model(folder, dtype_of(self.model_name), self.device)
+        arithmetic = chosen_arithmetic(self._wanted_arithmetic)
+        return variant_model.load_variant_model(folder, dtype_of(self.model_name), self.device, arithmetic)
 
     def fits(self, run: Run) -> bool:
         """Whether a run was trained on this base. Until the base is loaded, the names of the two decide."""
