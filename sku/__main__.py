@@ -14,6 +14,7 @@ from sku import __version__
 from sku.cli import (
     answer,
     attack,
+    bench,
     combine,
     evaluate,
     export,
@@ -51,6 +52,7 @@ for command in (
     record.record,
     train_judge.train_judge,
     export.export,
+    bench.bench,
 ):
     app.command()(command)
 
