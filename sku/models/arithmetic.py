@@ -19,7 +19,9 @@ ARITHMETIC_VARIABLE = "SKU_ARITHMETIC"
 Arithmetic = Literal["fp32", "exact", "quick"]
 ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
 COMMAND_DEFAULT: Arithmetic = "fp32"
-PAGE_DEFAULT: Arithmetic = "quick"
+PAGE_DEFAULT: Arithmetic = "fp32"
+"""To be `quick` once `python -m sku bench --part arithmetics` finds a KL from fp32 of at most 0.002 and 99 % equal
+verdicts. Two prompts measured so far had 0.0021 and 0.0024."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import torch
 
 from sku.core.config import PRESETS, DecodingConfig
 from sku.core.errors import Unavailable
-from sku.models.arithmetic import ARITHMETICS, Arithmetic
+from sku.models.arithmetic import ARITHMETICS, PAGE_DEFAULT, Arithmetic, chosen_arithmetic
 from sku.models.pretrained import DEFAULT_BASE
 from sku.serving.bench import forms, rivals, training_step
 from sku.serving.bench.figures import Figure, Taken, in_turn, milliseconds, ratio, seconds, timed
@@ -242,7 +242,7 @@ def measure_judge(settings: BenchSettings) -> list[Figure]:
 
 def measure_visits(settings: BenchSettings) -> list[Figure]:
     """Visitors whose questions decode in one batch, and, as before that, each in its own and four at a time."""
-    session = settings.session("quick")
+    session = settings.session(chosen_arithmetic(PAGE_DEFAULT))
     session.start()
     load = VisitorLoad(settings.visitors, settings.visitor_seconds, 24, settings.columns(session))
     alone = texts_alone(session, load)
