@@ -1,8 +1,9 @@
 """The batch that is being decoded. Requests join it while it runs (continuous batching).
 
 A new request reads its prompt by itself, between two steps of the others; then its rows decode together with theirs. A
-row's logits are those that it has alone up to rounding, because products of more rows add in another order: at most
-1e-4 on the default model in fp32. Knows no page.
+row's logits are those that it has alone up to rounding, because products of more rows add in another order. On the
+default model in fp32, 24 greedy texts of 24 tokens were the same for eight questions in one batch as for each alone.
+Knows no page.
 """
 
 from __future__ import annotations
