@@ -21,7 +21,7 @@ ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
 COMMAND_DEFAULT: Arithmetic = "fp32"
 PAGE_DEFAULT: Arithmetic = "fp32"
 """To be `quick` once `python -m sku bench --part arithmetics` finds a KL from fp32 of at most 0.002 and 99 % equal
-verdicts. Two prompts measured so far had 0.0021 and 0.0024."""
+verdicts. Four prompts measured so far had 0.0021 to 0.0029, on 20 tokens each."""
 
 
 @dataclass(frozen=True)
