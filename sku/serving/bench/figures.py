@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from textwrap import wrap
 from typing import NamedTuple
 
 from sku.reporting.markdown_tables import markdown_table
@@ -64,22 +65,24 @@ class BenchReport:
 
     def as_markdown(self) -> str:
         """The document."""
-        here = self.machine
-        library = f"onnxruntime {here.onnxruntime}" if here.onnxruntime else "no onnxruntime"
-        lines = [
-            "# Performance",
-            "",
-            f"Written by `python -m sku bench` on {here.date}. Model {here.model}; {here.processor}, "
-            f"{here.cores} cores, {here.threads} threads; torch {here.torch}, {library}. What is compared was measured "
-            "in turn in one run. Times are medians; CPU time is that of all threads of the measuring process. The load "
-            f"of the machine was {here.load:.1f}: if it is far above the number of cores, read ratios and CPU time.",
-            "",
-        ]
+        aimed = [one for figures in self.parts.values() for one in figures if one.aim]
+        short = [f"- {one.what}: {_number(one.value, one.unit)} (aim: {one.aim})" for one in aimed]
+        lines = ["# Performance", "", "## In short", "", *short, "", "## Machine", "", *wrap(self._about(), 150), ""]
         for title, figures in self.parts.items():
             rows = [[one.what, _number(one.value, one.unit), _number(one.cpu, one.unit), one.aim] for one in figures]
             lines += [f"## {title}", "", markdown_table(["what", "measured", "CPU time", "aim"], rows), ""]
         lines += [f"Not measured: {title} ({why})." for title, why in self.skipped.items()]
         return "\n".join(lines).rstrip() + "\n"
+
+    def _about(self) -> str:
+        here = self.machine
+        library = f"onnxruntime {here.onnxruntime}" if here.onnxruntime else "no onnxruntime"
+        return (
+            f"Written by `python -m sku bench` on {here.date}. Model {here.model}; {here.processor}, "
+            f"{here.cores} cores, {here.threads} threads; torch {here.torch}, {library}. What is compared was measured "
+            "in turn in one run. Times are medians; CPU time is that of all threads of the measuring process. The load "
+            f"of the machine was {here.load:.1f}: if it is far above the number of cores, read ratios and CPU time."
+        )
 
 
 def in_turn(rounds: int, works: Mapping[str, Callable[[], object]]) -> dict[str, Taken]:
