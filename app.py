@@ -17,6 +17,7 @@ if zerogpu_session.zerogpu_offered():
 from sku.cli.options import write_utf8
 from sku.core import storage
 from sku.judges import cards
+from sku.models.arithmetic import PAGE_DEFAULT
 from sku.models.pretrained import DEFAULT_BASE
 from sku.serving.fallback_session import FallbackSession
 from sku.serving.live_session import LiveSession
@@ -57,7 +58,7 @@ def main() -> None:
 
 def _live_session(model: str) -> Session:
     """A session that loads `model` in the background. For the default model, it can fall back to recorded answers."""
-    live = LiveSession(model)
+    live = LiveSession(model, PAGE_DEFAULT)
     session: Session = zerogpu_session.ZeroGpuSession(live) if zerogpu_session.zerogpu_offered() else live
     live.start()
     return FallbackSession(session, RecordedSession()) if model == DEFAULT_BASE else session

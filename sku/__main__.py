@@ -14,6 +14,7 @@ from sku import __version__
 from sku.cli import (
     answer,
     attack,
+    bench,
     combine,
     evaluate,
     export,
@@ -55,6 +56,7 @@ for command in (
     train_judge.train_judge,
     train_probe.train_probe,
     export.export,
+    bench.bench,
 ):
     app.command()(command)
 

@@ -39,10 +39,11 @@ def models(
         return
     from sku.core.compute_threads import last_choice, waiting
     from sku.core.servers import read_servers
+    from sku.models.arithmetic import arithmetic_status
     from sku.models.matmul_choice import matmul_status
     from sku.models.pretrained import KNOWN_BASES, dtype_of, is_present
 
-    matmul, servers, choice = matmul_status(), read_servers(), last_choice()
+    matmul, servers, choice, arithmetic = matmul_status(), read_servers(), last_choice(), arithmetic_status()
     rows: list[dict[str, Any]] = [
         {
             "model": base.name,
@@ -61,7 +62,8 @@ def models(
     ]
     if as_json:
         threads = {"waiting": waiting(), "page": choice and dataclasses.asdict(choice)}
-        told = [{"threads": threads}, {"matmul": dataclasses.asdict(matmul)}]
+        arithmetic_row = {"arithmetic": dataclasses.asdict(arithmetic)}
+        told = [{"threads": threads}, arithmetic_row, {"matmul": dataclasses.asdict(matmul)}]
         print_json([*rows, *map(_server_row, servers.values()), *told])
         return
     typer.echo("base model                    parameters  serve   train   download  local licence, source")
@@ -83,6 +85,11 @@ def models(
     for server in servers.values():
         typer.echo(f"\n{server.variant}: {server.model or 'the only model of the server'}, {server.url}")
     _print_matmul(matmul)
+    library = f"onnxruntime {arithmetic.onnxruntime}" if arithmetic.onnxruntime else "onnxruntime is not installed"
+    typer.echo(
+        f"arithmetic of decoding steps, for bases on a 4-bit grid: {arithmetic.page} on the page, "
+        f"{arithmetic.commands} in commands ({library})"
+    )
     _print_threads(waiting(), choice)
 
 

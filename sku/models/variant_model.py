@@ -12,7 +12,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ from transformers import DynamicCache
 
 from sku.core.runs import run_folder_of
 from sku.models.adapter_check import read_plain_lora
+from sku.models.arithmetic import Arithmetic
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
 from sku.models.checkpoint_files import load_network, load_tokenizer
 from sku.models.decode_linear import use_decode_linear
+from sku.models.few_bit_linear import FewBitLayers, use_few_bits
 from sku.models.flattened_inputs import FlattenedInputs
 from sku.models.gate import Gate, load_gate
 from sku.models.matmul_choice import MatmulChoice
@@ -47,7 +49,12 @@ class VariantModel:
     """
 
     def __init__(
-        self, network: Any, tokenizer: Any, matmul: MatmulChoice | None = None, base_fingerprint: str | None = None
+        self,
+        network: Any,
+        tokenizer: Any,
+        matmul: MatmulChoice | None = None,
+        few_bits: FewBitLayers | None = None,
+        base_fingerprint: str | None = None,
     ) -> None:
         """Take over a network.
 
@@ -55,6 +62,7 @@ class VariantModel:
             network: a transformers model.
             tokenizer: its tokenizer.
             matmul: the matrix products for few rows that `network` uses.
+            few_bits: the layers of `network` that compute decoding steps with few bits; None: there are none.
             base_fingerprint: that of the weights before they were rounded; None: they were not.
 
         Raises:
@@ -71,6 +79,8 @@ class VariantModel:
         """Prefills batches; keeps the template's prefix for the variants used last."""
         self.matmul = matmul
         """The matrix products for few rows that were chosen for this machine; None: PyTorch's own."""
+        self.few_bits = few_bits
+        """The layers that compute decoding steps with few bits; None: all steps are in fp32."""
         self.gates: dict[str, Gate] = {}
         """The gates of the adapters that have one (`gate.py`)."""
         self.gate_values: dict[tuple[str, tuple[int, ...]], float] = {}
@@ -254,6 +264,12 @@ class VariantModel:
                         layer.scaling[name] = 0.0
                 guard.remove()
 
+    @contextmanager
+    def decoding_rows(self, coefficients: Sequence[Mapping[str, float]]) -> Iterator[Any]:
+        """As `rows`, in the arithmetic of decoding steps (`arithmetic.py`)."""
+        with self.rows(coefficients) as network, self.few_bits.used() if self.few_bits else nullcontext():
+            yield network
+
     @torch.no_grad()
     def last_hidden_states(
         self, coefficients: Sequence[Mapping[str, float]], ids: Tensor, mask: Tensor, cache: DynamicCache | None
@@ -289,7 +305,9 @@ class VariantModel:
         self._active = names
 
 
-def load_variant_model(folder: str | Path, dtype: str = "float32", device: str | None = None) -> VariantModel:
+def load_variant_model(
+    folder: str | Path, dtype: str = "float32", device: str | None = None, arithmetic: Arithmetic = "fp32"
+) -> VariantModel:
     """Load the transformers checkpoint in `folder`.
 
     Args:
@@ -297,6 +315,7 @@ def load_variant_model(folder: str | Path, dtype: str = "float32", device: str |
         dtype: a precision of `precision.py`.
         device: where it goes; None: to the accelerator if there is one. If `SKU_DEVICE_MAP` is set, such as to `auto`,
             accelerate spreads the layers over all devices instead.
+        arithmetic: of decoding steps; other than fp32 only if the base is on a 4-bit grid and on a processor.
 
     Raises:
         OSError: if the folder holds no checkpoint, or there is not enough memory.
@@ -314,7 +333,9 @@ def load_variant_model(folder: str | Path, dtype: str = "float32", device: str |
     with memory_errors_as_sentences():
         if device_map is None:
             network = network.to(place)
-        return VariantModel(network, tokenizer, use_decode_linear(network))
+        matmul = use_decode_linear(network)
+        few_bits = None if arithmetic == "fp32" else use_few_bits(network, arithmetic)
+        return VariantModel(network, tokenizer, matmul, few_bits)
 
 
 @torch.no_grad()

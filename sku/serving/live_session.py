@@ -15,6 +15,7 @@ from sku.core.records import Answer, ResultRow, Verdict
 from sku.core.servers import find_server, read_servers
 from sku.core.variants import Variant, parse_variant
 from sku.judges.protocol import Judge
+from sku.models.arithmetic import COMMAND_DEFAULT, Arithmetic
 from sku.models.pretrained import DEFAULT_BASE, provision_base
 from sku.serving.model_loader import ModelLoader, on_worker_thread
 from sku.serving.session import ModelSession, SessionStatus
@@ -24,7 +25,7 @@ from sku.serving.variant_catalog import CatalogEntry, list_variants
 if TYPE_CHECKING:
     from sku.evaluation.attacks.suite import AttackSources
     from sku.evaluation.plan import PromptSources
-    from sku.models.generation import PartialAnswer
+    from sku.models.decode_request import PartialAnswer
     from sku.models.remote_model import RemoteModel
     from sku.models.variant_model import VariantModel
     from sku.serving.token_lens import TokenLens
@@ -33,15 +34,15 @@ if TYPE_CHECKING:
 class LiveSession(ModelLoader):
     """Answers from real weights. `session.py` describes the methods that every session has."""
 
-    def __init__(self, model: str = DEFAULT_BASE) -> None:
-        super().__init__(model)
+    def __init__(self, model: str = DEFAULT_BASE, arithmetic: Arithmetic = COMMAND_DEFAULT) -> None:
+        super().__init__(model, arithmetic)
         self._judges: dict[str, Judge] = {}
         self._judge_lock = threading.Lock()
 
     @property
     def status(self) -> SessionStatus:
         """Whether the weights are loaded."""
-        return SessionStatus("live", self.ready, self.progress, self.error)
+        return SessionStatus("live", self.ready, self.progress, self.error, arithmetic=self.arithmetic)
 
     def choices(self, owner: str | None = None) -> list[CatalogEntry]:
         """The base, and the shipped adapters and finished runs that fit it; with an `owner`, only their runs."""
@@ -68,7 +69,7 @@ class LiveSession(ModelLoader):
             asked = [attacked_answers.asked_under_attack(model, prompt, attack) for prompt in checked]
             own = before or [NO_CONVERSATION] * len(found)
             rows = [(replace(one, before=b), v) for one in asked for v, b in zip(found, own, strict=True)]
-            return generation.stream_rows(model, rows, config)
+            return generation.stream_rows(model, rows, config, batch=self.shared_batch())
 
         return generation.collect_answers(model, self._steps(stream), config)
 
@@ -81,7 +82,10 @@ class LiveSession(ModelLoader):
         attack: ChosenAttack = WITHOUT_ATTACK,
         before: Sequence[Conversation] = (),
     ) -> Iterator[list[ColumnState]]:
-        """Stream the answers of several variants to one prompt: in one batch, or in turn if the attack needs that."""
+        """Stream the answers of several variants to one prompt: in one batch, or in turn if the attack needs that.
+
+        On a page, the questions of all visitors that are being answered share that batch.
+        """
         from sku.serving import attacked_answers
 
         model = self.load()
@@ -95,7 +99,7 @@ class LiveSession(ModelLoader):
 
         def stream() -> Iterator[list[ColumnState]]:
             asked = attacked_answers.asked_under_attack(model, checked, attack)
-            return stream_columns(model, asked, found, config, cancelled, before)
+            return stream_columns(model, asked, found, config, cancelled, before, self.shared_batch())
 
         columns: list[ColumnState] = []
         for columns in self._steps(stream):

@@ -14,6 +14,7 @@ from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
 from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.records import Answer, ResultRow, Verdict
+from sku.models.arithmetic import Arithmetic
 from sku.serving.streaming import ColumnState
 from sku.serving.variant_catalog import CatalogEntry
 
@@ -35,6 +36,8 @@ class SessionStatus:
     """What loading does now; empty once it is done."""
     error: str | None = None
     """Why loading failed."""
+    arithmetic: Arithmetic = "fp32"
+    """In which arithmetic the answers are written."""
     fallback_reason: str = ""
     """Why the preferred way to answer was not taken, such as no weights or no GPU; empty if it was."""
 

@@ -14,7 +14,8 @@ from sku.core.records import Answer, AskedPrompt
 from sku.core.variants import Variant
 
 if TYPE_CHECKING:
-    from sku.models.generation import PartialAnswer
+    from sku.models.decode_request import PartialAnswer
+    from sku.models.running_batch import RunningBatch
     from sku.models.variant_model import VariantModel
 
 MAX_UPDATES_PER_SECOND = 15
@@ -45,6 +46,7 @@ def stream_columns(
     config: DecodingConfig,
     cancelled: Callable[[], bool] = lambda: False,
     before: Sequence[Conversation] = (),
+    batch: RunningBatch | None = None,
 ) -> Iterator[list[ColumnState]]:
     """Write the answers in one batch. A variant that does not exist fills its column with an error and stops no other.
 
@@ -55,6 +57,7 @@ def stream_columns(
         config: length, temperature, seed and samples.
         cancelled: asked before every token.
         before: the conversation of each variant; empty if none has one.
+        batch: decodes the answers together with those of other callers; None: they have a batch of their own.
 
     Yields:
         One column a variant, about 15 times a second.
@@ -72,7 +75,7 @@ def stream_columns(
         return
     began, shown = time.perf_counter(), 0.0
     ended: dict[int, float] = {}
-    for rows in generation.stream_rows(model, good, config, cancelled):
+    for rows in generation.stream_rows(model, good, config, cancelled, batch):
         now = time.perf_counter()
         groups = [rows[i : i + config.samples] for i in range(0, len(rows), config.samples)]
         for i, group in enumerate(groups):

@@ -163,6 +163,13 @@ def _close_to_other_origins(page: gr.Blocks) -> None:
     app.middleware_stack = None  # starlette builds it again at the next request
 
 
+_ARITHMETIC_MEANINGS = {
+    "fp32": "answers are written in fp32",
+    "exact": "answers are written with 4-bit weights in fp32 arithmetic, as exact as fp32",
+    "quick": "answers are written with 4-bit weights and 8-bit inputs; likelihoods and KL are computed in fp32",
+}
+
+
 def _health(session: Session) -> str:
     """The chip in the header: which model answers, and how far its loading is."""
     name, status = html.escape(session.model_name), session.status
@@ -176,5 +183,6 @@ def _health(session: Session) -> str:
     if not status.ready:
         return f"<span class='chip'>{name} · loading</span> {html.escape(status.progress)}"
     memory = psutil.Process().memory_info().rss / 1e9
-    chip = f"<span class='chip good' title='memory that this app uses'>{name} · live · {memory:.1f} GB</span>"
+    title = f"{_ARITHMETIC_MEANINGS[status.arithmetic]}; the last number is the memory that this app uses"
+    chip = f"<span class='chip good' title='{title}'>{name} · live · {status.arithmetic} · {memory:.1f} GB</span>"
     return f"{chip} {reason}"

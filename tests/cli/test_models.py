@@ -45,7 +45,7 @@ def test_models_shows_which_matrix_products_this_machine_uses(sku: Any, monkeypa
 
 def test_threads_are_told_with_how_they_wait(sku: Any) -> None:
     def told() -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(sku("models", "--json")[1].splitlines()[-2])["threads"]
+        found: dict[str, Any] = json.loads(sku("models", "--json")[1].splitlines()[-3])["threads"]
         return found
 
     assert told()["page"] is None
@@ -85,3 +85,11 @@ def test_models_lists_the_servers_without_their_keys(sku: Any, monkeypatch: pyte
     rows = [json.loads(line) for line in sku("models", "--json")[1].splitlines()]
     assert {"server": "server:mine", "url": "http://127.0.0.1:9/v1", "model": "toy", "key": True} in rows
     assert "server:mine: toy" in sku("models")[1]
+
+
+def test_models_shows_in_which_arithmetic_answers_are_written(sku: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = json.loads(sku("models", "--json")[1].splitlines()[-2])["arithmetic"]
+    assert (found["page"], found["commands"], found["forced"]) == ("fp32", "fp32", None)
+    assert "fp32 on the page, fp32 in commands (onnxruntime " in sku("models")[1]
+    monkeypatch.setenv("SKU_ARITHMETIC", "quick")
+    assert "quick on the page, quick in commands" in sku("models")[1]

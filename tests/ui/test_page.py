@@ -23,8 +23,10 @@ from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.records import OWN_SIDE, Answer, ResultRow, Verdict
 from sku.judges.protocol import Agreement, JudgeCard
+from sku.models.arithmetic import Arithmetic
 from sku.reporting import result_files
 from sku.serving.live_session import LiveSession
+from sku.serving.session import SessionStatus
 from sku.serving.streaming import ColumnState
 from sku.serving.training_jobs import TrainingJobs
 from sku.serving.variant_catalog import CatalogEntry
@@ -618,6 +620,15 @@ def test_the_header_says_why_the_model_is_not_loaded_and_what_to_do() -> None:
         assert "not loaded" in chip
         assert "neither a folder here" in chip
         assert chip.endswith("Ask tries to load it again.")
+
+
+@pytest.mark.parametrize("arithmetic", ["fp32", "exact", "quick"])
+def test_the_chip_says_in_which_arithmetic_answers_are_written(arithmetic: Arithmetic) -> None:
+    session = LiveSession()
+    session.__class__ = type("Ready", (LiveSession,), {"status": SessionStatus("live", True, arithmetic=arithmetic)})
+    chip = _health(session)
+    assert f"smollm2-135m · live · {arithmetic} · " in chip
+    assert ("4-bit" in chip) == (arithmetic != "fp32")
 
 
 OTHER = "/a/base/of/my/own"
