@@ -8,6 +8,7 @@ import pytest
 
 from sku.core.attacks import ChosenAttack
 from sku.core.config import DecodingConfig
+from sku.core.conversation import Conversation, Turn
 from sku.core.servers import Server
 from sku.serving.live_session import LiveSession
 from sku.serving.recorded_session import RecordedSession, record_line
@@ -112,3 +113,23 @@ def test_an_empty_prompt_is_refused_before_anybody_is_asked(both: RemoteSession,
         list(both.ask(" ", ["server:toy", "base"], SHORT))
     assert RemoteSession(both._session, {"x": Server("http://a/v1", name="x")}).choices()[-1].label == "x (server)"
     assert not told.requests
+
+
+def test_a_conversation_is_sent_as_messages_and_each_column_continues_its_own(both: RemoteSession, told: Told) -> None:
+    before = [Conversation("Be brief.", (Turn("Why?", said),)) for said in ("You said so.", "I do not know.")]
+    (*_, last) = both.ask("And then?", ["server:toy", "one@1"], SHORT, before=before)
+    assert not any(column.error for column in last)
+    assert told.requests[-1]["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Why?"},
+        {"role": "assistant", "content": "You said so."},
+        {"role": "user", "content": "And then?"},
+    ]
+    listed = both.answers(["And then?"], ["one@1", "server:toy"], SHORT, before=before[::-1])
+    assert [answer.text for answer in listed] == [last[i].answer.text for i in (1, 0) if last[i].answer]  # type: ignore[union-attr]
+
+
+def test_a_server_of_plain_text_refuses_a_conversation(live: LiveSession, told: Told) -> None:
+    session = RemoteSession(live, {"plain": Server(told.url, "toy", api="text", name="plain")})
+    (*_, last) = session.ask("Why?", ["server:plain"], SHORT, before=[Conversation("Be brief.")])
+    assert "has no conversation; ask a first question" in str(last[0].error)
