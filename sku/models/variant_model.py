@@ -323,13 +323,12 @@ def load_variant_model(
     """
     device_map = os.environ.get("SKU_DEVICE_MAP", "").strip() or None
     place = device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
-    tokenizer = load_tokenizer(folder)
     if dtype in ROUNDED:  # adapters know the base by its weights before rounding
         unrounded = fingerprint(load_network(folder, "bfloat16"))
         network = load_network(folder, dtype, device_map or {"": place})
         keep_weights_packed(network)
-        return VariantModel(network, tokenizer, base_fingerprint=unrounded)
-    network = load_network(folder, dtype, device_map)
+        return VariantModel(network, load_tokenizer(folder), base_fingerprint=unrounded)
+    network, tokenizer = load_network(folder, dtype, device_map), load_tokenizer(folder)
     with memory_errors_as_sentences():
         if device_map is None:
             network = network.to(place)

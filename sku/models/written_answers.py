@@ -12,15 +12,17 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sku.core.config import DecodingConfig
 from sku.core.jsonl import read_json_lines, write_json_lines
 from sku.core.records import AskedPrompt, digest
 from sku.core.storage import ASSETS, home
 from sku.core.variants import BASE, Variant
-from sku.models.chat_template import ChatTemplate
-from sku.models.generation import generate_answers
-from sku.models.variant_model import VariantModel
+
+if TYPE_CHECKING:  # the page counts what must be written, and must not import torch for that
+    from sku.models.chat_template import ChatTemplate
+    from sku.models.variant_model import VariantModel
 
 ANSWERS_PER_BATCH = 32
 SHIPPED = ASSETS / "data" / "base_answers"
@@ -94,6 +96,8 @@ def write_answers(
     Raises:
         ValueError: if a prompt and its answer exceed the model's context.
     """
+    from sku.models.generation import generate_answers
+
     path = home() / "self" / _file_name(model.fingerprint, writing, max_new_tokens)
     wanted = dict.fromkeys(prompts)
     known = _shipped(model.template, model.fingerprint, writing, max_new_tokens, wanted.keys()) | _read_cache(path)

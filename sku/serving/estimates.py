@@ -18,6 +18,7 @@ from sku.core.runs import Run
 from sku.data import PREFILLED, SELF, SOURCES
 from sku.models.precision import BYTES_PER_PARAMETER
 from sku.models.pretrained import DEFAULT_BASE, KNOWN_BASES
+from sku.training.train_data import count_unwritten
 
 _UNKNOWN_BASE_PARAMETERS = 135e6
 _ACTIVATION_BYTES = 2.2e9
@@ -94,8 +95,6 @@ def probes(config: TrainConfig, first: int = 0) -> int:
 
 def _count_answers(config: TrainConfig) -> int:
     """The answers that the base must write. Those to prompts of the hub are not counted: nothing is downloaded here."""
-    from sku.training.train_data import count_unwritten  # imports torch, and the page stands before that
-
     harmful, normal = (tuple(filter(_is_here, specs)) for specs in (config.harmful, config.normal))
     known = (run.manifest for run in (*runs.own_runs(), *runs.shipped_runs()))
     found = (one.base_fingerprint for one in known if one.base == config.model and one.base_fingerprint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sku.core.config import TrainConfig
 from sku.core.records import PairKind, PromptPair
@@ -19,9 +19,11 @@ from sku.judges import refusal
 from sku.judges.broken import broken_reason
 from sku.models import written_answers
 from sku.models.base_answers import AnsweredSource, answered_source, continuation, write_base_answers
-from sku.models.variant_model import VariantModel
 from sku.models.written_answers import Writing, count_missing, write_answers
-from sku.training.term_batches import WrittenAnswers
+
+if TYPE_CHECKING:  # the page reads what a training would need, and must not import torch for that
+    from sku.models.variant_model import VariantModel
+    from sku.training.term_batches import WrittenAnswers
 
 SourceFacts = list[dict[str, Any]]
 """One entry per source: name, content hash, number of pairs, side and licence."""

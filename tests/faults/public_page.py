@@ -74,7 +74,7 @@ def public_page(base: Path, folder: Path, **environment: str) -> Iterator[Public
     """
     folder.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), folder / "page.log"
-    variables = {"SKU_PUBLIC": "1", "SKU_PROXY": "1", "SKU_HOME": str(folder / "home"), "TMPDIR": str(folder)}
+    variables = {"SKU_PUBLIC": "1", "SKU_PROXY": "127.0.0.1", "SKU_HOME": str(folder / "home"), "TMPDIR": str(folder)}
     variables |= {"GRADIO_TEMP_DIR": str(folder / "gradio"), "HF_HUB_OFFLINE": "1"} | environment
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -92,7 +92,9 @@ class Soak:
         sent = visitor.http.post("/gradio_api/upload", files={"files": (f"{number}.jsonl", _PAIRS)})
         file = {"path": sent.json()[0], "orig_name": "a.jsonl", "meta": {"_type": "gradio.FileData"}}
         return (
-            "uploaded" if visitor.call(visitor.place("harmful-file"), [file, None, None])["success"] else "no preview"
+            "uploaded"
+            if visitor.call(visitor.place("harmful-file"), [file, None, None, False])["success"]
+            else "no preview"
         )
 
     def train(self, visitor: Stranger, number: int) -> str:

@@ -108,7 +108,7 @@ class Stranger:
         return next(
             int(d["id"])
             for d in self.config["dependencies"]
-            if d["targets"] and d["targets"][0][1] == "then" and len(d["outputs"]) == 17
+            if d["targets"] and d["targets"][0][1] == "then" and len(d["outputs"]) == 18
         )
 
     def shown(self, place: int, data: list[Any]) -> list[tuple[str, Any]]:
@@ -431,7 +431,7 @@ def test_no_handler_reads_a_file_that_was_not_uploaded(stranger: Stranger, sku_h
     secret.write_text('{"prompt": "the secret", "answer": "of another"}\n')
     for path in (secret, "/etc/passwd", ROOT / "assets" / "data" / "bundled_harmful.jsonl"):
         for place, data in (
-            (stranger.place("harmful-file"), [posted(path, meta), None, None]),
+            (stranger.place("harmful-file"), [posted(path, meta), None, None, False]),
             (stranger.place("import"), stranger.filled(stranger.place("import"), **{"import": posted(path, meta)})),
             (stranger.place("measure-upload"), [posted(path, meta)]),
         ):
@@ -439,7 +439,7 @@ def test_no_handler_reads_a_file_that_was_not_uploaded(stranger: Stranger, sku_h
             assert not said["success"], f"{path} was read: {said}"
             assert "the secret" not in json.dumps(said)
     sent = stranger.http.post("/gradio_api/upload", files={"files": ("mine.jsonl", secret.read_bytes())}).json()
-    said = stranger.call(stranger.place("harmful-file"), [posted(sent[0], meta=True), None, None])
+    said = stranger.call(stranger.place("harmful-file"), [posted(sent[0], meta=True), None, None, False])
     assert "the secret" in json.dumps(said), "what was uploaded is read by the same call"
 
 

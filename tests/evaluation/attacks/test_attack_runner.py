@@ -45,8 +45,9 @@ def test_every_variant_stands_under_every_attack_and_nothing_is_computed_twice(
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("this was measured before")
 
-    for name in ("generate_answers", "given_log_probs", "kl_on_answers", "find_weaken"):
+    for name in ("generate_answers", "given_log_probs", "kl_on_answers"):
         monkeypatch.setattr(runner_module, name, fail)
+    monkeypatch.setattr(runner_module, "find_weaken", lambda attack: fail if attack.weaken else None)
     assert measure(duo, plan, tmp_path / "work") == first
 
 
