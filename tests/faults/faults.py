@@ -38,7 +38,7 @@ def _as_command(start: Callable[[Path], None]) -> Callable[[Path], None]:
         try:
             start(folder)
         except Exception as error:
-            print(f"error: {error_line(error)}", file=sys.stderr, flush=True)
+            os.write(2, f"error: {error_line(error)}\n".encode())  # pytest may have another sys.stderr
             os._exit(1)
 
     return run
