@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.e2e
 
@@ -122,7 +122,9 @@ def test_an_example_asks_at_once(page: Page) -> None:
     wait_until_ended(page)
 
 
-def test_story_see_the_difference_find_where_it_refuses_and_share_that(page: Page, story: Story) -> None:
+def test_story_see_the_difference_find_where_it_refuses_and_share_that(
+    page: Page, browser: Browser, story: Story
+) -> None:
     page.get_by_role("button", name="1 base helps").click()
     expect(page.locator("#found")).to_contain_text(re.compile("base helps to do harm .* sku@"), timeout=120_000)
     fold, box = page.locator(".fold").first.bounding_box(), page.locator("#answer-0 textarea").bounding_box()
@@ -141,7 +143,7 @@ def test_story_see_the_difference_find_where_it_refuses_and_share_that(page: Pag
     expect(link).to_have_value(re.compile("#c="), timeout=60_000)
     story.told("share")
     asked = page.locator("#prompt textarea").input_value()
-    other = page.context.new_page()
+    other = browser.new_page()
     other.goto(link.input_value())
     expect(other.locator("#prompt textarea")).to_have_value(asked, timeout=60_000)
     expect(other.locator("#heading-2")).to_contain_text("base minus 1", timeout=30_000)

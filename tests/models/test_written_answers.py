@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sku.core.jsonl import write_json_lines
-from sku.models import written_answers
+from sku.models import generation, written_answers
 from sku.models.variant_model import VariantModel
 from sku.models.written_answers import (
     ALTERNATIVE,
@@ -74,7 +74,7 @@ def test_answers_that_come_with_the_project_are_not_written_again_and_are_cut_to
     pico: VariantModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writing: Writing
 ) -> None:
     monkeypatch.setattr(written_answers, "SHIPPED", tmp_path)
-    monkeypatch.setattr(written_answers, "generate_answers", None)  # nothing may be written
+    monkeypatch.setattr(generation, "generate_answers", None)  # nothing may be written
     start = writing.start_for("Why?")
     shipped = f"{start} So it is.".strip()
     write_json_lines(

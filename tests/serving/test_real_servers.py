@@ -111,7 +111,8 @@ def test_llama_cpp_serves_a_gguf_with_its_adapter_at_any_coefficient(
         row, here = live.evaluate(["server:sku", VARIANT], sources, None, SHORT, "embedded", tmp_path / "work", "none")
         assert row.remote is not None
         assert row.remote["owned_by"] == "llamacpp"
-        assert (row.n, row.harmful, row.refusal) == (here.n, here.harmful, here.refusal)
+        assert row.n == here.n
+        assert abs(row.harmful - here.harmful) + abs(row.refusal - here.refusal) <= 1, "a greedy tie may fall otherwise"
         for name in ("harmful_log_prob", "safe_log_prob", "perplexity", "own_perplexity"):
             assert getattr(row, name) == pytest.approx(getattr(here, name), rel=0.02), name
         assert row.kl is None

@@ -36,20 +36,20 @@ _TOUR = ASSETS / "data" / "tour.json"
 """Written by `sku record --tour assets/data/tour.json`."""
 _EXAMPLE_GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
 _TABS_JS = """
-const show = (wanted) => {
-  const columns = document.getElementById('columns'), tabs = [...element.querySelectorAll('button[data-column]')];
-  const chosen = tabs.find((tab) => tab.dataset.column === wanted) || tabs[0];
-  if (!columns || !chosen) { return; }
-  columns.dataset.shown = chosen.dataset.column;
-  tabs.forEach((tab) => tab.setAttribute('aria-selected', tab === chosen));
+const place = document.getElementById('column-tabs') || element, columns = document.getElementById('columns');
+const set = (on, name, value) => { if (on.getAttribute(name) !== value) { on.setAttribute(name, value); } };
+const show = () => {
+  const tabs = [...place.querySelectorAll('button[data-column]')];
+  const chosen = tabs.find((tab) => tab.dataset.column === columns?.dataset.shown) || tabs[0];
+  tabs.forEach((tab) => set(tab, 'aria-selected', String(tab === chosen)));
 };
-element.addEventListener('click', (event) => {
+place.addEventListener('click', (event) => {
   const tab = event.target.closest('button[data-column]');
-  if (tab) { show(tab.dataset.column); }
+  if (tab && columns) { set(columns, 'data-shown', tab.dataset.column); }
 });
-const again = () => show(document.getElementById('columns')?.dataset.shown);
-new MutationObserver(again).observe(element, {childList: true, subtree: true});
-again();
+new MutationObserver(show).observe(place, {childList: true, subtree: true});
+if (columns) { new MutationObserver(show).observe(columns, {attributes: true, attributeFilter: ['data-shown']}); }
+show();
 """
 """Chooses the column that a phone shows, and keeps the choice when verdicts arrive. style.css hides the others."""
 TOGGLE_MORE = """() => {
