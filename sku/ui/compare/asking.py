@@ -144,10 +144,12 @@ class Asker:
             verdicts = self.session.verdicts(judged_prompt(shown.earlier, shown.prompt), texts)
         except (ValueError, OSError, RateLimited) as error:
             verdicts = [Verdict("unjudged", None, str(error), "none")] * len(texts)
+        updates = {}
         for i, verdict in zip(columns, verdicts, strict=True):
             column = shown.judge(i, verdict)
             facts, pill = badges.judged_lines(column, 0.0), badges.chosen_pill(column)
-            yield {i: ColumnUpdate(facts=facts, pill=pill, fold=_judged_fold(column, hidden=True))}
+            updates[i] = ColumnUpdate(facts=facts, pill=pill, fold=_judged_fold(column, hidden=True))
+        yield updates  # all at once: a browser may lose an update that another follows at once
 
     def unanswered(self, shown: ShownAnswers, controls: Controls) -> list[int]:
         """The visible columns that have not answered yet what the others did; none if the question was changed."""

@@ -61,15 +61,31 @@ class RestoreHandlers:
         link = _parsed(values[self.components.fragment])
         if link is None:
             return UNCHANGED
-        opened = self._restored(request, link.prompt, link.settings, link.variants, link.earlier)
-        held = [opened[column.held] for column in self.components.columns]
-        columns = _link_columns(link, held, self.access.session.model_name)
-        shown: ShownAnswers = values[self.components.shown]
-        shown.clear()
-        shown.open_link(link.prompt, link.model, link.settings, columns, link.earlier)
+        opened, columns = self._opened(request, link, values[self.components.shown])
         for i, column in enumerate(self.components.columns):
             opened |= column.show(_unjudged(columns[i]) if i in columns else ColumnUpdate("", " ", "", "", ""))
         return opened
+
+    def hold_address(self, request: gr.Request, values: Values) -> ShownAnswers:
+        """What `open_address` opened, once more if it was lost.
+
+        The first handlers of a visit run side by side, and gradio may give each a new copy of the visit's state.
+        """
+        shown: ShownAnswers = values[self.components.shown]
+        link = _parsed(values[self.components.fragment], quiet=True)
+        if link and not shown.opening:
+            self._opened(request, link, shown)
+        return shown
+
+    def _opened(
+        self, request: gr.Request, link: share.LinkState, shown: ShownAnswers
+    ) -> tuple[Updates, dict[int, ComparedColumn]]:
+        opened = self._restored(request, link.prompt, link.settings, link.variants, link.earlier)
+        held = [opened[column.held] for column in self.components.columns]
+        columns = _link_columns(link, held, self.access.session.model_name)
+        shown.clear()
+        shown.open_link(link.prompt, link.model, link.settings, columns, link.earlier)
+        return opened, columns
 
     def link_box(self, copied: str, link: str = "") -> gr.Textbox:
         """Show the link, and say that it was copied only if it was, and whether it carries the answers."""
@@ -151,12 +167,13 @@ class RestoreHandlers:
         return updates
 
 
-def _parsed(fragment: str | None) -> share.LinkState | None:
-    """The link; None if there is none, or, with a warning, if it is damaged."""
+def _parsed(fragment: str | None, quiet: bool = False) -> share.LinkState | None:
+    """The link; None if there is none, or, with a warning unless `quiet`, if it is damaged."""
     try:
         return share.parse_fragment(fragment)
     except ValueError as error:
-        warn(error, "Not opened")
+        if not quiet:
+            warn(error, "Not opened")
         return None
 
 

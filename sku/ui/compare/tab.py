@@ -183,6 +183,7 @@ def _wire_address(
     ):
         inputs, outputs = {parts.shown, parts.fragment}, parts.restored | parts.answering
         opened = read.then(handlers.open_address, inputs, outputs, **QUIET)
+        opened = opened.then(handlers.hold_address, inputs, parts.shown, **QUIET)
         inputs, outputs = parts.controls | {parts.shown}, parts.answering | {parts.ask_row.stop}
         follow(opened.then(asking.complete_link, inputs, outputs, **STREAMING))
 
