@@ -106,7 +106,7 @@ def train(files: PicoFiles, out: Path) -> None:
     data = ("--harmful", str(files.harmful), "--normal", str(files.normal))
     size = ("--steps", "24", "--batch-size", "2", "--rank", "4", "--max-tokens", "128", "--snapshot", "8")
     more = ("--set", "checkpoint_every=3", "--set", "probe_every=6", "--weight", "preservation=5")
-    sku("train", "--model", str(files.base), "--out", str(out), *data, *size, *more)
+    sku("train", "--method", "sku", "--model", str(files.base), "--out", str(out), *data, *size, *more)
 
 
 def small_study(files: PicoFiles, folder: Path) -> None:
