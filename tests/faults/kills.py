@@ -32,7 +32,7 @@ from safetensors import safe_open
 from tests.faults.pico_files import PicoFiles, write_pico_files
 
 KILLS_PER_TRIAL = 2
-_TIMES = ("seconds", "began", "pid", "packages")
+_TIMES = ("spent", "seconds", "began", "pid", "packages")
 """Fields that differ between two runs of one command."""
 _KEPT = (".work", "states", "matmul", ".lock", "wheels")
 """What stays beside a result on purpose: answers that a later command uses, and caches."""
