@@ -148,8 +148,10 @@ class Asker:
         for i, verdict in zip(columns, verdicts, strict=True):
             column = shown.judge(i, verdict)
             facts, pill = badges.judged_lines(column, 0.0), badges.chosen_pill(column)
-            updates[i] = ColumnUpdate(facts=facts, pill=pill, fold=_judged_fold(column, hidden=True))
-        yield updates  # all at once: a browser may lose an update that another follows at once
+            text, fold = answer_box_text(column.answers[0]), _judged_fold(column, hidden=True)
+            above = badges.from_link_html() + above_answer_html(column.answers[0], column.earlier)
+            updates[i] = ColumnUpdate(text, facts, above, pill, fold)
+        yield updates  # all at once and with the text: a browser may lose an update that another follows at once
 
     def unanswered(self, shown: ShownAnswers, controls: Controls) -> list[int]:
         """The visible columns that have not answered yet what the others did; none if the question was changed."""
