@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -138,14 +139,22 @@ def _is_plain(weight: Tensor) -> bool:
 
 
 def _session(model: bytes) -> Any:
-    """A session of ONNX Runtime with as many threads as PyTorch has."""
+    """A session of ONNX Runtime. All sessions share the process's pool of threads."""
     import onnxruntime
 
-    threads = torch.get_num_threads()
+    _make_shared_pool()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    if threads > 1:  # one pool for all layers: a pool of its own for each would start hundreds of threads
-        onnxruntime.set_global_thread_pool_sizes(threads, 1)
-        options.use_per_session_threads = False
+    options.use_per_session_threads = False
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+@cache
+def _make_shared_pool() -> None:
+    """Make one pool with as many threads as PyTorch has now: one for each layer would start hundreds of threads.
+
+    A process can have one such pool, and keeps its size.
+    """
+    import onnxruntime
+
+    onnxruntime.set_global_thread_pool_sizes(torch.get_num_threads(), 1)

@@ -193,3 +193,19 @@ def test_a_session_says_in_which_arithmetic_it_answers(tmp_path: Path, pico_fold
         assert session.status.arithmetic == "fp32"
         session.load()
         assert session.status.arithmetic == found, "fp32 where the weights are on no grid"
+
+
+@pytest.mark.parametrize("form", ["exact", "quick"])
+def test_layers_share_one_pool_of_threads_and_compute_alike_with_any_number(form: Form) -> None:
+    weight = int4_asymmetric(torch.randn(80, 96, generator=torch.Generator().manual_seed(1)))
+    found, x = few_bit_weight(weight, form), torch.randn(3, 96, generator=torch.Generator().manual_seed(2))
+    assert found is not None
+    before = torch.get_num_threads()
+    products = []
+    try:
+        for threads in (1, 2, 2, 1, 2):
+            torch.set_num_threads(threads)
+            products.append(FewBitProduct(weight, found, FewBitLayers(form))(x[:, None])[:, 0])
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, products[0]) for one in products)

@@ -154,7 +154,7 @@ def _words(session: LiveSession, columns: Sequence[str], config: DecodingConfig)
 
 def measure_start(settings: BenchSettings) -> list[Figure]:
     """A new process that loads the model and writes one token, with everything already on the disk."""
-    command = [sys.executable, "-m", "sku", "answer", "Hello", "-v", "base", "--max-new-tokens", "1"]
+    command = [sys.executable, "-m", "sku", "answer", "Hello", "-v", "base", "--max-tokens", "1"]
     command += ["--model", settings.model]
 
     def start() -> None:
