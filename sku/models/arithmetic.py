@@ -11,9 +11,10 @@ and exports are in fp32. `SKU_ARITHMETIC` overrides the default. No torch.
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+from sku.core.environment import named_in_environment
 
 ARITHMETIC_VARIABLE = "SKU_ARITHMETIC"
 Arithmetic = Literal["fp32", "exact", "quick"]
@@ -54,13 +55,7 @@ def forced_arithmetic() -> Arithmetic | None:
     Raises:
         ValueError: if it names no arithmetic.
     """
-    wanted = os.environ.get(ARITHMETIC_VARIABLE, "").strip()
-    for name in ARITHMETICS:
-        if name == wanted:
-            return name
-    if wanted:
-        raise ValueError(f"{ARITHMETIC_VARIABLE} is {wanted!r}; set it to {', '.join(ARITHMETICS)}, or unset it")
-    return None
+    return named_in_environment(ARITHMETIC_VARIABLE, ARITHMETICS)
 
 
 def onnxruntime_version() -> str | None:

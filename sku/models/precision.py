@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from typing import Any
+
+from sku.core.environment import named_in_environment
 
 BYTES_PER_PARAMETER = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "8bit": 1.0, "4bit": 0.56}
 """Of the weights; the scales of 4-bit groups are included."""
@@ -18,10 +19,7 @@ def chosen_precision(usual: str) -> str:
     Raises:
         ValueError: if it names none.
     """
-    chosen = os.environ.get(VARIABLE, "").strip() or usual
-    if chosen not in BYTES_PER_PARAMETER:
-        raise ValueError(f"{VARIABLE} is {chosen[:40]!r}; set it to {', '.join(BYTES_PER_PARAMETER)}, or unset it")
-    return chosen
+    return named_in_environment(VARIABLE, BYTES_PER_PARAMETER) or usual
 
 
 def keep_weights_packed(network: Any) -> None:

@@ -8,14 +8,13 @@ measured.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 from sku.models.batching import EncodedPair
 from sku.models.chat_template import ChatTemplate
 from sku.models.remote_model import RemoteModel
+from sku.models.requests_at_once import each_at_once
 from sku.models.server_errors import server_errors_as_sentences
 
 _FORCED = 100
@@ -50,27 +49,7 @@ def answer_log_probs(remote: RemoteModel, pairs: Sequence[EncodedPair]) -> Itera
     Raises:
         OSError, ValueError: if the server does not answer or refuses, after what was under way has been yielded.
     """
-    stopped = threading.Event()
-
-    def score(pair: EncodedPair) -> list[float] | None:
-        try:
-            return None if stopped.is_set() else token_log_probs(remote, pair)
-        except BaseException:
-            stopped.set()
-            raise
-
-    failed: BaseException | None = None
-    with ThreadPoolExecutor(remote.server.concurrency, "server") as pool:
-        places = {pool.submit(score, pair): i for i, pair in enumerate(pairs)}
-        try:
-            for future in as_completed(places):
-                failed = failed or future.exception()
-                if future.exception() is None and (scores := future.result()) is not None:
-                    yield places[future], scores
-        finally:
-            stopped.set()
-    if failed is not None:
-        raise failed
+    yield from each_at_once(lambda pair: token_log_probs(remote, pair), pairs, remote.server.concurrency)
 
 
 def token_log_probs(remote: RemoteModel, pair: EncodedPair) -> list[float]:

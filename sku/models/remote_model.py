@@ -10,7 +10,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +21,7 @@ from sku.core.servers import Server
 from sku.core.thinking import CLOSE, OPEN
 from sku.core.variants import Variant
 from sku.models.chat_template import PAPER_MARKERS, PAPER_TEMPLATE
+from sku.models.requests_at_once import each_at_once
 from sku.models.server_errors import server_errors_as_sentences
 
 if TYPE_CHECKING:
@@ -175,29 +175,7 @@ class RemoteModel:
         Raises:
             OSError, ValueError: as `ask`, after the answers that were under way have been yielded.
         """
-        stopped = threading.Event()
-
-        def ask(question: Question) -> RemoteAnswer | None:
-            if stopped.is_set():
-                return None
-            try:
-                return self.ask(question, config)
-            except BaseException:
-                stopped.set()
-                raise
-
-        failed: BaseException | None = None
-        with ThreadPoolExecutor(self.server.concurrency, "server") as pool:
-            places = {pool.submit(ask, one): i for i, one in enumerate(questions)}
-            try:
-                for future in as_completed(places):
-                    failed = failed or future.exception()
-                    if future.exception() is None and (answer := future.result()) is not None:
-                        yield places[future], answer
-            finally:
-                stopped.set()
-        if failed is not None:
-            raise failed
+        yield from each_at_once(lambda question: self.ask(question, config), questions, self.server.concurrency)
 
     @cached_property
     def client(self) -> OpenAI:

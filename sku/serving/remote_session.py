@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
 from sku.core.conversation import NO_CONVERSATION, Conversation
-from sku.core.records import Answer, Verdict
+from sku.core.records import Answer
 from sku.core.servers import Server, find_server, read_servers
 from sku.core.variants import parse_variant
-from sku.serving.session import Session, SessionStatus
+from sku.serving.passing_session import PassingSession
+from sku.serving.session import Session
 from sku.serving.streaming import MAX_UPDATES_PER_SECOND, ColumnState
 from sku.serving.variant_catalog import CatalogEntry, server_entry
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from sku.serving.token_lens import TokenLens
 
 
-class RemoteSession:
+class RemoteSession(PassingSession):
     """Adds models behind servers to another session. `session.py` describes the methods."""
 
     def __init__(self, session: Session, servers: Mapping[str, Server] | None = None) -> None:
@@ -48,14 +49,9 @@ class RemoteSession:
         self._lock = threading.Lock()
 
     @property
-    def status(self) -> SessionStatus:
-        """The other session's."""
-        return self._session.status
-
-    @property
-    def model_name(self) -> str:
-        """The other session's."""
-        return self._session.model_name
+    def answering(self) -> Session:
+        """The other session."""
+        return self._session
 
     def choices(self, owner: str | None = None) -> list[CatalogEntry]:
         """The other session's, and the owner's servers."""
@@ -118,14 +114,6 @@ class RemoteSession:
                 ordered += found[number * samples :][:samples] if found else (next(taken) for _ in range(samples))
         return ordered
 
-    def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
-        """The other session's."""
-        return self._session.verdicts(prompt, texts)
-
-    def draws_harm(self, prompt: str) -> bool | None:
-        """The other session's."""
-        return self._session.draws_harm(prompt)
-
     def divergence(
         self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
     ) -> list[float | None]:
@@ -139,10 +127,6 @@ class RemoteSession:
     ) -> TokenLens:
         """The other session's; models behind servers are not in it."""
         return self._session.lens(prompt, answer, [text for text in variants if _has_weights(text)], before)
-
-    def zero_difference(self, text: str, prompt: str) -> float:
-        """The other session's, which refuses models behind servers."""
-        return self._session.zero_difference(text, prompt)
 
     def _is_remote(self, text: str) -> bool:
         """Whether a server is asked. Where answers are recorded, those of servers that are not at hand may be too."""

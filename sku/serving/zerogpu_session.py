@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
-from sku.core.conversation import NO_CONVERSATION, Conversation
-from sku.core.records import Answer, Verdict
+from sku.core.conversation import Conversation
 from sku.serving.live_session import LiveSession
+from sku.serving.passing_session import PassingSession
 from sku.serving.session import Session, SessionStatus
 from sku.serving.streaming import ColumnState
-from sku.serving.variant_catalog import CatalogEntry
 
 if TYPE_CHECKING:
-    from sku.serving.token_lens import TokenLens
+    pass
 
 GPU_DEVICE = "cuda"
 _SECONDS_TO_START, _SECONDS_PER_TOKEN = 10.0, 0.1
@@ -54,7 +53,7 @@ def gpu_seconds(
     return round(_SECONDS_TO_START + _SECONDS_PER_TOKEN * config.max_new_tokens)
 
 
-class ZeroGpuSession:
+class ZeroGpuSession(PassingSession):
     """A live session whose comparisons are written on the assigned GPU."""
 
     def __init__(self, live: LiveSession, gpu: GpuDecorator | None = None) -> None:
@@ -92,9 +91,9 @@ class ZeroGpuSession:
         return dataclasses.replace(self._live.status, fallback_reason=self._fallback_reason)
 
     @property
-    def model_name(self) -> str:
-        """The base model's name."""
-        return self._live.model_name
+    def answering(self) -> LiveSession:
+        """The live session, on the CPU."""
+        return self._live
 
     def ask(
         self,
@@ -132,45 +131,6 @@ class ZeroGpuSession:
         finally:
             stream.close()  # tells the worker to stop
         yield from self._live.ask(prompt, variants, config, cancelled, attack, before)
-
-    def choices(self, owner: str | None = None) -> list[CatalogEntry]:
-        """The live session's."""
-        return self._live.choices(owner)
-
-    def answers(
-        self,
-        prompts: Sequence[str],
-        variants: Sequence[str],
-        config: DecodingConfig,
-        attack: ChosenAttack = WITHOUT_ATTACK,
-        before: Sequence[Conversation] = (),
-    ) -> list[Answer]:
-        """The live session's, on the CPU."""
-        return self._live.answers(prompts, variants, config, attack, before)
-
-    def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
-        """The live session's, on the CPU."""
-        return self._live.verdicts(prompt, texts)
-
-    def draws_harm(self, prompt: str) -> bool | None:
-        """The live session's, on the CPU."""
-        return self._live.draws_harm(prompt)
-
-    def divergence(
-        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
-    ) -> list[float]:
-        """The live session's, on the CPU."""
-        return self._live.divergence(prompt, answer, variants, before)
-
-    def lens(
-        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
-    ) -> TokenLens:
-        """The live session's, on the CPU."""
-        return self._live.lens(prompt, answer, variants, before)
-
-    def zero_difference(self, text: str, prompt: str) -> float:
-        """The live session's, on the CPU."""
-        return self._live.zero_difference(text, prompt)
 
 
 if TYPE_CHECKING:

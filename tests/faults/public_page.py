@@ -16,7 +16,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.e2e.conftest import free_port, is_up
+from tests.e2e.conftest import is_up
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 

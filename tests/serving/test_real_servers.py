@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from sku.evaluation.plan import PromptSources
 from sku.serving.live_session import LiveSession
 from sku.serving.remote_session import RemoteSession
 from sku.training.export import export_variant
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 VARIANT = "sku@2.5"
@@ -58,12 +58,6 @@ def running(*command: str, port: int) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, folder: Path, **servers: object) -> RemoteSession:

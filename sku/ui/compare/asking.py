@@ -149,8 +149,7 @@ class Asker:
             column = shown.judge(i, verdict)
             facts, pill = badges.judged_lines(column, 0.0), badges.chosen_pill(column)
             text, fold = answer_box_text(column.answers[0]), _judged_fold(column, hidden=True)
-            above = badges.from_link_html() + above_answer_html(column.answers[0], column.earlier)
-            updates[i] = ColumnUpdate(text, facts, above, pill, fold)
+            updates[i] = ColumnUpdate(text, facts, above_column(column), pill, fold)
         yield updates  # all at once and with the text: a browser may lose an update that another follows at once
 
     def unanswered(self, shown: ShownAnswers, controls: Controls) -> list[int]:
@@ -332,6 +331,11 @@ def _settings(question: Question) -> ComparisonSettings:
     return ComparisonSettings(
         config.max_new_tokens, config.temperature, config.seed, config.samples, question.attack, question.system
     )
+
+
+def above_column(column: ComparedColumn) -> str:
+    """What stands above the first answer of a column."""
+    return (badges.from_link_html() if column.from_link else "") + above_answer_html(column.answers[0], column.earlier)
 
 
 def _text(state: ColumnState) -> str:

@@ -12,8 +12,8 @@ from sku.core.text_lines import decode_text
 from sku.core.variants import parse_variant
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import badges, share
-from sku.ui.compare.answer_text import above_answer_html, answer_box_text
-from sku.ui.compare.asking import ColumnUpdate
+from sku.ui.compare.answer_text import answer_box_text
+from sku.ui.compare.asking import ColumnUpdate, above_column
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
 from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSettings, comparison_from_json
 from sku.ui.compare.components import CompareComponents
@@ -159,7 +159,7 @@ class RestoreHandlers:
             if part and part.answers:
                 first = part.answers[0]
                 lines, pill = badges.judged_lines(part, 0.0), badges.chosen_pill(part)
-                above = _above(part)
+                above = above_column(part)
                 shown = ColumnUpdate(answer_box_text(first), lines, above, pill, badges.chosen_fold(part))
             else:
                 shown = ColumnUpdate("", " ", "", "", "")
@@ -233,9 +233,4 @@ def _unjudged(column: ComparedColumn) -> ColumnUpdate:
     """An answer out of a link, which is hidden until it is judged."""
     answer = column.answers[0]
     facts = badges.judged_lines(column, 0.0)
-    return ColumnUpdate(answer_box_text(answer), facts, _above(column), "", badges.waiting_fold())
-
-
-def _above(column: ComparedColumn) -> str:
-    """What stands above the first answer of a column."""
-    return (badges.from_link_html() if column.from_link else "") + above_answer_html(column.answers[0], column.earlier)
+    return ColumnUpdate(answer_box_text(answer), facts, above_column(column), "", badges.waiting_fold())
