@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from sku.core.file_cache import read_if_changed
+from sku.core.runs import GATE
 from sku.core.storage import ASSETS
 from sku.models.gate import Gate, load_gate
 from sku.models.gating import prompt_state
@@ -25,14 +27,22 @@ def load_probe(model: VariantModel, folder: Path) -> Gate | None:
     Raises:
         ValueError: if the files are damaged.
     """
-    card = folder / PROBE_CARD
-    if not card.is_file():
+    card, gate = folder / PROBE_CARD, folder / GATE
+    if not card.is_file() or read_if_changed(card, _fitted_on) != model.loaded_hash or not gate.is_file():
         return None
+    return read_if_changed(gate, _gate_of)
+
+
+def _fitted_on(card: Path) -> str:
+    """The hash of the base that the card names."""
     try:
-        fitted_on = json.loads(card.read_text(encoding="utf-8"))["base_hash"]
+        return str(json.loads(card.read_text(encoding="utf-8"))["base_hash"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{card} is damaged ({error}); fit the probe again with `sku train-probe`") from error
-    return load_gate(folder) if fitted_on == model.loaded_hash else None
+
+
+def _gate_of(file: Path) -> Gate | None:
+    return load_gate(file.parent)
 
 
 def draws_harm(model: VariantModel, probe: Gate, prompt: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from sku.evaluation.attacks.suite import AttackSources
     from sku.evaluation.plan import PromptSources
     from sku.models.decode_request import PartialAnswer
-    from sku.models.gate import Gate
     from sku.models.remote_model import RemoteModel
     from sku.models.variant_model import VariantModel
     from sku.serving.token_lens import TokenLens
@@ -194,15 +192,9 @@ class LiveSession(ModelLoader):
         """What the shipped probe says of the prompt; None on a base that it was not fitted on."""
         from sku.models import prompt_probe
 
-        probe = self._probe
-        return None if probe is None else prompt_probe.draws_harm(self.load(), probe, prompt)
-
-    @cached_property
-    def _probe(self) -> Gate | None:
-        """The shipped probe, if it was fitted on this base."""
-        from sku.models import prompt_probe
-
-        return prompt_probe.load_probe(self.load(), prompt_probe.PROMPT_PROBE)
+        model = self.load()
+        probe = prompt_probe.load_probe(model, prompt_probe.PROMPT_PROBE)
+        return None if probe is None else prompt_probe.draws_harm(model, probe, prompt)
 
     def evaluate(
         self,

@@ -173,7 +173,7 @@ def rows_of(folder: Path) -> dict[str, str]:
 def _without_times(path: Path, folder: Path) -> bytes:
     if path.suffix == ".safetensors":
         with safe_open(path, "np") as file:  # the order of the header's values is random
-            about = sorted((file.metadata() or {}).items())
+            about = {key: _about(value) for key, value in sorted((file.metadata() or {}).items())}
             tensors = {name: file.get_tensor(name).tobytes() for name in sorted(file.keys())}
         return repr((about, tensors)).encode()
     if path.suffix not in (".json", ".jsonl"):
@@ -182,6 +182,11 @@ def _without_times(path: Path, folder: Path) -> bytes:
     lines = text.splitlines() if path.suffix == ".jsonl" else [text]
     values = [json.dumps(_drop_times(json.loads(line))) for line in lines]
     return "\n".join(sorted(values) if "work" in path.parts else values).encode()  # batches are made of what is missing
+
+
+def _about(value: str) -> object:
+    """A value of the header: a checkpoint keeps its time there, as JSON."""
+    return _drop_times(json.loads(value)) if value.startswith("{") else value
 
 
 def _drop_times(value: object) -> object:

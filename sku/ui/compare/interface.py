@@ -74,8 +74,7 @@ class CompareInterface:
 
         shown = {self.tabs, parts.toolbar.count} | ({parts.attack.choice} if attack else set())
         inputs = {point, parts.toolbar.count, column.choice_count} | ({attack} if attack else set())
-        event(place, inputs, shown | column.holding, **QUIET)
-        event(None, js=show_column(i), **QUIET)
+        event(place, inputs, shown | column.holding, js=show_column(i), **QUIET)
 
     def open_beside(self, event: Callable[..., Any], run: gr.components.Component) -> None:
         """When `event` fires, show the base, SKU and a run in the first three columns of Compare, and ask them.
@@ -104,13 +103,13 @@ class CompareInterface:
         holding = {part for column in columns for part in column.holding}
         counts = {column.choice_count for column in columns}
         inputs = {run, parts.ask_row.prompt} | counts
-        event(place, inputs, {self.tabs, parts.toolbar.count, parts.ask_row.prompt} | holding, **QUIET)
-        event(None, js=show_column(len(columns) - 1), **QUIET)
+        outputs = {self.tabs, parts.toolbar.count, parts.ask_row.prompt} | holding
+        event(place, inputs, outputs, js=show_column(len(columns) - 1), **QUIET)
 
 
 def show_column(i: int) -> str:
-    """A script that makes column `i` the one that a phone shows."""
-    return f"() => {{ document.getElementById('columns').dataset.shown = '{i}'; }}"
+    """A script that makes column `i` the one that a phone shows, and passes its inputs on."""
+    return f"(...inputs) => {{ document.getElementById('columns').dataset.shown = '{i}'; return inputs; }}"
 
 
 def offered_attack(name: Any) -> str:
