@@ -17,6 +17,8 @@ MAX_LINE_CHARACTERS = 1 << 20
 """The longest line that is read. It holds a prompt with its answers a hundred times over, but not a model file that was
 opened by mistake."""
 BYTE_ORDER_MARK = "\ufeff"
+GIT_LFS_START = b"version https://git-lfs"
+"""How a file begins that stands for another one, which git-lfs did not fetch."""
 _UTF_32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SAVE = "save it as UTF-8 (in Excel: CSV UTF-8)"

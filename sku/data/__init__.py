@@ -143,7 +143,9 @@ def split_columns(spec: str) -> tuple[str, str]:
 def _is_path(head: str) -> bool:
     """Whether a spec is a path alone. A colon is part of a path only in `C:\\my.csv`, or if there is such a file."""
     name, colon, _ = head.partition(":")
-    return head.lower().endswith(TABLE_SUFFIXES) and (not colon or len(name) == 1 or _expand_user(head).is_file())
+    if "\0" not in head and _expand_user(head).is_file():
+        return True  # of whatever kind; the reader says which it reads
+    return head.lower().endswith(TABLE_SUFFIXES) and (not colon or len(name) == 1)
 
 
 def _expand_user(text: str) -> Path:

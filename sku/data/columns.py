@@ -1,7 +1,8 @@
 """Find prompt and answer in a row, by the names that published data sets give them. Knows no file format.
 
 Read by name are prompt with answer, question/answer, instruction/output (with its input), goal/target, preferences
-(chosen/rejected) and lists of turns (messages, conversations). Case, spaces, hyphens and underscores do not matter.
+(chosen/rejected) and lists of turns (messages, conversations). Case, spaces, hyphens and underscores do not matter. A
+column that says of each answer whether it is safe (BeaverTails) decides which rows are harmful pairs.
 """
 
 from __future__ import annotations
@@ -15,10 +16,20 @@ from sku.core.text_lines import require_text
 from sku.data.dialogues import ASSISTANT, SYSTEM, USER, read_turns
 from sku.data.table import TableRow
 
-PROMPT_NAMES = ("prompt", "question", "instruction", "goal", "behavior", "behaviour", "query", "request")
-ANSWER_NAMES = ("answer", "response", "output", "completion", "target", "reply", "best_answer")
-TURNS_NAMES = ("messages", "conversations", "conversation", "turns", "dialogue")
-CHOSEN, REJECTED, INPUT = "chosen", "rejected", "input"
+PROMPT_NAMES = (
+    *("prompt", "question", "instruction", "goal", "behavior", "behaviour", "query", "request", "problem"),
+    *("forbidden_prompt", "user_prompt", "prompt_text", "user", "human", "input", "inputs", "input_text"),
+)
+ANSWER_NAMES = (
+    *("answer", "response", "output", "completion", "target", "reply", "best_answer", "solution", "generation"),
+    *("assistant", "bot", "gpt", "outputs", "targets", "output_text", "model_answer"),
+)
+TURNS_NAMES = ("messages", "conversations", "conversation", "turns", "dialogue", "contents")
+CHOSEN_NAMES = ("chosen", "chosen_response", "preferred", "preferred_output", "accepted")
+REJECTED_NAMES = ("rejected", "rejected_response", "dispreferred", "non_preferred_output")
+INPUT_NAMES = ("input", "context")
+"""In Alpaca and in Dolly, the text that an instruction is about."""
+SAFE_NAMES = ("is_safe", "is_response_safe")
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,8 @@ class Columns:
     category: str | None = None
     input: str | None = None
     """A text that belongs to the instruction in `prompt`, as in Alpaca; it follows on a line of its own."""
+    safe: str | None = None
+    """Says whether the answer is safe."""
 
     @property
     def text(self) -> str:
@@ -53,7 +66,7 @@ def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str
     def first(wanted: Iterable[str]) -> str | None:
         return next((known[name] for name in wanted if name in known and known[name] not in named.values()), None)
 
-    turns, chosen, rejected = first(TURNS_NAMES), first([CHOSEN]), first([REJECTED])
+    turns, chosen, rejected = first(TURNS_NAMES), first(CHOSEN_NAMES), first(REJECTED_NAMES)
     prompt = named.get("prompt") or first(PROMPT_NAMES) or turns or chosen or "prompt"
     answer, safe_answer = first(ANSWER_NAMES), first(["safe_answer"])
     if not answer and chosen and rejected:
@@ -63,16 +76,32 @@ def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str
         answer=named.get("answer") or answer or (turns if prompt == turns else None),
         safe_answer=named.get("safe_answer") or safe_answer,
         category=named.get("category") or first(["category"]),
-        input=first([INPUT]) if _plain(prompt) == "instruction" and not named else None,
+        input=first(INPUT_NAMES) if _plain(prompt) == "instruction" and not named else None,
+        safe=first(SAFE_NAMES) if not named else None,
     )
 
 
 def is_long_preference(row: TableRow, columns: Columns) -> bool:
     """Whether the answers in a row are the last turns of a longer dialogue, so that no prompt alone leads to them."""
     value = row.values.get(columns.answer) if columns.answer else None
-    if columns.answer is None or _plain(columns.answer) not in (CHOSEN, REJECTED):
+    if columns.answer is None or _plain(columns.answer) not in CHOSEN_NAMES + REJECTED_NAMES:
         return False
     return sum(speaker in USER for speaker, _ in read_turns(value) or ()) > 1
+
+
+def is_of_kind(row: TableRow, columns: Columns, kind: PairKind) -> bool:
+    """Whether the answer in a row is one of this kind, where a column says whether it is safe; else True."""
+    return columns.safe is None or row.truth(columns.safe) == (kind == "normal")
+
+
+def category_text(row: TableRow, columns: Columns) -> str | None:
+    """The category in a row: a text, or the first name that applies of those in an object."""
+    value = row.values.get(columns.category) if columns.category else None
+    if isinstance(value, dict):
+        return next((str(name) for name, applies in value.items() if applies is True), None)
+    if isinstance(value, list | int | float):
+        return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return row.optional(columns.category) if columns.category else None
 
 
 def left_out_note(rows: Iterable[TableRow], columns: Columns) -> str:
@@ -92,7 +121,7 @@ def left_out_note(rows: Iterable[TableRow], columns: Columns) -> str:
 
 def prompt_text(row: TableRow, columns: Columns) -> str:
     """The prompt in a row: a text, or the first turn of the user in a list of turns."""
-    if _plain(columns.prompt) in (CHOSEN, REJECTED) and read_turns(row.values.get(columns.prompt)) is None:
+    if _plain(columns.prompt) in CHOSEN_NAMES + REJECTED_NAMES and read_turns(row.values.get(columns.prompt)) is None:
         raise row.fault(columns.prompt, "this is an answer, and there is no column of prompts; add one")
     text = _field(row, columns.prompt, USER)
     if text is None:
@@ -108,6 +137,8 @@ def answer_text(row: TableRow, column: str | None) -> str | None:
 
 def _field(row: TableRow, column: str, speakers: tuple[str, ...]) -> str | None:
     turns = read_turns(row.values.get(column))
+    if turns is None and _plain(column) in TURNS_NAMES and row.optional(column) is not None:
+        raise row.fault(column, "this is no list of turns; turns with role and content, as JSON, are wanted")
     if turns is None:
         return row.optional(column)
     if not any(speaker in USER + ASSISTANT for speaker, _ in turns):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.columns import Columns, answer_text, find_columns, is_long_preference, left_out_note, prompt_text
+from sku.data.columns import (
+    Columns, answer_text, category_text, find_columns, is_long_preference, is_of_kind, left_out_note, prompt_text,
+)  # fmt: skip
 from sku.data.dataset import DataSet
 
 PAIR_FIELDS = ("prompt", "answer", "safe_answer", "category")
@@ -46,17 +48,33 @@ def load_custom(path: Path, kind: PairKind, named: Mapping[str, str]) -> DataSet
     rows = list(table.read_table(path))
     names = list(dict.fromkeys(name for row in rows for name in row.values))
     columns = find_columns(names, kind, named)
-    advice = "" if named else f"; name yours after the path: {path.name}#prompt=COLUMN,answer=COLUMN"
+    advice = "" if named else _columns_advice(path, names)
     for row in rows:
         table.require_columns(row, {columns.prompt, *named.values()}, advice)
-    kept = [row for row in rows if not is_long_preference(row, columns)]
+    kept = [row for row in rows if not is_long_preference(row, columns) and is_of_kind(row, columns, kind)]
+    pairs = tuple(_pair(row, kind, columns) for row in kept)
     return DataSet(
         path.name,
-        tuple(_pair(row, kind, columns) for row in kept),
+        pairs,
         skipped=len(rows) - len(kept),
-        columns_read=columns.text + left_out_note(kept, columns),
+        columns_read=columns.text + left_out_note(kept, columns) + _blank_note(pairs),
         columns_there=tuple(names),
     )
+
+
+def _columns_advice(path: Path, names: list[str]) -> str:
+    name_yours = f"; name yours after the path: {path.name}#prompt=COLUMN,answer=COLUMN"
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return name_yours
+    if len(names) == 1:
+        return f"{name_yours}; or divide its fields by commas, semicolons, tabs or bars"
+    return f"{name_yours}; or, if it has no names of columns, write prompt,answer as its first row"
+
+
+def _blank_note(pairs: Sequence[PromptPair]) -> str:
+    """How many pairs have no answer, if only some have none."""
+    blank = sum(not pair.answer for pair in pairs)
+    return f"; {blank} of {len(pairs)} rows have no answer" if 0 < blank < len(pairs) else ""
 
 
 def _pair(row: table.TableRow, kind: PairKind, columns: Columns) -> PromptPair:
@@ -65,7 +83,7 @@ def _pair(row: table.TableRow, kind: PairKind, columns: Columns) -> PromptPair:
         answer=answer_text(row, columns.answer) or "",
         kind=kind,
         source=row.file,
-        category=row.optional(columns.category) if columns.category else None,
+        category=category_text(row, columns),
         safe_answer=answer_text(row, columns.safe_answer),
     )
 

@@ -5,8 +5,10 @@ A turn has a role and a content, or the names that other data sets give them (fr
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +16,12 @@ from sku.core.conversation import MAX_TURNS, Conversation, Turn
 from sku.core.jsonl import parse_json, read_json_lines
 from sku.core.text_lines import decode_text, require_text
 
-USER, ASSISTANT, SYSTEM = ("user", "human"), ("assistant", "gpt", "model", "bot", "chatgpt"), ("system", "developer")
+USER, SYSTEM = ("user", "human", "prompter"), ("system", "developer")
+ASSISTANT = ("assistant", "gpt", "model", "bot", "chatgpt", "chatbot", "ai")
 _ROLE_KEYS, _TEXT_KEYS = ("role", "from"), ("content", "value", "text")
+_PARTS_KEYS = ("content", "parts")
 _LIST_KEYS = ("messages", "conversations", "conversation")
+_JSON_TURNS = re.compile(r"\s*\[\s*\{\s*\"")
 _DIALOGUE = re.compile(r"\s*(Human|Assistant):\s*(.*?)(?=\n\nHuman:|\n\nAssistant:|\Z)", re.DOTALL)
 """One turn of a dialogue in one text, as in Anthropic's hh-rlhf."""
 
@@ -30,9 +35,13 @@ class Dialogue(NamedTuple):
 
 
 def read_turns(value: object) -> list[tuple[str, str]] | None:
-    """Speakers and texts of a dialogue, in a list of turns or in one text; None for anything else."""
+    """Speakers and texts of a dialogue, in a list of turns, as JSON or in one text; None for anything else."""
     if isinstance(value, str) and value.lstrip().startswith("Human:"):
         return [(speaker.lower(), text) for speaker, text in _DIALOGUE.findall(value)]
+    if isinstance(value, str) and _JSON_TURNS.match(value):  # in a cell of a CSV file
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    value = _list_in(value)
     turns = [value] if isinstance(value, dict) else value
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
         return None
@@ -107,7 +116,7 @@ def _value_of(turn: Mapping[str, object], keys: tuple[str, ...]) -> str:
 
 def _content(turn: Mapping[str, object]) -> str:
     """The text of a turn, which may be in parts, as for models that also see pictures."""
-    parts = turn.get("content")
+    parts = next((turn[key] for key in _PARTS_KEYS if isinstance(turn.get(key), list)), None)
     if isinstance(parts, list):
         return "\n".join(_value_of(part, _TEXT_KEYS) for part in parts if isinstance(part, dict))
     return _value_of(turn, _TEXT_KEYS)

@@ -9,16 +9,33 @@ import codecs
 import csv
 import itertools
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sku.core.jsonl import read_json, read_json_lines, require_object
-from sku.core.text_lines import MAX_LINE_CHARACTERS, open_bytes, read_lines, require_text
+from sku.core.text_lines import GIT_LFS_START, MAX_LINE_CHARACTERS, open_bytes, read_lines, require_text
 from sku.data.delimited import Dialect, find_dialect, is_blank, separator_line
 
 TABLE_SUFFIXES = (".jsonl", ".jsonl.xz", ".csv", ".json", ".tsv")
 _MAX_SHOWN_CHARACTERS = 40
+_OTHER_KINDS = (
+    (GIT_LFS_START, "a git-lfs pointer and not the file itself; fetch it with: git lfs pull"),
+    (b"PK\x03\x04", "a spreadsheet or a zip archive; unpack it, or save it as CSV (in Excel: CSV UTF-8)"),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet; save it as CSV (in Excel: CSV UTF-8)"),
+    (b"\x1f\x8b", "compressed with gzip; unpack it with: gunzip"),
+    (b"PAR1", "Parquet; write it as JSONL (in pandas: to_json(path, orient='records', lines=True))"),
+    (b"<!doctype html", "a web page; download the data file itself"),
+    (b"<html", "a web page; download the data file itself"),
+)
+"""How files begin that people take for a table, with what they are and what to do."""
+_SPREADSHEET_ERRORS = frozenset(("#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!"))
+_FORCED_TEXT = re.compile(r'="(.*)"', re.DOTALL)
+"""How people keep a spreadsheet from reading a cell as a number: `="0123"`."""
+_INVISIBLE = "\ufeff\u200b"
+"""Byte-order marks and spaces without width, which copied names of columns bring along."""
+_ONE_OBJECT_A_LINE = "; write one whole JSON object a line"
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 ColumnCheck = Callable[[int, Collection[str]], None]
@@ -53,6 +70,8 @@ class TableRow:
             return None
         if not isinstance(value, str):
             raise self.fault(column, f"{_shorten(value)} is not text; text in quotes is wanted")
+        if value.strip() in _SPREADSHEET_ERRORS:
+            raise self.fault(column, f"{value.strip()} is an error of the spreadsheet; correct the cell")
         return require_text(value, f"{self.file}, row {self.number}, column {column!r}") if value.strip() else None
 
     def truth(self, column: str) -> bool:
@@ -121,8 +140,12 @@ def column_names(path: Path) -> tuple[str, ...]:
 
 def _reader_for(path: Path) -> Callable[[Path, ColumnCheck], Iterator[TableRow]]:
     name = path.name.lower()
+    if path.is_file():
+        _require_table(path)
     if name.endswith((".csv", ".tsv")):
         return _read_csv
+    if name.endswith(".jsonl") and path.is_file() and _begins_with(path, "["):
+        return _read_json
     if name.endswith((".jsonl", ".jsonl.xz")):
         return _read_jsonl
     if name.endswith(".json"):
@@ -136,6 +159,14 @@ def _reader_for(path: Path) -> Callable[[Path, ColumnCheck], Iterator[TableRow]]
     raise ValueError(f"the kind of {path.name!r} is not known; its name must end in {', '.join(TABLE_SUFFIXES)}")
 
 
+def _require_table(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(max(len(mark) for mark, _ in _OTHER_KINDS)).lower()
+    for mark, kind in _OTHER_KINDS:
+        if start.startswith(mark.lower()):
+            raise ValueError(f"{path.name} is {kind}")
+
+
 def _read_csv(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
     """Rows of values between commas, semicolons, tabs or bars. Columns without a name and blank rows are left out."""
     # The limit is the csv module's, for the whole process: raise it, never lower somebody else's.
@@ -144,18 +175,44 @@ def _read_csv(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
     start, header = next(records, (0, []))
     if not header:
         return
-    names = [name.strip() for name in header]
+    names = _clean_names(header)
     _require_unique(names, f"{path.name}, row {start}")
+    first = next(records, None)
+    if first is not None:
+        _require_header(names, path.name, start, *first)
     check(start, [name for name in names if name])
-    for number, record in records:
+    for number, record in itertools.chain([first] if first else [], records):
         if len(record) > len(names) and is_blank(record[len(names) :]):
             record = record[: len(names)]
+        if len(record) < len(names) and not any(names[len(record) :]):  # a spreadsheet wrote no more than it had to
+            record += [""] * (len(names) - len(record))
         if len(record) != len(names):
             raise ValueError(
                 f"{path.name}, row {number} has {len(record)} fields where the header has {len(names)};"
                 " put fields with a comma, semicolon, tab or line break in double quotes"
             )
-        yield TableRow(path.name, number, {name: text for name, text in zip(names, record, strict=True) if name})
+        texts = map(_without_force, record)
+        yield TableRow(path.name, number, {name: text for name, text in zip(names, texts, strict=True) if name})
+
+
+def _require_header(names: list[str], file: str, start: int, number: int, record: list[str]) -> None:
+    """Check that the first row names the columns, and is no title or comment over a table."""
+    filled = sum(bool(field.strip()) for field in record)
+    if sum(map(bool, names)) == 1 and filled > 1:
+        raise ValueError(
+            f"{file}, row {number} has {filled} fields where row {start} has one; if row {start} is a title, delete the "
+            "rows above the names of the columns, else put fields with a comma, semicolon, tab or line break in double "
+            "quotes"
+        )
+
+
+def _without_force(cell: str) -> str:
+    forced = _FORCED_TEXT.fullmatch(cell)
+    return forced[1].replace('""', '"') if forced else cell
+
+
+def _clean_names(names: Collection[str]) -> list[str]:
+    return [name.strip().strip(_INVISIBLE).strip() for name in names]
 
 
 def _require_unique(names: Collection[str], place: str) -> None:
@@ -204,26 +261,46 @@ def _first_line(lines: Iterator[str]) -> tuple[int, Dialect, str | None]:
 
 
 def _read_jsonl(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
-    for line in read_json_lines(path, f"{path.name}, row"):
+    for line in read_json_lines(path, f"{path.name}, row", _ONE_OBJECT_A_LINE):
         yield _object_row(path, line.number, line.values, check)
 
 
 def _read_json(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
-    """A list of objects. Many tools write JSON Lines under this ending, so those are read too."""
+    """A list of objects, also within another object. Many tools write JSON Lines under this ending: read too."""
     if _begins_with_two_objects(path):
         yield from _read_jsonl(path, check)
         return
-    items = read_json(path, path.name) if path.stat().st_size else []
-    if not isinstance(items, list):
+    items = _list_of_rows(read_json(path, path.name)) if path.stat().st_size else []
+    if items is None:
         raise ValueError(f"{path.name} holds no list; a list of objects is wanted, or .jsonl with one object a line")
     for number, item in enumerate(items, 1):
         yield _object_row(path, number, require_object(item, f"{path.name}, row {number}"), check)
 
 
+def _list_of_rows(value: object) -> list[object] | None:
+    """The rows in a JSON value: a list, an object with one list of objects, or an object with a list for each column.
+
+    The columns may also be objects, as pandas writes them. None for any other value.
+    """
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, dict):
+        return None
+    lists = [one for one in value.values() if isinstance(one, list) and one and all(isinstance(o, dict) for o in one)]
+    if len(lists) == 1:
+        return lists[0]
+    columns = {name: list(one.values()) if isinstance(one, dict) else one for name, one in value.items()}
+    if len(columns) < 2 or not all(isinstance(one, list) for one in columns.values()):
+        return None
+    if len({tuple(one) if isinstance(one, dict) else len(one) for one in value.values()}) != 1:
+        return None
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
 def _object_row(path: Path, number: int, values: Mapping[str, object], check: ColumnCheck) -> TableRow:
     """The row of a JSON object, with spaces around the names taken away."""
-    if any(name != name.strip() for name in values):
-        names = [name.strip() for name in values]
+    names = _clean_names(values)
+    if names != list(values):
         _require_unique(names, f"{path.name}, row {number}")
         values = dict(zip(names, values.values(), strict=True))
     check(number, values)

@@ -26,7 +26,7 @@ from sku.core.jsonl import parse_json, require_object
 from sku.core.peft_folders import PEFT_CONFIG as CONFIG_FILE
 from sku.core.peft_folders import PEFT_WEIGHTS as WEIGHTS_FILE
 from sku.core.runs import read_run, run_folder_of
-from sku.core.text_lines import BYTE_ORDER_MARK, decode_text
+from sku.core.text_lines import BYTE_ORDER_MARK, GIT_LFS_START, decode_text
 from sku.core.validation import validate
 
 BASE_FINGERPRINT = "base_fingerprint"
@@ -68,6 +68,13 @@ _MEANINGS = {
     "target_parameters": "parameters that are no linear layer",
     "alora_invocation_tokens": "aLoRA",
 }
+_CONVERTIBLE = frozenset(("init_lora_weights", "corda_config", "loftq_config", "lora_ga_config"))
+_CONVERT = (
+    "convert it to plain LoRA (in PEFT: save_pretrained with path_initial_model_for_weight_conversion), or choose "
+    "another"
+)
+_WRAPPER_NAMES = re.compile(r"^(module\.|_orig_mod\.)+|(?<=\.)_orig_mod\.|\.default(?=\.weight$)")
+"""What DDP, torch.compile and PEFT's own state dict add to the names of tensors."""
 _TENSOR_NAME = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 _MAX_PATTERN_CHARACTERS = 200
 _MAX_CHOICES_IN_PATTERN = 4
@@ -120,15 +127,17 @@ def read_settings(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no adapter (no {CONFIG_FILE}); name a finished run's adapter")
+    _require_fetched(path)
     content = decode_text(path.read_bytes(), str(path)).removeprefix(BYTE_ORDER_MARK)
     settings = require_object(parse_json(content, str(path)), str(path))
-    found = [text for key, value in settings.items() if (text := _unsupported(key, value))]
     if "peft_type" not in settings:
-        found.insert(0, "no peft_type")
+        kind = "an MLX adapter" if "fine_tune_type" in settings else "no adapter of PEFT (no peft_type in its settings)"
+        raise ValueError(f"{folder} holds {kind}; convert it to the format of PEFT, or choose another")
+    found = {key: text for key, value in settings.items() if (text := _unsupported(key, value))}
     if found:
+        advice = _CONVERT if set(found) <= _CONVERTIBLE else "train one without it, or choose another"
         raise ValueError(
-            f"adapter {folder} has {', '.join(found)}; rows of coefficients need plain LoRA: convert it to plain LoRA "
-            "(in PEFT: save_pretrained with path_initial_model_for_weight_conversion), or choose another"
+            f"adapter {folder} has {', '.join(found.values())}; rows of coefficients need plain LoRA: {advice}"
         )
     for key, kind in SUPPORTED_TYPES.items():
         if settings.get(key) is not None:
@@ -158,17 +167,32 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
             f"adapter {folder} has its weights in adapter_model.bin, a pickle file that can run code; "
             f"it cannot be read: save it as {WEIGHTS_FILE}"
         )
+    if not path.is_file():
+        there = ", ".join(sorted(one.name for one in folder.iterdir() if one.suffix == path.suffix)) or "none"
+        raise ValueError(f"adapter {folder} has no {WEIGHTS_FILE} (other weights there: {there}); get the whole folder")
+    _require_fetched(path)
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        tensors: dict[str, Tensor] = {_WRAPPER_NAMES.sub("", name): one for name, one in load_file(path).items()}
     except (OSError, SafetensorError) as error:
         raise ValueError(f"adapter {folder} cannot be read ({error}); train it again or choose another") from error
     other = [name for name in tensors if not _TENSOR_NAME.fullmatch(name)]
+    if other and all(".lora_" in name or "lora_a" in name for name in other):
+        raise ValueError(
+            f"adapter {folder} has tensors named {_listed(other)}, and PEFT names them base_model.model.LAYER."
+            "lora_A.weight; save it with PEFT's save_pretrained"
+        )
     if other:
         raise ValueError(
             f"adapter {folder} has tensors that are not lora_A or lora_B: {_listed(other)}; rows of coefficients need "
             "plain LoRA"
         )
     return tensors
+
+
+def _require_fetched(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(len(GIT_LFS_START)) == GIT_LFS_START:
+            raise ValueError(f"{path} is a git-lfs pointer and not the file itself; fetch it with: git lfs pull")
 
 
 def _check_layers(folder: Path, tensors: dict[str, Tensor], network: Any) -> dict[str, int]:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import codecs
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from sku.core.errors import OutOfMemory
 from sku.core.jsonl import read_json, require_object
+from sku.core.peft_folders import PEFT_CONFIG
+from sku.core.text_lines import GIT_LFS_START
 from sku.core.validation import validate
 from sku.models.memory import memory_errors_as_sentences
 from sku.models.precision import loading_settings
 
-_LFS_START = b"version https://git-lfs"
+_PICKLE_STARTS = (b"PK", b"\x80")
+"""How the files begin that `torch.save` writes, now and before."""
 _CHECKED_ENDINGS = (".safetensors", ".bin", ".json", ".model", ".txt", ".jinja")
 _WEIGHT_ENDINGS = (".safetensors", ".bin")
 _INDEX = "model.safetensors.index.json"
+_PLAIN = (torch.float32, torch.bfloat16, torch.float16)
+_LAYER_NUMBER = re.compile(r"\.\d+\.")
 
 
 def load_network(folder: str | Path, dtype: str = "float32", device_map: str | dict[str, Any] | None = None) -> Any:
@@ -38,15 +46,42 @@ def load_network(folder: str | Path, dtype: str = "float32", device_map: str | d
     check_files(Path(folder))
     with _one_sentence(Path(folder)), memory_errors_as_sentences(), _quiet():
         network, loading = AutoModelForCausalLM.from_pretrained(
-            folder, output_loading_info=True, device_map=device_map, **loading_settings(dtype)
+            folder,
+            output_loading_info=True,
+            device_map=device_map,
+            trust_remote_code=False,  # unless told so, transformers asks on the terminal whether to run it
+            **loading_settings(dtype),
         )
+    _check_weights(Path(folder), network, loading)
+    return network
+
+
+def _check_weights(folder: Path, network: Any, loading: Mapping[str, Any]) -> None:
+    """Check that the files held exactly the weights of the network, and numbers.
+
+    Raises:
+        ValueError: if weights are missing, which transformers fills in at random; if there are more layers than
+            `config.json` says, which it leaves out; or if a number is not finite.
+    """
     missing = sorted(loading["missing_keys"])
-    if missing:  # transformers would fill in random weights
+    if missing:
         raise ValueError(
             f"the weights in {folder} lack {', '.join(missing[:3])} ({len(missing)} in all), so this is no whole "
             "causal language model; fetch the checkpoint again, or name another"
         )
-    return network
+    names = {_LAYER_NUMBER.sub(".N.", name) for name in network.state_dict()}
+    left_out = sorted(name for name in loading["unexpected_keys"] if _LAYER_NUMBER.sub(".N.", name) in names)
+    if left_out:
+        raise ValueError(
+            f"the weights in {folder} hold {', '.join(left_out[:3])} ({len(left_out)} in all), which its config.json "
+            "has no layers for; fetch the checkpoint again, or correct num_hidden_layers"
+        )
+    wrong = [name for name, weight in network.named_parameters() if weight.dtype in _PLAIN and not weight.isfinite().all()]
+    if wrong:
+        raise ValueError(
+            f"the weights in {folder} are not all numbers: {wrong[0]} has some that are infinite or NaN ({len(wrong)} "
+            "weights in all); fetch the checkpoint again, or name another"
+        )
 
 
 def load_tokenizer(folder: str | Path) -> Any:
@@ -57,7 +92,21 @@ def load_tokenizer(folder: str | Path) -> Any:
         OSError: if a file is missing.
     """
     with _one_sentence(Path(folder)), _quiet():
-        return AutoTokenizer.from_pretrained(folder)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+
+
+def check_tokens_fit(folder: str | Path, network: Any, tokenizer: Any) -> None:
+    """Check that the tokenizer has no more tokens than the network has rows for; added tokens are not counted.
+
+    Raises:
+        ValueError: if it has more, as the tokenizer of another model has.
+    """
+    rows = len(network.get_input_embeddings().weight)
+    if tokenizer.vocab_size > rows:
+        raise ValueError(
+            f"the tokenizer in {folder} has {tokenizer.vocab_size:,} tokens, and the model {rows:,}; it belongs to "
+            "another model, so fetch this one's again"
+        )
 
 
 def load_model_config(folder: str | Path) -> Any:
@@ -67,25 +116,30 @@ def load_model_config(folder: str | Path) -> Any:
         ValueError: if they are damaged.
     """
     with _one_sentence(Path(folder)):
-        return AutoConfig.from_pretrained(folder)
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
 
 
 def check_files(folder: Path) -> None:
     """Check that no file of a checkpoint is a git-lfs pointer, empty or cut. Reads only the beginnings of weights.
 
     Raises:
-        ValueError: for the first file with a fault.
-        FileNotFoundError: if a part of the weights is missing.
+        ValueError: for the first file with a fault, or if an adapter lies beside the base.
+        FileNotFoundError: if the weights or a part of them are missing.
     """
+    if (folder / PEFT_CONFIG).is_file():
+        raise ValueError(
+            f"{folder} holds a PEFT adapter beside the base, and transformers would load both as one; move "
+            f"{PEFT_CONFIG} and its weights to a folder of their own, and name that as a variant (-v)"
+        )
     for path in sorted(path for path in folder.iterdir() if path.suffix in _CHECKED_ENDINGS and path.is_file()):
-        with path.open("rb") as file:
-            start = file.read(len(_LFS_START))
-        if start == _LFS_START:
-            raise ValueError(f"{path} is a git-lfs pointer and not the file itself; fetch it with: git lfs pull")
-        if not start and path.suffix in _WEIGHT_ENDINGS:
-            raise ValueError(f"{path} is empty; fetch it again")
+        _check_start(path)
         if path.suffix == ".safetensors":
             _check_safetensors(path)
+    if not any(path.suffix in _WEIGHT_ENDINGS for path in folder.iterdir()):
+        raise FileNotFoundError(
+            f"{folder} holds no weights (no model.safetensors); fetch the checkpoint again, in the format of "
+            "transformers: a GGUF file is no base"
+        )
     index = folder / _INDEX
     if index.is_file():
         places = require_object(read_json(index), str(index)).get("weight_map")
@@ -96,6 +150,22 @@ def check_files(folder: Path) -> None:
                 f"{folder} lacks {', '.join(lost[:3])} ({len(lost)} of {len(parts)} parts of the weights); fetch the "
                 "checkpoint again"
             )
+
+
+def _check_start(path: Path) -> None:
+    """Check the first bytes of a file."""
+    with path.open("rb") as file:
+        start = file.read(len(GIT_LFS_START))
+    if start == GIT_LFS_START:
+        raise ValueError(f"{path} is a git-lfs pointer and not the file itself; fetch it with: git lfs pull")
+    if not start and path.suffix in _WEIGHT_ENDINGS:
+        raise ValueError(f"{path} is empty; fetch it again")
+    if path.suffix == ".bin" and not start.startswith(_PICKLE_STARTS):
+        raise ValueError(f"{path} is no file of PyTorch weights; fetch it again")
+    if path.suffix == ".json" and start.startswith(codecs.BOM_UTF8):
+        raise ValueError(
+            f"{path} begins with a byte-order mark, which transformers cannot read; save it as UTF-8 without one"
+        )
 
 
 def _check_safetensors(path: Path) -> None:
@@ -114,11 +184,18 @@ def _one_sentence(folder: Path) -> Iterator[None]:
     except OutOfMemory:
         raise
     except Exception as error:
-        first = next(iter(str(error).strip().splitlines()), "") or "no reason given"
-        raise ValueError(
-            f"the model in {folder} cannot be loaded ({type(error).__name__}: {first[:200]}); fetch it again, or name "
-            "another"
-        ) from error
+        reason, advice = _explained(error)
+        raise ValueError(f"the model in {folder} cannot be loaded ({reason}); {advice}") from error
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    """What a library means with an error, and what to do about it."""
+    said = " ".join(str(error).split()) or "no reason given"
+    if "ignore_mismatched_sizes" in said:
+        return "its weights have other sizes than its config.json says", "fetch both again, or name another"
+    if "trust_remote_code" in said or "custom code" in said:
+        return "it brings program code of its own, which is not run here", "name a base that transformers knows"
+    return f"{type(error).__name__}: {said[:200]}", "fetch it again, or name another"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sku.core.peft_folders import is_hub_id
+from sku.core.peft_folders import PEFT_CONFIG, is_hub_id
 from sku.core.runs import Run
 from sku.data import Unavailable
 from sku.models import base_cost, wheels
@@ -204,7 +204,7 @@ def provision_base(model: str, report: ReportLine = lambda _: None) -> Path:
     folder = Path(model).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise FileNotFoundError(f"{folder} holds no checkpoint (no config.json); name a transformers model folder")
+            raise FileNotFoundError(f"{folder} holds no checkpoint (no config.json); {_other_folder_advice(folder)}")
         return folder
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise FileNotFoundError(
@@ -212,6 +212,12 @@ def provision_base(model: str, report: ReportLine = lambda _: None) -> Path:
             "see `python -m sku models`"
         )
     return _from_hub(model, report)
+
+
+def _other_folder_advice(folder: Path) -> str:
+    if (folder / PEFT_CONFIG).is_file():
+        return "it is a PEFT adapter: name its base with --model, and it as a variant with -v"
+    return "name a transformers model folder"
 
 
 def provision_base_gguf(report: ReportLine = lambda _: None) -> Path:

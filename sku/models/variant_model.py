@@ -27,7 +27,7 @@ from sku.models.adapter_check import read_plain_lora
 from sku.models.arithmetic import Arithmetic
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
-from sku.models.checkpoint_files import load_network, load_tokenizer
+from sku.models.checkpoint_files import check_tokens_fit, load_network, load_tokenizer
 from sku.models.decode_linear import use_decode_linear
 from sku.models.few_bit_linear import FewBitLayers, use_few_bits
 from sku.models.flattened_inputs import FlattenedInputs
@@ -329,6 +329,7 @@ def load_variant_model(
         keep_weights_packed(network)
         return VariantModel(network, load_tokenizer(folder), base_fingerprint=unrounded)
     network, tokenizer = load_network(folder, dtype, device_map), load_tokenizer(folder)
+    check_tokens_fit(folder, network, tokenizer)
     with memory_errors_as_sentences():
         if device_map is None:
             network = network.to(place)
