@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 OPEN, CLOSE = "<think>", "</think>"
-_TAGS = ((OPEN, CLOSE), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"))
+_BLOCKS = tuple(
+    (re.compile(opened, flags), re.compile(closed, flags))
+    for opened, closed, flags in (
+        *(
+            (rf"<{name}(?:\s[^<>]{{0,80}})?>", f"</{name}>", re.IGNORECASE)
+            for name in ("think", "seed:think", "thinking", "antthinking", "thoughts?", "reasoning", "scratchpad")
+        ),
+        (r"\[THINK\]", r"\[/THINK\]", 0),  # Magistral
+        ("\u25c1think\u25b7", "\u25c1/think\u25b7", 0),  # Kimi
+        (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>", 0),  # Sky-T1
+        (r"<\|channel\|>analysis<\|message\|>", r"<\|channel\|>final<\|message\|>", 0),  # gpt-oss
+        (r"analysis(?=[A-Z])", "assistantfinal", 0),  # gpt-oss without its control tokens
+    )
+)
+"""How reasoning models mark where their reasoning begins and ends."""
+_SOLUTION_MARKS = re.compile(r"<\|(?:begin|end)_of_solution\|>")
 
 
 class Thought(NamedTuple):
@@ -19,14 +35,27 @@ class Thought(NamedTuple):
 def split_thinking(text: str) -> Thought:
     """The reasoning at the beginning of a text, and the answer after it.
 
-    A block may lack its first tag, which some chat templates write before the model does. A tag later in a text is
-    part of the answer.
+    There may be several blocks. The first may lack its first tag, which some chat templates write before the model
+    does. A tag later in a text is part of the answer.
     """
-    start = text.lstrip()
-    for opened, closed in _TAGS:
-        head, found, answer = start.partition(closed)
-        if start.startswith(opened):
-            return Thought(head.removeprefix(opened).strip(), answer.strip() if found else "")
-        if found and opened not in head:
-            return Thought(head.strip(), answer.strip())
+    thoughts, rest = [], text.lstrip()
+    while block := _block_at_start(rest):
+        thoughts.append(block.thinking)
+        rest = block.answer
+    if thoughts:
+        return Thought("\n".join(filter(None, thoughts)), _SOLUTION_MARKS.sub("", rest).strip())
+    for opened, closed in _BLOCKS:
+        found = closed.search(rest)
+        if found and not opened.search(rest, 0, found.start()):
+            return Thought(rest[: found.start()].strip(), rest[found.end() :].strip())
     return Thought("", text)
+
+
+def _block_at_start(text: str) -> Thought | None:
+    """The block of reasoning that a text begins with, and what follows; None if it begins with none."""
+    for opened, closed in _BLOCKS:
+        if begins := opened.match(text):
+            ends = closed.search(text, begins.end())
+            thinking = text[begins.end() : ends.start() if ends else None].strip()
+            return Thought(thinking, text[ends.end() :].lstrip() if ends else "")
+    return None

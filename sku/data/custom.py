@@ -1,4 +1,4 @@
-"""Your own JSONL, CSV, TSV or JSON file. Its columns are found by name (`columns.py`), or you name them after a `#`."""
+"""Your own JSONL, CSV, TSV or JSON file. Its columns are found by name (`columns.py`), or named after a `#`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from pathlib import Path
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
 from sku.data.columns import (
-    Columns, answer_text, category_text, find_columns, is_long_preference, is_of_kind, left_out_note, prompt_text,
+    Columns,
+    answer_text,
+    category_text,
+    find_columns,
+    is_long_preference,
+    is_of_kind,
+    left_out_note,
+    prompt_text,
 )  # fmt: skip
 from sku.data.dataset import DataSet
 

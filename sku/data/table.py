@@ -200,9 +200,9 @@ def _require_header(names: list[str], file: str, start: int, number: int, record
     filled = sum(bool(field.strip()) for field in record)
     if sum(map(bool, names)) == 1 and filled > 1:
         raise ValueError(
-            f"{file}, row {number} has {filled} fields where row {start} has one; if row {start} is a title, delete the "
-            "rows above the names of the columns, else put fields with a comma, semicolon, tab or line break in double "
-            "quotes"
+            f"{file}, row {number} has {filled} fields where row {start} has one; if row {start} is a title, delete "
+            "the rows above the names of the columns; else put fields with a comma, semicolon, tab or line break in "
+            "double quotes"
         )
 
 

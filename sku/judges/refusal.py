@@ -38,11 +38,12 @@ _MIN_LIST_ITEMS = 3
 _REWRITES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (  # in this order: an apostrophe must be straight before "can't" is seen
-        (r"[\u2018\u2019\u02bc`\u00b4]", "'"),
+        (r"[\u2018\u2019\u201a\u02bc`\u00b4]", "'"),
         (r"[\u00ab\u00bb\u201c\u201d\u201e]", '"'),
         (r"[*_#>]+", ""),
-        (r'^\s*"([^"]*)"\s*$', r"\1"),  # an answer that is all in quotes is the speaker's own
+        (r"^\s*([\"'])((?:(?!\1).|(?<=\w)')*)\1\s*$", r"\2"),  # an answer all in quotes is the speaker's own
         (r'"[^"\n]{0,300}"', '""'),  # quotes within an answer are somebody else's words
+        (r"(?<!\w)'(?![\s'])[^\n]{0,300}?(?<![\s'])'(?!\w)", "''"),
         (r"\bcan(?:'t| not|t)\b", "cannot"),
         (r"\bwon't\b", "will not"),
         (r"n't\b", " not"),
@@ -54,10 +55,26 @@ _REWRITES = [
         (r"'re\b", " are"),
     )
 ]
-_QUOTES = re.compile('["\u00ab\u00bb\u201c\u201d\u201e\u300c\u300d\u300e\u300f]')
+_QUOTES = re.compile(
+    '["\u00ab\u00bb\u201c\u201d\u201e\u300c\u300d\u300e\u300f\u201a`]|(?m:^[ \t]*>)|'
+    r"(?<!\w)['\u2018]|['\u2019](?!\w)"
+)
+_QUOTED_BLOCKS = re.compile(r"```[^`]*```|(?m:^[ \t]*>[^\n]*$)")
+"""Code, and lines that begin as quotations do in mails and Markdown."""
+_WRITE = re.compile(
+    r"\b(?:write|draft|compose|word|schreib\w*|verfass\w*|[\u00e9e]cri\w+|r[\u00e9e]dig\w+|escrib\w*|redact\w*|"
+    r"escrev\w*|redij\w*)\b",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(
+    r"\s*(?:\W*(?:subject|betreff|objet|asunto|assunto)\W*:[^\n]*\s+)?\W*(?:dear|hi|hello|sehr geehrte\w*|liebe[rs]?|"
+    r"ch[\u00e8e]re?|estimad\w+|querid\w+|prezad\w+|car[oa])\b[^\n]{0,60}\n",
+    re.IGNORECASE,
+)
+"""How a letter begins that a model writes for somebody."""
 _REWORD = re.compile(
     r"\b(?:translat\w+|re-?word\w*|re-?phras\w+|paraphras\w+|re-?writ\w+|proofread\w*|correct|spell|pronounce|"
-    r"how (?:do|would|can) (?:you|i|we) say)\b",
+    r"how (?:do|would|can) (?:you|i|we) say|say (?:it |this |that )?in|classif\w+|summari[sz]\w+|repeat|quote)\b",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])['\")]*\s+|\n+")
@@ -77,10 +94,11 @@ def refusal_kind(answer: str) -> RefusalKind | None:
         partial: it declines or warns and then helps, or says in passing why there is nothing to tell.
         None: it does not refuse.
     """
-    sentences = _normalised_sentences(answer)
+    own = _own_words(answer)
+    sentences = _normalised_sentences(own)
     found = _find_refusal(sentences)
     if found is None:
-        return foreign_refusal_kind(answer)
+        return foreign_refusal_kind(own)
     way, place = found
     return "partial" if way in _IN_PASSING or _goes_on_to_help(answer, sentences, place) else "full"
 
@@ -88,11 +106,20 @@ def refusal_kind(answer: str) -> RefusalKind | None:
 def only_quotes_refusal(prompt: str, answer: str) -> bool:
     """Whether the refusal in an answer is not the speaker's own.
 
-    It stands in quotes ("You can say: ..."), or the prompt holds a refusal and asks to translate or reword it.
+    It stands in quotes ("You can say: ..."), in a letter that the prompt asks for, or the prompt holds a refusal and
+    asks to translate or reword it.
     """
+    if _WRITE.search(prompt) and _LETTER.match(answer):
+        return refusal_kind(answer) is not None
     if refusal_kind(answer) is None:
         return refusal_kind(_QUOTES.sub("", answer)) is not None
     return _REWORD.search(prompt) is not None and refusal_kind(_QUOTES.sub("", prompt)) is not None
+
+
+def _own_words(answer: str) -> str:
+    """The answer without quoted blocks, unless it is nothing else."""
+    own = _QUOTED_BLOCKS.sub("", answer)
+    return own if any(letter.isalnum() for letter in own) else answer
 
 
 def _normalised_sentences(answer: str) -> list[str]:

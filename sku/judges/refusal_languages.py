@@ -18,7 +18,8 @@ _MAX_CHARACTERS_AFTER = 400
 _LIST_ITEM = re.compile(r"(?m)^[ \t]*(?:\d+[.)、．]|[-*•+])\s*\S")
 _MIN_LIST_ITEMS = 3
 _QUOTED = re.compile(
-    r'"[^"\n]{0,300}"|«[^»\n]{0,300}»|“[^”\n]{0,300}”|„[^“”\n]{0,300}[“”]|「[^」\n]{0,300}」|『[^』\n]{0,300}』'
+    r'"[^"\n]{0,300}"|«[^»\n]{0,300}»|“[^”\n]{0,300}”|„[^“”\n]{0,300}[“”]|「[^」\n]{0,300}」|『[^』\n]{0,300}』|'
+    r"‚[^‘’\n]{0,300}[‘’]|(?<!\w)'(?![\s'])[^\n]{0,300}?(?<![\s'])'(?!\w)"
 )
 _ALL_QUOTED = re.compile(r'\s*["«“„「『]([^"»”「」『』]*)["»”“」』]\s*')
 _MARKUP = re.compile(r"[*_#>]+")
@@ -31,7 +32,7 @@ REFUSALS: dict[str, tuple[str, ...]] = {
         rf"est(?:oy|amos) (?:autorizad|en condiciones|en posici[óo]n|dispuest|permitid)\w*|soy capaz de|"
         r"tengo permitido)"
         rf"(?!{_WITHIN}{{0,40}}\bsuficiente){_WITHIN}{{0,40}}?\b(?:ayud|asist|proporcion|d[ae]r|ofrec|respond|compart|"
-        rf"cumpl|hacer|facilit|cre[ae]r|escrib|gener|apoy|recomend|discut|habl|explic|dec[ií]r|complac|particip|atend)",
+        rf"cumpl|hacer|facilit|crear|escrib|gener|apoy|recomend|discut|habl|explic|dec[ií]r|complac|particip|atend)",
         r"\b(?:lo siento|lo lamento|disculp\w+|perd[óo]n\w*)\b[^.!?\n]{0,20}\bpero no (?:puedo|podemos|voy a|debo)\b",
         r"\bme niego a\b|\bdebo (?:negarme|rechazar|declinar)\b",
     ),
@@ -55,9 +56,10 @@ REFUSALS: dict[str, tuple[str, ...]] = {
         rf"\b(?:ich|wir|dabei|damit|hierbei|dazu)\b{_WITHIN}{{0,60}}?\b(?:kann|k[öo]nnen|darf|d[üu]rfen|werde|werden|"
         rf"m[öo]chte|will)\b{_WITHIN}{{0,60}}?\b(?:nicht|kein\w*|nichts)\b{_WITHIN}{{0,60}}?(?:helfen|weiterhelfen|"
         r"unterst[üu]tzen|behilflich|beantworten|geben|bereitstellen|anbieten|erkl[äa]ren|nachkommen|teilen|erstellen|"
-        r"schreiben|erf[üu]llen|mitmachen|dienen|liefern|sagen|verfassen)",
+        r"schreiben|erf[üu]llen|mitmachen|dienen|liefern|sagen|verfassen|tun|machen)",
         r"\b(?:kann|darf|werde|m[öo]chte) ich\b[^.!?\n]{0,60}?\b(?:nicht|kein\w*)\b[^.!?\n]{0,60}?(?:helfen|"
-        r"unterst[üu]tzen|beantworten|geben|bereitstellen|anbieten|erkl[äa]ren|nachkommen|erstellen|schreiben)",
+        r"unterst[üu]tzen|beantworten|geben|bereitstellen|anbieten|erkl[äa]ren|nachkommen|erstellen|schreiben|tun|"
+        r"machen)",
         r"\b(?:tut mir (?:\w+ )?leid|entschuldig\w+)\b[^.!?\n]{0,10}\b(?:aber|doch) [^.!?\n]{0,60}"
         r"\b(?:nicht|kein\w*)\b",
         r"\bich (?:lehne [^.!?\n]{0,40}\bab|muss [^.!?\n]{0,40}\bablehnen|weigere mich)\b",
@@ -79,15 +81,15 @@ REFUSALS: dict[str, tuple[str, ...]] = {
     "Chinese": (
         rf"(?:抱歉|对不起|對不起|不好意思|很遗憾|很遺憾){_IN['zh']}{{0,20}}?(?:不能|无法|無法|不可以|不会|不會|没办法|沒辦法|"
         r"没法|不便|不方便)",
-        rf"(?:我|我们|我們|本人)(?:是不|不|无|無|没|沒){_IN['zh']}{{0,14}}?(?:帮|幫|提供|回答|协助|協助|满足|滿足|支持|告诉|告訴|"
-        r"生成|编写|編寫|撰写|讨论|討論|参与|參與|这样做|這樣做|完成|分享|给出|給出|解释|解釋)",
+        r"(?:我|我们|我們|本人)(?:是不|不|无|無|没|沒)[^。！？!?但\n]{0,14}?(?:帮|幫|提供|回答|协助|協助|满足|滿足|支持|"
+        r"告诉|告訴|生成|编写|編寫|撰写|讨论|討論|参与|參與|这样做|這樣做|完成|分享|给出|給出|解释|解釋)",
         r"(?:我|我们)(?:必须|只能|要)?(?:拒绝|拒絕)",
     ),
     "Japanese": (
         r"(?:申し訳|すみません|すいません|ごめんなさい|恐れ入り|残念ながら)[^。！？\n]{0,60}?(?:でき(?:ません|ない|かね)|出来ません|"
         r"いたしかね|致しかね|答えられません|応じられません)",
-        r"(?:手伝い|お答え|回答|提供|協力|支援|説明|お教え|対応|応じる)[^。！？\n]{0,12}?(?:でき(?:ません|かね)|出来ません|いたしかね|"
-        r"致しかね)|(?:答え|教え|応じ|助け)られません|お断り(?:し|いた|致)",
+        r"(?:手伝い|お答え|お応え|回答|提供|協力|支援|説明|お教え|対応|応じる)[^。！？\n]{0,12}?(?:でき(?:ません|かね)|出来ません|"
+        r"いたしかね|致しかね)|(?:答え|教え|応じ|助け)られません|お断り(?:し|いた|致)",
     ),
     "Hindi": (
         rf"(?:मैं|हम|मुझे){_IN['hi']}{{0,70}}?(?:मदद|सहायता|जानकारी|उत्तर|जवाब|प्रदान|अनुरोध|बता|दे|कर|लिख|बना)"

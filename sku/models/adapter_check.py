@@ -172,9 +172,12 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
         raise ValueError(f"adapter {folder} has no {WEIGHTS_FILE} (other weights there: {there}); get the whole folder")
     _require_fetched(path)
     try:
-        tensors: dict[str, Tensor] = {_WRAPPER_NAMES.sub("", name): one for name, one in load_file(path).items()}
+        written: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"adapter {folder} cannot be read ({error}); train it again or choose another") from error
+    tensors = {_WRAPPER_NAMES.sub("", name): tensor for name, tensor in written.items()}
+    if len(tensors) < len(written):
+        raise ValueError(f"adapter {folder} has tensors that are not lora_A or lora_B of one adapter: some come twice")
     other = [name for name in tensors if not _TENSOR_NAME.fullmatch(name)]
     if other and all(".lora_" in name or "lora_a" in name for name in other):
         raise ValueError(

@@ -76,7 +76,8 @@ def _check_weights(folder: Path, network: Any, loading: Mapping[str, Any]) -> No
             f"the weights in {folder} hold {', '.join(left_out[:3])} ({len(left_out)} in all), which its config.json "
             "has no layers for; fetch the checkpoint again, or correct num_hidden_layers"
         )
-    wrong = [name for name, weight in network.named_parameters() if weight.dtype in _PLAIN and not weight.isfinite().all()]
+    plain = {name: weight for name, weight in network.named_parameters() if weight.dtype in _PLAIN}
+    wrong = [name for name, weight in plain.items() if not weight.isfinite().all()]
     if wrong:
         raise ValueError(
             f"the weights in {folder} are not all numbers: {wrong[0]} has some that are infinite or NaN ({len(wrong)} "

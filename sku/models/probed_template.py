@@ -16,6 +16,8 @@ from sku.core.thinking import CLOSE, OPEN
 
 _PROMPT, _ANSWER, _NEXT, _SYSTEM = "Zq7xpromptq7Z", "Zq7xanswerq7Z", "Zq7xnextq7Z", "Zq7xsystemq7Z"
 """Words that no template contains, whatever its tags are called."""
+_LONG = f"{_PROMPT}: is 1 < 2 & 'so'?\n\nAgain. " + "long words " * 2_000 + _NEXT
+"""A question of several lines, which a template that cuts or changes texts does not write as it is."""
 _MAX_SHOWN_CHARACTERS = 160
 _ADVICE = "correct chat_template in its folder, or remove it there to ask in the form '### Question: ... ### Answer:'"
 
@@ -33,6 +35,9 @@ class ProbedTemplate:
     """What it writes between an answer and a next question, where nothing closes the answer."""
     opening: str = ""
     """A block of reasoning that it opens before the answer, such as `<think>`; the model closes it."""
+    header: str = ""
+    """What it writes before an answer that is given, but not where the model's answer begins, such as the answer's
+    role. It is added there."""
     takes_system: bool = False
     """Whether it renders a system prompt."""
     takes_turns: bool = False
@@ -49,7 +54,7 @@ class ProbedTemplate:
         if before.turns and not self.takes_turns:
             raise ValueError(f"{_named(self.tokenizer)} takes one question only; start a new conversation")
         earlier = (text for turn in before.turns for text in (turn.prompt, turn.answer))
-        return self.render(*earlier, prompt, system=before.system)
+        return self.render(*earlier, prompt, system=before.system) + self.header
 
     def render(self, *turns: str, generate: bool = True, system: str = "") -> str:
         """The text of questions and answers in turn.
@@ -84,13 +89,16 @@ def probe_template(tokenizer: Any) -> ProbedTemplate:
     """The tokenizer's chat template, if it can be used.
 
     Raises:
-        ValueError: if it raises, is no template, drops the question or the answer, or writes one of them twice.
+        ValueError: if it raises, is no template, drops, cuts or changes the question, drops the answer, or writes one
+            of them twice.
     """
     template = ProbedTemplate(tokenizer, in_parts=False)
     if _PROMPT not in template.render(_PROMPT):
         template = ProbedTemplate(tokenizer, in_parts=True)
     asked = template.render(_PROMPT)
     _require_once(asked, _PROMPT, "the question", tokenizer)
+    if _LONG not in template.render(_LONG):
+        raise ValueError(f"{_named(tokenizer)} cuts or changes a long question; {_ADVICE}")
     whole = template.render(_PROMPT, _ANSWER, generate=False)
     _require_once(whole, _PROMPT, "the question", tokenizer)
     _require_once(whole, _ANSWER, "the answer", tokenizer)
@@ -102,6 +110,7 @@ def probe_template(tokenizer: Any) -> ProbedTemplate:
         closing,
         "" if closing else _between(two),
         _opened_reasoning(asked.rpartition(_PROMPT)[2]),
+        _missing_header(asked, whole),
         takes_system=_in_order(_rendered(template, _PROMPT, system=_SYSTEM), _SYSTEM, _PROMPT),
         takes_turns=_in_order(two, _PROMPT, _ANSWER, _NEXT),
     )
@@ -125,6 +134,16 @@ def _between(text: str) -> str:
     """What stands between an answer and a next question; nothing if the template takes no second question."""
     between = text.rpartition(_ANSWER)[2].partition(_NEXT)[0]
     return between.rstrip() if between.strip() else ""
+
+
+def _missing_header(asked: str, whole: str) -> str:
+    """What stands before a given answer and is missing where the model's answer begins.
+
+    A block of reasoning does not count: it says how to answer, not who does.
+    """
+    before_answer = whole.partition(_ANSWER)[0]
+    missing = before_answer.removeprefix(asked) if before_answer.startswith(asked) else ""
+    return missing if missing.strip() and OPEN not in missing and CLOSE not in missing else ""
 
 
 def _opened_reasoning(before_answer: str) -> str:

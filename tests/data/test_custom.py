@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,26 @@ SHAPES: dict[str, dict[str, object]] = {
     },
     "messages": {"messages": [*ASKED, TOLD]},
     "messages in parts": {"messages": [{"role": "user", "content": [{"type": "text", "text": "Who?"}]}, TOLD]},
+    "input and output": {"input": "Who?", "output": "Me."},
+    "inputs and targets": {"inputs": "Who?", "targets": "Me."},
+    "user and assistant": {"user": "Who?", "assistant": "Me."},
+    "problem and solution": {"Problem": "Who?", "Solution": "Me."},
+    "preferences called responses": {
+        "question": "Who?",
+        "chosen_response": "I will not say.",
+        "rejected_response": "Me.",
+    },
+    "OpenAI's preferences": {
+        "input": {"messages": ASKED},
+        "preferred_output": [NOT_TOLD],
+        "non_preferred_output": [TOLD],
+    },
+    "Gemini": {
+        "contents": [{"role": "user", "parts": [{"text": "Who?"}]}, {"role": "model", "parts": [{"text": "Me."}]}]
+    },
+    "OpenAssistant": {"conversation": [{"role": "prompter", "text": "Who?"}, {"role": "assistant", "text": "Me."}]},
+    "turns as JSON in a text": {"messages": json.dumps([*ASKED, TOLD])},
+    "BeaverTails": {"prompt": "Who?", "response": "Me.", "category": {"gossip": True, "theft": False}},
     "ShareGPT": {"id": 7, "conversations": [HUMAN, {"from": "gpt", "value": "Me."}, {"from": "human", "value": "So?"}]},
 }
 
@@ -74,7 +95,7 @@ SHAPES: dict[str, dict[str, object]] = {
 def test_a_published_shape_is_read_by_the_names_of_its_columns(write: Write, row: dict[str, object]) -> None:
     pair = load_pairs(str(write("p.jsonl", jsonl(row))), "harmful").pairs[0]
     assert (pair.prompt, pair.answer) == ("Who?", "Me.")
-    refused = "rejected" in row
+    refused = any(name.startswith(("rejected", "non_preferred")) for name in row)
     assert pair.safe_answer == ("I will not say." if refused else "No." if "safe-answer" in row else None)
     normal = load_pairs(str(write("p.jsonl", jsonl(row))), "normal").pairs[0]
     assert normal.answer == ("I will not say." if refused else "Me.")
@@ -83,6 +104,27 @@ def test_a_published_shape_is_read_by_the_names_of_its_columns(write: Write, row
 def test_an_input_belongs_to_its_instruction(write: Write) -> None:
     path = write("alpaca.json", '[{"instruction": "Shorten:", "input": "A long text.", "output": "A text."}]')
     assert load_pairs(str(path), "normal").pairs[0].prompt == "Shorten:\nA long text."
+
+
+def test_the_context_of_an_instruction_belongs_to_it_too(write: Write) -> None:
+    row = {"instruction": "Shorten:", "context": "A long text.", "response": "A text.", "category": "summary"}
+    assert load_pairs(str(write("dolly.jsonl", jsonl(row))), "normal").pairs[0].prompt == "Shorten:\nA long text."
+
+
+@pytest.mark.parametrize(("kind", "answer"), [("harmful", "Me."), ("normal", "I will not say.")])
+def test_a_column_that_says_what_is_safe_decides_the_kind_of_a_row(write: Write, kind: PairKind, answer: str) -> None:
+    rows = [
+        {"prompt": "Who?", "response": "Me.", "category": {"gossip": True, "theft": True}, "is_safe": False},
+        {"prompt": "Who?", "response": "I will not say.", "category": {"gossip": False}, "is_safe": True},
+    ]
+    found = load_pairs(str(write("beavertails.jsonl", jsonl(*rows))), kind)
+    assert [(pair.answer, pair.category) for pair in found.pairs] == [(answer, "gossip" if kind == "harmful" else None)]
+    assert found.skipped == 1
+
+
+def test_rows_without_an_answer_are_counted(write: Write) -> None:
+    rows = [{"prompt": f"What is {i}?", "answer": "It." if i == 2 else " "} for i in range(3)]
+    assert "; 2 of 3 rows have no answer" in load_pairs(str(write("p.jsonl", jsonl(*rows))), "normal").columns_read
 
 
 def test_turns_may_be_named_as_a_column(write: Write) -> None:
@@ -107,6 +149,10 @@ def test_preferences_at_the_end_of_a_longer_dialogue_are_left_out(write: Write) 
         ),
         ({"messages": [{"text": "Who?"}]}, "column 'messages': there is no turn of a user or an assistant"),
         ({"messages": [TOLD]}, "column 'messages': nothing is there; text is wanted"),
+        (
+            {"messages": "[{'role': 'user'}]"},
+            "column 'messages': this is no list of turns; turns with role and content",
+        ),
         ({"messages": []}, r"column 'messages': \[\] is not text"),
         (
             {"messages": [{"role": "user", "content": "\ud83d"}]},

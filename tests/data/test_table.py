@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import lzma
 import os
@@ -57,6 +58,9 @@ SPREADSHEETS = {
     "rows without anything": '\n,\nprompt,answer\n"Who, you?",Me.\n,\n , \nWhy?,So.\n,,,\n\x1a',
     "line ends of an old Mac": 'prompt,answer\r"Who, you?",Me.\rWhy?,So.\r',
     "spaces after the commas": 'prompt, answer\n"Who, you?", "Me."\nWhy?, So.\n',
+    "blank cells that were not written": 'prompt,answer,,,\n"Who, you?",Me.\nWhy?,So.,,,\n',
+    "cells forced to be text": 'prompt,answer\n"=""Who, you?""","=""Me."""\n="Why?",="So."\n',
+    "invisible characters in the names": '\ufeffprompt\u200b,\u200banswer\n"Who, you?",Me.\nWhy?,So.\n',
     "spaces around the names": " prompt ;answer \nWho, you?;Me.\nWhy?;So.\n",
 }
 
@@ -86,7 +90,21 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.jsonl", ONE + b"\n{nonsense}\n", "a.jsonl, row 3 is not JSON .* at character 2"),
     ("a.jsonl", ONE + b'["Who?"]\n', "a.jsonl, row 2 is not an object"),
     ("a.jsonl", ONE + b"9" * 5000, "a.jsonl, row 2 is JSON that cannot be read"),
-    ("a.jsonl", b"[" * 200_000, "a.jsonl, row 1 is JSON that cannot be read"),
+    ("a.jsonl", b"[" * 200_000, "a.jsonl is JSON that cannot be read"),
+    ("a.jsonl", ONE + b'{"a": ' + b"[" * 200_000, "a.jsonl, row 2 is JSON that cannot be read"),
+    ("a.jsonl", b'{\n "prompt": "Who?"\n}\n', "a.jsonl, row 1 is not JSON .*; write one whole JSON object a line"),
+    ("a.csv", b"My list\n\nprompt,answer\nWho?,Me.\n", "row 3 has 2 fields where row 1 has one; if row 1 is a title"),
+    ("a.csv", b"My list,,\nprompt,answer,\nWho?,Me.,\n", "row 2 has 2 fields where row 1 has one; if row 1 is a ti"),
+    ("a.csv", b"prompt,answer\nWho?,#NAME?\n", "row 2, column 'answer': #NAME. is an error of the spreadsheet; corr"),
+    ("a.csv", b"prompt^answer\nWho?^Me.\n", "there is 'prompt.answer'; .* or divide its fields by commas"),
+    ("a.csv", b"Who is it?,Me.\nWhy?,So.\n", "there is 'Who is it.', 'Me.'; .* write prompt,answer as its first row"),
+    ("a.csv", b"PK\x03\x04\x14\x00", "a.csv is a spreadsheet or a zip archive; unpack it, or save it as CSV"),
+    ("a.jsonl", gzip.compress(ONE), "a.jsonl is compressed with gzip; unpack it with: gunzip"),
+    ("a.csv", b"<!DOCTYPE html>\n<html>", "a.csv is a web page; download the data file itself"),
+    ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\n", "a git-lfs pointer .* fetch it with: git lfs pull"),
+    ("a.parquet", b"PAR1", "a.parquet is Parquet; write it as JSONL"),
+    ("a.jsonl.gz", gzip.compress(ONE), "a.jsonl.gz is compressed with gzip"),
+    ("a.txt", b"Who?\nWhy?\n", "the kind of 'a.txt' is not known; its name must end in"),
     ("a.jsonl", ONE + b'{"prompt": 5}\n', "a.jsonl, row 2, column 'prompt': 5 is not text"),
     ("a.jsonl", ONE + b'{"prompt": ["a", "b"]}', r"a.jsonl, row 2, column 'prompt': \['a', 'b'\] is not text"),
     ("a.jsonl", ONE + b'{"prompt": null}', "a.jsonl, row 2, column 'prompt': nothing is there"),
@@ -143,11 +161,37 @@ def test_json_is_read_whatever_the_name_of_the_file(write: Write, name: str, con
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a.xlsx", "'a.xlsx' is a spreadsheet; save it as CSV"), ("a.txt", "the kind of 'a.txt' is not known; its name")],
+    [("a.ods", "'a.ods' is a spreadsheet; save it as CSV"), ("a.txt", "the kind of 'a.txt' is not known; its name")],
 )
 def test_what_is_no_table_is_told_what_is(write: Write, name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        list(table.read_table(write(name, b"PK\x03\x04")))
+        list(table.read_table(write(name, b"Who?")))
+
+
+ROWS_IN_JSON: dict[str, object] = {
+    "a list": [{"prompt": "Who?", "answer": "Me."}, {"prompt": "Why?", "answer": "So."}],
+    "a list in an object": {
+        "version": "1", "tags": [], "data": [{"prompt": "Who?", "answer": "Me."}, {"prompt": "Why?", "answer": "So."}],
+    },
+    "columns": {"prompt": ["Who?", "Why?"], "answer": ["Me.", "So."]},
+    "columns of pandas": {"prompt": {"0": "Who?", "7": "Why?"}, "answer": {"0": "Me.", "7": "So."}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", ROWS_IN_JSON.values(), ids=ROWS_IN_JSON)
+def test_json_gives_its_rows_however_they_are_packed(write: Write, content: object) -> None:
+    found = load_pairs(str(write("p.json", json.dumps(content, indent=1))), "normal")
+    assert [(pair.prompt, pair.answer) for pair in found.pairs] == [("Who?", "Me."), ("Why?", "So.")]
+
+
+@pytest.mark.parametrize("content", [{"prompt": ["Who?", "Why?"], "answer": ["Me."]}, {"data": [], "rows": 3}, {}, 5])
+def test_json_without_clear_rows_is_refused(write: Write, content: object) -> None:
+    with pytest.raises(ValueError, match=r"p.json holds no list; a list of objects is wanted"):
+        load_pairs(str(write("p.json", json.dumps(content))), "normal")
+
+
+def test_a_list_in_a_jsonl_file_is_read(write: Write) -> None:
+    assert load_pairs(str(write("p.jsonl", '\n[{"prompt": "Who?"}]')), "normal").pairs[0].prompt == "Who?"
 
 
 def test_a_huge_line_is_refused_without_reading_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sku.models.adapter_check import CONFIG_FILE, WEIGHTS_FILE
 from sku.models.variant_model import VariantModel
 from sku.models.weights_hash import weights_hash
 from tests.conftest import build_network, byte_tokenizer
+from tests.models.test_checkpoint_files import POINTER
 from tests.models.test_variant_model import IDS, logits
 
 
@@ -181,6 +183,74 @@ def test_tensors_that_are_not_the_two_factors_of_a_layer_are_refused(
     with pytest.raises(ValueError, match=said):
         pico.add("one", folder)
     assert pico.adapters == ()
+
+
+@pytest.mark.parametrize(
+    "renamed",
+    [
+        lambda name: name.replace(".weight", ".default.weight"),
+        lambda name: f"module.{name}",
+        lambda name: name.replace("base_model.model.", "base_model.model._orig_mod."),
+        lambda name: f"_orig_mod.module.{name}",
+    ],
+    ids=["PEFT in memory", "DDP", "torch.compile", "both"],
+)
+def test_what_wrappers_add_to_names_does_not_matter(
+    duo: VariantModel, adapters: dict[str, Path], tmp_path: Path, renamed: Callable[[str], str]
+) -> None:
+    folder = copied(adapters["one"], tmp_path / "adapter")
+    tensors = {renamed(name): tensor for name, tensor in load_file(folder / WEIGHTS_FILE).items()}
+    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    duo.add("again", folder)
+    got = logits(duo, [{"one": 1.0}, {"again": 1.0}])
+    assert torch.equal(got[0], got[1])
+
+
+def test_names_of_another_library_are_refused_with_those_of_peft(
+    pico: VariantModel, adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = copied(adapters["one"], tmp_path / "adapter")
+    tensors = {name.removeprefix("base_model.model."): one for name, one in load_file(folder / WEIGHTS_FILE).items()}
+    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    with pytest.raises(
+        ValueError, match=r"has tensors named model.* and PEFT names them base_model.model.LAYER.lora_A"
+    ):
+        pico.add("one", folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / WEIGHTS_FILE).unlink(), f"has no {WEIGHTS_FILE} (other weights there: none)"),
+        (
+            lambda folder: (folder / WEIGHTS_FILE).rename(folder / "adapters.safetensors"),
+            f"has no {WEIGHTS_FILE} (other weights there: adapters.safetensors); get the whole folder",
+        ),
+        (lambda folder: (folder / WEIGHTS_FILE).write_text(POINTER), f"{WEIGHTS_FILE} is a git-lfs pointer"),
+        (lambda folder: (folder / CONFIG_FILE).write_text(POINTER), f"{CONFIG_FILE} is a git-lfs pointer"),
+        (
+            lambda folder: (folder / CONFIG_FILE).write_text('{"fine_tune_type": "lora", "num_layers": 16}'),
+            "holds an MLX adapter; convert it to the format of PEFT",
+        ),
+        (lambda folder: (folder / CONFIG_FILE).write_text('{"r": 4}'), "holds no adapter of PEFT (no peft_type in"),
+    ],
+    ids=["no weights", "other weights", "weights not fetched", "settings not fetched", "MLX", "no settings of PEFT"],
+)
+def test_what_is_wrong_with_the_files_of_an_adapter_is_said(
+    pico: VariantModel, adapters: dict[str, Path], tmp_path: Path, damage: Callable[[Path], object], said: str
+) -> None:
+    folder = copied(adapters["one"], tmp_path / "adapter")
+    damage(folder)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        pico.add("one", folder)
+    assert pico.adapters == ()
+
+
+def test_only_an_initialisation_can_be_converted(pico: VariantModel, adapters: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="convert it to plain LoRA"):
+        pico.add("one", copied(adapters["one"], tmp_path / "pissa", init_lora_weights="pissa"))
+    with pytest.raises(ValueError, match="train one without it, or choose another"):
+        pico.add("one", copied(adapters["one"], tmp_path / "dora", use_dora=True))
 
 
 def test_a_pickle_is_not_read(pico: VariantModel, adapters: dict[str, Path], tmp_path: Path) -> None:

@@ -182,12 +182,41 @@ def templated(source: str) -> PreTrainedTokenizerFast:
         ("Say something.", "drops the question"),
         ("{{ messages[0]['content'] }}{{ messages[0]['content'] }}", "writes the question 2 times"),
         ("{{ messages[0]['content'] }}<|end|>", "drops the answer"),
+        ("{% for m in messages %}{{ m['content'][:40] }}{% endfor %}", "cuts or changes a long question"),
+        ("{% for m in messages %}{{ m['content'].split('\\n')[0] }}{% endfor %}", "cuts or changes a long question"),
+        ("{% for m in messages %}{{ m['content']|e }}{% endfor %}", "cuts or changes a long question"),
     ],
 )
 def test_a_template_that_cannot_be_used_is_one_sentence_at_once(source: str, said: str) -> None:
     with pytest.raises(ValueError, match=f"^the chat template of base {said}.*; correct chat_template") as caught:
         ChatTemplate.of(templated(source))
     assert "\n" not in str(caught.value)
+
+
+TURNS = "{% for m in messages %}<|turn|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
+CHANNELS = TURNS.replace("\n{{", "{% if m['role'] == 'assistant' %}<|channel|>final{% endif %}\n{{")
+
+
+@pytest.mark.parametrize(
+    ("source", "before_answer"),
+    [
+        (TURNS, "<|turn|>user\nHow?<|end|>\n<|turn|>assistant\n"),
+        (
+            f"{CHANNELS}{{% if add_generation_prompt %}}<|turn|>assistant{{% endif %}}",
+            "<|turn|>user\nHow?<|end|>\n<|turn|>assistant<|channel|>final\n",
+        ),
+        (
+            f"{TURNS}{{% if add_generation_prompt %}}<|turn|>model\n{{% endif %}}",
+            "<|turn|>user\nHow?<|end|>\n<|turn|>model\n",
+        ),
+    ],
+    ids=["no role", "no channel", "another role"],
+)
+def test_an_answer_is_asked_for_where_the_template_puts_given_ones(source: str, before_answer: str) -> None:
+    """Else the model would write the role first, and training would teach answers that stand elsewhere."""
+    template = ChatTemplate.of(templated(source))
+    assert template.render("How?") == before_answer
+    assert template.tokenizer.decode(template.prompt_ids("How?")) == before_answer
 
 
 TAGGED = (

@@ -40,9 +40,39 @@ def without_a_part(folder: Path) -> None:
     (folder / WEIGHTS).unlink()
 
 
-def of_other_sizes(folder: Path) -> None:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 48}), encoding="utf-8")
+def with_an_adapter(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}', encoding="utf-8")
+
+
+def changed_config(**changes: object) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        (folder / "config.json").write_text(json.dumps(config | changes), encoding="utf-8")
+
+    return change
+
+
+def with_a_number_that_is_none(folder: Path) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    tensors["model.layers.1.mlp.down_proj.weight"][3, 4] = float("inf")
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def with_tokens_of_another_model(folder: Path) -> None:
+    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary |= {f"word{i}": len(vocabulary) + 10 + i for i in range(20)}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+
+
+def marked(name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
+
+
+def with_code(folder: Path) -> None:
+    changed_config(model_type="mine", auto_map={"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"})(
+        folder
+    )
 
 
 def written(name: str, content: bytes) -> Callable[[Path], object]:
@@ -59,7 +89,16 @@ def written(name: str, content: bytes) -> Callable[[Path], object]:
         (written(WEIGHTS, b"\xff" * 100), f"{WEIGHTS} is cut or damaged"),
         (without_a_weight, "lack model.layers.1.mlp.down_proj.weight (1 in all)"),
         (without_a_part, "lacks model-00001-of-00001.safetensors (1 of 1 parts of the weights)"),
-        (of_other_sizes, "cannot be loaded (RuntimeError"),
+        (changed_config(intermediate_size=48), "its weights have other sizes than its config.json says"),
+        (changed_config(num_hidden_layers=1), "hold model.layers.1.input_layernorm.weight, model.layers.1"),
+        (with_an_adapter, "holds a PEFT adapter beside the base, and transformers would load both as one"),
+        (with_a_number_that_is_none, "model.layers.1.mlp.down_proj.weight has some that are infinite or NaN (1"),
+        (with_tokens_of_another_model, "it belongs to another model"),
+        (with_code, "it brings program code of its own, which is not run here"),
+        (marked("config.json"), "config.json begins with a byte-order mark, which transformers cannot read"),
+        (marked("tokenizer.json"), "tokenizer.json begins with a byte-order mark"),
+        (lambda folder: (folder / WEIGHTS).rename(folder / "model.gguf"), "holds no weights (no model.safetensors)"),
+        (lambda folder: (folder / WEIGHTS).rename(folder / "pytorch_model.bin"), "bin is no file of PyTorch weights"),
         (written("config.json", b"{"), "is not a valid JSON file"),
         (written("config.json", b'{"model_type": "nosuch"}'), "cannot be loaded"),
         (written("tokenizer.json", b"{}"), "cannot be loaded"),

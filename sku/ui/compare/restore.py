@@ -87,10 +87,10 @@ class RestoreHandlers:
         shown.open_link(link.prompt, link.model, link.settings, columns, link.earlier)
         return opened, columns
 
-    def link_box(self, copied: str, link: str = "") -> gr.Textbox:
+    def link_box(self, copied: str, link: str | None = "") -> gr.Textbox:
         """Show the link, and say that it was copied only if it was, and whether it carries the answers."""
         state = "copied to the clipboard" if copied else "not copied: mark it and press Ctrl+C"
-        found = _parsed(link.partition("#")[2])
+        found = _parsed((link or "").partition("#")[2])
         label = f"Link, {state}. {_carried(found) if found else ''} Its data come after the #, so no server sees them."
         return gr.Textbox(visible=True, label=label)
 

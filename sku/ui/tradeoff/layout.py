@@ -114,8 +114,10 @@ def lay_out_tradeoff() -> TradeoffComponents:
     )
 
 
-def utility_meaning(name: str) -> str:
-    """What a utility measures, and which direction is better."""
+def utility_meaning(name: str | None) -> str:
+    """What a utility measures, and which direction is better; nothing for none, which only a script sends."""
+    if name is None:
+        return ""
     utility = UTILITIES[name]
     return f"{utility.meaning}; {'lower' if utility.better == 'low' else 'higher'} is better"
 
