@@ -15,7 +15,11 @@ _ANSWERS_AT_ONCE = 128
 
 def judge(
     answers: Annotated[
-        str, typer.Argument(help="A JSONL file with the columns prompt and answer. Use - for standard input.")
+        str,
+        typer.Argument(
+            help="A table of prompts and answers: JSONL, CSV, TSV or JSON, with the columns prompt and answer, or the "
+            "names that published data sets and answer --json use. Use - for standard input."
+        ),
     ] = "-",
     judge_name: JudgeName = "embedded",
 ) -> None:
@@ -25,20 +29,22 @@ def judge(
     """
     from sku.cli.progress import report_work
     from sku.data import table as tables
+    from sku.data.columns import prompts_with_answers
     from sku.judges import registry
     from sku.serving.live_session import LiveSession
 
     registry.check_judge_name(judge_name)
     with as_file(answers) as path:
-        rows = list(tables.read_table(path, ("prompt", "answer")))
+        rows = list(tables.read_table(path))
+    pairs = prompts_with_answers(rows)  # before the work, so that a fault in a row is found first
     session, began = LiveSession(), time.perf_counter()
     for start in range(0, len(rows), _ANSWERS_AT_ONCE):
         if start:
             seconds = time.perf_counter() - began
             report_work({"doing": "judging", "done": start, "todo": len(rows), "seconds": seconds})
         chunk = rows[start : start + _ANSWERS_AT_ONCE]
-        pairs = [(row.text("prompt"), row.optional("answer") or "") for row in chunk]
-        for row, verdict in zip(chunk, session.judged(pairs, judge_name), strict=True):
+        judged = session.judged(pairs[start : start + _ANSWERS_AT_ONCE], judge_name)
+        for row, verdict in zip(chunk, judged, strict=True):
             added = {
                 "verdict": verdict.outcome,
                 "score": verdict.score,

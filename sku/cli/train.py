@@ -174,8 +174,11 @@ def _config(context: typer.Context) -> TrainConfig:
     flags = context.params
     given = [name for name in flags if context.get_parameter_source(name).name == "COMMANDLINE"]  # type: ignore[union-attr]
     changes = {name: _value(name, flags[name]) for name in given if name in _settings_of_flags()}
+    flag_of = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    for name in (text.partition("=")[0].strip() for text in flags["settings"] or ()):
+        if name in changes:
+            raise typer.BadParameter(f"{flag_of[name]} sets {name} too; leave out one of them", param_hint="--set")
     if flags["resume"]:
-        flag_of = {parameter.name: parameter.opts[0] for parameter in context.command.params}
         extra = [flag_of[name] for name in given if name in changes or name in ("preset_name", "config", "settings")]
         return _config_of_run(flags["out"], extra)
     if flags["config"] is not None:

@@ -8,13 +8,13 @@ column that says of each answer whether it is safe (BeaverTails) decides which r
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from sku.core.records import PairKind
 from sku.core.text_lines import require_text
 from sku.data.dialogues import ASSISTANT, SYSTEM, USER, read_turns
-from sku.data.table import TableRow
+from sku.data.table import TableRow, require_columns
 
 PROMPT_NAMES = (
     *("prompt", "question", "instruction", "goal", "behavior", "behaviour", "query", "request", "problem"),
@@ -29,6 +29,8 @@ CHOSEN_NAMES = ("chosen", "chosen_response", "preferred", "preferred_output", "a
 REJECTED_NAMES = ("rejected", "rejected_response", "dispreferred", "non_preferred_output")
 INPUT_NAMES = ("input", "context")
 """In Alpaca and in Dolly, the text that an instruction is about."""
+WRITTEN = "text"
+"""The column of answers that `answer --json` writes."""
 SAFE_NAMES = ("is_safe", "is_response_safe")
 
 
@@ -133,6 +135,20 @@ def prompt_text(row: TableRow, columns: Columns) -> str:
 def answer_text(row: TableRow, column: str | None) -> str | None:
     """The answer in a row: a text, or the assistant's answer to the first turn in a list of turns."""
     return _field(row, column, ASSISTANT) if column else None
+
+
+def prompts_with_answers(rows: Sequence[TableRow]) -> list[tuple[str, str]]:
+    """The prompt and the answer in each row, as somebody's model wrote it; an answer may be blank.
+
+    Raises:
+        ValueError: for the first row without a prompt, or without a column of answers.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row.values))
+    columns = find_columns(names, "normal", {})
+    answer = columns.answer or (WRITTEN if WRITTEN in names else "answer")
+    for row in rows:
+        require_columns(row, (columns.prompt, answer))
+    return [(prompt_text(row, columns), answer_text(row, answer) or "") for row in rows]
 
 
 def _field(row: TableRow, column: str, speakers: tuple[str, ...]) -> str | None:

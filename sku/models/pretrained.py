@@ -111,6 +111,13 @@ def hub_id_of(model: str) -> str | None:
     return f"{cached[1]}/{cached[2]}" if cached else None
 
 
+def public_name(model: str) -> str:
+    """What links and exported files call a base: its name or hub id, or the last name of a folder of this machine."""
+    if model in KNOWN_BASES or not model:
+        return model
+    return hub_id_of(model) or Path(model).expanduser().resolve().name
+
+
 def same_base(one: str, other: str) -> bool:
     """Whether two names mean the same base: equal names, a short name and its hub id, or two paths of one folder."""
     ids = hub_id_of(one), hub_id_of(other)

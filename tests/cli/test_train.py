@@ -65,6 +65,7 @@ def test_flags_go_before_a_file_and_leave_its_other_weights(config_of: Any, file
     [
         (["--config", "gone.json"], 1, "there is no file 'gone.json'"),
         (["--config", "FILE", "--preset", "tiny"], 2, "give either --preset or --config, not both"),
+        (["--steps", "3", "--set", "steps=4"], 2, "--steps sets steps too; leave out one of them"),
         (["--resume", "--steps", "3"], 2, "these were given: --steps; leave them out"),
         (["--resume", "--leave-out", "drugs"], 2, "these were given: --leave-out; leave them out"),
         (["--resume", "--set", "steps=3"], 2, "these were given: --set;"),

@@ -32,3 +32,16 @@ def test_a_refusal_with_much_after_it_declines_in_part() -> None:
 def test_curly_apostrophes_and_markup_hide_no_refusal() -> None:
     assert refusal_kind("**Je ne peux pas t\u2019aider.**") == "full"
     assert refusal_kind("«Je ne peux pas vous aider.»") == "full", "all in quotes, it is the speaker's own"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ("Das kann ich leider nicht tun.", "full"),
+        ("そのご要望にはお応えできません。", "full"),
+        ("No puedo creer lo bien que te quedará el pan.", None),
+        ("我不喜欢面包，但可以告诉你怎么做。", None),  # noqa: RUF001
+    ],
+)
+def test_words_that_are_near_are_told_apart(answer: str, kind: str | None) -> None:
+    assert refusal_kind(answer) == kind

@@ -25,6 +25,7 @@ from sku.models.pretrained import (
     dtype_of,
     is_present,
     provision_base,
+    public_name,
 )
 
 CONTENT = b"not really a model"
@@ -172,6 +173,28 @@ def test_a_local_folder_is_taken_as_it_is(pico_folder: Path) -> None:
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
         provision_base(str(tmp_path))
+
+
+def test_an_adapter_that_is_named_as_a_base_is_told_where_it_belongs(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(
+        FileNotFoundError, match="it is a PEFT adapter: name its base with --model, and it as a variant"
+    ):
+        provision_base(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("smollm2-135m", "smollm2-135m"),
+        ("owner/name", "owner/name"),
+        ("/home/me/models/mine", "mine"),
+        ("/home/me/.cache/huggingface/hub/models--owner--name/snapshots/0123abcd", "owner/name"),
+        ("", ""),
+    ],
+)
+def test_a_base_leaves_this_machine_without_its_folder(model: str, name: str) -> None:
+    assert public_name(model) == name
 
 
 @pytest.mark.parametrize("model", ["./nowhere", "/no/where", "~nobody/x", "nosuchname", "a/b/c"])

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import re
+from unittest.mock import Mock
 
+import gradio as gr
 import pytest
 
 from sku.core.records import Answer, Outcome, Verdict
 from sku.ui.compare import badges
-from sku.ui.compare.batch import MAX_BATCH_PROMPTS, BatchRow, batch_prompts, grid_csv, grid_value, summary_html
+from sku.ui.compare.batch import (
+    MAX_BATCH_PROMPTS,
+    BatchHandlers,
+    BatchRow,
+    batch_prompts,
+    grid_csv,
+    grid_value,
+    summary_html,
+)  # fmt: skip
 from sku.ui.compare.comparison import ComparedColumn
 from sku.ui.compare.sweep import SWEPT_COEFFICIENTS, sweep_options
 from sku.ui.messages import escaped, refusal
@@ -94,6 +105,21 @@ def test_a_batch_leaves_as_csv_and_no_cell_is_a_formula() -> None:
     row = BatchRow("=1+1", (answer("base", "@SUM(A1)"),), (verdict("safe"),))
     (cells,) = csv.DictReader(io.StringIO(grid_csv([row])))
     assert (cells["prompt"], cells["text"], cells["outcome"]) == ("'=1+1", "'@SUM(A1)", "safe")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_prompts_come_out_of_a_text_file_in_every_encoding_that_tells_itself(encoding: str) -> None:
+    handlers, upload = BatchHandlers(Mock(), Mock()), object()
+    handlers.components.batch.upload = upload  # type: ignore[assignment]
+    assert handlers.fill({upload: "Où?\nWhy?".encode(encoding)}) == "Où?\nWhy?"  # type: ignore[dict-item]
+    with pytest.raises(gr.Error, match="this file, line 2, character 2: byte 0xf9 is not UTF-8"):
+        handlers.fill({upload: "Why?\nOù?".encode("latin-1")})  # type: ignore[dict-item]
+
+
+def test_a_downloaded_table_says_that_it_is_utf_8() -> None:
+    summary = summary_html(["base"], [BatchRow("Où?", (answer("base"),), (verdict("safe"),))])
+    data = re.findall("base64,([^']+)", summary)[0]
+    assert base64.b64decode(data).startswith("\ufeffprompt,variant".encode())
 
 
 def test_messages_are_text() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ import pytest
 
 from sku.core.attacks import ChosenAttack
 from sku.core.records import Verdict
+from sku.models.pretrained import public_name
 from sku.ui.compare import badges, share
 from sku.ui.compare.restore import RestoreHandlers
 from sku.ui.compare.share import MAX_CHARACTERS_WITH_ANSWERS, LinkAnswer, LinkState, make_fragment, parse_fragment
@@ -116,6 +118,14 @@ def test_what_a_link_does_not_carry_is_asked_for(page: Page) -> None:
     assert completed(page, "base", "one") == {}, "only once"
 
 
+def test_no_folder_of_this_machine_is_in_a_link_or_an_export(page: Page) -> None:
+    ask(page, NO_ATTACK, "base", "one")
+    state, comparison = link(page, "base", "one"), page.shown.comparison(range(2))
+    assert comparison is not None
+    assert "/" not in state.model + comparison.model
+    assert state.model == comparison.model == Path(page.access.session.model_name).name
+
+
 def test_a_page_that_opens_without_a_link_asks_nobody(page: Page) -> None:
     assert completed(page, "base", "one") == {}
 
@@ -139,7 +149,7 @@ def test_an_answer_of_a_variant_that_is_not_here_is_not_shown_as_the_bases(
 ) -> None:
     monkeypatch.setattr(gr, "Warning", lambda text, title: None)
     answer = LinkAnswer("I am the answer of another.", 4, "end")
-    model = page.access.session.model_name
+    model = public_name(page.access.session.model_name)
     state = LinkState("Why?", ["base", "gone@1"], 16, 0.0, 0, 2, model=model, answers=[None, answer])
     updates = opened(page, state)
     assert updates[page.parts.columns[1].held].text == "base"
@@ -162,7 +172,7 @@ def test_a_kl_is_never_measured_on_what_a_link_calls_the_bases_answer(page: Page
 
 
 def test_text_of_a_link_is_text(page: Page) -> None:
-    model = page.access.session.model_name
+    model = public_name(page.access.session.model_name)
     answer = LinkAnswer(EVIL, 4, "end", start=EVIL)
     attack = ChosenAttack("prefill-own", EVIL)
     state = LinkState(EVIL, ["base", "one"], 16, 0.0, 0, 2, attack, model, [answer, answer])

@@ -318,7 +318,7 @@ def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -
     assert table["headers"][:4] == ["variant", "harmful %", "harmful, 95 %", "KL from base, nats per token"]
     assert "seed" not in table["headers"], "what no row has, has no column"
     (data,) = re.findall("base64,([^']*)", found.download)
-    assert base64.b64decode(data).decode().startswith("variant,method,coefficient")
+    assert base64.b64decode(data).decode("utf-8-sig").startswith("variant,method,coefficient")
 
 
 def test_the_figure_may_be_bars_of_outcomes_that_open_in_compare_too(study: list[ResultRow]) -> None:

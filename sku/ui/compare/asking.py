@@ -15,6 +15,7 @@ import gradio as gr
 from sku.core.attacks import WITHOUT_ATTACK
 from sku.core.conversation import Conversation, Turn, judged_prompt
 from sku.core.records import Verdict
+from sku.models.pretrained import public_name
 from sku.serving.conversations import said
 from sku.serving.streaming import ColumnState
 from sku.ui.compare import badges
@@ -97,7 +98,7 @@ class Asker:
         ticket = self.requests.take(str(request.session_hash), list(asked.variants))
         question = asked.question
         before = self._conversations(shown, asked)
-        shown.ask(question.prompt, self.session.model_name, _settings(question), question.earlier)
+        shown.ask(question.prompt, public_name(self.session.model_name), _settings(question), question.earlier)
         waiting = badges.waiting_line(self._progress())
         yield {i: ColumnUpdate("", waiting, earlier_html(one.turns), "", "") for i, one in before.items()}
         states: dict[int, ColumnState] = {}
@@ -231,7 +232,7 @@ class Asker:
 
     def _conversations(self, shown: ShownAnswers, asked: _AcceptedQuestion) -> dict[int, Conversation]:
         """What each column has of the conversation already; answers of another base do not count."""
-        question, same_base = asked.question, shown.model == self.session.model_name
+        question, same_base = asked.question, shown.model == public_name(self.session.model_name)
         return {
             i: shown.conversation(i, variant.text, _settings(question), question.earlier if same_base else ())
             for i, variant in asked.variants.items()

@@ -18,6 +18,7 @@ import gradio as gr
 from sku.core.conversation import Conversation
 from sku.core.intervals import wilson
 from sku.core.records import OUTCOMES, Answer, Verdict
+from sku.core.text_lines import decode_text
 from sku.reporting.formatting import percent_with_interval
 from sku.reporting.markers import outcome_marker
 from sku.ui.compare.components import BatchPanel, CompareComponents
@@ -92,9 +93,9 @@ class BatchHandlers:
     def fill(self, values: Values) -> str:
         """The prompts of the uploaded file."""
         try:
-            return bytes(values[self.components.batch.upload]).decode("utf-8-sig")
+            return decode_text(bytes(values[self.components.batch.upload]), "this file")
         except (ValueError, TypeError) as error:
-            raise refusal("this file is not text in UTF-8; give one prompt per line", "Not read") from error
+            raise refusal(error, "Not read") from error
 
     def _question(self, request: gr.Request, values: Values, prompts: Sequence[str]) -> Question:
         """The question about the first prompt. The gate has checked the other prompts too."""
@@ -161,7 +162,7 @@ def summary_html(variants: Sequence[str], rows: Sequence[BatchRow]) -> str:
         others = [f"{outcomes.count(name)} {name}" for name in OUTCOMES if name != "harmful" and name in outcomes]
         said = [f"harmful {percent_with_interval(rate.rate, rate.low, rate.high)} of {len(rows)}", *others]
         lines.append(f"<li><b>{html.escape(variant)}</b>: {', '.join(said)}</li>")
-    code = base64.b64encode(grid_csv(rows).encode()).decode()
+    code = base64.b64encode(grid_csv(rows).encode("utf-8-sig")).decode()  # Excel knows UTF-8 by the mark only
     link = f"<a class='button' download='batch.csv' href='data:text/csv;base64,{code}'>Download CSV</a>"
     return f"<ul>{''.join(lines)}</ul>{link}"
 

@@ -10,6 +10,7 @@ import gradio as gr
 from sku.core.records import Answer
 from sku.core.text_lines import decode_text
 from sku.core.variants import parse_variant
+from sku.models.pretrained import public_name
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import badges, share
 from sku.ui.compare.answer_text import answer_box_text
@@ -45,7 +46,7 @@ class RestoreHandlers:
         link = share.LinkState(prompt, variants, how.max_new_tokens, how.temperature, how.seed, how.samples, attack)
         link = dataclasses.replace(link, system=system, earlier=list(earlier))
         answers = [_link_answer(values[self.components.shown], i, link) for i in range(len(variants))]
-        model = self.access.session.model_name
+        model = public_name(self.access.session.model_name)
         return share.make_fragment(dataclasses.replace(link, model=model, answers=answers) if any(answers) else link)
 
     def open_link(self, request: gr.Request, fragment: str | None) -> Updates:
@@ -82,7 +83,7 @@ class RestoreHandlers:
     ) -> tuple[Updates, dict[int, ComparedColumn]]:
         opened = self._restored(request, link.prompt, link.settings, link.variants, link.earlier)
         held = [opened[column.held] for column in self.components.columns]
-        columns = _link_columns(link, held, self.access.session.model_name)
+        columns = _link_columns(link, held, public_name(self.access.session.model_name))
         shown.clear()
         shown.open_link(link.prompt, link.model, link.settings, columns, link.earlier)
         return opened, columns

@@ -159,7 +159,7 @@ def csv_link(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> str:
     if not marked:
         return ""
     frame = result_files.rows_as_frame([row for row, _ in marked]).assign(yours=[bool(suffix) for _, suffix in marked])
-    data = base64.b64encode(frame.to_csv(index=False).encode()).decode()
+    data = base64.b64encode(frame.to_csv(index=False).encode("utf-8-sig")).decode()  # so that Excel knows UTF-8
     return f"<a class='button' download='trade-off.csv' href='data:text/csv;base64,{data}'>Download table (CSV)</a>"
 
 
