@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from sku.core.errors import Unavailable
+from sku.core.jsonl import parse_json, require_object
+from sku.core.text_lines import decode_text, require_fetched
 
 PEFT_CONFIG, PEFT_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -30,6 +33,17 @@ def find_peft_folder(name: str) -> Path | None:
     if (folder / PEFT_CONFIG).is_file():
         return folder
     return _from_hub(name) if is_hub_id(name) else None
+
+
+def read_peft_config(folder: Path) -> dict[str, Any]:
+    """The settings of the adapter in a PEFT folder, unchecked.
+
+    Raises:
+        ValueError: if the file is a git-lfs pointer, or holds no JSON object.
+    """
+    path = folder / PEFT_CONFIG
+    require_fetched(path)
+    return require_object(parse_json(decode_text(path.read_bytes(), str(path)), str(path)), str(path))
 
 
 def _from_hub(name: str) -> Path:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sku.core.file_cache import read_growing_json_log, read_if_changed
-from sku.core.jsonl import parse_json, read_json, require_object
+from sku.core.jsonl import read_json
 from sku.core.methods import FOREIGN
-from sku.core.peft_folders import PEFT_CONFIG, find_peft_folder, is_hub_id
+from sku.core.peft_folders import find_peft_folder, is_hub_id, read_peft_config
 from sku.core.records import digest
 from sku.core.storage import ASSETS, home, write_atomically
 from sku.core.validation import validate
@@ -239,8 +239,7 @@ def foreign_run(folder: Path, name: str) -> Run:
     """
     if (run_folder := run_folder_of(folder)) is not None:
         return read_run(run_folder)
-    path = folder / PEFT_CONFIG
-    config = require_object(parse_json(path.read_text(encoding="utf-8-sig", errors="replace"), str(path)), str(path))
+    config = read_peft_config(folder)
     base = str(config.get("base_model_name_or_path") or "")
     return Run(folder, Manifest(FOREIGN, {}, base, "", status="finished"), name if is_hub_id(name) else None)
 

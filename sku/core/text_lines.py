@@ -17,7 +17,7 @@ MAX_LINE_CHARACTERS = 1 << 20
 """The longest line that is read. It holds a prompt with its answers a hundred times over, but not a model file that was
 opened by mistake."""
 BYTE_ORDER_MARK = "\ufeff"
-GIT_LFS_START = b"version https://git-lfs"
+_GIT_LFS_START = b"version https://git-lfs"
 """How a file begins that stands for another one, which git-lfs did not fetch."""
 _UTF_32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -37,6 +37,17 @@ def open_bytes(path: Path) -> BinaryIO:
     if not path.is_file():
         raise ValueError(f"{str(path)!r} is not a file; give the path of a data file")
     return cast(BinaryIO, lzma.open(path)) if path.suffix.lower() == ".xz" else path.open("rb")
+
+
+def require_fetched(path: Path) -> None:
+    """Check that a file is not the pointer that git-lfs leaves where it did not fetch the file.
+
+    Raises:
+        ValueError: if it is.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_GIT_LFS_START)) == _GIT_LFS_START:
+            raise ValueError(f"{path} is a git-lfs pointer and not the file itself; fetch it with: git lfs pull")
 
 
 def decode_text(data: bytes, place: str) -> str:

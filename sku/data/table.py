@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sku.core.jsonl import read_json, read_json_lines, require_object
-from sku.core.text_lines import GIT_LFS_START, MAX_LINE_CHARACTERS, open_bytes, read_lines, require_text
+from sku.core.text_lines import MAX_LINE_CHARACTERS, open_bytes, read_lines, require_fetched, require_text
 from sku.data.delimited import Dialect, find_dialect, is_blank, separator_line
 
 TABLE_SUFFIXES = (".jsonl", ".jsonl.xz", ".csv", ".json", ".tsv")
 _MAX_SHOWN_CHARACTERS = 40
 _OTHER_KINDS = (
-    (GIT_LFS_START, "a git-lfs pointer and not the file itself; fetch it with: git lfs pull"),
     (b"PK\x03\x04", "a spreadsheet or a zip archive; unpack it, or save it as CSV (in Excel: CSV UTF-8)"),
     (b"\xd0\xcf\x11\xe0", "an old spreadsheet; save it as CSV (in Excel: CSV UTF-8)"),
     (b"\x1f\x8b", "compressed with gzip; unpack it with: gunzip"),
@@ -160,6 +159,7 @@ def _reader_for(path: Path) -> Callable[[Path, ColumnCheck], Iterator[TableRow]]
 
 
 def _require_table(path: Path) -> None:
+    require_fetched(path)
     with path.open("rb") as file:
         start = file.read(max(len(mark) for mark, _ in _OTHER_KINDS)).lower()
     for mark, kind in _OTHER_KINDS:

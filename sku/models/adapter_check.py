@@ -22,11 +22,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from sku.core.jsonl import parse_json, require_object
 from sku.core.peft_folders import PEFT_CONFIG as CONFIG_FILE
 from sku.core.peft_folders import PEFT_WEIGHTS as WEIGHTS_FILE
+from sku.core.peft_folders import read_peft_config
 from sku.core.runs import read_run, run_folder_of
-from sku.core.text_lines import BYTE_ORDER_MARK, GIT_LFS_START, decode_text
+from sku.core.text_lines import require_fetched
 from sku.core.validation import validate
 
 BASE_FINGERPRINT = "base_fingerprint"
@@ -124,12 +124,9 @@ def read_settings(folder: Path) -> dict[str, Any]:
         FileNotFoundError: if the folder holds no adapter.
         ValueError: if the file is damaged, or has a setting that rows of coefficients do not support.
     """
-    path = folder / CONFIG_FILE
-    if not path.is_file():
+    if not (folder / CONFIG_FILE).is_file():
         raise FileNotFoundError(f"{folder} holds no adapter (no {CONFIG_FILE}); name a finished run's adapter")
-    _require_fetched(path)
-    content = decode_text(path.read_bytes(), str(path)).removeprefix(BYTE_ORDER_MARK)
-    settings = require_object(parse_json(content, str(path)), str(path))
+    settings = read_peft_config(folder)
     if "peft_type" not in settings:
         kind = "an MLX adapter" if "fine_tune_type" in settings else "no adapter of PEFT (no peft_type in its settings)"
         raise ValueError(f"{folder} holds {kind}; convert it to the format of PEFT, or choose another")
@@ -170,7 +167,7 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
     if not path.is_file():
         there = ", ".join(sorted(one.name for one in folder.iterdir() if one.suffix == path.suffix)) or "none"
         raise ValueError(f"adapter {folder} has no {WEIGHTS_FILE} (other weights there: {there}); get the whole folder")
-    _require_fetched(path)
+    require_fetched(path)
     try:
         written: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
@@ -190,12 +187,6 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
             "plain LoRA"
         )
     return tensors
-
-
-def _require_fetched(path: Path) -> None:
-    with path.open("rb") as file:
-        if file.read(len(GIT_LFS_START)) == GIT_LFS_START:
-            raise ValueError(f"{path} is a git-lfs pointer and not the file itself; fetch it with: git lfs pull")
 
 
 def _check_layers(folder: Path, tensors: dict[str, Tensor], network: Any) -> dict[str, int]:

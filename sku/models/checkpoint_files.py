@@ -17,7 +17,7 @@ from transformers.utils import logging
 from sku.core.errors import OutOfMemory
 from sku.core.jsonl import read_json, require_object
 from sku.core.peft_folders import PEFT_CONFIG
-from sku.core.text_lines import GIT_LFS_START
+from sku.core.text_lines import require_fetched
 from sku.core.validation import validate
 from sku.models.memory import memory_errors_as_sentences
 from sku.models.precision import loading_settings
@@ -136,11 +136,6 @@ def check_files(folder: Path) -> None:
         _check_start(path)
         if path.suffix == ".safetensors":
             _check_safetensors(path)
-    if not any(path.suffix in _WEIGHT_ENDINGS for path in folder.iterdir()):
-        raise FileNotFoundError(
-            f"{folder} holds no weights (no model.safetensors); fetch the checkpoint again, in the format of "
-            "transformers: a GGUF file is no base"
-        )
     index = folder / _INDEX
     if index.is_file():
         places = require_object(read_json(index), str(index)).get("weight_map")
@@ -151,14 +146,18 @@ def check_files(folder: Path) -> None:
                 f"{folder} lacks {', '.join(lost[:3])} ({len(lost)} of {len(parts)} parts of the weights); fetch the "
                 "checkpoint again"
             )
+    if not any(path.suffix in _WEIGHT_ENDINGS for path in folder.iterdir()):
+        raise FileNotFoundError(
+            f"{folder} holds no weights (no model.safetensors); fetch the checkpoint again, in the format of "
+            "transformers: a GGUF file is no base"
+        )
 
 
 def _check_start(path: Path) -> None:
     """Check the first bytes of a file."""
+    require_fetched(path)
     with path.open("rb") as file:
-        start = file.read(len(GIT_LFS_START))
-    if start == GIT_LFS_START:
-        raise ValueError(f"{path} is a git-lfs pointer and not the file itself; fetch it with: git lfs pull")
+        start = file.read(3)
     if not start and path.suffix in _WEIGHT_ENDINGS:
         raise ValueError(f"{path} is empty; fetch it again")
     if path.suffix == ".bin" and not start.startswith(_PICKLE_STARTS):

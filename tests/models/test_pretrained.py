@@ -177,9 +177,7 @@ def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
 
 def test_an_adapter_that_is_named_as_a_base_is_told_where_it_belongs(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(
-        FileNotFoundError, match="it is a PEFT adapter: name its base with --model, and it as a variant"
-    ):
+    with pytest.raises(FileNotFoundError, match="it is a PEFT adapter: name its base with --model, and it"):
         provision_base(str(tmp_path))
 
 

@@ -97,8 +97,9 @@ def test_a_training_cancelled_before_it_began_is_cancelled_and_can_begin_again(c
     assert wait(jobs, job.name, lambda found: not found.live).state == "cancelled"
 
 
-@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "nosuch", "/etc"])
-def test_names_that_are_no_run_are_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "nosuch", "/etc", 3, None, ["x"], "x" * 70_000])
+def test_names_that_are_no_run_are_refused(name: Any) -> None:
+    """The page passes on what a script posted, of whatever type."""
     for action in (TrainingJobs().read, TrainingJobs().cancel, TrainingJobs().delete, TrainingJobs().resume):
         with pytest.raises(ValueError, match="there is no run called"):
             action(name)

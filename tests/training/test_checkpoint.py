@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from sku.core import runs
 from sku.core.config import TrainConfig
@@ -85,6 +87,21 @@ def test_a_damaged_checkpoint_is_named(config: TrainConfig, tmp_path: Path, keep
         run_training(tmp_path / "run", config, resume=True)
     path.unlink()
     assert run_training(tmp_path / "run", config, resume=True).manifest.status == "finished"
+
+
+@pytest.mark.parametrize(
+    "change", [{"step": "many"}, {"step": 1e400}, {"seconds": None}, {"kl_factor": []}, {"step": []}]
+)
+def test_a_checkpoint_with_wrong_numbers_is_named(
+    config: TrainConfig, tmp_path: Path, change: dict[str, object]
+) -> None:
+    cancelled_after(tmp_path / "run", config, 3)
+    path = tmp_path / "run" / "checkpoint" / "state.safetensors"
+    with safe_open(path, "pt") as file:
+        about = json.loads(file.metadata()["about"])
+    save_file(load_file(path), path, {"about": json.dumps(about | change)})
+    with pytest.raises(ValueError, match=r"state\.safetensors is damaged .* --resume begins again at step 0"):
+        run_training(tmp_path / "run", config, resume=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,30 @@ def test_a_file_of_something_else_is_not_taken_for_the_base(
     refused(r"has \[292, 32\] at token_embd.weight, the base has \[260, 32\]", str(run), out, "gguf", base_gguf=larger)
     headless = write_pico_gguf(load(pico_folder), tmp_path / "headless.gguf", leave_out="output.weight")
     refused("such as output.weight", str(run), out, "gguf", base_gguf=headless)
+
+
+def test_a_file_whose_header_promises_more_than_it_has_is_refused_at_once(
+    run: Path, base_gguf: Path, tmp_path: Path
+) -> None:
+    """`gguf` itself would follow 2^60 values until the memory is full."""
+    whole = bytearray(base_gguf.read_bytes())
+    whole[16:24] = (1 << 60).to_bytes(8, "little")
+    (tmp_path / "endless.gguf").write_bytes(whole)
+    began = time.perf_counter()
+    refused("its header names more data than", str(run), tmp_path / "out", "gguf", base_gguf=tmp_path / "endless.gguf")
+    assert time.perf_counter() - began < 20
+
+
+def test_a_number_format_that_the_library_cannot_read_is_one_sentence(
+    run: Path, base_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: Any) -> Any:
+        raise NotImplementedError("IQ9_Z")
+
+    monkeypatch.setattr("sku.training.gguf_export.dequantize", cannot)
+    refused(
+        r"in a number format that cannot be read \(IQ9_Z\)", str(run), tmp_path / "out", "gguf", base_gguf=base_gguf
+    )
 
 
 def test_a_base_whose_head_is_its_embedding_has_no_head_in_its_file(tmp_path: Path) -> None:
