@@ -11,6 +11,8 @@ from sku.core.jsonl import parse_json, require_object
 from sku.core.text_lines import decode_text, require_fetched
 
 PEFT_CONFIG, PEFT_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_SHOWN = 3
+"""Names in an error message."""
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
@@ -33,6 +35,20 @@ def find_peft_folder(name: str) -> Path | None:
     if (folder / PEFT_CONFIG).is_file():
         return folder
     return _from_hub(name) if is_hub_id(name) else None
+
+
+def describe_other_folder(name: str) -> str:
+    """What is in a folder that holds no adapter itself, and what to name instead; empty if `name` is no folder."""
+    folder = Path(name).expanduser() if name and "\0" not in name else None
+    if folder is None or not folder.is_dir():
+        return ""
+    inside = sorted(path.parent.name for path in folder.glob(f"*/{PEFT_CONFIG}"))
+    if inside:
+        shown = ", ".join(inside[:_SHOWN]) + (f" and {len(inside) - _SHOWN} more" if len(inside) > _SHOWN else "")
+        return f"is a folder without an adapter of its own; name one of the adapters in it: {shown}"
+    if (folder / "config.json").is_file():
+        return "is a whole model and no adapter; ask it as the base, with --model and -v base"
+    return f"is a folder without an adapter (no {PEFT_CONFIG}); name the folder that holds it"
 
 
 def read_peft_config(folder: Path) -> dict[str, Any]:

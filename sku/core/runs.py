@@ -18,7 +18,7 @@ from typing import Any, Literal
 from sku.core.file_cache import read_growing_json_log, read_if_changed
 from sku.core.jsonl import read_json
 from sku.core.methods import FOREIGN
-from sku.core.peft_folders import find_peft_folder, is_hub_id, read_peft_config
+from sku.core.peft_folders import describe_other_folder, find_peft_folder, is_hub_id, read_peft_config
 from sku.core.records import digest
 from sku.core.storage import ASSETS, home, write_atomically
 from sku.core.validation import validate
@@ -215,6 +215,8 @@ def find_run(name: str) -> Run:
     found = find_peft_folder(name)
     if found is not None:
         return foreign_run(found, name)
+    if meant := describe_other_folder(name):
+        raise ValueError(f"variant {name!r} {meant}")
     names = ", ".join(["base", *(run.name for run in shipped_runs())])
     raise ValueError(
         f"variant {name!r} is not known; choose one of {names}, the path of a finished run folder or of a PEFT folder, "

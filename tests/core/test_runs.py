@@ -20,7 +20,7 @@ def test_wrong_types_in_a_run_are_named(sku_home: Path, change: dict[str, object
     folder = sku_home / "runs" / "mine"
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps(ABOUT | change), encoding="utf-8")
-    with pytest.raises(ValueError, match="run.json") as refused:
+    with pytest.raises(ValueError, match=r"run\.json") as refused:
         read_run(folder)
     assert next(iter(change)) in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -54,3 +54,16 @@ def test_what_lies_beside_an_adapter_from_elsewhere_is_not_its_run(tmp_path: Pat
     (tmp_path / "peft" / "adapter_config.json").write_text(json.dumps(PEFT), encoding="utf-8")
     (tmp_path / "run.json").write_text("{", encoding="utf-8")
     assert find_run(str(tmp_path / "peft")).foreign
+
+
+def test_a_folder_that_holds_no_adapter_is_told_what_it_holds(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is a folder without an adapter \(no adapter_config.json\)"):
+        find_run(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match="is a whole model and no adapter; ask it as the base, with --model"):
+        find_run(str(tmp_path))
+    for step in (100, 200, 300, 400):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "adapter_config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match="adapters in it: checkpoint-100, checkpoint-200, checkpoint-300 and 1 more"):
+        find_run(str(tmp_path))
