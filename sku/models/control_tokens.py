@@ -27,6 +27,8 @@ class ControlTokens:
         meant = {i: str(one) for i, one in added.items() if one.special or str(one) in special or str(one) in template}
         self.ids = frozenset([*meant, *tokenizer.all_special_ids])
         texts = sorted({text for text in (*meant.values(), *special) if len(text) > 1}, key=len, reverse=True)
+        short = {i for i, text in meant.items() if len(text) == 1}
+        self._counted = self.ids - short - {tokenizer.unk_token_id}  # any strange letter becomes the unknown token
         self._pattern = re.compile("|".join(map(re.escape, texts)) or r"(?!)")
 
     def broken(self, text: str) -> str:
@@ -47,17 +49,16 @@ class ControlTokens:
             add_special_tokens: whether the tokenizer adds its own, such as a start token.
 
         Raises:
-            ValueError: if the tokenizer makes a control token of broken text all the same.
+            ValueError: if the tokenizer makes a control token of a person's text all the same, as some do that change
+                letters first.
         """
-        first, *rest = text.split(_BREAK)
-        ids = self._ids(first, add_special_tokens)
-        if not rest:
-            return ids
-        for part in rest:
+        parts = text.split(_BREAK)
+        ids = self._ids(parts[0], add_special_tokens)
+        for part in parts[1:]:
             ids += self._continued(part)
-        expected = len(self._pattern.findall(first)) + sum(len(self._pattern.findall(part)) for part in rest)
-        added = len(self._ids("", add_special_tokens))
-        if sum(i in self.ids for i in ids) > expected + added:
+        expected = sum(len(self._pattern.findall(part)) for part in parts)
+        added = len(self._ids("", add_special_tokens)) if add_special_tokens else 0
+        if sum(i in self._counted for i in ids) > expected + added:
             raise ValueError("a text holds a control token of this model that cannot be written as text; take it out")
         return ids
 
