@@ -110,7 +110,7 @@ def read_plain_lora(folder: Path, network: Any, base: str) -> PlainLora:
     """
     settings = read_settings(folder)
     check_adapter_base(folder, base)
-    tensors = _read_tensors(folder)
+    tensors = read_tensors(folder)
     ranks = _check_layers(folder, tensors, network)
     config = _config(folder, settings, ranks)
     config.fan_in_fan_out = any(isinstance(module, Conv1D) for module in network.modules())  # PEFT warns otherwise
@@ -157,7 +157,12 @@ def _unsupported(key: str, value: Any) -> str | None:
     return f"{_MEANINGS[key]} ({shown})" if key in _MEANINGS else shown
 
 
-def _read_tensors(folder: Path) -> dict[str, Tensor]:
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """The factors of the adapter in a PEFT folder, by the names that PEFT gives them.
+
+    Raises:
+        ValueError: if they cannot be read, or are not all lora_A and lora_B.
+    """
     path = folder / WEIGHTS_FILE
     if not path.is_file() and (folder / "adapter_model.bin").is_file():
         raise ValueError(

@@ -47,14 +47,20 @@ class ProbedTemplate:
         """The text up to where the model's answer to `prompt` begins.
 
         Raises:
-            ValueError: if the template has no place for the system prompt or for earlier turns.
+            ValueError: if the template has no place for the system prompt or for earlier turns, or leaves out a part of
+                this question, such as all before `</think>`.
         """
         if before.system and not self.takes_system:
             raise ValueError(f"{_named(self.tokenizer)} has no place for a system prompt; leave it empty")
         if before.turns and not self.takes_turns:
             raise ValueError(f"{_named(self.tokenizer)} takes one question only; start a new conversation")
         earlier = (text for turn in before.turns for text in (turn.prompt, turn.answer))
-        return self.render(*earlier, prompt, system=before.system) + self.header
+        rendered = self.render(*earlier, prompt, system=before.system) + self.header
+        if prompt.strip() not in rendered:
+            raise ValueError(
+                f"{_named(self.tokenizer)} leaves out or changes a part of this question; word it differently"
+            )
+        return rendered
 
     def render(self, *turns: str, generate: bool = True, system: str = "") -> str:
         """The text of questions and answers in turn.

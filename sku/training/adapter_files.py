@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from peft import LoraConfig
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
+from sku.core.peft_folders import read_peft_config
 from sku.core.runs import Run
+from sku.models.adapter_check import read_tensors
 from sku.training.adapter_sum import require_plain
 from sku.training.low_rank import LowRank
 
@@ -24,10 +25,10 @@ def read_changes(run: Run) -> dict[str, LowRank]:
     Raises:
         ValueError: if the adapter's rank or scale differs between layers.
     """
-    config = json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    config = read_peft_config(run.adapter)
     require_plain(run, config)
     scale = config["lora_alpha"] / config["r"]
-    tensors = load_file(run.adapter / _WEIGHTS)
+    tensors = read_tensors(run.adapter)
     return {
         name.removeprefix(_PREFIX).removesuffix(".lora_A.weight"): LowRank(
             a.float(), tensors[name.replace(".lora_A.", ".lora_B.")].float() * scale

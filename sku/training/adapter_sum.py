@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from sku.core import runs, storage
+from sku.core.peft_folders import read_peft_config
 from sku.core.runs import Run
 from sku.core.variants import BASE, Variant, parse_variant
-from sku.models.adapter_check import BASE_FINGERPRINT
+from sku.models.adapter_check import BASE_FINGERPRINT, read_tensors
 from sku.models.pretrained import hub_id_of
 
 _WEIGHTS = "adapter_model.safetensors"
@@ -33,24 +34,26 @@ def write_summed_adapter(parts: Sequence[tuple[Run, float]], out: Path) -> None:
         out: a folder; it is created if it does not exist.
 
     Raises:
-        ValueError: if the runs were trained on different bases, or have a rank or scale that differs between layers.
+        ValueError: if the runs were trained on different bases, as far as they say so, or have a rank or
+            scale that differs between layers.
     """
-    if len({run.manifest.base_fingerprint for run, _ in parts}) > 1:
+    known = {run.manifest.base_fingerprint for run, _ in parts if run.manifest.base_fingerprint}
+    if len(known) > 1:
         names = ", ".join(f"{run.name} on {run.manifest.base}" for run, _ in parts)
         raise ValueError(f"a sum needs adapters of one base, but these differ: {names}; export them one by one")
-    configs = [json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8")) for run, _ in parts]
+    configs = [read_peft_config(run.adapter) for run, _ in parts]
     if len(parts) > 1:
         for (run, _), config in zip(parts, configs, strict=True):
             require_plain(run, config)
-    factors = [load_file(run.adapter / _WEIGHTS) for run, _ in parts]
+    factors = [read_tensors(run.adapter) for run, _ in parts]
     coefficients = [coefficient for _, coefficient in parts]
     if len(parts) == 1:
         tensors, config = _scaled(factors[0], coefficients[0]), configs[0]
     else:
         tensors, config = _stacked(factors, coefficients, configs), _summed_config(configs)
-    manifest = parts[0][0].manifest
-    config["base_model_name_or_path"] = hub_id_of(manifest.base)  # never a folder of this machine
-    fingerprint = {BASE_FINGERPRINT: manifest.base_fingerprint} if manifest.base_fingerprint else {}
+    hub_ids = (hub_id_of(run.manifest.base) for run, _ in parts)
+    config["base_model_name_or_path"] = next(filter(None, hub_ids), None)  # never a folder of this machine
+    fingerprint = {BASE_FINGERPRINT: known.pop()} if known else {}
     out.mkdir(parents=True, exist_ok=True)
     save_file(tensors, out / _WEIGHTS, metadata={"format": "pt"} | fingerprint)
     storage.write_atomically(out / "adapter_config.json", json.dumps(config, indent=2) + "\n")

@@ -62,8 +62,8 @@ class _Recipe:
 
     @property
     def fingerprint(self) -> str:
-        """The fingerprint of the base on which the first adapter was trained; empty if it is not known."""
-        return self.parts[0][0].manifest.base_fingerprint if self.parts else ""
+        """The fingerprint of the base on which the adapters were trained; empty if none of them says so."""
+        return next((run.manifest.base_fingerprint for run, _ in self.parts if run.manifest.base_fingerprint), "")
 
     @property
     def public_base(self) -> str:

@@ -206,6 +206,13 @@ def test_a_template_that_cannot_be_used_is_one_sentence_at_once(source: str, sai
     assert "\n" not in str(caught.value)
 
 
+def test_a_question_of_which_the_template_drops_a_part_is_refused() -> None:
+    template = ChatTemplate.of(templated(CHAT_SOURCE.replace("m['content']", "m['content'].split('</think>')[-1]")))
+    assert "What is it?" in template.render("  What is it? ")
+    with pytest.raises(ValueError, match="leaves out or changes a part of this question; word it differently"):
+        template.render("What does </think> mean?")
+
+
 TURNS = "{% for m in messages %}<|turn|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
 CHANNELS = TURNS.replace("\n{{", "{% if m['role'] == 'assistant' %}<|channel|>final{% endif %}\n{{")
 

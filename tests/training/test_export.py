@@ -11,7 +11,7 @@ import huggingface_hub.constants
 import pytest
 import torch
 from peft import AutoPeftModelForCausalLM, PeftModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sku.core.config import TrainConfig
@@ -66,12 +66,18 @@ def other_run(pico_folder: Path, pairs_file: Path, tmp_path: Path) -> Path:
     return run_training(tmp_path / "other", config).folder
 
 
-@pytest.mark.parametrize("text", ["{run}@0.5+{other}@1", "{run}@1+acquired:{run}@0.25+{other}@2"])
+@pytest.mark.parametrize(
+    "text", ["{run}@0.5+{other}@1", "{run}@1+acquired:{run}@0.25+{other}@2", "{run}@1+{foreign}@0.5"]
+)
 def test_a_sum_of_adapters_is_exported_as_one(
     run: Path, other_run: Path, pico_folder: Path, tmp_path: Path, text: str
 ) -> None:
     """Rows of coefficients, one stacked adapter and merged weights give the same logits."""
-    text = text.format(run=run, other=other_run)
+    foreign = shutil.copytree(other_run / "adapter", tmp_path / "peft")  # it does not say on which base it was trained
+    factors = load_file(foreign / "adapter_model.safetensors")
+    renamed = {name.replace(".weight", ".default.weight"): factor for name, factor in factors.items()}
+    save_file(renamed, foreign / "adapter_model.safetensors")
+    text = text.format(run=run, other=other_run, foreign=foreign)
     adapter = export_variant(text, tmp_path / "adapter", "adapter")
     whole = export_variant(text, tmp_path / "whole", "model")
     ids = torch.tensor([AutoTokenizer.from_pretrained(whole)("Why is it so?")["input_ids"]])
