@@ -12,6 +12,7 @@ from sku.cli.options import AsJson, print_json, stop_at_signals
 from sku.core.config import PRESETS, TrainConfig, find_preset
 from sku.core.jsonl import read_json
 from sku.core.methods import METHODS, USES_LIKE
+from sku.core.ownership import JOB
 from sku.data.listing import training_sources
 
 _SET_HELP = (
@@ -234,7 +235,19 @@ def _weights(given: list[str]) -> dict[str, float]:
         raise typer.BadParameter(f"{given} is not of the form TERM=NUMBER", param_hint="--weight") from error
 
 
+def _check_own_folder(out: Path) -> None:
+    """Check that a run would not be written among other files, as it is if a shell leaves --out empty.
+
+    Raises:
+        ValueError: if the folder holds files that are no run's.
+    """
+    others = [path.name for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else []
+    if others and not {"run.json", JOB} & set(others):
+        raise ValueError(f"--out {out} holds other files ({len(others)}, such as {min(others)}); name a new folder")
+
+
 def _run(out: Path, config: TrainConfig, resume: bool, as_json: bool) -> None:
+    _check_own_folder(out)
     cancelled = stop_at_signals()
     from sku.cli.progress import TrainingView
     from sku.models.distributed import training_processes

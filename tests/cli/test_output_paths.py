@@ -38,3 +38,15 @@ def test_an_output_path_of_the_wrong_kind_is_refused_at_once(
     assert any(said in err for said in ("is a folder; name a file", "is a file; name a folder", "name a new folder"))
     assert len(err.strip().splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["out.png"]
+
+
+def test_a_run_is_not_written_among_other_files(sku: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--out "$folder"` with an empty variable means the current folder."""
+    monkeypatch.setattr(pretrained, "provision_base", None)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "notes.txt").write_text("mine", encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "here")
+    code, _, err = sku("train", "--out", "")
+    assert code == 1
+    assert "--out . holds other files (1, such as notes.txt); name a new folder" in err
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["notes.txt"]

@@ -129,7 +129,11 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.json", b"[\xff]", "a.json, line 1, character 2: byte 0xff is not UTF-8"),
     ("a.csv", b"text,answer\nWho?,Me.\n", "row 2: column 'prompt' is missing; there is 'text', 'answer'"),
     ("a.csv", b"prompt,answer\nWho?,Me.\nWhy, me?,So.\n", "a.csv, row 3 has 3 fields where the header has 2"),
-    ("a.csv", b'prompt,answer\n"Who\nis\nit?",Me.\nWhy?\n', "a.csv, row 5 has 1 fields where the header has 2"),
+    (
+        "a.csv",
+        b'prompt,answer\n"Who\nis\nit?",Me.\nWhy?\n',
+        "a.csv, row 5 has 1 fields where the header has 2; .* add the",
+    ),
     ("a.csv", b"prompt,answer,prompt\n", "a.csv, row 1: column 'prompt' is there twice"),
     ("a.csv", b'prompt,answer\nWho?,"Me.\n', "a.csv, row 2 is not CSV"),
     ("a.csv", b'prompt,answer\nWho?,"' + b"x\n" * MAX_LINE_CHARACTERS, "a.csv, row 2 is not CSV .*field limit"),
