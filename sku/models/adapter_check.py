@@ -75,6 +75,8 @@ _CONVERT = (
 )
 _WRAPPER_NAMES = re.compile(r"^(module\.|_orig_mod\.)+|(?<=\.)_orig_mod\.|\.default(?=\.weight$)")
 """What DDP, torch.compile and PEFT's own state dict add to the names of tensors."""
+_FACTOR_NAME = re.compile(r"\blora_[AB]\b", re.IGNORECASE)
+"""In the names that other libraries give to the two factors, too."""
 _TENSOR_NAME = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 _MAX_PATTERN_CHARACTERS = 200
 _MAX_CHOICES_IN_PATTERN = 4
@@ -181,7 +183,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     if len(tensors) < len(written):
         raise ValueError(f"adapter {folder} has tensors that are not lora_A or lora_B of one adapter: some come twice")
     other = [name for name in tensors if not _TENSOR_NAME.fullmatch(name)]
-    if other and all(".lora_" in name or "lora_a" in name for name in other):
+    if other and all(_FACTOR_NAME.search(name) for name in other):
         raise ValueError(
             f"adapter {folder} has tensors named {_listed(other)}, and PEFT names them base_model.model.LAYER."
             "lora_A.weight; save it with PEFT's save_pretrained"

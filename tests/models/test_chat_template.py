@@ -214,7 +214,7 @@ def test_a_question_of_which_the_template_drops_a_part_is_refused() -> None:
 
 
 TURNS = "{% for m in messages %}<|turn|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
-CHANNELS = TURNS.replace("\n{{", "{% if m['role'] == 'assistant' %}<|channel|>final{% endif %}\n{{")
+CHANNELS = TURNS.replace("\n{{", "{{ '<|channel|>final' if m['role'] == 'assistant' }}\n{{")
 
 
 @pytest.mark.parametrize(
