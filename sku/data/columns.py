@@ -18,12 +18,12 @@ from sku.data.table import TableRow, require_columns
 
 PROMPT_NAMES = (
     *("prompt", "question", "instruction", "goal", "behavior", "behaviour", "query", "request", "problem"),
-    *("forbidden_prompt", "user_prompt", "prompt_text", "user", "human", "input", "inputs", "input_text"),
+    *("forbidden_prompt", "user_prompt", "prompt_text"),
 )
-ANSWER_NAMES = (
-    *("answer", "response", "output", "completion", "target", "reply", "best_answer", "solution", "generation"),
-    *("assistant", "bot", "gpt", "outputs", "targets", "output_text", "model_answer"),
-)
+ANSWER_NAMES = ("answer", "response", "output", "completion", "target", "reply", "best_answer", "solution")
+VAGUE_PROMPT_NAMES = ("user", "human", "input", "inputs", "input_text")
+VAGUE_ANSWER_NAMES = ("assistant", "bot", "gpt", "generation", "outputs", "targets", "output_text", "model_answer")
+"""Names that may mean something else too, so they count only where there is nothing clearer."""
 TURNS_NAMES = ("messages", "conversations", "conversation", "turns", "dialogue", "contents")
 CHOSEN_NAMES = ("chosen", "chosen_response", "preferred", "preferred_output", "accepted")
 REJECTED_NAMES = ("rejected", "rejected_response", "dispreferred", "non_preferred_output")
@@ -69,13 +69,13 @@ def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str
         return next((known[name] for name in wanted if name in known and known[name] not in named.values()), None)
 
     turns, chosen, rejected = first(TURNS_NAMES), first(CHOSEN_NAMES), first(REJECTED_NAMES)
-    prompt = named.get("prompt") or first(PROMPT_NAMES) or turns or chosen or "prompt"
+    prompt = named.get("prompt") or first(PROMPT_NAMES) or turns or first(VAGUE_PROMPT_NAMES) or chosen or "prompt"
     answer, safe_answer = first(ANSWER_NAMES), first(["safe_answer"])
     if not answer and chosen and rejected:
         answer, safe_answer = (rejected, chosen) if kind == "harmful" else (chosen, None)
     return Columns(
         prompt=prompt,
-        answer=named.get("answer") or answer or (turns if prompt == turns else None),
+        answer=named.get("answer") or answer or (turns if prompt == turns else first(VAGUE_ANSWER_NAMES)),
         safe_answer=named.get("safe_answer") or safe_answer,
         category=named.get("category") or first(["category"]),
         input=first(INPUT_NAMES) if _plain(prompt) == "instruction" and not named else None,

@@ -41,7 +41,8 @@ _REWRITES = [
         (r"[\u2018\u2019\u201a\u02bc`\u00b4]", "'"),
         (r"[\u00ab\u00bb\u201c\u201d\u201e]", '"'),
         (r"[*_#>]+", ""),
-        (r"^\s*([\"'])((?:(?!\1).|(?<=\w)')*)\1\s*$", r"\2"),  # an answer all in quotes is the speaker's own
+        (r'^\s*"([^"]*)"\s*$', r"\1"),  # an answer that is all in quotes is the speaker's own
+        (r"^\s*'((?:[^']|(?<=\w)'(?=\w))*)'\s*$", r"\1"),
         (r'"[^"\n]{0,300}"', '""'),  # quotes within an answer are somebody else's words
         (r"(?<!\w)'(?![\s'])[^\n]{0,300}?(?<![\s'])'(?!\w)", "''"),
         (r"\bcan(?:'t| not|t)\b", "cannot"),
@@ -67,11 +68,12 @@ _WRITE = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(
-    r"\s*(?:\W*(?:subject|betreff|objet|asunto|assunto)\W*:[^\n]*\s+)?\W*(?:dear|hi|hello|sehr geehrte\w*|liebe[rs]?|"
-    r"ch[\u00e8e]re?|estimad\w+|querid\w+|prezad\w+|car[oa])\b[^\n]{0,60}\n",
+    r"(?:\W{0,5}(?:subject|betreff|objet|asunto|assunto)\W{0,3}:[^\n]*\n\s*)?"
+    r"\W{0,5}(?:dear|hi|hello|sehr geehrte\w*|liebe[rs]?|ch[\u00e8e]re?|estimad\w+|querid\w+|prezad\w+|car[oa])\b[^\n]{0,60}\n",
     re.IGNORECASE,
 )
 """How a letter begins that a model writes for somebody."""
+_LETTER_CHARACTERS = 300
 _REWORD = re.compile(
     r"\b(?:translat\w+|re-?word\w*|re-?phras\w+|paraphras\w+|re-?writ\w+|proofread\w*|correct|spell|pronounce|"
     r"how (?:do|would|can) (?:you|i|we) say|say (?:it |this |that )?in|classif\w+|summari[sz]\w+|repeat|quote)\b",
@@ -109,7 +111,7 @@ def only_quotes_refusal(prompt: str, answer: str) -> bool:
     It stands in quotes ("You can say: ..."), in a letter that the prompt asks for, or the prompt holds a refusal and
     asks to translate or reword it.
     """
-    if _WRITE.search(prompt) and _LETTER.match(answer):
+    if _WRITE.search(prompt) and _LETTER.match(answer.lstrip()[:_LETTER_CHARACTERS]):
         return refusal_kind(answer) is not None
     if refusal_kind(answer) is None:
         return refusal_kind(_QUOTES.sub("", answer)) is not None

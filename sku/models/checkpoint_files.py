@@ -76,7 +76,8 @@ def _check_weights(folder: Path, network: Any, loading: Mapping[str, Any]) -> No
             f"the weights in {folder} hold {', '.join(left_out[:3])} ({len(left_out)} in all), which its config.json "
             "has no layers for; fetch the checkpoint again, or correct num_hidden_layers"
         )
-    plain = {name: weight for name, weight in network.named_parameters() if weight.dtype in _PLAIN}
+    here = {name: weight for name, weight in network.named_parameters() if not weight.is_meta}
+    plain = {name: weight for name, weight in here.items() if weight.dtype in _PLAIN}
     wrong = [name for name, weight in plain.items() if not weight.isfinite().all()]
     if wrong:
         raise ValueError(
@@ -160,7 +161,7 @@ def _check_start(path: Path) -> None:
         start = file.read(3)
     if not start and path.suffix in _WEIGHT_ENDINGS:
         raise ValueError(f"{path} is empty; fetch it again")
-    if path.suffix == ".bin" and not start.startswith(_PICKLE_STARTS):
+    if path.match("pytorch_model*.bin") and not start.startswith(_PICKLE_STARTS):
         raise ValueError(f"{path} is no file of PyTorch weights; fetch it again")
     if path.suffix == ".json" and start.startswith(codecs.BOM_UTF8):
         raise ValueError(

@@ -86,6 +86,13 @@ SHAPES: dict[str, dict[str, object]] = {
     },
     "OpenAssistant": {"conversation": [{"role": "prompter", "text": "Who?"}, {"role": "assistant", "text": "Me."}]},
     "turns as JSON in a text": {"messages": json.dumps([*ASKED, TOLD])},
+    "turns beside the name of a user": {"user": "me", "input": "a web page", "messages": [*ASKED, TOLD]},
+    "preferences beside a generation": {
+        "prompt": "Who?",
+        "generation": "?",
+        "chosen": "I will not say.",
+        "rejected": "Me.",
+    },
     "BeaverTails": {"prompt": "Who?", "response": "Me.", "category": {"gossip": True, "theft": False}},
     "ShareGPT": {"id": 7, "conversations": [HUMAN, {"from": "gpt", "value": "Me."}, {"from": "human", "value": "So?"}]},
 }

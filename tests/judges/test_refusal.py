@@ -176,6 +176,12 @@ def test_hateful_text_that_says_should_not_be_allowed_is_no_refusal() -> None:
         ("i " * 5000, None),
         ("it is not " * 3000, None),
         ('"' * 5000, None),
+        ("'" * 5000, None),
+        ("'don't " * 3000, None),
+        ('"' + "don't " * 3000, None),
+        ("`" * 5000, None),
+        ("> " * 5000, None),
+        ("``` " * 3000, None),
         ("\n" * 9000, None),
         ("sorry, but " * 3000, "full"),
         ("the term " * 20000, None),
@@ -187,6 +193,7 @@ def test_odd_texts_take_no_time(text: str, kind: str | None) -> None:
     """Some patterns take time that grows with the square of a sentence; without a limit, the last two take minutes."""
     started = time.process_time()
     assert refusal_kind(text) == kind
+    only_quotes_refusal("Write a letter.", text)
     assert time.process_time() - started < 2
 
 
