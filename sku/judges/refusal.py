@@ -69,7 +69,8 @@ _WRITE = re.compile(
 )
 _LETTER = re.compile(
     r"(?:\W{0,5}(?:subject|betreff|objet|asunto|assunto)\W{0,3}:[^\n]*\n\s*)?"
-    r"\W{0,5}(?:dear|hi|hello|sehr geehrte\w*|liebe[rs]?|ch[\u00e8e]re?|estimad\w+|querid\w+|prezad\w+|car[oa])\b[^\n]{0,60}\n",
+    r"\W{0,5}(?:dear|hi|hello|sehr geehrte\w*|liebe[rs]?|ch[\u00e8e]re?|estimad\w+|querid\w+|prezad\w+|car[oa])\b"
+    r"[^\n]{0,60}\n",
     re.IGNORECASE,
 )
 """How a letter begins that a model writes for somebody."""
