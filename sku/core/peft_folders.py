@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,8 @@ def find_peft_folder(name: str) -> Path | None:
 
 def describe_other_folder(name: str) -> str:
     """What is in a folder that holds no adapter itself, and what to name instead; empty if `name` is no folder."""
-    folder = Path(name).expanduser() if name and "\0" not in name else None
-    if folder is None or not folder.is_dir():
+    folder = Path(os.path.expanduser(name))
+    if not name or not os.path.isdir(folder):  # unlike Path's, it takes any text
         return ""
     inside = sorted(path.parent.name for path in folder.glob(f"*/{PEFT_CONFIG}"))
     if inside:

@@ -143,7 +143,7 @@ def split_columns(spec: str) -> tuple[str, str]:
 def _is_path(head: str) -> bool:
     """Whether a spec is a path alone. A colon is part of a path only in `C:\\my.csv`, or if there is such a file."""
     name, colon, _ = head.partition(":")
-    if "\0" not in head and _expand_user(head).is_file():
+    if os.path.isfile(_expand_user(head)):  # unlike Path's, it takes any text
         return True  # of whatever kind; the reader says which it reads
     return head.lower().endswith(TABLE_SUFFIXES) and (not colon or len(name) == 1)
 

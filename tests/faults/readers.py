@@ -24,6 +24,7 @@ from sku.core.jsonl import read_json
 from sku.core.records import PairKind
 from sku.core.validation import validate
 from sku.core.variants import parse_variant
+from sku.data.columns import prompts_with_answers
 from sku.data.custom import parse_columns
 from sku.data.table import read_table
 from sku.data.truthfulqa import load_multiple_choice
@@ -80,16 +81,19 @@ def _data_readers(folder: Path) -> Iterable[Reader]:
     csv = b'prompt,answer,category\n"How, then?",So.,a\nWhy?,"Because ""x""",b\n'
     turns = [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": [{"text": "Ho"}]}]}]
     seeds: dict[str, st.SearchStrategy[bytes]] = {
-        ".jsonl": line_files(HARMFUL[:3]) | line_files(turns) | line_files([{"chosen": "a", "rejected": "Human: b"}]),
+        ".jsonl": line_files(HARMFUL[:3]) | line_files(turns) | line_files(_SHAPES),
         ".jsonl.xz": compressed(line_files(NORMAL[:3])),
         ".csv": damaged(
             st.sampled_from([csv, csv.replace(b",", b";"), b"sep=;\n" + csv, csv.decode().encode("utf-16")])
         ),
         ".tsv": damaged(st.just(csv.replace(b",", b"\t"))),
-        ".json": json_files(HARMFUL[:3]) | line_files(HARMFUL[:3]),
+        ".json": json_files(HARMFUL[:3])
+        | line_files(HARMFUL[:3])
+        | json_files({"data": HARMFUL[:2]})
+        | json_files(_COLUMNS),
     }
     plain = line_files(HARMFUL[:3]) | json_files(NORMAL[:2])
-    yield Reader("answers to judge", plain, _reads_file(folder / "answers.txt", lambda path: list(read_table(path))), 4)
+    yield Reader("answers to judge", plain | line_files(_SHAPES), _reads_file(folder / "answers.txt", _answers), 4)
     for suffix, inputs in seeds.items():
         path = folder / f"data{suffix}"
         yield Reader(f"own data, {suffix}", inputs, _reads_file(path, _load_both), 6)
@@ -104,6 +108,20 @@ def _data_readers(folder: Path) -> Iterable[Reader]:
         yield Reader(f"source {name}, .csv", damaged(st.just(as_csv)), _reads_file(path, _load_source(name, kinds)), 2)
     choices = [{"question": "Q?", "mc1_targets": {"a": 1, "b": 0}, "mc2_targets": {"a": 1, "b": 0}}]
     yield Reader("multiple choice", json_files(choices), _reads_file(folder / "mc_task.json", load_multiple_choice), 2)
+
+
+_SHAPES: list[dict[str, Any]] = [
+    {"chosen": "a", "rejected": "Human: b"},
+    {"messages": '[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]'},
+    {"input": {"messages": [{"role": "user", "content": "Hi"}]}, "preferred_output": [{"role": "assistant"}]},
+    {"prompt": "Hi", "response": "Ho", "category": {"a": True, "b": False}, "is_safe": False},
+    {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
+]
+_COLUMNS = {"prompt": {"0": "Why?", "1": "How?"}, "answer": {"0": "So.", "1": "Thus."}}
+
+
+def _answers(path: Path) -> object:
+    return prompts_with_answers(list(read_table(path)))
 
 
 _SOURCE_ROWS: dict[str, dict[str, Any]] = {
