@@ -20,7 +20,7 @@ from sku.core import runs, storage
 from sku.core.config import TrainConfig
 from sku.serving.evaluation_jobs import EvaluationJobs
 from sku.serving.recorded_session import RecordedSession
-from sku.serving.variant_catalog import CatalogEntry
+from sku.serving.variant_catalog import CatalogEntry, list_variants
 from sku.ui.compare import interface, share
 from sku.ui.compare.column_variant import column_variant, typed_variant
 from sku.ui.compare.comparison import comparison_from_json
@@ -309,6 +309,14 @@ def test_a_run_opens_beside_the_base_and_sku_and_all_are_asked(page: Page, monke
         place(REQUEST, values | {run: "gone"})
 
 
+def test_only_variants_of_the_base_that_is_loaded_are_chosen_to_be_measured() -> None:
+    with gr.Blocks():
+        default = lay_out_evaluate(list_variants())
+        another = lay_out_evaluate(list_variants(fits=lambda run: False))
+    assert [text.partition("@")[0] for text in default.names.value] == ["ga", "sku"]
+    assert another.names.value == []
+
+
 def test_a_sum_is_measured_as_it_is_and_an_adapter_at_every_coefficient(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,7 +324,7 @@ def test_a_sum_is_measured_as_it_is_and_an_adapter_at_every_coefficient(
     with pytest.raises(ValueError, match="has no name"):
         measured_variants(["one+"], "1")
     with gr.Blocks():
-        panel = lay_out_evaluate()
+        panel = lay_out_evaluate([])
     jobs, started, asked = EvaluationJobs(), [], []
 
     def start(variants: list[str], limit: int, owner: str, model: str, prompts: list[str]) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import gradio as gr
 
-from sku.core import runs
 from sku.core.variants import BASE, parse_variant
 from sku.data import load_pairs
 from sku.serving.evaluation_jobs import (
@@ -23,6 +22,7 @@ from sku.serving.evaluation_jobs import (
     EvaluationJob,
     EvaluationJobs,
 )
+from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare.column import variant_options
 from sku.ui.compare.column_variant import typed_variant
 from sku.ui.events import AT_ONCE, QUIET, Updates, Values
@@ -63,8 +63,8 @@ class EvaluateComponents:
 
 def build_evaluate(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
     """Lay out the panel and wire it. Returns an event that fires when there may be new rows."""
-    parts = lay_out_evaluate()
     access = context.access
+    parts = lay_out_evaluate(access.first_entries())
     evaluations = EvaluationJobs(days=access.gate.hosting.keep_days)
     handlers = EvaluateHandlers(parts, access, evaluations)
     changes = [part.change for part in (parts.names, parts.coefficients, parts.limit, parts.prompts)]
@@ -82,11 +82,11 @@ def build_evaluate(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
     return change
 
 
-def lay_out_evaluate() -> EvaluateComponents:
-    """Lay out the panel."""
+def lay_out_evaluate(entries: Sequence[CatalogEntry]) -> EvaluateComponents:
+    """Lay out the panel, with the recommended ones of the variants in `entries` chosen."""
     with gr.Accordion("Measure variants here, your own runs and your own prompts too", open=False, elem_id="measure"):
         with gr.Row():
-            names, coefficients = _names(), _coefficients()
+            names, coefficients = _names(entries), _coefficients()
             limit = gr.Slider(*PROMPT_LIMITS, 15, step=1, label="Prompts per set", elem_id="measure-limit", scale=2)
         with gr.Row():
             prompts = _prompts()
@@ -119,8 +119,8 @@ def lay_out_evaluate() -> EvaluateComponents:
     )
 
 
-def _names() -> gr.Dropdown:
-    recommended = [text for text in runs.shipped_variants() if text.split("@")[0] in ("ga", "sku")]
+def _names(entries: Sequence[CatalogEntry]) -> gr.Dropdown:
+    recommended = [f"{one.name}@{one.default_coefficient:g}" for one in entries if one.name in ("ga", "sku")]
     return gr.Dropdown(
         recommended,
         value=recommended,
