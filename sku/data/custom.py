@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.columns import Columns, answer_text, find_columns, is_long_preference, left_out_note, prompt_text
+from sku.data.columns import Columns, conversation_note, find_columns, row_texts
 from sku.data.dataset import DataSet
 
 PAIR_FIELDS = ("prompt", "answer", "safe_answer", "category")
@@ -49,24 +49,25 @@ def load_custom(path: Path, kind: PairKind, named: Mapping[str, str]) -> DataSet
     advice = "" if named else f"; name yours after the path: {path.name}#prompt=COLUMN,answer=COLUMN"
     for row in rows:
         table.require_columns(row, {columns.prompt, *named.values()}, advice)
-    kept = [row for row in rows if not is_long_preference(row, columns)]
+    pairs = tuple(_pair(row, kind, columns) for row in rows)
     return DataSet(
         path.name,
-        tuple(_pair(row, kind, columns) for row in kept),
-        skipped=len(rows) - len(kept),
-        columns_read=columns.text + left_out_note(kept, columns),
+        pairs,
+        columns_read=columns.text + conversation_note(pairs),
         columns_there=tuple(names),
     )
 
 
 def _pair(row: table.TableRow, kind: PairKind, columns: Columns) -> PromptPair:
+    texts = row_texts(row, columns)
     return PromptPair(
-        prompt=prompt_text(row, columns),
-        answer=answer_text(row, columns.answer) or "",
+        prompt=texts.prompt,
+        answer=texts.answer or "",
         kind=kind,
         source=row.file,
         category=row.optional(columns.category) if columns.category else None,
-        safe_answer=answer_text(row, columns.safe_answer),
+        safe_answer=texts.safe_answer,
+        before=texts.before,
     )
 
 
