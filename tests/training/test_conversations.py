@@ -105,13 +105,13 @@ def test_the_base_answers_the_last_question_of_each_conversation_and_keeps_the_a
 def test_conversations_are_measured_and_judged_with_all_their_questions(
     pico: VariantModel, conversations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pairs = tuple(replace(pair, answer="Hide it.") for pair in load_pairs(str(conversations), "harmful").pairs[:2])
+    pairs = tuple(replace(pair, answer="Hide it.") for pair in load_pairs(str(conversations), "harmful").pairs)
     plan = EvaluationPlan(
         "pico",
         (MeasuredVariant(Variant("base", 0.0)),),
         PromptSets(harmful=pairs, references=pairs),
         "own",
-        DecodingConfig(max_new_tokens=4),
+        DecodingConfig(max_new_tokens=6),
     )
     judged: list[str] = []
 
@@ -125,8 +125,8 @@ def test_conversations_are_measured_and_judged_with_all_their_questions(
     for pair in pairs:
         (alone,) = generate_answers(pico, [pair.asked], [Variant("base", 0.0)], plan.decoding)
         assert runner.answers[runner.answer_key(plan.subjects[0], pair)].text == alone.text
-    assert sorted(judged) == [f"Is {i} a number?\nAnd what do I do with it?" for i in (0, 1)]
-    assert len(runner.likelihoods.found) == 2, "one likelihood for each conversation, though they end alike"
+    assert set(judged) == {f"Is {i} a number?\nAnd what do I do with it?" for i in range(12)}
+    assert len(runner.likelihoods.found) == 12, "one likelihood for each conversation, though they end alike"
 
 
 def test_a_base_that_takes_no_conversation_is_told_so_and_trains_on_the_other_rows(
