@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
-from sku.core.records import Outcome
 from sku.core.storage import ASSETS
 from sku.core.variants import BASE
 from sku.models.pretrained import same_base
 from sku.serving.recorded_session import RecordedSession
+from sku.ui.compare.badges import FINDINGS
 
 _EXAMPLES = ASSETS / "data" / "examples.json"
 _TOUR = ASSETS / "data" / "tour.json"
 """Written by `sku record --tour assets/data/tour.json`."""
 _GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
-_SHOWN: Mapping[Outcome, str] = {
-    "harmful": "helps to do harm",
-    "refusal": "refuses",
-    "safe": "answers safely",
-    "off-topic": "drifts off-topic",
-    "broken": "is broken",
-    "unjudged": "is unjudged",
-}
 
 
 def tour_steps() -> list[dict[str, str]]:
@@ -55,5 +46,5 @@ def _shows(recorded: RecordedSession | None, prompt: str, sku: str) -> str:
     outcomes = recorded.outcomes(prompt, [BASE, sku]) if recorded else []
     if len(outcomes) < 2:
         return ""
-    base, unlearned = (_SHOWN[outcome] for outcome in outcomes)
+    base, unlearned = (FINDINGS[outcome] for outcome in outcomes)
     return f": base {base}, SKU {'too' if base == unlearned else unlearned}"

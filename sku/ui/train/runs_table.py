@@ -36,51 +36,61 @@ const make = (tag, parent, text, properties) => {
   parent.append(made);
   return made;
 };
-const rename = (cell, row) => {
+const redraw = (line) => { line.dataset.row = ''; line.querySelector('form')?.remove(); draw(); };
+const rename = (line, row) => {
+  const cell = line.querySelector('th');
   cell.replaceChildren();
   const form = make('form', cell);
   const input = make('input', form, null, {value: row.given, maxLength: JSON.parse(props.value).longest});
   input.setAttribute('aria-label', `Name of ${row.run} in lists; empty takes it away`);
   make('button', form, 'Save', {type: 'submit'});
-  make('button', form, 'Cancel', {type: 'button', onclick: () => { box.renaming = null; draw(); }});
+  make('button', form, 'Cancel', {type: 'button', onclick: () => redraw(line)});
   form.onsubmit = (event) => {
     event.preventDefault();
-    box.renaming = null;
     trigger('rename_run', {run: row.run, name: input.value});
-    draw();
+    redraw(line);
   };
   input.focus();
   input.select();
 };
-const act = (action, row, cell) => {
-  if (action === 'rename_run') { box.renaming = row.run; rename(cell, row); return; }
+const act = (action, row, line) => {
+  if (action === 'rename_run') { rename(line, row); return; }
   if (action === 'delete_run' && !confirm(`Delete ${row.given || row.run} and its adapter?`)) { return; }
   if (EVENTS.includes(action)) { trigger(action, {run: row.run}); }
 };
-const draw = () => {
-  if (box.renaming && box.querySelector('form')) { return; }  // news of other runs wait until the name is written
-  box.replaceChildren();
-  if (!props.value) { return; }
-  const {headers, rows} = JSON.parse(props.value);
+const makeBody = (headers) => {
   const table = make('table', box);
   make('caption', table, 'Runs');
   const head = make('tr', make('thead', table));
   for (const header of headers) { make('th', head, header, {scope: 'col'}); }
-  const body = make('tbody', table);
-  for (const row of rows) {
-    const line = make('tr', body);
-    line.dataset.run = row.run;
-    if (row.chosen) { line.setAttribute('aria-current', 'true'); }
-    const name = make('th', line, null, {scope: 'row'});
-    make('button', name, row.given || row.run, {title: 'show this run above', onclick: () => act('choose_run', row)});
-    if (row.given) { make('small', name, row.run); }
-    row.cells.forEach((value, i) => { make('td', line, value).dataset.header = headers[i + 1]; });
-    const actions = make('td', line);
-    actions.dataset.header = headers[headers.length - 1];
-    for (const [action, label, title] of row.actions) {
-      make('button', actions, label, {title: title, onclick: () => act(action, row, name)}).dataset.action = action;
-    }
+  return make('tbody', table);
+};
+const makeLine = (row, headers) => {
+  const line = document.createElement('tr');
+  Object.assign(line.dataset, {run: row.run, row: JSON.stringify(row)});
+  if (row.chosen) { line.setAttribute('aria-current', 'true'); }
+  const name = make('th', line, null, {scope: 'row'});
+  const choose = {title: 'show this run above', onclick: () => act('choose_run', row, line)};
+  make('button', name, row.given || row.run, choose);
+  if (row.given) { make('small', name, row.run); }
+  row.cells.forEach((value, i) => { make('td', line, value).dataset.header = headers[i + 1]; });
+  const actions = make('td', line);
+  for (const [action, label, title] of row.actions) {
+    const button = make('button', actions, label, {title: title, onclick: () => act(action, row, line)});
+    button.dataset.action = action;
   }
+  return line;
+};
+const draw = () => {  // a row without news stays as it is, with the focus; so does one that is being renamed
+  if (!props.value) { box.replaceChildren(); return; }
+  const {headers, rows} = JSON.parse(props.value);
+  const body = box.querySelector('tbody') || makeBody(headers);
+  const lines = rows.map((row) => [...body.children].find((line) => line.dataset.row === JSON.stringify(row)
+    || (line.dataset.run === row.run && line.querySelector('form'))) || makeLine(row, headers));
+  for (const line of [...body.children]) { if (!lines.includes(line)) { line.remove(); } }
+  lines.forEach((line, i) => {
+    if (body.children[i] !== line) { body.insertBefore(line, body.children[i] || null); }
+  });
 };
 draw();
 watch('value', draw);
