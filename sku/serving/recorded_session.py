@@ -31,12 +31,12 @@ HOW_TO_RUN_LIVE = "run it live: the README has the two commands"
 class RecordedSession:
     """Answers from a record. `session.py` describes the methods."""
 
-    def __init__(self, path: Path = RECORDED_ANSWERS, fallback_reason: str = "asked for") -> None:
+    def __init__(self, path: Path = RECORDED_ANSWERS, fallback_reason: str = "") -> None:
         """Read the record.
 
         Args:
             path: JSONL, a line an answer; if there is no such file, nothing is recorded.
-            fallback_reason: why no model answers, for the page.
+            fallback_reason: why no model answers, for the page; empty if that is what the page was started for.
 
         Raises:
             ValueError: if the record is damaged.
