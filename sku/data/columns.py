@@ -156,7 +156,7 @@ def _exchange(row: TableRow, column: str, answered: bool) -> _Exchange | None:
         said = "\n".join(text.strip() for speaker, text in turns if speaker in ASSISTANT)
         return _Exchange(NO_CONVERSATION, "", said or None)
     conversation, open_question = dialogue_of(turns)
-    if open_question and not (answered and conversation.turns):
+    if not conversation.turns or (open_question and not answered):
         return _Exchange(conversation, open_question, None)
     *earlier, last = conversation.turns
     return _Exchange(Conversation(conversation.system, tuple(earlier)), last.prompt, last.answer or None)

@@ -136,6 +136,7 @@ def test_a_safe_answer_to_another_conversation_is_none(write: Write) -> None:
         ),
         ({"messages": [{"text": "Who?"}]}, "column 'messages': there is no turn of a user or an assistant"),
         ({"messages": [TOLD]}, "column 'messages': nothing is there; text is wanted"),
+        ({"messages": [{"role": "user", "content": " "}]}, "column 'messages': nothing is there; text is wanted"),
         ({"messages": []}, r"column 'messages': \[\] is not text"),
         (
             {"messages": [{"role": "user", "content": "\ud83d"}]},
