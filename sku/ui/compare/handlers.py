@@ -30,8 +30,8 @@ EARLIER = ("earlier prompts", "")
 class AskHandlers:
     """Handlers that ask columns, stop them, and update everything that depends on their answers.
 
-    Each yields at least once: of a generator that yields nothing, gradio sends empty values for all outputs, which would
-    wipe the answers of a visitor who asks while the page is still loading.
+    Each yields at least once. Of a generator that yields nothing, gradio sends empty values for all its outputs: they
+    would wipe the answers of a visitor who asks while the page is still loading.
     """
 
     def __init__(self, components: CompareComponents, access: Access) -> None:
