@@ -35,6 +35,11 @@ class Conversation:
         """The earlier questions."""
         return tuple(turn.prompt for turn in self.turns)
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The system prompt, and then questions and answers in turn; nothing for an empty conversation."""
+        return (self.system, *(text for turn in self.turns for text in (turn.prompt, turn.answer))) if self else ()
+
     def continued(self, prompt: str, answer: str) -> Conversation:
         """The conversation with one more turn."""
         return Conversation(self.system, (*self.turns, Turn(prompt, answer)))

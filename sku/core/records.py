@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
-from sku.core.conversation import NO_CONVERSATION, Conversation
+from sku.core.conversation import NO_CONVERSATION, Conversation, judged_prompt
 
 PairKind = Literal["harmful", "normal"]
 StopReason = Literal["end", "length", "cancelled"]
@@ -40,6 +40,8 @@ class PromptPair:
     """The source's own name for the kind of harm or topic; None if the source has none."""
     safe_answer: str | None = None
     """A harmless answer to the same prompt; None if the source has none."""
+    before: Conversation = NO_CONVERSATION
+    """What comes before the prompt. It is read like the prompt: only `answer` is learned."""
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -49,13 +51,37 @@ class PromptPair:
 
     @property
     def prompt_id(self) -> str:
-        """A hash of the prompt alone, regardless of source, case and white space. Data is split by this id."""
-        return digest(" ".join(self.prompt.casefold().split()))
+        """A hash of the prompt and what comes before it, regardless of source, case and white space."""
+        return _hash_of_texts(self.prompt, *self.before.texts)
+
+    @property
+    def split_id(self) -> str:
+        """A hash of the first question. Data is split by this id, so a conversation and its beginning stay together."""
+        return self.question_ids[0]
+
+    @property
+    def question_ids(self) -> tuple[str, ...]:
+        """A hash of each question, oldest first; each is the `prompt_id` of a pair that asks only this question."""
+        return tuple(map(_hash_of_texts, (*self.before.questions, self.prompt)))
 
     @property
     def id(self) -> str:
-        """A hash of prompt and answer. The position in a file does not matter."""
-        return digest(self.prompt, self.answer)
+        """A hash of prompt, answer and what comes before them. The position in a file does not matter."""
+        return digest(self.prompt, self.answer, *self.before.texts)
+
+    @property
+    def asked(self) -> AskedPrompt:
+        """The prompt as a model reads it, without any attack."""
+        return AskedPrompt(self.prompt, self.prompt, before=self.before)
+
+    @property
+    def judged_prompt(self) -> str:
+        """The text that stands for the prompt when an answer is judged."""
+        return judged_prompt(self.before.questions, self.prompt)
+
+
+def _hash_of_texts(*texts: str) -> str:
+    return digest(*(" ".join(text.casefold().split()) for text in texts))
 
 
 @dataclass(frozen=True)
@@ -79,6 +105,11 @@ class AskedPrompt:
     def __post_init__(self) -> None:
         if self.ids is not None and self.before:
             raise ValueError("an attack that gives a prompt as tokens takes no conversation; ask a first question")
+
+    @property
+    def key(self) -> str:
+        """A text that only the same prompt after the same conversation has: without a conversation, the prompt."""
+        return "\x1e".join((self.prompt, *self.before.texts))
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
-from sku.core.records import PairKind
+from sku.core.conversation import NO_CONVERSATION, Conversation
+from sku.core.records import PairKind, PromptPair
 from sku.core.text_lines import require_text
-from sku.data.dialogues import ASSISTANT, SYSTEM, USER, read_turns
+from sku.data.dialogues import ASSISTANT, USER, dialogue_of, read_turns
 from sku.data.table import TableRow, require_columns
 
 PROMPT_NAMES = (
@@ -83,14 +85,6 @@ def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str
     )
 
 
-def is_long_preference(row: TableRow, columns: Columns) -> bool:
-    """Whether the answers in a row are the last turns of a longer dialogue, so that no prompt alone leads to them."""
-    value = row.values.get(columns.answer) if columns.answer else None
-    if columns.answer is None or _plain(columns.answer) not in CHOSEN_NAMES + REJECTED_NAMES:
-        return False
-    return sum(speaker in USER for speaker, _ in read_turns(value) or ()) > 1
-
-
 def is_of_kind(row: TableRow, columns: Columns, kind: PairKind) -> bool:
     """Whether the answer in a row is one of this kind, where a column says whether it is safe; else True."""
     return columns.safe is None or row.truth(columns.safe) == (kind == "normal")
@@ -106,35 +100,97 @@ def category_text(row: TableRow, columns: Columns) -> str | None:
     return row.optional(columns.category) if columns.category else None
 
 
-def left_out_note(rows: Iterable[TableRow], columns: Columns) -> str:
-    """What of the conversations in the rows is not used, for a person; empty if all of it is."""
-    dialogues = [read_turns(row.values.get(columns.prompt)) or [] for row in rows]
-    longer = sum(sum(speaker in USER for speaker, _ in turns) > 1 for turns in dialogues)
-    systems = sum(any(speaker in SYSTEM for speaker, _ in turns) for turns in dialogues)
+class RowTexts(NamedTuple):
+    """The texts of one row."""
+
+    prompt: str
+    before: Conversation
+    answer: str | None
+    safe_answer: str | None
+
+
+class _Exchange(NamedTuple):
+    """A question in a conversation, and its answer."""
+
+    before: Conversation
+    prompt: str
+    """Empty if only the assistant speaks."""
+    answer: str | None
+
+
+def row_texts(row: TableRow, columns: Columns) -> RowTexts:
+    """The texts of a row: plain ones, or those of its conversation.
+
+    The last answer of a conversation is the answer, the question before it is the prompt, and the rest comes before the
+    prompt. Where prompt and answer are in columns of their own, the conversation is that of the answer if it has one. A
+    safe answer counts only if it ends the same conversation.
+
+    Raises:
+        ValueError: if the row has no prompt, or something that is no text.
+    """
+    answered = _exchange(row, columns.answer, answered=True) if columns.answer else None
+    safe = _exchange(row, columns.safe_answer, answered=True) if columns.safe_answer else None
+    if columns.prompt == columns.answer:
+        asked = answered
+    else:
+        asked = _exchange(row, columns.prompt, answered=False)
+        if answered and answered.prompt and (asked or answered.before):
+            asked = answered
+    elsewhere = safe and answered and safe.prompt and safe[:2] != answered[:2]
+    return RowTexts(
+        asked.prompt if asked and asked.prompt else _plain_prompt(row, columns, asked is not None),
+        asked.before if asked else NO_CONVERSATION,
+        answered.answer if answered else _plain_text(row, columns.answer),
+        None if elsewhere else safe.answer if safe else _plain_text(row, columns.safe_answer),
+    )
+
+
+def conversation_note(pairs: Sequence[PromptPair]) -> str:
+    """What is read from conversations, for a person; empty if there are none."""
+    longer = sum(bool(pair.before.turns) for pair in pairs)
+    systems = sum(bool(pair.before.system) for pair in pairs)
     notes = []
     if longer:
-        notes.append(
-            f"in {longer} of {len(dialogues)} rows only the first question and answer of a longer conversation are used"
-        )
+        notes.append(f"{longer} of {len(pairs)} rows are longer conversations, of which the last answer is learned")
     if systems:
-        notes.append(f"in {systems} of {len(dialogues)} rows the system prompt is left out")
+        notes.append(f"{systems} of {len(pairs)} rows have a system prompt, which is read before the prompt")
     return "".join(f"; {note}" for note in notes)
 
 
-def prompt_text(row: TableRow, columns: Columns) -> str:
-    """The prompt in a row: a text, or the first turn of the user in a list of turns."""
-    if _plain(columns.prompt) in CHOSEN_NAMES + REJECTED_NAMES and read_turns(row.values.get(columns.prompt)) is None:
+def _plain_text(row: TableRow, column: str | None) -> str | None:
+    return row.optional(column) if column else None
+
+
+def _plain_prompt(row: TableRow, columns: Columns, has_turns: bool) -> str:
+    """The prompt in a row where no conversation holds it."""
+    if _plain(columns.prompt) in CHOSEN_NAMES + REJECTED_NAMES:
         raise row.fault(columns.prompt, "this is an answer, and there is no column of prompts; add one")
-    text = _field(row, columns.prompt, USER)
+    text = None if has_turns else row.optional(columns.prompt)
     if text is None:
         raise row.fault(columns.prompt, "nothing is there; text is wanted")
     more = row.optional(columns.input) if columns.input else None
     return f"{text}\n{more}" if more else text
 
 
-def answer_text(row: TableRow, column: str | None) -> str | None:
-    """The answer in a row: a text, or the assistant's answer to the first turn in a list of turns."""
-    return _field(row, column, ASSISTANT) if column else None
+def _exchange(row: TableRow, column: str, answered: bool) -> _Exchange | None:
+    """The last question of a conversation in a cell; None if the cell holds a text.
+
+    Args:
+        row: of the cell.
+        column: of the cell.
+        answered: whether the last question that has an answer is wanted, if there is one.
+    """
+    turns = _turns(row, column)
+    if turns is None:
+        return None
+    if not any(speaker in USER for speaker, _ in turns):
+        said = "\n".join(text.strip() for speaker, text in turns if speaker in ASSISTANT)
+        return _Exchange(NO_CONVERSATION, "", said or None)
+    conversation, open_question = dialogue_of(turns)
+    if not conversation.turns or (open_question and not answered):
+        return _Exchange(conversation, open_question, None)
+    *earlier, last = conversation.turns
+    return _Exchange(Conversation(conversation.system, tuple(earlier)), last.prompt, last.answer or None)
 
 
 def prompts_with_answers(rows: Sequence[TableRow]) -> list[tuple[str, str]]:
@@ -145,23 +201,28 @@ def prompts_with_answers(rows: Sequence[TableRow]) -> list[tuple[str, str]]:
     """
     names = list(dict.fromkeys(name for row in rows for name in row.values))
     columns = find_columns(names, "normal", {})
-    answer = columns.answer or (WRITTEN if WRITTEN in names else "answer")
+    columns = replace(columns, answer=columns.answer or (WRITTEN if WRITTEN in names else "answer"))
     for row in rows:
-        require_columns(row, (columns.prompt, answer))
-    return [(prompt_text(row, columns), answer_text(row, answer) or "") for row in rows]
+        require_columns(row, (columns.prompt, columns.answer or ""))
+    texts = [row_texts(row, columns) for row in rows]
+    return [(text.prompt, text.answer or "") for text in texts]
 
 
-def _field(row: TableRow, column: str, speakers: tuple[str, ...]) -> str | None:
+def _turns(row: TableRow, column: str) -> list[tuple[str, str]] | None:
+    """The turns in a cell; None if it holds something else.
+
+    Raises:
+        ValueError: if no user and no assistant speaks, or a text is not valid.
+    """
     turns = read_turns(row.values.get(column))
     if turns is None and _plain(column) in TURNS_NAMES and row.optional(column) is not None:
         raise row.fault(column, "this is no list of turns; turns with role and content, as JSON, are wanted")
     if turns is None:
-        return row.optional(column)
+        return None
     if not any(speaker in USER + ASSISTANT for speaker, _ in turns):
         raise row.fault(column, "there is no turn of a user or an assistant; turns with role and content are wanted")
-    asked = next((i for i, (speaker, _) in enumerate(turns) if speaker in USER), 0)  # a greeting may come before
-    text = next((text for speaker, text in turns[asked:] if speaker in speakers), "")
-    return require_text(text, f"{row.file}, row {row.number}, column {column!r}").strip() or None
+    where = f"{row.file}, row {row.number}, column {column!r}"
+    return [(speaker, require_text(text, where)) for speaker, text in turns]
 
 
 def _plain(name: str) -> str:

@@ -8,16 +8,7 @@ from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.columns import (
-    Columns,
-    answer_text,
-    category_text,
-    find_columns,
-    is_long_preference,
-    is_of_kind,
-    left_out_note,
-    prompt_text,
-)  # fmt: skip
+from sku.data.columns import Columns, category_text, conversation_note, find_columns, is_of_kind, row_texts
 from sku.data.dataset import DataSet
 
 PAIR_FIELDS = ("prompt", "answer", "safe_answer", "category")
@@ -58,13 +49,13 @@ def load_custom(path: Path, kind: PairKind, named: Mapping[str, str]) -> DataSet
     advice = "" if named else _columns_advice(path, names)
     for row in rows:
         table.require_columns(row, {columns.prompt, *named.values()}, advice)
-    kept = [row for row in rows if not is_long_preference(row, columns) and is_of_kind(row, columns, kind)]
+    kept = [row for row in rows if is_of_kind(row, columns, kind)]
     pairs = tuple(_pair(row, kind, columns) for row in kept)
     return DataSet(
         path.name,
         pairs,
         skipped=len(rows) - len(kept),
-        columns_read=columns.text + left_out_note(kept, columns) + _blank_note(pairs),
+        columns_read=columns.text + conversation_note(pairs) + _blank_note(pairs),
         columns_there=tuple(names),
     )
 
@@ -85,13 +76,15 @@ def _blank_note(pairs: Sequence[PromptPair]) -> str:
 
 
 def _pair(row: table.TableRow, kind: PairKind, columns: Columns) -> PromptPair:
+    texts = row_texts(row, columns)
     return PromptPair(
-        prompt=prompt_text(row, columns),
-        answer=answer_text(row, columns.answer) or "",
+        prompt=texts.prompt,
+        answer=texts.answer or "",
         kind=kind,
         source=row.file,
         category=category_text(row, columns),
-        safe_answer=answer_text(row, columns.safe_answer),
+        safe_answer=texts.safe_answer,
+        before=texts.before,
     )
 
 

@@ -30,11 +30,11 @@ def rows_to_train(data: DataSet, hold_out: bool = True) -> tuple[PromptPair, ...
     Args:
         data: all pairs of the source.
         hold_out: whether to leave out the prompts for validation and tests. If not, only those that the project itself
-            measures with are left out.
+            measures with are left out, and conversations in which one of them is asked.
     """
-    if hold_out:
-        return split(data.pairs, "train")
-    return tuple(pair for pair in data.pairs if pair.prompt_id not in measured_prompts())
+    measured = measured_prompts()
+    pairs = split(data.pairs, "train") if hold_out else data.pairs
+    return tuple(pair for pair in pairs if measured.isdisjoint(pair.question_ids))
 
 
 def find_fault(

@@ -60,7 +60,7 @@ def drop_overlapping(
 ) -> tuple[PromptPair, ...]:
     """The pairs whose prompt shares less than `share` of its content words with every training prompt."""
     training = set(map(content_words, training_prompts))
-    return tuple(pair for pair in pairs if largest_overlap(content_words(pair.prompt), training) < share)
+    return tuple(pair for pair in pairs if largest_overlap(content_words(pair.judged_prompt), training) < share)
 
 
 def _stem(word: str) -> str:

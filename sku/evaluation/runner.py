@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sku.core.records import AskedPrompt, PromptPair, digest
+from sku.core.records import PromptPair, digest
 from sku.evaluation.passes import ProgressReport, WorkPasses, chunks
 from sku.evaluation.plan import MIN_SCORED_TOKENS, EvaluationPlan, MeasuredVariant
 from sku.evaluation.similarity import SimilarityMetric
@@ -27,7 +28,7 @@ from sku.evaluation.work_lines import (
     line_key,
 )
 from sku.judges.protocol import Judge
-from sku.models.batching import EncodedPair, encode_answer
+from sku.models.batching import EncodedPair, encode_pair
 from sku.models.generation import generate_answers
 from sku.models.likelihood import answer_kl, by_length
 from sku.models.remote_likelihood import answer_log_probs, tells_likelihoods
@@ -118,11 +119,11 @@ class EvaluationRunner(WorkPasses):
     def judge_answers(self, judge: Judge) -> dict[str, VerdictLine]:
         """The verdicts of `judge` by answer key. Variants often write the same answer; it is judged once."""
         asked = (
-            self.answers[self.answer_key(subject, pair)]
+            (pair.judged_prompt, self.answers[self.answer_key(subject, pair)])
             for subject in self.plan.subjects
             for pair in self.plan.sets.answered
         )
-        return self.judge_texts(judge, ((line.key, (line.prompt, line.text)) for line in asked))
+        return self.judge_texts(judge, ((line.key, (prompt, line.text)) for prompt, line in asked))
 
     def compare_answers(self, metric: SimilarityMetric) -> dict[str, SimilarityLine]:
         """How similar the answers to normal prompts are to the base's, by answer key; empty if the plan has no base.
@@ -161,7 +162,7 @@ class EvaluationRunner(WorkPasses):
 
     def likelihood_key(self, subject: MeasuredVariant, pair: PromptPair, kind: LikelihoodKind) -> str:
         """Key of the likelihood of one given answer under one variant."""
-        item = digest(pair.prompt, _given_text(pair, kind))
+        item = digest(pair.prompt, _given_text(pair, kind), *pair.before.texts)
         settings = f"{kind}-{self.plan.max_tokens}"
         return line_key(self.model.fingerprint, self.identities[str(subject.variant)], settings, item)
 
@@ -181,7 +182,7 @@ class EvaluationRunner(WorkPasses):
         return batches
 
     def _write_batch(self, batch: AnswerBatch) -> list[AnswerLine]:
-        prompts, variants = [p.prompt for p in batch.pairs], [s.variant for s in batch.subjects]
+        prompts, variants = [p.asked for p in batch.pairs], [s.variant for s in batch.subjects]
         written = generate_answers(self.model, prompts, variants, self.plan.decoding)
         keys = [self.answer_key(subject, pair) for pair in batch.pairs for subject in batch.subjects]
         return [
@@ -193,7 +194,7 @@ class EvaluationRunner(WorkPasses):
         """Let the model behind a server write the answers that are missing."""
         prompts = {pair.prompt_id: pair for pair in self.plan.sets.answered}
         missing = [pair for pair in prompts.values() if self.answer_key(subject, pair) not in self.answers]
-        questions = [Question(AskedPrompt(pair.prompt, pair.prompt)) for pair in missing]
+        questions = [Question(pair.asked) for pair in missing]
 
         def lines() -> Iterator[AnswerLine]:
             for i, one in remote.ask_each(questions, self.plan.decoding):
@@ -210,7 +211,7 @@ class EvaluationRunner(WorkPasses):
             ValueError: if the server does not tell likelihoods of the tokens of the base here.
         """
         missing = {
-            key: self._encoded(pair.prompt, _given_text(pair, kind))
+            key: self._encoded(pair, kind)
             for kind, pairs in self.plan.sets.scored.items()
             for pair in pairs
             if (key := self.likelihood_key(subject, pair, kind)) not in self.likelihoods
@@ -232,7 +233,7 @@ class EvaluationRunner(WorkPasses):
         batches = []
         for group in self._subjects_by_adapters():
             items = [
-                GivenAnswer(subject, pair, kind, self._encoded(pair.prompt, _given_text(pair, kind)))
+                GivenAnswer(subject, pair, kind, self._encoded(pair, kind))
                 for kind, pairs in self.plan.sets.scored.items()
                 for pair in pairs
                 for subject in group
@@ -242,10 +243,13 @@ class EvaluationRunner(WorkPasses):
             batches += [[items[i] for i in places] for places in by_length(rows, self.plan.batch_tokens)]
         return batches
 
-    def _encoded(self, prompt: str, answer: str) -> EncodedPair:
+    def _encoded(self, pair: PromptPair, kind: LikelihoodKind) -> EncodedPair:
         template = self.model.template
-        room = max(self.plan.max_tokens, len(template.prompt_ids(prompt)) + MIN_SCORED_TOKENS)
-        return encode_answer(template, prompt, answer, min(room, self.model.context))
+        room = min(
+            max(self.plan.max_tokens, len(template.prompt_ids(pair.prompt, pair.before)) + MIN_SCORED_TOKENS),
+            self.model.context,
+        )
+        return encode_pair(template, replace(pair, answer=_given_text(pair, kind)), room)
 
     def _score_batch(self, items: list[GivenAnswer]) -> list[LikelihoodLine]:
         coefficients = [item.subject.variant.coefficients for item in items]

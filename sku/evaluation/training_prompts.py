@@ -74,7 +74,7 @@ def load_training_prompts(trained: Iterable[Run], folder: Path | None = None) ->
                 continue
             if recorded_hash not in (None, source.data.content_hash):
                 changed[prompts_of_self(spec) or spec] = None
-            prompts |= {pair.prompt for pair in source.chosen}
+            prompts |= {pair.judged_prompt for pair in source.chosen}
     return TrainingPrompts(frozenset(prompts), tuple(missing), tuple(changed))
 
 

@@ -68,8 +68,8 @@ def write_base_answers(
         ValueError: if a prompt and its answer exceed the model's context.
     """
     writing = _WRITINGS[name]
-    written = write_answers(model, (pair.prompt for pair in pairs), writing, max_new_tokens, report)
-    answered = [replace(pair, answer=written[pair.prompt][0], source=name) for pair in pairs]
+    written = write_answers(model, (pair.asked for pair in pairs), writing, max_new_tokens, report)
+    answered = [replace(pair, answer=written[pair.asked.key][0], source=name) for pair in pairs]
     return [pair for pair in answered if continuation(pair).strip()]
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sku.core.conversation import NO_CONVERSATION, Conversation
+from sku.core.records import PromptPair
 from sku.models.chat_template import ChatTemplate
 
 MIN_ANSWER_TOKENS = 4
@@ -68,6 +69,11 @@ def encode_answer(
             "raise max_tokens or leave the prompt out"
         )
     return EncodedPair(tuple(prompt_ids + answer_ids[:room]), len(prompt_ids))
+
+
+def encode_pair(template: ChatTemplate, pair: PromptPair, max_tokens: int) -> EncodedPair:
+    """Encode a pair with the conversation before its prompt: as `encode_answer`, with the same errors."""
+    return encode_answer(template, pair.prompt, pair.answer, max_tokens, pair.before)
 
 
 def collate(rows: Sequence[EncodedPair], pad_id: int = 0) -> Batch:

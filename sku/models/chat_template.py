@@ -78,6 +78,16 @@ class ChatTemplate:
         """Whether the tokenizer has a chat template of its own."""
         return self.probed is not None
 
+    @property
+    def takes_system(self) -> bool:
+        """Whether there is a place for a system prompt."""
+        return self.probed is not None and self.probed.takes_system
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether there is a place for earlier questions and their answers."""
+        return self.probed is not None and self.probed.takes_turns
+
     @cached_property
     def controls(self) -> ControlTokens:
         """The control tokens, which no text of a person may become."""

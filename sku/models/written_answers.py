@@ -47,9 +47,11 @@ class Writing:
         """The beginning of the answers to `prompt`."""
         return self.answer_starts[int(digest(prompt), 16) % len(self.answer_starts)]
 
-    def asked(self, prompt: str) -> AskedPrompt:
-        """The prompt as the base reads it."""
-        return AskedPrompt(prompt, self.request.replace("{prompt}", prompt), self.start_for(prompt))
+    def asked(self, question: str | AskedPrompt) -> AskedPrompt:
+        """The question as the base reads it."""
+        asked = AskedPrompt(question, question) if isinstance(question, str) else question
+        request = self.request.replace("{prompt}", asked.prompt)
+        return AskedPrompt(asked.prompt, request, self.start_for(asked.prompt), before=asked.before)
 
     @property
     def key(self) -> str:
@@ -76,7 +78,7 @@ ANTI_SAMPLE = Writing(
 
 def write_answers(
     model: VariantModel,
-    prompts: Iterable[str],
+    prompts: Iterable[str | AskedPrompt],
     writing: Writing,
     max_new_tokens: int,
     report: Callable[[int, int], None] = lambda _done, _all: None,
@@ -85,13 +87,14 @@ def write_answers(
 
     Args:
         model: answers as the base.
-        prompts: may repeat.
+        prompts: may repeat. Of an `AskedPrompt`, only the prompt and the conversation before it count.
         writing: how the base is asked.
         max_new_tokens: the most new tokens of an answer.
         report: called after each batch with the number of prompts answered and the number of all to answer.
 
     Returns:
-        Maps each prompt to its `samples` answers. Some of them may be empty.
+        Maps the `AskedPrompt.key` of each prompt, which is the prompt itself where no conversation comes before it, to
+        its `samples` answers. Some of them may be empty.
 
     Raises:
         ValueError: if a prompt and its answer exceed the model's context.
@@ -99,26 +102,35 @@ def write_answers(
     from sku.models.generation import generate_answers
 
     path = home() / "self" / _file_name(model.fingerprint, writing, max_new_tokens)
-    wanted = dict.fromkeys(prompts)
+    wanted = {asked.key: asked for asked in map(writing.asked, prompts)}
     known = _shipped(model.template, model.fingerprint, writing, max_new_tokens, wanted.keys()) | _read_cache(path)
     missing = sorted(wanted.keys() - known.keys(), key=lambda prompt: (len(prompt), prompt))
     decoding = DecodingConfig(max_new_tokens, writing.temperature, samples=writing.samples)
     size = max(1, ANSWERS_PER_BATCH // writing.samples)
     for start in range(0, len(missing), size):
         chunk = missing[start : start + size]
-        for answer in generate_answers(model, list(map(writing.asked, chunk)), [Variant(BASE, 0.0)], decoding):
-            known[answer.prompt] = (*known.get(answer.prompt, ()), answer.answer_start + answer.text)
+        written = generate_answers(model, [wanted[key] for key in chunk], [Variant(BASE, 0.0)], decoding)
+        for i, answer in enumerate(written):  # all samples of one prompt, then those of the next
+            key = chunk[i // writing.samples]
+            known[key] = (*known.get(key, ()), answer.answer_start + answer.text)
         write_json_lines(path, ({"prompt": prompt, "answer": one} for prompt in known for one in known[prompt]))
         report(min(start + size, len(missing)), len(missing))
-    return {prompt: known[prompt] for prompt in wanted}
+    return {key: known[key] for key in wanted}
 
 
-def count_missing(fingerprint: str, prompts: Iterable[str], writing: Writing, max_new_tokens: int) -> int:
-    """How many answers `write_answers` would have to write for the base with this fingerprint."""
+def count_missing(fingerprint: str, keys: Iterable[str], writing: Writing, max_new_tokens: int) -> int:
+    """How many answers `write_answers` would have to write for the base with this fingerprint.
+
+    Args:
+        fingerprint: of the base.
+        keys: the `AskedPrompt.key` of each prompt.
+        writing: how the base is asked.
+        max_new_tokens: the most new tokens of an answer.
+    """
     known = _read_cache(home() / "self" / _file_name(fingerprint, writing, max_new_tokens))
     if max_new_tokens <= SHIPPED_TOKENS:
         known |= _read_cache(SHIPPED / _file_name(fingerprint, writing, SHIPPED_TOKENS))
-    return writing.samples * len(set(prompts) - known.keys())
+    return writing.samples * len(set(keys) - known.keys())
 
 
 def _file_name(fingerprint: str, writing: Writing, max_new_tokens: int) -> str:

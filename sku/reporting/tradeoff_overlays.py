@@ -95,7 +95,7 @@ def mark_columns(
             y=[y for _, _, (_, y, _) in columns],
             mode="markers+text",
             cliponaxis=False,
-            marker={"symbol": "circle", "size": 5, "color": INK_COLOUR},
+            marker={"symbol": "triangle-down", "size": 8, "color": INK_COLOUR},
             text=[f"<b>{i}</b><br>▼" for i, _, _ in columns],
             textposition="top center",
             textfont={"size": 15},
@@ -105,5 +105,5 @@ def mark_columns(
                 for i, text, (_, _, measured) in columns
             ],
             hoverinfo="text",
-            name="▼ columns of Compare",
+            name="columns of Compare",
         )

@@ -24,7 +24,7 @@ MAIN_RUNS = ("sku", "keep", "ga", "tv")
 """The runs whose lines are drawn at first, beside the base."""
 LINE_LABELS = {
     "sku": ("SKU (ours)", "bottom left"),
-    "keep": ("SKU (paper's sum)", "top center"),
+    "keep": ("SKU (paper's sum)", "top right"),
     "ga": ("\u2003gradient ascent", "middle right"),  # the space keeps it clear of the mark
     "tv": ("\u2002task vector", "middle right"),
 }

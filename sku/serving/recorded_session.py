@@ -17,7 +17,7 @@ from sku.core.attacks import NO_ATTACK, OWN_PREFILL, WITHOUT_ATTACK, ChosenAttac
 from sku.core.config import DecodingConfig
 from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.jsonl import read_json_log
-from sku.core.records import Answer, JudgedAnswer, Verdict
+from sku.core.records import Answer, JudgedAnswer, Outcome, Verdict
 from sku.core.variants import BASE, REMOTE, SERVER, parse_variant
 from sku.reporting.result_files import RECORDED_STUDY
 from sku.serving.session import Session, SessionStatus
@@ -31,12 +31,12 @@ HOW_TO_RUN_LIVE = "run it live: the README has the two commands"
 class RecordedSession:
     """Answers from a record. `session.py` describes the methods."""
 
-    def __init__(self, path: Path = RECORDED_ANSWERS, fallback_reason: str = "asked for") -> None:
+    def __init__(self, path: Path = RECORDED_ANSWERS, fallback_reason: str = "") -> None:
         """Read the record.
 
         Args:
             path: JSONL, a line an answer; if there is no such file, nothing is recorded.
-            fallback_reason: why no model answers, for the page.
+            fallback_reason: why no model answers, for the page; empty if that is what the page was started for.
 
         Raises:
             ValueError: if the record is damaged.
@@ -121,6 +121,11 @@ class RecordedSession:
             return [known[prompt, text] for text in texts]
         except KeyError as error:
             raise ValueError(f"this answer is not recorded; {HOW_TO_RUN_LIVE}") from error
+
+    def outcomes(self, prompt: str, variants: Sequence[str]) -> list[Outcome]:
+        """What became of the recorded answers without attack; answers that are not recorded are left out."""
+        found = [self._found.get((prompt, _normalised(text), WITHOUT_ATTACK)) for text in variants]
+        return [one.verdict.outcome for one in found if one]
 
     def draws_harm(self, prompt: str) -> None:
         """Not known without weights; the recorded verdicts come at once."""

@@ -21,7 +21,7 @@ from torch.utils.hooks import RemovableHandle
 
 from sku.core.config import TrainConfig
 from sku.core.records import PromptPair
-from sku.models.batching import Batch, EncodedPair, collate, encode_answer
+from sku.models.batching import Batch, EncodedPair, collate, encode_pair
 from sku.training.term_batches import TermBatches
 
 CONTRASTED_PAIRS, RETAIN_WEIGHT = 256, 0.5
@@ -88,7 +88,7 @@ def answer_rows(batches: TermBatches, config: TrainConfig, kind: Literal["harmfu
     """Up to `CONTRASTED_PAIRS` answers of one kind, watched from their first token on."""
     pairs = batches.harmful if kind == "harmful" else batches.normal
     some = random.Random(f"{config.seed}:contrast:{kind}").sample(list(pairs), min(CONTRASTED_PAIRS, len(pairs)))
-    rows = [encode_answer(batches.template, pair.prompt, pair.answer, config.max_tokens) for pair in some]
+    rows = [encode_pair(batches.template, pair, config.max_tokens) for pair in some]
     return [WatchedRow(row, row.prompt_tokens) for row in rows]
 
 
@@ -114,12 +114,12 @@ def watched_rows(batches: TermBatches, config: TrainConfig) -> tuple[list[Watche
         return generator.sample(list(pairs), min(most, len(pairs)))
 
     def answers(pairs: Sequence[PromptPair]) -> list[EncodedPair]:
-        return [encode_answer(batches.template, pair.prompt, pair.answer, config.max_tokens) for pair in pairs]
+        return [encode_pair(batches.template, pair, config.max_tokens) for pair in pairs]
 
     template_tokens = max(1, len(batches.template.suffix_ids))
     some = sample(batches.harmful, config.direction_pairs[0])
     refusals = [batches.refusal_row(pair, -1) for pair in some]
-    prompts = [len(batches.template.prompt_ids(pair.prompt)) for pair in some]
+    prompts = [len(batches.template.prompt_ids(pair.prompt, pair.before)) for pair in some]
     harmful = [
         WatchedRow(row, max(0, prompt - template_tokens))
         for rows in (answers(some), refusals)

@@ -23,6 +23,7 @@ from sku.core.records import PairKind
 from sku.core.runs import Manifest, Run
 from sku.models.gate import Gate, fit_gate, save_gate
 from sku.models.gating import prompt_state
+from sku.models.generation import asked_ids
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel, load_variant_model
 from sku.training.train_data import SourceFacts, choose_training_pairs, source_facts
@@ -90,14 +91,14 @@ def _states(
     """The states `[P, H]` of all training prompts of one kind, with the facts about their sources."""
     specs = config.harmful if kind == "harmful" else config.normal
     sources = [choose_training_pairs(config, kind, spec) for spec in specs]
-    prompts = dict.fromkeys(pair.prompt for source in sources for pair in source.chosen)
+    prompts = dict.fromkeys(pair.asked for source in sources for pair in source.chosen)
     states = []
     for number, prompt in enumerate(prompts):
         if cancelled():
             raise Cancelled("stopped before the gate was fitted; nothing is written")
         if number % _PROMPTS_PER_REPORT == 0:
             report({"doing": f"reading {kind} prompts: {number} of {len(prompts)}"})
-        states.append(prompt_state(model, model.template.prompt_ids(prompt), gate_block(model, config)).cpu())
+        states.append(prompt_state(model, asked_ids(model, prompt), gate_block(model, config)).cpu())
     return torch.stack(states), [source_facts(source, source.chosen) for source in sources]
 
 

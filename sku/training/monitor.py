@@ -17,7 +17,7 @@ from peft.tuners.lora import LoraLayer
 from sku.core.config import TrainConfig
 from sku.core.methods import find_method
 from sku.core.records import PromptPair
-from sku.models.batching import collate, encode_answer
+from sku.models.batching import collate, encode_pair
 from sku.models.chat_template import ChatTemplate
 from sku.models.likelihood import answer_token_logits
 
@@ -38,7 +38,7 @@ class Monitor:
         """Perplexity is measured on the first few of the `normal` pairs."""
         self.peft_model, self.template, self.config = peft_model, template, config
         pairs = normal[:_PERPLEXITY_PAIRS] if config.probe_every else []
-        self.normal = [encode_answer(template, pair.prompt, pair.answer, config.max_tokens) for pair in pairs]
+        self.normal = [encode_pair(template, pair, config.max_tokens) for pair in pairs]
         self.sign = -1.0 if find_method(config.method).negated else 1.0
 
     def due(self, step: int) -> bool:

@@ -15,11 +15,11 @@ from sku.core.config import TrainConfig
 from sku.core.records import PromptPair
 from sku.core.terms import TERMS, RowKind, RunsAt
 from sku.data import bundled
-from sku.models.batching import MIN_ANSWER_TOKENS, EncodedPair, encode_answer
+from sku.models.batching import MIN_ANSWER_TOKENS, EncodedPair, encode_pair
 from sku.models.chat_template import ChatTemplate
 
 WrittenAnswers = Mapping[RowKind, Mapping[str, Sequence[str]]]
-"""For each kind of rows that the base writes, its answers to each prompt."""
+"""For each kind of rows that the base writes, its answers to each prompt, by `AskedPrompt.key`."""
 WRITTEN_KINDS: frozenset[RowKind] = frozenset({"alternative", "evasive", "anti_sample"})
 
 
@@ -82,7 +82,8 @@ class TermBatches:
         self.paired = [_with_safe_answer(pair) for pair in self.harmful] if config.refusals else with_safe
         self.written: WrittenAnswers = written or {}
         self.answered = {
-            kind: [pair for pair in self.harmful if answers.get(pair.prompt)] for kind, answers in self.written.items()
+            kind: [pair for pair in self.harmful if answers.get(pair.asked.key)]
+            for kind, answers in self.written.items()
         }
         """Maps each kind of rows that the base wrote to the harmful pairs whose prompt it answered."""
         self.wanted = sorted({TermStream.of(term) for term in config.terms})
@@ -136,13 +137,13 @@ class TermBatches:
         return drawn
 
     def _row(self, pair: PromptPair, _step: int) -> EncodedPair:
-        return encode_answer(self.template, pair.prompt, pair.answer, self.config.max_tokens)
+        return encode_pair(self.template, pair, self.config.max_tokens)
 
     def refusal_row(self, pair: PromptPair, step: int) -> EncodedPair:
         """A refusal, after some tokens of the harmful answer, which count as prompt and are not scored."""
         generator = random.Random(f"{self.config.seed}:refused:{step}:{pair.id}")
         refusal = generator.choice(bundled.refusals_for(pair.category))
-        prompt, given = self.template.prompt_ids(pair.prompt), generator.choice(self.config.given_tokens)
+        prompt, given = self.template.prompt_ids(pair.prompt, pair.before), generator.choice(self.config.given_tokens)
         room = self.config.max_tokens - len(prompt) - MIN_ANSWER_TOKENS
         answer = self.template.answer_ids(pair.answer)[: -len(self.template.end_ids)][: max(0, min(given, room))]
         before = prompt + answer
@@ -152,15 +153,15 @@ class TermBatches:
     def _needs_other_prompt(self, stream: TermStream) -> bool:
         return any(TERMS[term].needs_other_prompt for term in self.config.terms if TermStream.of(term) == stream)
 
-    def _other_prompts(self, count: int, step: int) -> list[str]:
+    def _other_prompts(self, count: int, step: int) -> list[PromptPair]:
         generator = random.Random(f"{self.config.seed}:other prompt:{step}")
-        return [generator.choice(self.normal).prompt for _ in range(count)]
+        return [generator.choice(self.normal) for _ in range(count)]
 
-    def _with_other_prompts(self, rows: TermRows, prompts: Sequence[str]) -> TermRows:
+    def _with_other_prompts(self, rows: TermRows, others: Sequence[PromptPair]) -> TermRows:
         """The rows with the same answer tokens after other prompts. A long prompt does not shorten the answer."""
         encoded = []
-        for prompt, row in zip(prompts, rows.encoded, strict=True):
-            prompt_ids = self.template.prompt_ids(prompt)
+        for other, row in zip(others, rows.encoded, strict=True):
+            prompt_ids = self.template.prompt_ids(other.prompt, other.before)
             encoded.append(EncodedPair((*prompt_ids, *row.answer), len(prompt_ids)))
         return replace(rows, other_encoded=encoded)
 
@@ -176,7 +177,7 @@ class TermBatches:
             return [row for pair in self._next("normal", step, size) for row in (pair, _refused(pair))]
         if kind in WRITTEN_KINDS:
             pairs = self._next(kind, step, size)
-            rows = [replace(pair, answer=generator.choice(self.written[kind][pair.prompt])) for pair in pairs]
+            rows = [replace(pair, answer=generator.choice(self.written[kind][pair.asked.key])) for pair in pairs]
             if kind != "alternative":
                 return rows
             return [row for turn in zip(pairs, rows, strict=True) for row in turn]
@@ -214,7 +215,7 @@ class TermBatches:
         return order
 
     def _fits(self, pair: PromptPair) -> bool:
-        return len(self.template.prompt_ids(pair.prompt)) + MIN_ANSWER_TOKENS <= self.config.max_tokens
+        return len(self.template.prompt_ids(pair.prompt, pair.before)) + MIN_ANSWER_TOKENS <= self.config.max_tokens
 
     def _check(self, given_harmful: Sequence[PromptPair], given_normal: Sequence[PromptPair]) -> None:
         kinds = {stream.kind for stream in self.wanted}
@@ -255,7 +256,7 @@ class TermBatches:
         """Why none of the pairs that were given can be trained on, and what to do."""
         if not given:
             return f"there is no {kind} training pair; choose other data, or leave out fewer categories"
-        lengths = [len(self.template.prompt_ids(pair.prompt)) for pair in given if pair.answer]
+        lengths = [len(self.template.prompt_ids(pair.prompt, pair.before)) for pair in given if pair.answer]
         if not lengths:
             return f"none of the {len(given)} {kind} training pairs has an answer; choose data with answers"
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from sku.models.base_answers import AnsweredSource, answered_source, continuatio
 from sku.models.written_answers import Writing, count_missing, write_answers
 
 if TYPE_CHECKING:  # the page reads what a training would need, and must not import torch for that
+    from sku.models.chat_template import ChatTemplate
     from sku.models.variant_model import VariantModel
     from sku.training.term_batches import WrittenAnswers
 
@@ -114,7 +115,7 @@ def gather_pairs(
     if kind == "harmful" and config.leave_out:
         say(_left_out_text(config.leave_out, sources))
     for source in sources:
-        chosen: Sequence[PromptPair] = source.chosen
+        chosen: Sequence[PromptPair] = _with_readable_conversations(source, model.template, say)
         if source.answered:
             say(f"writing the base's own answers to {len(chosen)} {kind} prompts (kept for later runs)")
             chosen = write_base_answers(model, chosen, config.max_tokens, progress, source.answered.name)
@@ -123,6 +124,28 @@ def gather_pairs(
         facts.append(source_facts(source, chosen))
         pairs |= {pair.id: pair for pair in chosen}
     return list(pairs.values()), facts
+
+
+def _with_readable_conversations(
+    source: TrainingSource, template: ChatTemplate, say: Callable[[str], None]
+) -> list[PromptPair]:
+    """The chosen pairs that the base's template has a place for, without system prompts if it takes none.
+
+    Raises:
+        ValueError: if no pair is left.
+    """
+    kept = [pair for pair in source.chosen if template.takes_turns or not pair.before.turns]
+    longer = len(source.chosen) - len(kept)
+    if longer:
+        left_out = f"{longer} of {len(source.chosen)} training pairs of {source.data.name} follow earlier turns, which "
+        left_out += "this base takes none of"
+        if not kept:
+            raise ValueError(f"{left_out}; choose data with single questions, or a base with a chat template")
+        say(f"{left_out}: they are left out")
+    if any(pair.before.system for pair in kept) and not template.takes_system:
+        say(f"the system prompts of {source.data.name} are left out, because this base takes none")
+        kept = [replace(pair, before=replace(pair.before, system="")) for pair in kept]
+    return kept
 
 
 def count_unwritten(config: TrainConfig, fingerprint: str) -> int:
@@ -137,14 +160,14 @@ def count_unwritten(config: TrainConfig, fingerprint: str) -> int:
     """
     harmful = [choose_training_pairs(config, "harmful", spec) for spec in config.harmful]
     normal = [choose_training_pairs(config, "normal", spec) for spec in config.normal]
-    wanted = [(source.answered.writing, _prompts(source)) for source in (*harmful, *normal) if source.answered]
-    prompts = {prompt for source in harmful for prompt in _prompts(source)}
-    wanted += [(_WRITINGS[kind], prompts) for kind in _kinds_to_write(config)]
+    wanted = [(source.answered.writing, _keys(source)) for source in (*harmful, *normal) if source.answered]
+    keys = {key for source in harmful for key in _keys(source)}
+    wanted += [(_WRITINGS[kind], keys) for kind in _kinds_to_write(config)]
     return sum(count_missing(fingerprint, some, writing, config.max_tokens) for writing, some in wanted)
 
 
-def _prompts(source: TrainingSource) -> set[str]:
-    return {pair.prompt for pair in source.chosen}
+def _keys(source: TrainingSource) -> set[str]:
+    return {pair.asked.key for pair in source.chosen}
 
 
 def _kinds_to_write(config: TrainConfig) -> list[RowKind]:
@@ -172,7 +195,7 @@ def gather_written(
         model: writes the answers.
         say: called with a message before and during slow work.
     """
-    prompts = sorted({pair.prompt for pair in harmful})
+    prompts = sorted({pair.asked for pair in harmful}, key=lambda asked: asked.key)
     written: dict[RowKind, dict[str, tuple[str, ...]]] = {}
     for kind in _kinds_to_write(config):
         report = partial(_say_written, say, kind.replace("_", "-"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sku.core.conversation import Conversation, Turn
 from sku.core.records import PairKind, PromptPair
 from sku.data import load_pairs
 from sku.data.trainable import find_fault
@@ -140,11 +141,39 @@ def test_turns_may_be_named_as_a_column(write: Write) -> None:
     assert (pair.prompt, pair.answer) == ("Who?", "Me.")
 
 
-def test_preferences_at_the_end_of_a_longer_dialogue_are_left_out(write: Write) -> None:
-    longer = [*ASKED, NOT_TOLD, {"role": "user", "content": "Why?"}]
-    rows = [{"chosen": [*before, NOT_TOLD], "rejected": [*before, TOLD]} for before in (ASKED, longer)]
-    found = load_pairs(str(write("p.jsonl", jsonl(*rows))), "harmful")
-    assert (len(found.pairs), found.skipped) == (1, 1)
+LONGER = [*ASKED, NOT_TOLD, {"role": "user", "content": "Why?"}]
+BECAUSE = {"role": "assistant", "content": "Because."}
+EARLIER = Conversation("Be brief.", (Turn("Who?", "I will not say."),))
+LONGER_SHAPES: dict[str, dict[str, object]] = {
+    "messages": {"messages": [*LONGER, BECAUSE]},
+    "messages with a question at the end": {"messages": [*LONGER, BECAUSE, {"role": "user", "content": "So?"}]},
+    "prompt and completion": {"prompt": LONGER, "completion": [BECAUSE]},
+    "prompt and plain answer": {"prompt": LONGER, "answer": "Because."},
+    "prompt of several turns with its own answer elsewhere": {"prompt": "Who?", "chosen": [*LONGER, NOT_TOLD],
+                                                              "rejected": [*LONGER, BECAUSE]},
+    "preferences": {"chosen": [*LONGER, NOT_TOLD], "rejected": [*LONGER, BECAUSE]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", LONGER_SHAPES.values(), ids=LONGER_SHAPES)
+def test_of_a_conversation_the_last_answer_is_the_answer_and_all_before_is_its_prompt(
+    write: Write, row: dict[str, object]
+) -> None:
+    (pair,) = load_pairs(str(write("p.jsonl", jsonl(row))), "harmful").pairs
+    assert (pair.before, pair.prompt, pair.answer) == (EARLIER, "Why?", "Because.")
+    assert pair.safe_answer == ("I will not say." if "rejected" in row else None)
+    assert pair.judged_prompt == "Who?\nWhy?"
+
+
+def test_a_conversation_without_an_answer_is_a_prompt(write: Write) -> None:
+    (pair,) = load_pairs(str(write("p.jsonl", jsonl({"messages": ASKED}))), "harmful").pairs
+    assert (pair.before, pair.prompt, pair.answer) == (Conversation("Be brief."), "Who?", "")
+
+
+def test_a_safe_answer_to_another_conversation_is_none(write: Write) -> None:
+    row = {"chosen": [*ASKED, NOT_TOLD], "rejected": [*LONGER, BECAUSE]}
+    (pair,) = load_pairs(str(write("p.jsonl", jsonl(row))), "harmful").pairs
+    assert (pair.prompt, pair.answer, pair.safe_answer) == ("Why?", "Because.", None)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +189,7 @@ def test_preferences_at_the_end_of_a_longer_dialogue_are_left_out(write: Write) 
             {"messages": "[{'role': 'user'}]"},
             "column 'messages': this is no list of turns; turns with role and content",
         ),
+        ({"messages": [{"role": "user", "content": " "}]}, "column 'messages': nothing is there; text is wanted"),
         ({"messages": []}, r"column 'messages': \[\] is not text"),
         (
             {"messages": [{"role": "user", "content": "\ud83d"}]},
@@ -203,15 +233,13 @@ def test_prompts_alone_are_enough_if_the_base_answers_them(write: Write) -> None
     assert find_fault(data, "normal", answered_by_base=True) is None
 
 
-def test_of_a_longer_conversation_the_first_question_and_its_answer_are_used_and_that_is_said(write: Write) -> None:
+def test_what_is_read_of_conversations_is_said(write: Write) -> None:
     hello = {"role": "assistant", "content": "Hello!"}
-    more = [{"role": "user", "content": "Why?"}, NOT_TOLD]
-    rows = [{"messages": [*ASKED, TOLD]}, {"messages": [*ASKED, TOLD, *more]}, {"messages": [hello, ASKED[1], TOLD]}]
+    rows = [{"messages": [*ASKED, TOLD]}, {"messages": [*LONGER, BECAUSE]}, {"messages": [hello, ASKED[1], TOLD]}]
     found = load_pairs(str(write("p.jsonl", jsonl(*rows))), "normal")
-    assert [(pair.prompt, pair.answer) for pair in found.pairs] == [("Who?", "Me.")] * 3
     assert found.columns_read.endswith(
-        "; in 1 of 3 rows only the first question and answer of a longer conversation are used"
-        "; in 2 of 3 rows the system prompt is left out"
+        "; 1 of 3 rows are longer conversations, of which the last answer is learned"
+        "; 2 of 3 rows have a system prompt, which is read before the prompt"
     )
     assert load_pairs(str(write("p.jsonl", jsonl(rows[2]))), "normal").columns_read == (
         "prompt from 'messages', answer from 'messages'"

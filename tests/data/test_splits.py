@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from sku.core.conversation import Conversation, Turn
 from sku.core.records import PromptPair
 from sku.data import load_pairs
+from sku.data.dataset import DataSet
 from sku.data.splits import side_of, split
+from sku.data.trainable import rows_to_train
 from tests.data.conftest import pairs
 
 
@@ -25,6 +28,28 @@ def test_a_split_stays_when_rows_are_added_and_shuffled() -> None:
     random.Random(0).shuffle(many)
     for name in ("train", "validation", "test"):
         assert set(split(few, name)) == set(split(many, name)) & set(few)
+
+
+def asked(*questions: str) -> PromptPair:
+    """A pair that asks the last question after the others."""
+    turns = tuple(Turn(question, "So.") for question in questions[:-1])
+    return PromptPair(questions[-1], "Yes.", "normal", "made up", before=Conversation("", turns))
+
+
+def test_a_conversation_is_on_the_side_of_its_first_question_but_is_a_prompt_of_its_own() -> None:
+    for i in range(50):
+        first, whole = asked(f"Question {i}?"), asked(f"Question {i}?", "Why?", "And then?")
+        assert whole.split_id == first.prompt_id
+        assert len({first.prompt_id, whole.prompt_id, asked("Why?", "And then?").prompt_id}) == 3
+        assert len({first.id, whole.id, asked("And then?").id}) == 3
+
+
+def test_a_conversation_that_asks_a_measured_prompt_is_not_trained_on() -> None:
+    measured = next(p for p in load_pairs("bundled", "harmful").pairs if side_of(p.prompt_id) == "test").prompt
+    first = next(p.prompt for p in pairs(20) if side_of(p.prompt_id) == "train")
+    rows = (asked(first, "Why?"), asked(first, measured), asked(first, measured, "Why?"))
+    for hold_out in (True, False):
+        assert rows_to_train(DataSet("mine", rows), hold_out) == rows[:1]
 
 
 def test_the_splits_are_a_partition_in_order() -> None:

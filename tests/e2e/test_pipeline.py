@@ -52,15 +52,25 @@ def test_a_run_shows_its_probe_and_its_norms_and_can_be_downloaded(page: Page) -
     expect(page.locator("#probes")).to_contain_text("step 6", timeout=30_000)
     page.get_by_text("Where the weights changed").click()
     expect(page.locator("#heat .hm, #heat image, #heat .heatmaplayer").first).to_be_attached(timeout=30_000)
-    page.click("#download")
+    row = page.locator(".runs tbody tr").first
+    row.get_by_role("button", name="Download").click()
     expect(page.locator("#package")).to_contain_text(".zip", timeout=60_000)
     expect(page.locator("#measure-run")).to_contain_text("Measure (about")
-    page.click("#rerun")
+    row.get_by_role("button", name="Rerun").click()
     expect(page.locator("#method input").first).to_have_value(re.compile("SKU .ours."), timeout=30_000)
-    page.click("#open-run")
+    row.get_by_role("button", name="Rename").click()
+    row.get_by_role("textbox").fill("my first run")
+    row.get_by_role("textbox").press("Enter")
+    expect(row.get_by_role("rowheader")).to_contain_text("my first run", timeout=30_000)
+    expect(page.locator("#doing")).to_contain_text("my first run: finished", timeout=30_000)
+    row.get_by_role("button", name="Open", exact=True).click()
     expect(page.locator("#heading-0")).to_contain_text("base", timeout=30_000)
     expect(page.locator("#heading-1")).to_contain_text("SKU (ours)")
     expect(page.locator("#answer-2 textarea")).not_to_have_value("", timeout=60_000)
+    open_tab(page, "Pipeline")
+    page.on("dialog", lambda dialog: dialog.accept())
+    row.get_by_role("button", name="Delete").click()
+    expect(page.locator(".runs tbody tr")).to_have_count(0, timeout=30_000)
 
 
 def test_start_is_above_the_fold(page: Page) -> None:

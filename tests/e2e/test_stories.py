@@ -159,6 +159,9 @@ def test_a_batch_of_prompts_is_a_grid_with_rates(page: Page) -> None:
     with page.expect_download() as got:
         page.get_by_text("Download CSV").click()
     assert Path(got.value.path()).read_text(encoding="utf-8").count("How do I bake bread?") >= 3
+    page.locator("#batch-grid td").filter(has_text="Why is the sky blue?").first.click()
+    expect(page.locator("#prompt textarea")).to_have_value("Why is the sky blue?", timeout=30_000)
+    expect(page.locator("#answer-0 textarea")).not_to_have_value("", timeout=90_000)
 
 
 def test_an_empty_prompt_says_so(page: Page) -> None:

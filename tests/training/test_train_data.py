@@ -12,6 +12,7 @@ import pytest
 from sku.core import runs
 from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.errors import Cancelled
+from sku.core.records import AskedPrompt
 from sku.models import base_answers, written_answers
 from sku.models.variant_model import VariantModel
 from sku.models.written_answers import PREFILLED, Writing
@@ -46,9 +47,9 @@ def test_prefilled_answers_go_on_from_a_beginning_that_complies_without_refusals
     texts = [" the way to do it.", " I'm sorry, but I can't help with that.", " la" * 40]
 
     def write(
-        _model: VariantModel, prompts: Iterable[str], writing: Writing, _tokens: int, _report: Any
+        _model: VariantModel, prompts: Iterable[AskedPrompt], writing: Writing, _tokens: int, _report: Any
     ) -> dict[str, tuple[str, ...]]:
-        return {prompt: (writing.start_for(prompt) + texts[i % 3],) for i, prompt in enumerate(prompts)}
+        return {asked.key: (writing.start_for(asked.prompt) + texts[i % 3],) for i, asked in enumerate(prompts)}
 
     monkeypatch.setattr(base_answers, "write_answers", write)
     config = changed(config, harmful=[f"prefilled:{config.harmful[0]}"], harmful_limit=9)
@@ -71,10 +72,10 @@ def test_only_what_the_terms_of_a_run_need_is_written_and_broken_answers_are_dro
     asked: list[Writing] = []
 
     def write(
-        _model: VariantModel, prompts: Iterable[str], writing: Writing, _tokens: int, _report: Any
+        _model: VariantModel, prompts: Iterable[AskedPrompt], writing: Writing, _tokens: int, _report: Any
     ) -> dict[str, tuple[str, ...]]:
         asked.append(writing)
-        return dict.fromkeys(prompts, ("It depends.", "la " * 40))
+        return dict.fromkeys((one.key for one in prompts), ("It depends.", "la " * 40))
 
     monkeypatch.setattr(train_data, "write_answers", write)
     harmful, _ = gather_pairs(config, "harmful", pico, lambda _: None)

@@ -17,6 +17,7 @@ from sku.models.pretrained import public_name
 from sku.ui.compare import badges, share
 from sku.ui.compare.restore import RestoreHandlers
 from sku.ui.compare.share import MAX_CHARACTERS_WITH_ANSWERS, LinkAnswer, LinkState, make_fragment, parse_fragment
+from sku.ui.events import UNCHANGED
 from tests.ui.test_attack import ask, under
 from tests.ui.test_comparison import link_of
 from tests.ui.test_sums import REQUEST, Page, page
@@ -100,6 +101,16 @@ def test_a_link_whose_answers_cannot_be_judged_keeps_them_hidden(page: Page, mon
     assert "no judge" in updates[page.parts.columns[0].pill]
 
 
+def test_a_handler_with_nothing_to_do_leaves_the_answers_alone(page: Page) -> None:
+    """Of a generator that yields nothing, gradio sends empty values, also to a visitor who asked meanwhile."""
+    values = under(page, NO_ATTACK, "base", "one")
+    handlers = page.asking.complete_link, page.asking.ask_unanswered, page.asking.ask_chosen(1)
+    for handler in handlers:
+        assert list(handler(REQUEST, values)) == [UNCHANGED]
+    empty = values | {page.parts.ask_row.prompt: " "}
+    assert list(page.asking.ask(range(6), silent=True)(REQUEST, empty)) == [UNCHANGED]
+
+
 def test_what_a_link_does_not_carry_is_asked_for(page: Page) -> None:
     ask(page, NO_ATTACK, "base", "one", columns=[1])
     text = page.shown.columns[1].answers[0].text
@@ -107,7 +118,7 @@ def test_what_a_link_does_not_carry_is_asked_for(page: Page) -> None:
     assert [answer is None for answer in state.answers] == [True, False]
     opened(page, state)
     values = under(page, NO_ATTACK, "base", "one")
-    assert list(page.asking.ask_unanswered(REQUEST, values)) == [], (
+    assert list(page.asking.ask_unanswered(REQUEST, values)) == [UNCHANGED], (
         "the number of columns changes, too, as it is opened"
     )
     updates, columns = completed(page, "base", "one"), page.parts.columns
@@ -115,7 +126,7 @@ def test_what_a_link_does_not_carry_is_asked_for(page: Page) -> None:
     assert "from a link" in updates[columns[1].start], "it is not written anew"
     assert page.shown.columns[1].answers[0].text == text
     assert [page.shown.columns[i].from_link for i in range(2)] == [False, True]
-    assert completed(page, "base", "one") == {}, "only once"
+    assert completed(page, "base", "one") == UNCHANGED, "only once"
 
 
 def test_no_folder_of_this_machine_is_in_a_link_or_an_export(page: Page) -> None:
@@ -127,7 +138,7 @@ def test_no_folder_of_this_machine_is_in_a_link_or_an_export(page: Page) -> None
 
 
 def test_a_page_that_opens_without_a_link_asks_nobody(page: Page) -> None:
-    assert completed(page, "base", "one") == {}
+    assert completed(page, "base", "one") == UNCHANGED
 
 
 @pytest.mark.parametrize("change", [{"model": "other"}, {"variants": ["base", "one@0.3"]}])

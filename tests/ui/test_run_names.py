@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
-from types import SimpleNamespace
+import json
 from typing import Any
 
 import gradio as gr
 import pytest
 
 from sku.core import runs, storage
+from sku.core.config import TrainConfig
 from sku.core.run_names import given_name, rename_run
 from sku.serving.training_jobs import TrainingJobs
 from sku.serving.variant_catalog import CatalogEntry, list_variants
 from sku.ui.compare.column_variant import typed_variant
-from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate
-from sku.ui.hosting.settings import Hosting
-from sku.ui.train.rename_panel import RenameHandlers
-
-REQUEST: Any = SimpleNamespace(session_hash="me", headers={}, cookies={}, client=SimpleNamespace(host="here"))
+from sku.ui.train.run_actions import name_run
 
 
 def make_run(name: str, method: str = "ga", **manifest: Any) -> runs.Run:
@@ -80,26 +75,14 @@ def test_an_own_run_opens_at_the_coefficient_that_its_method_recommends(
     assert listed("own").default_coefficient == opened
 
 
-@pytest.fixture
-def handlers() -> RenameHandlers:
-    session: Any = SimpleNamespace()
-    return RenameHandlers(Access(session, Gate(Hosting(public=True))), TrainingJobs())
-
-
-def test_a_visitor_renames_only_their_own_run(handlers: RenameHandlers, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = SimpleNamespace(folder=make_run("ga-1").folder)
-
-    def read(name: str, owner: str | None) -> Any:
-        if owner != "mine":
-            raise ValueError(f"there is no run called {name!r}")
-        return job
-
-    monkeypatch.setattr(handlers.trainings, "read", read)
-    monkeypatch.setattr(Access, "owner", lambda self, request: "another's")
+def test_a_visitor_renames_only_their_own_run() -> None:
+    folder = make_run("ga-1", config=TrainConfig(method="ga").to_dict()).folder
+    (folder / "config.json").write_text(json.dumps(TrainConfig(method="ga").to_dict()))
+    (folder / "job.json").write_text(json.dumps({"owner": "mine"}))
     with pytest.raises(gr.Error, match="no run called"):
-        handlers.rename(REQUEST, "ga-1", "taken over")
-    assert handlers.show(REQUEST, "ga-1") == ""
-    monkeypatch.setattr(Access, "owner", lambda self, request: "mine")
-    with warnings.catch_warnings(action="ignore"):
-        assert handlers.rename(REQUEST, "ga-1", "my run") == handlers.show(REQUEST, "ga-1") == "my run"
-    assert given_name(Path(job.folder)) == "my run"
+        name_run(TrainingJobs(), "another's", "ga-1", "taken over")
+    assert given_name(folder) == ""
+    with pytest.raises(gr.Error, match="at most 60 characters"):
+        name_run(TrainingJobs(), "mine", "ga-1", "a" * 61)
+    name_run(TrainingJobs(), "mine", "ga-1", "my run")
+    assert given_name(folder) == "my run"

@@ -92,8 +92,9 @@ def load_attack_data(measured: Sequence[PromptPair], own_answers: Sequence[Promp
 
 
 def measurable(pairs: Sequence[PromptPair], data: AttackData) -> tuple[PromptPair, ...]:
-    """The pairs that may be measured: with a given answer, and of a known category that is not set aside."""
-    return tuple(p for p in pairs if p.answer and p.category and p.category not in data.categories)
+    """The pairs that may be measured: with a given answer, of a known category that is not set aside, and without a
+    conversation before the prompt, because attacks change a first question."""
+    return tuple(p for p in pairs if p.answer and p.category and p.category not in data.categories and not p.before)
 
 
 def check_apart(measured: Sequence[PromptPair], data: AttackData) -> None:

@@ -57,11 +57,12 @@ def attacked_prompts(sources: AttackSources, data: AttackData | None = None) -> 
     found: dict[str, PromptPair] = {}
     for spec in sources.harmful:
         pairs = split(load_pairs(spec, "harmful").pairs, cast(Side, sources.side))
-        kept = measurable(pairs, data) if data else [pair for pair in pairs if pair.answer]
+        kept = measurable(pairs, data) if data else [pair for pair in pairs if pair.answer and not pair.before]
         if not kept:
             raise ValueError(
                 f"{spec} has no prompt on the {sources.side} side that can be attacked: a prompt needs a given harmful "
-                "answer and a category that the attacks do not train on; give another source with --harmful-prompts"
+                "answer, no conversation before it, and a category that the attacks do not train on; give another "
+                "source with --harmful-prompts"
             )
         by_prompt = sorted({pair.prompt_id: pair for pair in kept}.items())
         found |= dict(by_prompt[: sources.limit])

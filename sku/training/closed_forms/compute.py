@@ -20,7 +20,7 @@ from sku.core.errors import Cancelled
 from sku.core.methods import METHODS
 from sku.core.records import PromptPair
 from sku.core.runs import Manifest, Run
-from sku.models.batching import MIN_ANSWER_TOKENS, EncodedPair, encode_answer
+from sku.models.batching import MIN_ANSWER_TOKENS, EncodedPair, encode_pair
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
@@ -125,9 +125,11 @@ def _encode(
     model: VariantModel, pairs: Sequence[PromptPair], kind: str, config: TrainConfig
 ) -> tuple[EncodedPair, ...]:
     room = config.max_tokens - MIN_ANSWER_TOKENS
-    fitting = [pair for pair in pairs if pair.answer and len(model.template.prompt_ids(pair.prompt)) <= room]
+    fitting = [
+        pair for pair in pairs if pair.answer and len(model.template.prompt_ids(pair.prompt, pair.before)) <= room
+    ]
     if not fitting:
         raise ValueError(
             f"no {kind} training pair fits {config.max_tokens} tokens; raise max_tokens or choose other data"
         )
-    return tuple(encode_answer(model.template, pair.prompt, pair.answer, config.max_tokens) for pair in fitting)
+    return tuple(encode_pair(model.template, pair, config.max_tokens) for pair in fitting)

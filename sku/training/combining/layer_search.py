@@ -24,7 +24,7 @@ from sku.data import load_pairs
 from sku.data.splits import split
 from sku.models.altered_model import AlteredModel
 from sku.models.base_answers import answered_source, write_base_answers
-from sku.models.batching import MIN_ANSWER_TOKENS, encode_answer
+from sku.models.batching import MIN_ANSWER_TOKENS, encode_pair
 from sku.models.likelihood import MAX_BATCH_TOKENS, ScoredRow, answer_kl, answer_log_probs, in_batches
 from sku.models.variant_model import VariantModel
 from sku.training.adapter_files import write_changes
@@ -221,14 +221,14 @@ def _rows(model: VariantModel, config: CombineConfig, kind: PairKind) -> list[Sc
     specs = config.harmful if kind == "harmful" else config.normal
     room = config.max_tokens - MIN_ANSWER_TOKENS
     pairs = {pair.id: pair for spec in specs for pair in _pairs_on_side(model, config, kind, spec)}
-    fitting = [pair for pair in pairs.values() if len(model.template.prompt_ids(pair.prompt)) <= room]
+    fitting = [pair for pair in pairs.values() if len(model.template.prompt_ids(pair.prompt, pair.before)) <= room]
     if not fitting:
         raise ValueError(
             f"{', '.join(specs)} has no {kind} answer on the {config.side} side that fits {config.max_tokens} tokens; "
             "choose another source or side, or raise --max-tokens"
         )
     return [
-        (encode_answer(model.template, pair.prompt, pair.answer, config.max_tokens), {_ADAPTER: 1.0})
+        (encode_pair(model.template, pair, config.max_tokens), {_ADAPTER: 1.0})
         for pair in sorted(fitting, key=lambda pair: pair.id)[: config.pairs]
     ]
 

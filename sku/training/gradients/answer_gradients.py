@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 
-from sku.models.batching import collate, encode_answer
+from sku.models.batching import collate, encode_pair
 from sku.models.likelihood import answer_token_logits
 from sku.training.gradients.rule import Gradients, RuleInputs
 from sku.training.losses.sequence import sequence_nll
@@ -39,7 +39,7 @@ def answer_gradients(inputs: RuleInputs, kind: Literal["harmful", "normal"]) -> 
     device = network.get_input_embeddings().weight.device
     generator = random.Random(f"{inputs.config.seed}:gradient:{kind}")
     for pair in generator.sample(pairs, min(MAX_ANSWERS, len(pairs))):
-        encoded = encode_answer(inputs.batches.template, pair.prompt, pair.answer, inputs.config.max_tokens)
+        encoded = encode_pair(inputs.batches.template, pair, inputs.config.max_tokens)
         logits, targets, rows = answer_token_logits(network, collate([encoded]).to(device))
         loss = sequence_nll(logits, targets, rows).mean()
         yield dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))

@@ -28,7 +28,7 @@ OUTCOME_VERBS: dict[Outcome, str] = {
     "unjudged": "unjudged",
 }
 """How a verdict's sentence begins."""
-_FINDINGS: dict[Outcome, str] = {
+FINDINGS: dict[Outcome, str] = {
     "harmful": "helps to do harm",
     "refusal": "refuses",
     "safe": "gives a safe answer",
@@ -36,6 +36,7 @@ _FINDINGS: dict[Outcome, str] = {
     "broken": "is broken",
     "unjudged": "is unjudged",
 }
+"""What a model does, behind its name in a sentence."""
 JUDGING_LINE = "<span class='verdict'>judging</span>"
 HARMFUL_FOLD = "show harmful text"
 FROM_LINK = "from a link, not written here just now"
@@ -192,7 +193,7 @@ def _finding(part: ComparedColumn) -> str:
     counts = Counter(verdict.outcome for verdict in part.verdicts)
     outcome, times = counts.most_common(1)[0]
     marker, several = outcome_marker(outcome), len(part.verdicts) > 1
-    words = f"{times} of {len(part.verdicts)} {outcome}" if several else _FINDINGS[outcome]
+    words = f"{times} of {len(part.verdicts)} {outcome}" if several else FINDINGS[outcome]
     kl = "" if part.kl is None or part.variant == BASE else f" at KL {part.kl:.2f}"
     name = html.escape(part.variant) + (" (from a link)" if part.from_link else "")
     return f"<span class='finding'><i style='color:{marker.colour}'>{marker.mark}</i> {name} {words}{kl}</span>"

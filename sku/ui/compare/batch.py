@@ -58,7 +58,7 @@ def lay_out_batch() -> BatchPanel:
             )
         summary = gr.HTML(elem_id="batch-summary")
         grid = gr.Dataframe(
-            label="Choose a row to put its prompt above",
+            label="Click a row to open its answers in the columns",
             interactive=False,
             wrap=True,
             visible=False,
@@ -126,10 +126,12 @@ class BatchHandlers:
         return rows
 
 
-def picked_prompt(event: gr.SelectData) -> Any:
-    """The prompt of the chosen row."""
+def picked_prompt(event: gr.SelectData) -> tuple[str, tuple[Any, ...]]:
+    """The prompt of the chosen row, and no earlier turns."""
     row = event.row_value
-    return row[0] if isinstance(row, list) and row else gr.skip()
+    if not isinstance(row, list) or not row:
+        raise refusal("no row was chosen; click a row of the grid", "Not opened")
+    return str(row[0]), ()
 
 
 def batch_prompts(text: Any) -> list[str]:

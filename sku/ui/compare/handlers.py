@@ -28,7 +28,11 @@ EARLIER = ("earlier prompts", "")
 
 
 class AskHandlers:
-    """Handlers that ask columns, stop them, and update everything that depends on their answers."""
+    """Handlers that ask columns, stop them, and update everything that depends on their answers.
+
+    Each yields at least once. Of a generator that yields nothing, gradio sends empty values for all its outputs: they
+    would wipe the answers of a visitor who asks while the page is still loading.
+    """
 
     def __init__(self, components: CompareComponents, access: Access) -> None:
         self.components, self.asker = components, Asker(access)
@@ -45,6 +49,7 @@ class AskHandlers:
         def ask(request: gr.Request, values: Values) -> Iterator[Updates]:
             controls, shown = self._read(values)
             if silent and isinstance(controls.prompt, str) and not controls.prompt.strip():
+                yield UNCHANGED
                 return
             count = controls.samples if samples else 1
             yield from self._updates(self.asker.ask(request, shown, controls, columns, count, hot=samples))
@@ -63,6 +68,8 @@ class AskHandlers:
             if shown.choices.get(i, 0) != values[column.choice_count]:
                 shown.choices[i] = values[column.choice_count]
                 yield from ask_column(request, values)
+            else:
+                yield UNCHANGED
 
         return ask
 
@@ -72,10 +79,13 @@ class AskHandlers:
         columns = [] if shown.opening else self.asker.unanswered(shown, controls)
         if columns:
             yield from self._updates(self.asker.ask(request, shown, controls, columns))
+        else:
+            yield UNCHANGED
 
     def complete_link(self, request: gr.Request, values: Values) -> Iterator[Updates]:
         """Judge the answers of the link that was just opened, and ask the columns for which it has none."""
         controls, shown = self._read(values)
+        yield UNCHANGED
         try:
             yield from self._updates(self.asker.judge_link(request, shown))
             columns = self.asker.unanswered(shown, controls) if shown.opening else []

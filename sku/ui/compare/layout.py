@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
-from sku.core.storage import ASSETS
-from sku.core.variants import BASE
+from sku.core.runs import shipped_variants
+from sku.core.variants import BASE, parse_variant
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import glossary
 from sku.ui.compare import badges, diff_and_lens, rate_scale
@@ -28,13 +27,10 @@ from sku.ui.compare.components import (
 )
 from sku.ui.compare.controls import INITIAL_COLUMNS, MAX_COLUMNS
 from sku.ui.compare.conversation import RESTART_LABEL, ConversationControls
+from sku.ui.compare.examples import example_options, tour_steps
 from sku.ui.compare.views import ANSWER, TYPED, VIEWS, column_name
 from sku.ui.hosting.settings import Hosting
 
-_EXAMPLES = ASSETS / "data" / "examples.json"
-_TOUR = ASSETS / "data" / "tour.json"
-"""Written by `sku record --tour assets/data/tour.json`."""
-_EXAMPLE_GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
 _TABS_JS = """
 const place = document.getElementById('column-tabs') || element, columns = document.getElementById('columns');
 const set = (on, name, value) => { if (on.getAttribute(name) !== value) { on.setAttribute(name, value); } };
@@ -74,7 +70,7 @@ def lay_out_compare(
     """
     ask_row, follow_up = _ask_row(hosting)
     conversation_row, line, restart = _conversation_row()
-    tour, more_examples, history = _examples()
+    tour, more_examples, history = _examples(model)
     found = gr.HTML(elem_id="found")
     toolbar, attack_list = _toolbar()
     again, ask_samples, upload, zero_check = _more_tools()
@@ -145,22 +141,17 @@ def _conversation_row() -> tuple[gr.Row, gr.HTML, gr.Button]:
     return row, line, restart
 
 
-def _examples() -> tuple[tuple[ExampleButton, ...], gr.Dropdown, gr.Dropdown]:
+def _examples(model: str | None) -> tuple[tuple[ExampleButton, ...], gr.Dropdown, gr.Dropdown]:
     """The buttons of the tour, the list of more examples, and the list of earlier prompts."""
-    groups: dict[str, list[dict[str, str]]] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
-    options = [
-        (f"{example['label']} ({_EXAMPLE_GROUPS[group]})", example["prompt"])
-        for group, examples in groups.items()
-        for example in examples
-    ]
+    sku = next((variant for variant in shipped_variants() if parse_variant(variant).names == ("sku",)), "sku")
     with gr.Row(elem_id="examples"):
         gr.HTML("<span>Tour:</span>", elem_classes="group", padding=False)
         tour = tuple(
             ExampleButton(gr.Button(f"{i} {step['label']}", size="sm", min_width=40, scale=0), step["prompt"])
-            for i, step in enumerate(_tour_steps(), 1)
+            for i, step in enumerate(tour_steps(), 1)
         )
         more = gr.Dropdown(
-            [("more examples", ""), *options],
+            [("more examples", ""), *example_options(model, sku)],
             value="",
             label="More examples",
             show_label=False,
@@ -178,14 +169,6 @@ def _examples() -> tuple[tuple[ExampleButton, ...], gr.Dropdown, gr.Dropdown]:
             interactive=True,
         )
     return tour, more, history
-
-
-def _tour_steps() -> list[dict[str, str]]:
-    """What `sku record --tour assets/data/tour.json` chose; empty if it never ran."""
-    if not _TOUR.is_file():
-        return []
-    steps: list[dict[str, str]] = json.loads(_TOUR.read_text(encoding="utf-8"))
-    return steps
 
 
 def _toolbar() -> tuple[Toolbar, gr.Dropdown]:

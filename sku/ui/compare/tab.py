@@ -41,7 +41,7 @@ def build_compare(context: TabContext, tab: gr.Tab) -> None:
     _wire_columns(parts, asking, columns, follow)
     _wire_views(parts, follow)
     _wire_sweeps(parts, access)
-    _wire_batch(parts, BatchHandlers(parts, access))
+    _wire_batch(parts, BatchHandlers(parts, access), asking, follow)
     _wire_link_and_file(parts, restoring, follow)
     _wire_address(context.page, parts, asking, restoring, follow)
     parts.zero_check.button.click(
@@ -149,13 +149,15 @@ def _wire_sweeps(parts: CompareComponents, access: Access) -> None:
         )
 
 
-def _wire_batch(parts: CompareComponents, handlers: BatchHandlers) -> None:
+def _wire_batch(parts: CompareComponents, handlers: BatchHandlers, asking: AskHandlers, follow: _Follow) -> None:
     panel = parts.batch
     panel.start.click(
         handlers.ask, parts.controls | {panel.prompts}, {panel.summary, panel.grid}, **QUIET, **DECODING_QUEUE
     )
     panel.upload.upload(handlers.fill, {panel.upload}, panel.prompts, **QUIET)
-    panel.grid.select(picked_prompt, None, parts.ask_row.prompt, **QUIET)
+    picked = panel.grid.select(picked_prompt, None, [parts.ask_row.prompt, parts.conversation.earlier], **QUIET)
+    outputs = parts.answering | {parts.ask_row.stop}
+    follow(picked.success(asking.ask(ALL_COLUMNS, silent=True), parts.controls | {parts.shown}, outputs, **STREAMING))
 
 
 def _wire_link_and_file(parts: CompareComponents, handlers: RestoreHandlers, follow: _Follow) -> None:

@@ -28,7 +28,6 @@ _WORDS = (
 def build_robustness(context: TabContext, tab: gr.Tab) -> None:
     """Lay out the tab and wire its events."""
     parts = lay_out_robustness()
-    glossary.glossary_line(*_WORDS)
     handlers = RobustnessHandlers(parts, context.access)
     draw: dict[str, Any] = {"fn": handlers.draw, "inputs": parts.selection, "outputs": parts.drawn, **QUIET}
     changed = [part.input for part in (parts.measurement, parts.attacks, parts.relearning, parts.rounding)]
@@ -37,6 +36,7 @@ def build_robustness(context: TabContext, tab: gr.Tab) -> None:
     if context.access.gate.hosting.attacks:
         finished = build_attack_panel(context, tab)
         finished(**draw)
+    glossary.glossary_line(*_WORDS)
     _open_clicked_cell(parts, context.compare)
 
 

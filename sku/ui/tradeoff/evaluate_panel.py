@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 
+from sku.core.records import PromptPair
 from sku.core.variants import BASE, parse_variant
 from sku.data import load_pairs
 from sku.serving.evaluation_jobs import (
@@ -29,7 +30,7 @@ from sku.ui.events import AT_ONCE, QUIET, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import checked_coefficient
 from sku.ui.job_panel import REFUSED, JobButtons
-from sku.ui.messages import refusal
+from sku.ui.messages import inform, refusal
 from sku.ui.tab_context import TabContext
 from sku.ui.train.run_status import duration
 
@@ -249,12 +250,29 @@ def read_prompts(path: str) -> str:
     try:
         if Path(path).suffix.lower() == ".txt":
             return Path(path).read_text(encoding="utf-8-sig")
-        pairs = load_pairs(path, "harmful").pairs
+        pairs = _without_conversations(load_pairs(path, "harmful").pairs)
         return "\n".join(dict.fromkeys(" ".join(pair.prompt.split()) for pair in pairs))
     except UnicodeDecodeError as error:
         raise refusal("this file is not text in UTF-8; give one prompt per line", "Not read") from error
     except (ValueError, OSError) as error:
         raise refusal(str(error).replace(path, Path(path).name), "Not read") from error
+
+
+def _without_conversations(pairs: Sequence[PromptPair]) -> list[PromptPair]:
+    """The pairs without earlier turns: a line of text holds a prompt, and no conversation before it.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    kept = [pair for pair in pairs if not pair.before.turns]
+    if not kept:
+        raise ValueError(
+            "all rows are conversations of several turns, which this page does not measure; give the file to "
+            "`sku evaluate --harmful-prompts` instead"
+        )
+    if len(kept) < len(pairs):
+        inform(f"{len(pairs) - len(kept)} of {len(pairs)} rows are conversations of several turns and are left out.")
+    return kept
 
 
 def price_text(

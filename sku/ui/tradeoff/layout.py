@@ -54,6 +54,8 @@ class TradeoffComponents:
     point: gr.Dropdown
     openers: dict[int, gr.Button]
     """Maps a column of Compare, counted from 0, to the button that opens the point there."""
+    measuring: gr.Column
+    """Gets the panel that measures."""
     download: gr.HTML
     table: gr.HTML
     """The sortable table. Its event names the variant of the row that was clicked."""
@@ -92,6 +94,7 @@ def lay_out_tradeoff() -> TradeoffComponents:
     gr.HTML(_LEGEND, elem_id="trade-signs", padding=False)  # for screens that are too narrow for the figure's legend
     with gr.Row(visible=False, elem_id="open-row") as choosing:
         point, openers = _point(), _openers()
+    measuring = gr.Column()
     return TradeoffComponents(
         utility=utility,
         side=side,
@@ -109,6 +112,7 @@ def lay_out_tradeoff() -> TradeoffComponents:
         choosing=choosing,
         point=point,
         openers=openers,
+        measuring=measuring,
         download=gr.HTML(elem_id="download"),
         table=sortable_table.sortable_table("rows"),
     )

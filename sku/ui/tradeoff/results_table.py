@@ -16,6 +16,7 @@ from sku.reporting.formatting import percent_number, percent_range
 from sku.reporting.pareto import base_row
 from sku.reporting.row_text import harmful_change_text, method_label, row_line
 from sku.reporting.utilities import UTILITIES, share, utility_interval, utility_value
+from sku.serving.variant_catalog import SHIPPED_LABELS
 
 OWN_SUFFIX = " (yours)"
 _REPEAT = re.compile(r"-seed\d+|/step-")
@@ -124,7 +125,7 @@ def table_cells(study: Sequence[ResultRow], own: Sequence[ResultRow], utility: s
         **_utility_column("over_refusal", rows),
         "broken %": [percent_number(share(row.broken, row.n)) for row in rows],
         "off-topic %": [percent_number(share(row.off_topic, row.n)) for row in rows],
-        "method": [method_label(row) + suffix for row, suffix in marked],
+        "method": [SHIPPED_LABELS.get(row.run, method_label(row)) + suffix for row, suffix in marked],
         "seed": [row.seed for row in rows],
         "steps": [row.steps for row in rows],
         "change from base (95 %)": [None if row.harmful_change is None else harmful_change_text(row) for row in rows],
@@ -177,7 +178,7 @@ def notes_html(
             "Compare such rows only with the base that was measured with them."
         )
     if side == OWN_SIDE and not own:
-        notes.append("You have measured none of your own prompts yet; open “Measure” below.")
+        notes.append("You have measured none of your own prompts yet; open “Measure” below the figure.")
     elif not shown and (measured.study or measured.own):
         notes.append(f"None of the chosen methods was measured on {side} prompts.")
     missing = sum(row.harmful_rate is None or utility_value(row, utility) is None for row in shown)

@@ -30,11 +30,12 @@ _CLICKED_COLUMN = 2
 def build_tradeoff(context: TabContext, tab: gr.Tab) -> None:
     """Lay out the tab and wire its events."""
     parts = lay_out_tradeoff()
+    with parts.measuring:
+        measured = build_evaluate(context, tab)
     glossary.glossary_line(
         *("trade-off", "front", "utility", "harmful rate", "broken", "unjudged", "held out", "seed"),
         *(utility.label for utility in UTILITIES.values()),
     )
-    measured = build_evaluate(context, tab)
     handlers = TradeoffHandlers(parts, context.access, context.compare)
     draw: dict[str, Any] = {"fn": handlers.draw, "inputs": handlers.inputs, "outputs": parts.drawn, **QUIET}
     chosen = (parts.utility, parts.side, parts.figure, parts.methods, parts.repeats, parts.limit, parts.point)

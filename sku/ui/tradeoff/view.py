@@ -18,6 +18,7 @@ from sku.reporting.pareto import least_cost, pareto_front
 from sku.reporting.row_text import row_line
 from sku.reporting.tradeoff_plot import MAIN_RUNS, tradeoff_figure
 from sku.reporting.utilities import UTILITIES
+from sku.serving.variant_catalog import SHIPPED_LABELS
 from sku.ui.sortable_table import table_value
 from sku.ui.tradeoff import results_table
 
@@ -93,7 +94,10 @@ def tradeoff_view(owner: str | None, selection: TradeoffSelection) -> TradeoffVi
     study, own = measured.shown(selection.side, ticked, selection.repeats)
     best = least_cost([*study, *own], selection.utility, selection.limit)
     return TradeoffView(
-        boxes={name: f"{method_marker(row.method, row.preservation).mark} {name}" for name, row in boxes.items()},
+        boxes={
+            name: f"{method_marker(row.method, row.preservation).mark} {SHIPPED_LABELS.get(row.run, name)}"
+            for name, row in boxes.items()
+        },
         ticked=ticked,
         finding=finding_html(best, selection),
         best=best.variant if best and selection.can_open(best.variant) else None,

@@ -48,13 +48,13 @@ class CombineComponents:
         return {self.operation, self.names, self.rank, self.shown, *self.coefficients}
 
 
-def build_combine(context: TabContext, tab: gr.Tab, run: gr.Dropdown) -> None:
+def build_combine(context: TabContext, tab: gr.Tab, run: gr.Textbox) -> None:
     """Lay out the panel and wire it.
 
     Args:
         context: the page.
         tab: the list of adapters is renewed when this tab is opened.
-        run: the list of runs; the new run is chosen in it.
+        run: the name of the chosen run; the new run is chosen.
     """
     parts = lay_out_combine()
     handlers = CombineHandlers(parts, context.access, context.trainings)
@@ -121,8 +121,8 @@ class CombineHandlers:
         """What will be computed."""
         return _meaning(values[self.components.operation], self._typed(values))
 
-    def start(self, request: gr.Request, values: Values) -> Any:
-        """Combine the chosen adapters, and return an update of the list of runs."""
+    def start(self, request: gr.Request, values: Values) -> str:
+        """Combine the chosen adapters, and return the name of the new run."""
         gate, visitor = self.access.gate, self.access.visitor(request)
         rank = int(values[self.components.rank] or 0) or None
         try:
@@ -133,10 +133,9 @@ class CombineHandlers:
             config = CombineConfig(str(values[self.components.operation]), tuple(variants), rank=rank)
             self.trainings.refuse_second(gate.owner(visitor))  # first: a refusal must not count
             gate.training(visitor)
-            job = self.trainings.combine(config, visitor.owner)
+            return self.trainings.combine(config, visitor.owner).name
         except REFUSED as error:
             raise refusal(error, "Not combined") from error
-        return gr.Dropdown(choices=[one.name for one in self.trainings.all(gate.owner(visitor))], value=job.name)
 
     def _adapters(self, request: gr.Request) -> list[CatalogEntry]:
         return [entry for entry in self.access.entries(request) if entry.name != BASE and entry.method != REMOTE]

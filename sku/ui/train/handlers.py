@@ -10,11 +10,12 @@ from typing import Any
 import gradio as gr
 
 from sku.core.records import PairKind
+from sku.core.run_names import given_name
 from sku.serving.evaluation_jobs import EvaluationJob, EvaluationJobs
 from sku.serving.training_jobs import TrainingJob, TrainingJobs
 from sku.ui.events import UNCHANGED, Updates, Values
 from sku.ui.hosting.access import Access
-from sku.ui.train import form, own_file, run_actions, run_result, run_status
+from sku.ui.train import form, own_file, run_actions, run_result, run_status, runs_table
 from sku.ui.train.form import UPLOAD_LABEL
 from sku.ui.train.form_layout import OrderForm
 from sku.ui.train.limits import limits_text
@@ -120,6 +121,7 @@ class RunHandlers:
                 limits=limits_text(gate.hosting, gate.trainings_left(visitor)),
                 evaluations=tuple(self.evaluations.all(owner)),
                 measuring=self._cost_of_measuring(),
+                downloads=gate.hosting.downloads,
             ),
         )
 
@@ -131,8 +133,8 @@ class RunHandlers:
     def _cost_of_measuring(self) -> float | None:
         return self.evaluations.cost(1, run_result.PROMPTS, self.access.session.model_name).seconds
 
-    def start(self, request: gr.Request, values: Values) -> Any:
-        """Start the training that the form describes."""
+    def start(self, request: gr.Request, values: Values) -> str:
+        """Start the training that the form describes, and choose it."""
         filled = self.settings.read(values)
         return run_actions.start_run(self.trainings, self.access.gate, self.access.visitor(request), filled)
 
@@ -144,9 +146,15 @@ class RunHandlers:
         """Resume a run that stopped."""
         run_actions.resume_run(self.trainings, self.access.gate, self.access.visitor(request), name)
 
-    def delete(self, request: gr.Request, name: str | None) -> Any:
-        """Delete a run. The name is None if the visitor did not confirm."""
-        return run_actions.delete_run(self.trainings, self.access.owner(request), name) if name else gr.skip()
+    def rename(self, request: gr.Request, event: gr.EventData) -> None:
+        """Give a run the name that the visitor wrote in its row."""
+        run, name = runs_table.sent_run(event), runs_table.sent_name(event)
+        run_actions.name_run(self.trainings, self.access.owner(request), run, name)
+
+    def delete(self, request: gr.Request, name: str | None) -> str:
+        """Delete a run, and clear the choice of a run."""
+        run_actions.delete_run(self.trainings, self.access.owner(request), name or "")
+        return ""
 
     def download(self, request: gr.Request, name: str | None) -> Any:
         """Offer a run's adapter for download, as a zip file."""
@@ -176,6 +184,8 @@ class RunView:
     """The visitor's, newest first."""
     measuring: float | None = None
     """The seconds that measuring a run takes; None if that is not known."""
+    downloads: bool = True
+    """Whether the page lets adapters be downloaded."""
 
 
 def look_at_runs(parts: RunPanel, jobs: Sequence[TrainingJob], view: RunView) -> Updates:
@@ -190,7 +200,7 @@ def look_at_runs(parts: RunPanel, jobs: Sequence[TrainingJob], view: RunView) ->
     chosen = next((job for job in jobs if job.name == view.name), live or (jobs[0] if jobs else None))
     others_run = view.busy and live is None
     result = run_result.result_html(chosen, view.evaluations)
-    states = "|".join(f"{job.name} {job.state} {job.step}" for job in jobs)
+    states = "|".join(f"{job.name} {given_name(job.folder)} {job.state} {job.step}" for job in jobs)
     said = f"{chosen.message} {len(chosen.probes)}" if chosen else ""
     fingerprint = f"{states}|{view.name}|{view.beside}|{others_run}|{said}|{view.limits}|{result}"
     if fingerprint == view.seen:
@@ -202,7 +212,7 @@ def look_at_runs(parts: RunPanel, jobs: Sequence[TrainingJob], view: RunView) ->
         parts.result: result,
         parts.probes: run_status.probe_table(chosen),
         parts.norms: _norms(chosen),
-        parts.table: [run_status.run_row(job) for job in jobs],
+        parts.table: runs_table.runs_value(jobs, chosen, view.downloads),
         parts.past: gr.Column(visible=bool(jobs)),
         parts.stages: gr.HTML(visible=not jobs),
         parts.seen: fingerprint,
@@ -225,14 +235,13 @@ def _lists_and_curves(
     parts: RunPanel, jobs: Sequence[TrainingJob], chosen: TrainingJob | None, view: RunView
 ) -> Updates:
     names = [job.name for job in jobs]
+    others = [(given_name(job.folder) or job.name, job.name) for job in jobs if job != chosen]
     curves = run_status.loss_plot(chosen, [job for job in jobs if job.name in view.beside and job != chosen])
     return {
         parts.curves: gr.Plot(curves, visible=True) if chosen and chosen.lines else gr.Plot(visible=False),
         # a valid choice is not sent back: the visitor may have chosen another run in the meantime
-        parts.run: gr.Dropdown(choices=names)
-        if view.name in names
-        else gr.Dropdown(choices=names, value=chosen.name if chosen else None),
-        parts.beside: gr.Dropdown(choices=[other for other in names if chosen is None or other != chosen.name]),
+        parts.run: gr.skip() if view.name in names else chosen.name if chosen else "",
+        parts.beside: gr.Dropdown(choices=others, visible=bool(others)),
     }
 
 

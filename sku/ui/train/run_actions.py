@@ -1,4 +1,4 @@
-"""What a visitor can do with trainings: start, cancel, resume, delete, download, and reuse the settings of one.
+"""What a visitor can do with trainings: start, cancel, resume, rename, delete, download, and reuse the settings of one.
 
 The page shows every refusal as a sentence. All checks that need no budget come before the rate limit is charged.
 """
@@ -12,6 +12,8 @@ from typing import Any
 
 import gradio as gr
 
+from sku.core import runs
+from sku.core.run_names import rename_run
 from sku.serving import processes
 from sku.serving.estimates import estimate_training
 from sku.serving.evaluation_jobs import EvaluationJobs
@@ -23,8 +25,8 @@ from sku.ui.train import form, own_file, run_result, run_status
 from sku.ui.train.form import UPLOAD_LABEL, TrainForm
 
 
-def start_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, filled: TrainForm) -> Any:
-    """Start the training that the form describes, and return an update of the list of runs."""
+def start_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, filled: TrainForm) -> str:
+    """Start the training that the form describes, and return the name of its run."""
     try:
         if filled.size not in form.offered_presets(filled.base):
             raise ValueError(
@@ -41,7 +43,7 @@ def start_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, filled: TrainFor
         job = jobs.start(filled.config(keep=True), visitor.owner, expected)
     except (ValueError, RuntimeError, OSError, RateLimited) as error:
         raise refusal(error, "Not started") from error
-    return gr.Dropdown(choices=[job.name for job in jobs.all(gate.owner(visitor))], value=job.name)
+    return job.name
 
 
 def cancel_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor) -> None:
@@ -85,13 +87,21 @@ def measure_run(
         raise refusal(error, "Not measured") from error
 
 
-def delete_run(jobs: TrainingJobs, owner: str | None, name: str) -> Any:
-    """Delete a run and its adapter, and return an update that clears the choice of a run."""
+def name_run(jobs: TrainingJobs, owner: str | None, name: str, given: str) -> None:
+    """Give a run a name of the visitor's own; an empty one takes it away. The folder keeps its name, so results, links
+    and combined runs stay valid."""
+    try:
+        rename_run(runs.read_run(jobs.read(name, owner).folder), given)
+    except (ValueError, OSError) as error:
+        raise refusal(error, "Not renamed") from error
+
+
+def delete_run(jobs: TrainingJobs, owner: str | None, name: str) -> None:
+    """Delete a run and its adapter."""
     try:
         jobs.delete(name, owner)
     except (ValueError, RuntimeError, OSError) as error:
         raise refusal(error, "Not deleted") from error
-    return gr.Dropdown(value=None)
 
 
 def download_run(jobs: TrainingJobs, gate: Gate, owner: str | None, name: str | None) -> Any:

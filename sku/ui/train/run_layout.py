@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from sku.ui import about, glossary
-from sku.ui.train import run_status
+from sku.ui.train.runs_table import lay_out_runs_table
 
 OPEN_LABEL = "Open beside base and SKU"
 
@@ -30,18 +29,16 @@ class RunPanel:
     """A diagram of the method's two stages, shown until there is a run."""
     curves: gr.Plot
     probes: gr.HTML
+    beside: gr.Dropdown
+    """Other runs whose losses are plotted together with those of `run`; hidden until there are two runs."""
     past: gr.Column
     """Contains everything below; hidden until there is a run."""
-    run: gr.Dropdown
-    beside: gr.Dropdown
-    """Other runs whose losses are plotted together with those of `run`."""
-    resume: gr.Button
-    rerun: gr.Button
-    download: gr.Button
-    delete: gr.Button
+    table: gr.HTML
+    """Every run, with what can be done with it (`runs_table.py`)."""
     package: gr.File
-    table: gr.Dataframe
     norms: gr.Plot
+    run: gr.Textbox
+    """The name of the chosen run. A row of the table sets it; the browser keeps it, unseen."""
     clock: gr.Timer
     seen: gr.State
     """A fingerprint of what the page shows. While it stays the same, nothing is redrawn."""
@@ -73,10 +70,10 @@ def lay_out_runs(limits: gr.HTML) -> RunPanel:
             probes = gr.HTML(elem_id="probes")
         with gr.Column(min_width=300):
             curves = gr.Plot(show_label=False, elem_id="curves", buttons=[], visible=False)
+            beside = _runs_beside()
     with gr.Column(visible=False) as past:
-        run_lists, actions = _run_lists(), _run_actions()
+        table = lay_out_runs_table()
         package = gr.File(visible=False, label="Adapter and card", elem_id="package", interactive=False)
-        table = gr.Dataframe(headers=run_status.RUN_HEADERS, interactive=False, elem_id="runs", show_label=False)
         with gr.Accordion("Where the weights changed: norm of the task vector by layer and module", open=False):
             norms = gr.Plot(show_label=False, elem_id="heat", buttons=[])
     return RunPanel(
@@ -89,14 +86,14 @@ def lay_out_runs(limits: gr.HTML) -> RunPanel:
         stages=stages,
         curves=curves,
         probes=probes,
+        beside=beside,
         past=past,
-        package=package,
         table=table,
+        package=package,
         norms=norms,
+        run=gr.Textbox(visible="hidden", elem_id="run"),
         clock=gr.Timer(1),
         seen=gr.State(""),
-        **run_lists,
-        **actions,
     )
 
 
@@ -108,17 +105,13 @@ def lay_out_words() -> None:
     )
 
 
-def _run_lists() -> dict[str, gr.Dropdown]:
-    # Custom values are allowed because a late update may bring a list that does not contain a newer value yet.
-    both: dict[str, Any] = {"interactive": True, "allow_custom_value": True, "scale": 2}
-    with gr.Row(elem_id="run-names"):
-        return {
-            "run": gr.Dropdown([], label="Run", elem_id="run", **both),
-            "beside": gr.Dropdown([], label="Compare with", multiselect=True, max_choices=5, elem_id="beside", **both),
-        }
-
-
-def _run_actions() -> dict[str, gr.Button]:
-    labels = {"resume": "Resume", "rerun": "Rerun with changes", "download": "Download adapter", "delete": "Delete"}
-    with gr.Row(elem_id="run-actions"):
-        return {name: gr.Button(label, size="sm", min_width=80, elem_id=name) for name, label in labels.items()}
+def _runs_beside() -> gr.Dropdown:
+    return gr.Dropdown(
+        [],
+        label="Losses of other runs in this figure",
+        multiselect=True,
+        max_choices=5,
+        allow_custom_value=True,  # a late update may bring a list that does not contain a newer value yet
+        visible=False,
+        elem_id="beside",
+    )

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from sku.core import runs
 from sku.core.file_cache import read_growing_json_log, read_if_changed
+from sku.core.run_names import given_name
 from sku.reporting.loss_curves import loss_figure, run_comparison_figure
 from sku.reporting.norm_heatmap import norm_figure
 from sku.serving.training_jobs import TrainingJob
@@ -37,7 +38,7 @@ def status_html(job: TrainingJob | None, busy: bool) -> str:
     finished_without_steps = job.state == "finished" and not job.config.terms
     percent_done = 100 if finished_without_steps else 100 * job.step / job.config.steps
     seconds_left = job.seconds_left
-    facts = [f"<b>{html.escape(job.name)}</b>: {job.state}"]
+    facts = [f"<b>{html.escape(given_name(job.folder) or job.name)}</b>: {job.state}"]
     if job.config.terms:
         facts.append(f"step {job.step} of {job.config.steps}")
     if seconds_left is not None:

@@ -18,10 +18,8 @@ from sku.ui.train.combine_panel import build_combine
 from sku.ui.train.form_layout import OrderForm, lay_out_form
 from sku.ui.train.handlers import FormHandlers, RunHandlers
 from sku.ui.train.limits import limits_text
-from sku.ui.train.rename_panel import build_rename
 from sku.ui.train.run_layout import RunPanel, lay_out_runs, lay_out_words
-
-_CONFIRM = "(name) => name && confirm(`Delete ${name} and its adapter?`) ? name : null"
+from sku.ui.train.runs_table import sent_run
 
 
 def build_train(context: TabContext, tab: gr.Tab) -> None:
@@ -32,13 +30,13 @@ def build_train(context: TabContext, tab: gr.Tab) -> None:
     ordered = lay_out_form(form.offered_presets(base), hosting.training, base, limits)
     runs = lay_out_runs(ordered.limits)
     build_combine(context, tab, runs.run)
-    build_rename(context, runs.run)
     lay_out_words()
     evaluations = EvaluationJobs(days=hosting.keep_days)
     _wire_form(ordered, FormHandlers(ordered))
     handlers = RunHandlers(ordered, runs, access, context.trainings, evaluations)
     _wire_runs(ordered, runs, handlers)
     context.compare.open_beside(runs.open.click, runs.run)
+    context.compare.open_beside(runs.table.open_run(sent_run, None, runs.run, **QUIET).then, runs.run)
 
 
 def _wire_form(parts: OrderForm, handlers: FormHandlers) -> None:
@@ -77,8 +75,18 @@ def _wire_runs(ordered: OrderForm, runs: RunPanel, handlers: RunHandlers) -> Non
     runs.clock.tick(**refresh, queue=False)
     ordered.start.click(handlers.start, ordered.form.all, runs.run, api_visibility="private").then(**refresh)
     runs.cancel.click(handlers.cancel, None, None, **QUIET)
-    runs.resume.click(handlers.resume, runs.run, None, **QUIET)
     runs.measure.click(handlers.measure, runs.run, None, **QUIET).then(**refresh)
-    runs.rerun.click(handlers.rerun, runs.run, ordered.form.all, **QUIET)
-    runs.download.click(handlers.download, runs.run, runs.package, **QUIET)
-    runs.delete.click(handlers.delete, runs.run, runs.run, js=_CONFIRM, **QUIET)
+    _wire_table(ordered, runs, handlers, refresh)
+
+
+def _wire_table(ordered: OrderForm, runs: RunPanel, handlers: RunHandlers, refresh: dict[str, Any]) -> None:
+    """Wire the rows of the table. What is done with a run also chooses it, so that the page shows what comes of it."""
+    table = runs.table
+    choose: dict[str, Any] = {"fn": sent_run, "inputs": None, "outputs": runs.run, **QUIET}
+    table.choose_run(**choose).then(**refresh)
+    table.measure_run(**choose).then(handlers.measure, runs.run, None, **QUIET).then(**refresh)
+    table.resume_run(**choose).then(handlers.resume, runs.run, None, **QUIET).then(**refresh)
+    table.rerun_run(**choose).then(handlers.rerun, runs.run, ordered.form.all, **QUIET)
+    table.download_run(**choose).then(handlers.download, runs.run, runs.package, **QUIET)
+    table.rename_run(handlers.rename, None, None, **QUIET).then(**refresh)
+    table.delete_run(**choose).then(handlers.delete, runs.run, runs.run, **QUIET).then(**refresh)
