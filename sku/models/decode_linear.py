@@ -148,7 +148,8 @@ def matmul_in_blocks(x: Tensor, weight: Tensor) -> Tensor:
 
 def matmul_onednn(x: Tensor, weight: Tensor) -> Tensor:
     """oneDNN's product; PyTorch's own in other precisions than fp32, or if PyTorch was built without oneDNN."""
-    if x.dtype != torch.float32 or weight.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
+    fp32 = x.dtype == weight.dtype == torch.float32
+    if not fp32 or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch has no type there
         return linear(x, weight)
     product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
     return product
