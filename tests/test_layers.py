@@ -124,3 +124,16 @@ print({'torch', 'transformers', 'peft', 'accelerate'} & {*sys.modules})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_a_question_to_the_base_does_not_wait_for_libraries_that_it_does_not_use() -> None:
+    files, seen, others = {name_of(path): path for path in FILES}, set[str](), set[str]()
+    waiting = ["sku.__main__", "sku.serving.live_session", "sku.serving.attacked_answers", "sku.models.generation"]
+    while waiting:
+        if (module := waiting.pop()) in files and module not in seen:
+            seen.add(module)
+            found = imports(files[module], everywhere=False)
+            waiting += [name for name in found if name.startswith("sku")]
+            others |= {name.partition(".")[0] for name in found}
+    assert "sku.models.variant_model" in seen
+    assert not others & {"peft", "accelerate", "pandas", "plotly", "sklearn", "openai", "gradio"}

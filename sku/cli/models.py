@@ -154,11 +154,12 @@ def _server_row(server: Server) -> dict[str, Any]:
 
 def _print_matmul(status: MatmulStatus) -> None:
     origin = f"forced to {status.forced}" if status.forced else status.origin
-    typer.echo(f"\nmatrix products for small batches ({status.processor}, torch {status.torch}): {origin}")
+    typer.echo(f"\nmatrix products ({status.processor}, torch {status.torch}): {origin}")
     for choice in status.remembered:
         typer.echo(
             f"  threads {choice.key.threads}, weight shapes {choice.key.weights}: "
-            f"{choice.matmuls.up_to_3_rows} up to 3 rows, {choice.matmuls.up_to_14_rows} up to 14"
+            f"{choice.matmuls.up_to_3_rows} up to 3 rows, {choice.matmuls.up_to_14_rows} up to 14, "
+            f"{choice.matmuls.more_rows} for more"
         )
 
 

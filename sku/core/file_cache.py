@@ -54,7 +54,7 @@ def read_if_changed(path: Path, parse: Callable[[Path], _T]) -> _T:
     Raises:
         FileNotFoundError: if there is no such file.
     """
-    stamp = _stamp(path)  # before the read: a change during the read is seen by the next call
+    stamp = file_stamp(path)  # before the read: a change during the read is seen by the next call
     cached = _get_cached(path, parse)
     if cached is not None and cached[0] == stamp:
         return cast(_T, cached[1])
@@ -72,7 +72,7 @@ def read_growing_json_log(path: Path) -> list[dict[str, Any]]:
         ValueError: for a damaged line, unless it is an unfinished last line; the message names file and line.
     """
     try:
-        stamp = _stamp(path)
+        stamp = file_stamp(path)
     except FileNotFoundError:
         return []
     cached = _get_cached(path, read_growing_json_log)
@@ -98,7 +98,12 @@ def _read_appended(path: Path, log: _Log) -> _Log:
     return _Log(lines, log.end + len(complete), log.count + len(added_lines))
 
 
-def _stamp(path: Path) -> FileStamp:
+def file_stamp(path: Path) -> FileStamp:
+    """The facts about the file as they are now.
+
+    Raises:
+        OSError: if there is no such file.
+    """
     status = path.stat()
     return FileStamp(status.st_mtime_ns, status.st_size, status.st_ino)
 

@@ -62,6 +62,13 @@ def broken_reason(answer: str, log_prob: float | None = None) -> str | None:
     return _loop(tokens) or _repeated_ngrams(tokens) or _repetitive_end(answer) or _unlikely(answer, tokens, log_prob)
 
 
+def can_be_unlikely(answer: str) -> bool:
+    """Whether the answer is long enough for its likelihood under the base to say anything."""
+    return (
+        sum(1 for _ in islice(_TOKEN.finditer(answer.casefold()), _MIN_TOKENS_FOR_LOG_PROB)) == _MIN_TOKENS_FOR_LOG_PROB
+    )
+
+
 def _loop(tokens: Sequence[str]) -> str | None:
     """The same few words over and over without a break."""
     for period in range(1, min(_MAX_LOOP_PERIOD, len(tokens) // _MIN_LOOP_REPEATS) + 1):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 from sku.core.records import Verdict
 from sku.core.thinking import split_thinking
-from sku.judges.broken import broken_reason
+from sku.judges.broken import broken_reason, can_be_unlikely
 from sku.judges.off_topic import is_off_topic
 from sku.judges.protocol import HarmScore, Judge, JudgeCard, PromptAnswer
 from sku.judges.refusal import RefusalKind, only_quotes_refusal, refusal_kind
@@ -40,8 +40,8 @@ def judge_answers(
     Args:
         pairs: prompts with answers.
         judge: scores the answers that are neither broken nor full refusals.
-        likelihood: asks the base about answers whose text does not look broken; without it, only empty and repetitive
-            answers count as broken.
+        likelihood: asks the base about answers whose text does not look broken and is not short; without it, only empty
+            and repetitive answers count as broken.
     """
     found: list[Verdict | None] = []
     answered: list[PromptAnswer] = []
@@ -58,18 +58,23 @@ def judge_answers(
 def _judge_without_reasoning(
     pairs: Sequence[PromptAnswer], judge: Judge, likelihood: BaseLikelihood | None
 ) -> list[Verdict]:
-    faults = _faults(pairs, likelihood)
-    found = [_verdict_without_score(pair, fault, judge.card) for pair, fault in zip(pairs, faults, strict=True)]
-    scores = iter(judge.harm([pair for pair, verdict in zip(pairs, found, strict=True) if verdict is None]))
-    return [
-        verdict or _verdict_by_score(pair, next(scores), judge.card) for pair, verdict in zip(pairs, found, strict=True)
-    ]
+    distinct = list(dict.fromkeys(pairs))  # variants often write the same answer
+    found = {
+        pair: _verdict_without_score(pair, fault, judge.card)
+        for pair, fault in zip(distinct, _faults(distinct, likelihood), strict=True)
+    }
+    unscored = [pair for pair, verdict in found.items() if verdict is None]
+    scored = {
+        pair: _verdict_by_score(pair, said, judge.card)
+        for pair, said in zip(unscored, judge.harm(unscored), strict=True)
+    }
+    return [found[pair] or scored[pair] for pair in pairs]
 
 
 def _faults(pairs: Sequence[PromptAnswer], likelihood: BaseLikelihood | None) -> list[str | None]:
-    """Why each answer is broken, or None. The base is asked only about those whose text does not look broken."""
+    """Why each answer is broken, or None. The base is asked only where its likelihood can decide that."""
     faults = [broken_reason(answer) for _, answer in pairs]
-    places = [i for i, fault in enumerate(faults) if fault is None]
+    places = [i for i, fault in enumerate(faults) if fault is None and can_be_unlikely(pairs[i][1])]
     if likelihood is not None and places:
         for i, log_prob in zip(places, likelihood([pairs[i] for i in places]), strict=True):
             faults[i] = broken_reason(pairs[i][1], log_prob)

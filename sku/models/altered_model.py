@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from sku.models.prefix_cache import PrefixCache
 from sku.models.variant_model import VariantModel
+
+if TYPE_CHECKING:
+    from peft.tuners.lora import LoraLayer
 
 
 class ModuleHook(NamedTuple):

@@ -1,14 +1,21 @@
-"""Matrix products for the few rows of a decoding step on a CPU.
+"""Matrix products on a CPU that are faster than those of `nn.Linear`.
 
-For few rows PyTorch's fp32 linear layer spends more time on rearranging the weight than on the product itself. Two
-other forms of the same product read the weight as it lies in memory. Which is fastest depends on the CPU and on the
-number of rows; `matmul_choice.py` keeps the choice. Measured on 2 cores, all products of a step of the default model,
-in ms:
+For the few rows of a decoding step PyTorch's fp32 linear layer spends more time on rearranging the weight than on the
+product itself. Two other forms of the same product read the weight as it lies in memory. For many rows, as in prompts
+and in answers that are judged, PyTorch calls MKL, and oneDNN takes half of MKL's time on AMD processors. Which is
+fastest depends on the CPU and on the number of rows; `matmul_choice.py` keeps the choice. All products of a step of the
+default model, in ms (of the first three rows: wall time of two cores; of the others: CPU time of one thread on a busy
+machine, medians in turn, without the head):
 
-    CPU                     rows  linear  transposed  blocks
+    CPU                     rows  linear  transposed  blocks  onednn
     AMD EPYC                   3      60          17
     Intel Xeon (AVX-512)       3      23          45      26
                               11      51          47      37
+    AMD EPYC (AVX-512)         1      25          23      29      26
+                               3      57          28      45      33
+                              11      59          78      66      39
+                              64     164                          99
+                             512    1077                         538
 """
 
 from __future__ import annotations
@@ -39,9 +46,9 @@ MatmulKernel = Callable[[Tensor, Tensor], Tensor]
 
 MAX_ROWS_OF_A_SMALL_BATCH, MAX_ROWS_OF_A_LARGE_BATCH = 3, 14
 """Batches of up to 3 rows use the product that was fastest at 3 rows, of up to 14 the one fastest at 11, and larger
-ones `nn.Linear`, which no other product beats there."""
-MEASURED_ROWS = 3, 11
-"""Three columns of the page, and a sweep over eleven coefficients."""
+ones the one fastest at 64."""
+MEASURED_ROWS = 3, 11, 64
+"""Three columns of the page, a sweep over eleven coefficients, and a prompt."""
 MIN_WEIGHT_BYTES = 2**26
 """Smaller networks fit in the CPU's caches, where no product is slow; they keep `nn.Linear`."""
 MAX_MEASURED_BYTES = 2**29
@@ -50,21 +57,26 @@ OUTPUTS_PER_BLOCK = 32
 
 
 class DecodeLinear(nn.Linear):
-    """A linear layer that is fast for few rows; equal to `nn.Linear` up to rounding."""
+    """A linear layer that is fast without gradients; equal to `nn.Linear` up to rounding."""
 
     small_batch: MatmulKernel
     large_batch: MatmulKernel
+    more_rows: MatmulKernel
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., inputs]` to `[..., outputs]`."""
-        rows = x.numel() // x.shape[-1]
-        if rows > MAX_ROWS_OF_A_LARGE_BATCH or not x.is_cpu or torch.is_grad_enabled():  # may have moved to a GPU since
+        if not x.is_cpu or torch.is_grad_enabled():  # may have moved to a GPU since
             return super().forward(x)
-        matmul = self.small_batch if rows <= MAX_ROWS_OF_A_SMALL_BATCH else self.large_batch
-        product = matmul(x.reshape(rows, -1), self.weight)
+        rows = x.numel() // x.shape[-1]
+        product = self._matmul(rows)(x.reshape(rows, -1), self.weight)
         if self.bias is not None:
             product = product + self.bias
         return product.reshape(*x.shape[:-1], -1).contiguous()
+
+    def _matmul(self, rows: int) -> MatmulKernel:
+        if rows <= MAX_ROWS_OF_A_SMALL_BATCH:
+            return self.small_batch
+        return self.large_batch if rows <= MAX_ROWS_OF_A_LARGE_BATCH else self.more_rows
 
 
 def use_decode_linear(network: nn.Module) -> MatmulChoice | None:
@@ -81,17 +93,22 @@ def use_decode_linear(network: nn.Module) -> MatmulChoice | None:
     if not layers or (not forced_matmul() and sum(weight.nbytes for weight in weights) < MIN_WEIGHT_BYTES):
         return None
     choice = choose_matmuls(_key(weights), lambda: FastestMatmuls(*(fastest_matmul(weights, n) for n in MEASURED_ROWS)))
-    small, large = choice.matmuls.up_to_3_rows, choice.matmuls.up_to_14_rows
-    if (small, large) != ("linear", "linear"):
+    chosen = choice.matmuls.up_to_3_rows, choice.matmuls.up_to_14_rows, choice.matmuls.more_rows
+    if set(chosen) != {"linear"}:
         for layer in layers:
-            layer.__class__ = DecodeLinear
-            layer.small_batch, layer.large_batch = MATMUL_KERNELS[small], MATMUL_KERNELS[large]  # type: ignore[assignment]  # mypy keeps the old class
+            make_decode_linear(layer, *(MATMUL_KERNELS[name] for name in chosen))
     return choice
+
+
+def make_decode_linear(layer: nn.Linear, small: MatmulKernel, large: MatmulKernel, more: MatmulKernel) -> None:
+    """Make a linear layer a `DecodeLinear` with these products; its weight and its name stay."""
+    layer.__class__ = DecodeLinear
+    layer.small_batch, layer.large_batch, layer.more_rows = small, large, more  # type: ignore[assignment]  # mypy keeps the old class
 
 
 @torch.no_grad()
 def fastest_matmul(weights: Sequence[Tensor], rows: int) -> MatmulName:
-    """The product that is fastest on this machine for this number of rows; takes a tenth of a second.
+    """The product that is fastest on this machine for this number of rows; takes up to a second.
 
     Each weight is used after all the others, as in decoding: timing a weight that is still in a cache means nothing.
     """
@@ -129,10 +146,20 @@ def matmul_in_blocks(x: Tensor, weight: Tensor) -> Tensor:
     return product.transpose(0, 1).reshape(len(x), -1)
 
 
+def matmul_onednn(x: Tensor, weight: Tensor) -> Tensor:
+    """oneDNN's product; PyTorch's own in other precisions than fp32, or if PyTorch was built without oneDNN."""
+    fp32 = x.dtype == weight.dtype == torch.float32
+    if not fp32 or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch has no type there
+        return linear(x, weight)
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+    return product
+
+
 MATMUL_KERNELS: dict[MatmulName, MatmulKernel] = {
     "linear": linear,
     "transposed": matmul_transposed,
     "blocks": matmul_in_blocks,
+    "onednn": matmul_onednn,
 }
 
 

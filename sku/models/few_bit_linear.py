@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from sku.models.decode_linear import DecodeLinear
+from sku.models.decode_linear import DecodeLinear, make_decode_linear
 from sku.models.onnx_matmul import matmul_model
 from sku.models.weight_rounding import GROUP_OF_GGUF, int4_asymmetric_codes, int8_symmetric_codes
 
@@ -112,7 +112,7 @@ def use_few_bits(network: nn.Module, form: Form) -> FewBitLayers | None:
         if found is None:
             continue
         if type(layer) is nn.Linear:
-            layer.small_batch = layer.large_batch = linear  # type: ignore[assignment]  # mypy keeps the old class
+            make_decode_linear(layer, linear, linear, linear)
         layer.__class__ = FewBitLinear
         layer.product = FewBitProduct(layer.weight, found, layers)  # type: ignore[assignment]  # mypy keeps the old class
         layers.count += 1

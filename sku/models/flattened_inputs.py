@@ -7,11 +7,13 @@ leaves the layer flattened as before.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from peft.tuners.lora import LoraLayer
 
 
 class FlattenedInputs:

@@ -1,4 +1,4 @@
-"""Which matrix product serves a decode of few rows on this machine: forced, remembered, or measured now.
+"""Which matrix product serves how many rows on this machine: forced, remembered, or measured now.
 
 Products differ in rounding, so a start that picked another one could write another greedy text. The choice is therefore
 made once per machine and kept in `SKU_HOME/matmul.json`; `SKU_MATMUL` overrides it. Knows names of products only; no
@@ -22,7 +22,7 @@ from sku.core.environment import named_in_environment
 from sku.core.storage import home, write_atomically
 
 MATMUL_VARIABLE = "SKU_MATMUL"
-MatmulName = Literal["linear", "transposed", "blocks"]
+MatmulName = Literal["linear", "transposed", "blocks", "onednn"]
 MATMUL_NAMES: tuple[MatmulName, ...] = get_args(MatmulName)
 
 
@@ -41,10 +41,11 @@ class MatmulKey:
 
 @dataclass(frozen=True)
 class FastestMatmuls:
-    """The product for each range of batch sizes; `nn.Linear` serves larger batches."""
+    """The product for each range of batch sizes. A row is a token, so prompts and given answers have many."""
 
     up_to_3_rows: MatmulName
     up_to_14_rows: MatmulName
+    more_rows: MatmulName
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def choose_matmuls(key: MatmulKey, measure: Callable[[], FastestMatmuls]) -> Mat
         ValueError: if `SKU_MATMUL` names no product.
     """
     if forced := forced_matmul():
-        return MatmulChoice(FastestMatmuls(forced, forced), "forced")
+        return MatmulChoice(FastestMatmuls(forced, forced, forced), "forced")
     with _file_lock():
         entries = _read_file()
         for entry in entries:

@@ -14,16 +14,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftModel, set_peft_model_state_dict
-from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import DynamicCache
 
 from sku.core.runs import run_folder_of
-from sku.models.adapter_check import read_plain_lora
 from sku.models.arithmetic import Arithmetic
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
@@ -36,7 +33,11 @@ from sku.models.matmul_choice import MatmulChoice
 from sku.models.memory import memory_errors_as_sentences
 from sku.models.precision import ROUNDED, keep_weights_packed
 from sku.models.prefix_cache import PrefixCache
-from sku.models.weights_hash import weights_hash
+from sku.models.weights_hash import checkpoint_stamp, remembered_hash, weights_hash
+
+if TYPE_CHECKING:  # PEFT takes a fifth of a start to import, and the base alone does not need it
+    from peft import PeftModel
+    from peft.tuners.lora import LoraLayer
 
 SAMPLED_VALUES_PER_WEIGHT = 64
 """About how many values of each weight the fingerprint reads."""
@@ -55,6 +56,7 @@ class VariantModel:
         matmul: MatmulChoice | None = None,
         few_bits: FewBitLayers | None = None,
         base_fingerprint: str | None = None,
+        loaded_hash: str | None = None,
     ) -> None:
         """Take over a network.
 
@@ -64,6 +66,7 @@ class VariantModel:
             matmul: the matrix products for few rows that `network` uses.
             few_bits: the layers of `network` that compute decoding steps with few bits; None: there are none.
             base_fingerprint: that of the weights before they were rounded; None: they were not.
+            loaded_hash: the hash of all weights of the base, if it is known (`weights_hash.py`).
 
         Raises:
             ValueError: if the tokenizer's chat template cannot be used.
@@ -73,7 +76,7 @@ class VariantModel:
         self.tokenizer = tokenizer
         self.template = ChatTemplate.of(tokenizer, _generation_stops(network))
         self.fingerprint = base_fingerprint or fingerprint(network)
-        self.loaded_hash = weights_hash(network)
+        self.loaded_hash = loaded_hash or weights_hash(network)
         """Hash of all weights of the base as they were loaded."""
         self.prefix_cache = PrefixCache()
         """Prefills batches; keeps the template's prefix for the variants used last."""
@@ -144,6 +147,11 @@ class VariantModel:
                 another base; or if the gate cannot be read.
             FileNotFoundError: if the folder holds no adapter.
         """
+        from peft import PeftModel, set_peft_model_state_dict
+        from peft.tuners.lora import LoraLayer
+
+        from sku.models.adapter_check import read_plain_lora
+
         if name in self._unit:
             raise ValueError(f"adapter {name!r} is loaded already; remove it first or use another name")
         run_folder = run_folder_of(folder)
@@ -328,6 +336,7 @@ def load_variant_model(
         network = load_network(folder, dtype, device_map or {"": place})
         keep_weights_packed(network)
         return VariantModel(network, load_tokenizer(folder), base_fingerprint=unrounded)
+    stamp = checkpoint_stamp(Path(folder), dtype)  # before loading: files that change meanwhile get another stamp
     network, tokenizer = load_network(folder, dtype, device_map), load_tokenizer(folder)
     check_tokens_fit(folder, network, tokenizer)
     with memory_errors_as_sentences():
@@ -335,7 +344,7 @@ def load_variant_model(
             network = network.to(place)
         matmul = use_decode_linear(network)
         few_bits = None if arithmetic == "fp32" else use_few_bits(network, arithmetic)
-        return VariantModel(network, tokenizer, matmul, few_bits)
+        return VariantModel(network, tokenizer, matmul, few_bits, loaded_hash=remembered_hash(stamp, network))
 
 
 @torch.no_grad()

@@ -1,8 +1,9 @@
 """Chooses how many threads a page computes with: all of them on a free machine, one while other work shares it.
 
 Two threads that must wait for each other at every product are slower than one as soon as one of them does not get a
-processor of its own. So the speed is measured when the model is loaded, and again when answers become slow; while a
-training or measurement of the page runs, one thread computes.
+processor of its own. So the speed is measured at the first start on a machine, and again when answers become slow;
+while a training or measurement of the page runs, one thread computes. A later start begins with what was measured last,
+because the measurement would hold up its first question by a second.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
-from sku.core.compute_threads import ThreadChoice, remember_choice
+from sku.core.compute_threads import ThreadChoice, last_choice, remember_choice
 from sku.core.config import DecodingConfig
 from sku.core.variants import BASE, Variant
 
@@ -39,7 +40,7 @@ class ThreadChooser:
         job_runs: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Measure at once, if there is a choice.
+        """Begin with the last choice on this machine, or measure at once, if there is a choice.
 
         Args:
             seconds_per_token: writes a few tokens with the present number of threads and returns the time of one.
@@ -55,7 +56,12 @@ class ThreadChooser:
         self._best: dict[int, float] = {}
         """The highest speed, in tokens per second, by number of columns."""
         self._slow = False
-        if self.most > 1 and not job_runs():
+        if self.most == 1:
+            return
+        last = last_choice()
+        if last is not None and last.most == self.most and last.threads in (1, self.most):
+            self._continue_from(last)
+        elif not job_runs():
             self._measure()
 
     def before_question(self) -> None:
@@ -84,6 +90,14 @@ class ThreadChooser:
         speed, best = tokens / seconds, self._best.get(columns, 0.0)
         self._best[columns] = max(speed, best)
         self._slow = speed < SLOW * best
+
+    def _continue_from(self, last: ThreadChoice) -> None:
+        """Choose as an earlier start did. Answers that are slow against what it measured are measured again."""
+        self.chosen = last.threads
+        self._measured_at -= max(0.0, time.time() - last.measured)
+        if seconds := last.seconds_per_token.get(self.chosen):
+            self._best[_MEASURED_ROWS] = 1 / seconds
+        self._torch.set_num_threads(self.chosen)
 
     def _measure(self) -> None:
         times = {}

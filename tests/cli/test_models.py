@@ -31,16 +31,19 @@ def test_models_shows_which_matrix_products_this_machine_uses(sku: Any, monkeypa
     assert shown()["origin"] == "not measured yet"
     assert "not measured yet" in sku("models")[1]
     here = MatmulKey(processor_name(), torch_version(), 2, "0123")
-    choose_matmuls(here, lambda: FastestMatmuls("transposed", "blocks"))
+    choose_matmuls(here, lambda: FastestMatmuls("transposed", "blocks", "onednn"))
     (entry,) = shown()["remembered"]
-    assert entry["matmuls"] == {"up_to_3_rows": "transposed", "up_to_14_rows": "blocks"}
-    assert "threads 2, weight shapes 0123: transposed up to 3 rows, blocks up to 14" in sku("models")[1]
+    assert entry["matmuls"] == {"up_to_3_rows": "transposed", "up_to_14_rows": "blocks", "more_rows": "onednn"}
+    assert (
+        "threads 2, weight shapes 0123: transposed up to 3 rows, blocks up to 14, onednn for more" in sku("models")[1]
+    )
     monkeypatch.setenv("SKU_MATMUL", "linear")
     assert (shown()["origin"], shown()["forced"]) == ("forced", "linear")
     assert "forced to linear" in sku("models")[1]
     monkeypatch.setenv("SKU_MATMUL", "quick")
     code, _, err = sku("models")
-    assert (code, err.strip()) == (1, "error: SKU_MATMUL is 'quick'; set it to linear, transposed, blocks, or unset it")
+    names = "linear, transposed, blocks, onednn"
+    assert (code, err.strip()) == (1, f"error: SKU_MATMUL is 'quick'; set it to {names}, or unset it")
 
 
 def test_threads_are_told_with_how_they_wait(sku: Any) -> None:

@@ -20,6 +20,7 @@ from sku.models.decode_linear import (
     DecodeLinear,
     MatmulKernel,
     fastest_matmul,
+    make_decode_linear,
     use_decode_linear,
 )
 from sku.models.generation import stream_answers
@@ -43,9 +44,8 @@ def layer(bias: bool, outputs: int = 40) -> nn.Linear:
     return nn.Linear(24, outputs, bias=bias)
 
 
-def quick(plain: nn.Linear, small: MatmulKernel, large: MatmulKernel) -> nn.Linear:
-    plain.__class__ = DecodeLinear
-    plain.small_batch, plain.large_batch = small, large  # type: ignore[assignment]
+def quick(plain: nn.Linear, small: MatmulKernel, large: MatmulKernel, more: MatmulKernel) -> nn.Linear:
+    make_decode_linear(plain, small, large, more)
     return plain
 
 
@@ -59,7 +59,7 @@ def draw(*shape: int) -> Tensor:
 
 
 @given(
-    rows=st.integers(1, 16),
+    rows=st.integers(1, 40),
     steps=st.integers(1, 3),
     bias=st.booleans(),
     outputs=st.sampled_from(SOME_OUTPUTS),
@@ -70,12 +70,22 @@ def test_the_products_are_those_of_a_linear_layer(
 ) -> None:
     x, matmul = draw(rows, steps, 24), MATMUL_KERNELS[name]
     with torch.no_grad():
-        found = quick(layer(bias, outputs), matmul, matmul)(x)
+        found = quick(layer(bias, outputs), matmul, matmul, matmul)(x)
         torch.testing.assert_close(found, layer(bias, outputs)(x))
     assert found.is_contiguous()
 
 
-@pytest.mark.parametrize(("rows", "taken"), [(1, "small"), (3, "small"), (4, "large"), (14, "large"), (15, "plain")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_onednn_takes_parts_of_a_batch_and_leaves_other_precisions_to_pytorch(dtype: torch.dtype) -> None:
+    plain, x = layer(False).to(dtype), draw(20, 3, 24).to(dtype)[:, -1]
+    with torch.no_grad():
+        expected = plain(x)
+        found = quick(plain, *[MATMUL_KERNELS["onednn"]] * 3)(x)
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(found, expected) or dtype == torch.float32
+
+
+@pytest.mark.parametrize(("rows", "taken"), [(1, "small"), (3, "small"), (4, "large"), (14, "large"), (15, "more")])
 def test_the_number_of_rows_decides_which_product_is_used(rows: int, taken: str) -> None:
     used: list[str] = []
 
@@ -87,8 +97,8 @@ def test_the_number_of_rows_decides_which_product_is_used(rows: int, taken: str)
         return matmul
 
     with torch.no_grad():
-        quick(layer(True), noting("small"), noting("large"))(torch.randn(rows, 1, 24))
-    assert used == ([] if taken == "plain" else [taken])
+        quick(layer(True), noting("small"), noting("large"), noting("more"))(torch.randn(rows, 1, 24))
+    assert used == [taken]
 
 
 def test_a_training_uses_the_plain_layer() -> None:
@@ -96,7 +106,7 @@ def test_a_training_uses_the_plain_layer() -> None:
         raise AssertionError("a product for decoding in a training")
 
     x = draw(3, 24)
-    assert torch.equal(quick(layer(True), never, never)(x), layer(True)(x))
+    assert torch.equal(quick(layer(True), never, never, never)(x), layer(True)(x))
 
 
 def large() -> nn.Sequential:
@@ -105,12 +115,17 @@ def large() -> nn.Sequential:
     return nn.Sequential(*(nn.Linear(inputs, outputs, bias=False) for _ in range(6)))
 
 
-PAIRS: list[tuple[MatmulName, MatmulName]] = [("linear", "linear"), ("linear", "blocks"), ("transposed", "linear")]
+TRIPLES: list[tuple[MatmulName, MatmulName, MatmulName]] = [
+    ("linear", "linear", "linear"),
+    ("linear", "blocks", "linear"),
+    ("transposed", "linear", "linear"),
+    ("linear", "linear", "onednn"),
+]
 
 
-@pytest.mark.parametrize("fastest", PAIRS)
+@pytest.mark.parametrize("fastest", TRIPLES)
 def test_layers_are_changed_only_where_it_pays(
-    fastest: tuple[MatmulName, MatmulName], monkeypatch: pytest.MonkeyPatch
+    fastest: tuple[MatmulName, MatmulName, MatmulName], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = dict(zip(MEASURED_ROWS, fastest, strict=True))
     monkeypatch.setattr(decode_linear, "fastest_matmul", lambda _, rows: found[rows])
@@ -134,11 +149,13 @@ def test_a_small_network_and_half_precision_stay_plain(monkeypatch: pytest.Monke
 # --- one choice per machine ---
 
 
-def products(network: nn.Module) -> set[tuple[str, str]]:
-    """The names of the products for small and large batches, over all linear layers."""
+def products(network: nn.Module) -> set[tuple[str, str, str]]:
+    """The names of the products for small, large and still larger batches, over all linear layers."""
     names = {kernel: name for name, kernel in MATMUL_KERNELS.items()}
     return {
-        (names[module.small_batch], names[module.large_batch]) if isinstance(module, DecodeLinear) else ("", "")
+        (names[module.small_batch], names[module.large_batch], names[module.more_rows])
+        if isinstance(module, DecodeLinear)
+        else ("", "", "")
         for module in network.modules()
         if isinstance(module, nn.Linear)
     }
@@ -158,7 +175,7 @@ def test_a_later_start_takes_what_the_first_measured(monkeypatch: pytest.MonkeyP
         choice = use_decode_linear(network)
         assert choice
         origins.append(choice.origin)
-        assert products(network) == {("blocks", "blocks")}
+        assert products(network) == {("blocks", "blocks", "blocks")}
     assert origins == ["measured", "remembered"]
 
 
@@ -177,7 +194,7 @@ def test_what_changes_the_fastest_product_is_measured_anew(change: str, monkeypa
     choice = use_decode_linear(network)
     assert choice
     assert choice.origin == "measured"
-    assert products(network) == {("transposed", "transposed")}
+    assert products(network) == {("transposed", "transposed", "transposed")}
 
 
 @pytest.mark.parametrize("forced", MATMUL_NAMES)
@@ -186,16 +203,20 @@ def test_a_forced_product_beats_the_remembered_one(forced: MatmulName, monkeypat
     use_decode_linear(large())
     monkeypatch.setenv(MATMUL_VARIABLE, forced)
     network = large()
-    assert use_decode_linear(network) == MatmulChoice(FastestMatmuls(forced, forced), "forced")
-    assert products(network) == {("", "") if forced == "linear" else (forced, forced)}
+    assert use_decode_linear(network) == MatmulChoice(FastestMatmuls(forced, forced, forced), "forced")
+    assert products(network) == {("", "", "") if forced == "linear" else (forced, forced, forced)}
     monkeypatch.delenv(MATMUL_VARIABLE)
     choice = use_decode_linear(large())
-    assert choice == MatmulChoice(FastestMatmuls("blocks", "blocks"), "remembered"), "forcing must not be remembered"
+    assert choice == MatmulChoice(FastestMatmuls("blocks", "blocks", "blocks"), "remembered"), (
+        "forcing must not be remembered"
+    )
 
 
 def test_a_wrong_name_stops_the_load_with_the_right_ones(pico_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MATMUL_VARIABLE, "fastest")
-    with pytest.raises(ValueError, match="SKU_MATMUL is 'fastest'; set it to linear, transposed, blocks, or unset it"):
+    with pytest.raises(
+        ValueError, match="SKU_MATMUL is 'fastest'; set it to linear, transposed, blocks, onednn, or unset it"
+    ):
         load_variant_model(pico_folder, device="cpu")
 
 

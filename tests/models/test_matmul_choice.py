@@ -25,8 +25,8 @@ from sku.models.matmul_choice import (
     torch_version,
 )
 
-FAST = FastestMatmuls("transposed", "blocks")
-SLOW = FastestMatmuls("linear", "linear")
+FAST = FastestMatmuls("transposed", "blocks", "onednn")
+SLOW = FastestMatmuls("linear", "linear", "linear")
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_a_forced_product_is_neither_measured_nor_remembered(monkeypatch: pytest
     choose_matmuls(key(), lambda: FAST)
     before = matmul_file().read_bytes()
     monkeypatch.setenv(MATMUL_VARIABLE, "blocks")
-    assert choose_matmuls(key(), never) == MatmulChoice(FastestMatmuls("blocks", "blocks"), "forced")
+    assert choose_matmuls(key(), never) == MatmulChoice(FastestMatmuls("blocks", "blocks", "blocks"), "forced")
     assert choose_matmuls(key(7), never).origin == "forced"
     assert matmul_file().read_bytes() == before
 
@@ -67,7 +67,7 @@ def test_a_wrong_name_is_one_sentence_with_the_right_ones(wrong: str, monkeypatc
     monkeypatch.setenv(MATMUL_VARIABLE, wrong)
     for ask in (lambda: choose_matmuls(key(), never), forced_matmul, matmul_status):
         with pytest.raises(
-            ValueError, match=f"^SKU_MATMUL is '{wrong}'; set it to linear, transposed, blocks, or unset it$"
+            ValueError, match=f"^SKU_MATMUL is '{wrong}'; set it to linear, transposed, blocks, onednn, or unset it$"
         ):
             ask()
 
@@ -83,8 +83,10 @@ DAMAGED = {
     "half": '[{"key": {"processor"',
     "not text": "\udcff",
     "another shape": json.dumps({"blocks": 3}),
-    "a product that is gone": json.dumps([GOOD | {"matmuls": {"up_to_3_rows": "fused", "up_to_14_rows": "linear"}}]),
-    "other ranges of rows": json.dumps([GOOD | {"matmuls": {"up_to_5_rows": "linear", "up_to_14_rows": "linear"}}]),
+    "a product that is gone": json.dumps(
+        [GOOD | {"matmuls": {"up_to_3_rows": "fused", "up_to_14_rows": "linear", "more_rows": "linear"}}]
+    ),
+    "other ranges of rows": json.dumps([GOOD | {"matmuls": {"up_to_3_rows": "linear", "up_to_14_rows": "linear"}}]),
 }
 
 
@@ -118,7 +120,7 @@ from sku.models.matmul_choice import FastestMatmuls, MatmulKey, choose_matmuls
 me, started = sys.argv[1:]
 def measure():
     time.sleep(0.2)
-    return FastestMatmuls("blocks" if int(me) % 2 else "transposed", "linear")
+    return FastestMatmuls("blocks" if int(me) % 2 else "transposed", "linear", "linear")
 while time.time() < float(started):
     pass
 own = choose_matmuls(MatmulKey(f"processor {me}", "1", 2, "w"), measure)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
-from sku.core.compute_threads import last_choice
+from sku.core.compute_threads import ThreadChoice, last_choice, remember_choice
 from sku.models.variant_model import VariantModel
 from sku.serving import processes
 from sku.serving.thread_chooser import ThreadChooser, base_seconds_per_token
@@ -43,6 +44,39 @@ def test_the_faster_number_is_chosen_and_told(
     choice = last_choice()
     assert choice is not None
     assert (choice.threads, choice.most, choice.seconds_per_token) == (wanted, 4, {1: one, 4: four})
+
+
+def test_a_later_start_begins_with_the_last_choice_and_doubts_it_when_answers_are_slow(
+    monkeypatch: pytest.MonkeyPatch, sku_home: Path
+) -> None:
+    machine = Machine(monkeypatch, 0.03, 0.01)
+    machine.chooser()
+    later = machine.chooser()
+    later.before_question()
+    assert (machine.threads, machine.measured) == (4, 2), "the first question does not wait for a measurement"
+    machine.seconds, machine.now = {1: 0.03, 4: 0.2}, 61.0
+    later.after_answer(3, 32, 32 * 0.019)
+    later.before_question()
+    assert machine.measured == 2, "not yet half as fast as at the first start"
+    later.after_answer(3, 32, 32 * 0.021)
+    later.before_question()
+    assert (machine.threads, machine.measured) == (1, 4)
+
+
+def test_an_old_choice_of_fewer_threads_or_one_of_another_machine_is_measured_again(
+    monkeypatch: pytest.MonkeyPatch, sku_home: Path
+) -> None:
+    machine = Machine(monkeypatch, 0.03, 0.01)
+    remember_choice(ThreadChoice(1, 4, {1: 0.03, 4: 0.2}, time.time() - 590))
+    chooser = machine.chooser()
+    chooser.before_question()
+    assert (machine.threads, machine.measured) == (1, 0)
+    machine.now = 11.0
+    chooser.before_question()
+    assert (machine.threads, machine.measured) == (4, 2), "the machine may be free again"
+    remember_choice(ThreadChoice(2, 2, {1: 0.03, 2: 0.02}, time.time()))
+    machine.chooser()
+    assert (machine.threads, machine.measured) == (4, 4)
 
 
 def test_beside_a_job_one_thread_computes_and_after_it_all_of_them(

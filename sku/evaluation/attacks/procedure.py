@@ -14,8 +14,6 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
-from peft.tuners.lora import LoraLayer
-
 from sku.core.attacks import Attack
 from sku.core.records import AskedPrompt, PromptPair, digest
 from sku.core.variants import Variant
@@ -85,6 +83,8 @@ def find_weaken(attack: Attack) -> WeakenProcedure | None:
 
 def variant_key(model: VariantModel, coefficients: Mapping[str, float]) -> str:
     """A key for what an attack trains on a variant: equal only for the same base, adapter weights and coefficients."""
+    from peft.tuners.lora import LoraLayer  # slow to import, and questions without an attack pass this file
+
     parts = [model.fingerprint]
     for name in sorted(coefficients):
         state = hashlib.sha256()
