@@ -90,6 +90,14 @@ GRADIENTS: dict[str, Gradient] = {
         -1.0,
         1.0,
     ),
+    "retained": Gradient(
+        "retained:outside_retained_outputs",
+        "holds back the part of B that writes where normal answers write",
+        "weight of the penalty",
+        0.5,
+        0.0,
+        1000.0,
+    ),
     "layers": Gradient(
         "regions:toxic_layers",
         "changes only the layers on which harmful answers depend most, compared with normal answers",

@@ -29,6 +29,7 @@ WAGLE_PAPER = "arXiv:2410.17509"
 MEMFLEX_PAPER = "arXiv:2407.01920"
 SUV_PAPER = "arXiv:2503.22948"
 SSU_PAPER = "arXiv:2406.10952"
+REGLU_PAPER = "arXiv:2604.17396"
 PKE_PAPER = "arXiv:2410.03772"
 GRUN_PAPER = "arXiv:2502.17823"
 
@@ -422,6 +423,35 @@ METHODS: dict[str, Method] = {
         "Rerouting alone ends in noise; this gives the model a refusal to land on.",
         Marker("#6a3d9a", "✷", "star-square"),
         settings={"targets": ("mlp",), "layers": (0.0, 2 / 3), "steps": 60, "given_tokens": (0, 0, 3, 8, 24)},
+    ),
+    "repnoise": Method(
+        "RepNoise",
+        {"noising": 1.0, "slow_ascent": 0.001, "refusal": 1.0},
+        False,
+        "arXiv:2405.14577",
+        "our correction",
+        "MMD(z(h), noise) - b log l(h) + l(safe answer), with the paper's weights: 1, and 0.001 for b. The states are "
+        "those after one and two thirds of the blocks; the paper takes all. The noise has the size of the base's "
+        "states instead of 1 and is the same at every step, and ascent reads the last logits only. Settings are "
+        "unmeasured.",
+        Marker("#6a3d9a", "✹", "hexagram-open"),
+        settings={"targets": ("mlp",), "layers": (0.0, 2 / 3), "steps": 60},
+        unbounded=True,
+    ),
+    "reglu": Method(
+        "ReGLU",
+        {"inverted_hinge": 1.0, "rehearsal": 1.0},
+        False,
+        REGLU_PAPER,
+        "our correction",
+        "The inverted hinge and l(n), with A started at the leading eigenvectors of C_h - 0.5 C_n, the second moments "
+        "of inputs on 256 harmful and 256 normal answers, and with a penalty of 0.5 on the part of B inside the "
+        "subspace of outputs on normal answers. Differs: that subspace has an eighth of the outputs, where the paper "
+        "has 128 of a 7B model's 4,096, and the base is left as it is. Settings are unmeasured.",
+        Marker(GREEN, "⬗", "diamond-tall-open"),
+        settings={"targets": ("all",), "steps": 60},
+        prepare="directions:contrasted_inputs",
+        gradient="retained",
     ),
     "sku_no_distortion": _ablation("distortion", Marker(SKY, "□", "square-open")),
     "sku_no_disassociation": _ablation("disassociation", Marker(SKY, "⊠", "square-x-open")),

@@ -209,6 +209,20 @@ TERMS: dict[str, Term] = {
         hidden_at=(1 / 3,),
         keeps=True,
     ),
+    "noising": Term(
+        "representation:turn_to_noise",
+        "moves hidden states on harmful answers towards Gaussian noise",
+        "harmful",
+        LineStyle(ORANGE, "dash"),
+        needs_logits=False,
+        hidden_at=(1 / 3, 2 / 3),
+    ),
+    "slow_ascent": Term(
+        "nll:ascend_slowly",
+        "lowers the likelihood of the harmful answer, more slowly the lower it is",
+        "harmful",
+        LineStyle(VERMILLION, "dashdot"),
+    ),
     "rerouting": Term(
         "representation:reroute",
         "turns hidden states on harmful answers until they are orthogonal to those of base",

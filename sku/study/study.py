@@ -22,7 +22,7 @@ from sku.reporting import pareto, result_files
 from sku.serving.live_session import LiveSession
 from sku.serving.session import ModelSession
 from sku.study.grid import COMMON_SETTINGS, GRID, SKU_FORMS, GridEntry
-from sku.study.selection import SELECTION_RULE, ShippedChoice, choose_shipped
+from sku.study.selection import SELECTION_RULE, ShippedChoice, choose_shipped, choose_tuned
 from sku.training.trainer import run_training
 
 StudyReport = Callable[[dict[str, Any]], None]
@@ -53,9 +53,9 @@ class PromptLimits(NamedTuple):
 
 
 PROMPT_LIMITS_BY_SIDE = {
-    "validation": PromptLimits(50, 25, 60),
-    "test": PromptLimits(15, 25, 40),
-    LARGER_TEST: PromptLimits(50, 25, 60, choices=200),
+    "validation": PromptLimits(40, 25, 60),
+    "test": PromptLimits(20, 25, 40),
+    LARGER_TEST: PromptLimits(67, 25, 60, choices=200),
 }
 _NEW_TOKENS = 48
 JUDGE, SIMILARITY = "embedded", "minilm"
@@ -101,18 +101,20 @@ def run_study(
         if not only or only in name:
             _train(study_folder() / name, entry, files, report, cancelled)
     entries = {name: entry for name, entry in GRID.items() if (study_folder() / name / "adapter").is_dir()}
-    forms = {name: entry for name, entry in entries.items() if name in SKU_FORMS}
+    candidates = {name: entry for name, entry in entries.items() if name in SKU_FORMS or entry.tuned}
     session = LiveSession()
 
     earlier = _read_earlier_rows(out)
-    measured = evaluate_entries(session, variants_of(forms), data, "validation", report, cancelled)
+    measured = evaluate_entries(session, variants_of(candidates), data, "validation", report, cancelled)
     validation = _merge_rows(measured, earlier, report)
-    chosen = choose_shipped(validation)
+    chosen, tuned = choose_shipped(validation), choose_tuned(validation)
     result_files.write_rows(out / "validation.jsonl", [_with_shipped_name(row, chosen) for row in validation])
     storage.write_atomically(
-        out / "choice.json", json.dumps({"rule": SELECTION_RULE, **(chosen or {})}, indent=2) + "\n"
+        out / "choice.json", json.dumps({"rule": SELECTION_RULE, **(chosen or {}), "tuned": tuned}, indent=2) + "\n"
     )
-    measured = evaluate_entries(session, variants_of(entries), data, "test", report, cancelled)
+    compared = {choice["training"] for choice in tuned.values()}
+    tested = {name: entry for name, entry in entries.items() if not entry.tuned or name in compared}
+    measured = evaluate_entries(session, variants_of(tested), data, "test", report, cancelled)
     rows = _merge_rows(measured, earlier, report)
     result_files.write_rows(out / "study.jsonl", [_with_shipped_name(row, chosen) for row in rows])
     return chosen
@@ -167,6 +169,8 @@ def prompt_sources(data: Path, prompts: str) -> PromptSources:
     preferences = data / _PREFERENCES
     pairs = ("bundled", *([f"{preferences}#{_COLUMNS}"] if preferences.is_file() else []))
     asked = [f"{name}:{files[name]}" for name in ("advbench", "labelled", "do_not_answer") if name in files]
+    if preferences.is_file() and prompts != "validation":
+        asked.append(f"{preferences}#{_COLUMNS}")
     questions = data / _CHOICES if limits.choices else None
     xstest = (f"xstest:{files['xstest']}",) if "xstest" in files else ()
     return PromptSources(

@@ -3,7 +3,7 @@
 For the input x of an adapted layer let C_h = E[x x'] over harmful answers and refusals of harmful prompts, and C_n the
 same over normal answers. The rows of A are the generalised eigenvectors of (C_h, C_n + r I) with the largest ratio
 a' C_h a / a' C_n a, scaled so that E_h[(a x)^2] = 1. Then B can change much on harmful prompts and little elsewhere.
-Ours; ReGLU (arXiv:2604.17396) starts A from a contrast of covariances and trains it.
+Ours; ReGLU (arXiv:2604.17396) starts A from a contrast of covariances and trains it (`contrasted_inputs`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from sku.core.config import TrainConfig
 from sku.core.records import PromptPair
@@ -24,6 +25,8 @@ from sku.models.batching import Batch, EncodedPair, collate, encode_answer
 from sku.training.term_batches import TermBatches
 
 HARMFUL_PAIRS, NORMAL_PAIRS = 220, 380
+CONTRASTED_PAIRS, RETAIN_WEIGHT = 256, 0.5
+"""Answers of each kind, and the weight of C_n, in ReGLU's start of A."""
 RIDGE = 0.01
 """r, as a share of the mean of C_n's diagonal."""
 ROWS_PER_FORWARD = 16
@@ -43,10 +46,7 @@ def contrastive_directions(peft_model: Any, batches: TermBatches, config: TrainC
     Raises:
         ValueError: if the rank is larger than the number of inputs of an adapted layer.
     """
-    layers = [module for module in peft_model.modules() if isinstance(module, LoraLayer)]
-    smallest = min(layer.in_features for layer in layers)
-    if config.rank > smallest:
-        raise ValueError(f"rank {config.rank} is larger than the {smallest} inputs of an adapted layer; lower it")
+    layers = _adapted_layers(peft_model, config)
     harmful, normal = watched_rows(batches, config)
     c_harmful, c_normal = second_moments(peft_model, layers, harmful), second_moments(peft_model, layers, normal)
     found: dict[int, Tensor] = {}
@@ -55,6 +55,56 @@ def contrastive_directions(peft_model: Any, batches: TermBatches, config: TrainC
             found[id(h)] = leading_directions(h, n, config.rank)
         weight = layer.lora_A["default"].weight
         weight.data.copy_(found[id(h)].to(weight.dtype))
+
+
+def contrasted_inputs(peft_model: Any, batches: TermBatches, config: TrainConfig) -> None:
+    """Start A of every adapted layer at the leading eigenvectors of C_h - `RETAIN_WEIGHT` C_n, with unit length.
+
+    A `Preparation` (ReGLU, arXiv:2604.17396). C_h and C_n are taken over the answer tokens of harmful and of normal
+    answers.
+
+    Raises:
+        ValueError: if the rank is larger than the number of inputs of an adapted layer.
+    """
+    layers = _adapted_layers(peft_model, config)
+    c_harmful, c_normal = (
+        second_moments(peft_model, layers, answer_rows(batches, config, kind)) for kind in ("harmful", "normal")
+    )
+    found: dict[int, Tensor] = {}
+    for layer, h, n in zip(layers, c_harmful, c_normal, strict=True):
+        if id(h) not in found:
+            found[id(h)] = leading_eigenvectors(h - RETAIN_WEIGHT * n, config.rank)
+        weight = layer.lora_A["default"].weight
+        weight.data.copy_(found[id(h)].to(weight.dtype))
+
+
+def moments_of_normal_outputs(
+    peft_model: Any, layers: Sequence[nn.Module], batches: TermBatches, config: TrainConfig
+) -> list[Tensor]:
+    """E[y y'] of the output y of each layer on normal answers; B must still be 0."""
+    return second_moments(peft_model, layers, answer_rows(batches, config, "normal"), of_outputs=True)
+
+
+def answer_rows(batches: TermBatches, config: TrainConfig, kind: Literal["harmful", "normal"]) -> list[WatchedRow]:
+    """Up to `CONTRASTED_PAIRS` answers of one kind, watched from their first token on."""
+    pairs = batches.harmful if kind == "harmful" else batches.normal
+    some = random.Random(f"{config.seed}:contrast:{kind}").sample(list(pairs), min(CONTRASTED_PAIRS, len(pairs)))
+    rows = [encode_answer(batches.template, pair.prompt, pair.answer, config.max_tokens) for pair in some]
+    return [WatchedRow(row, row.prompt_tokens) for row in rows]
+
+
+def leading_eigenvectors(symmetric: Tensor, count: int) -> Tensor:
+    """The eigenvectors of `[K, K]` with the `count` largest eigenvalues, largest last: `[count, K]`, orthonormal."""
+    vectors: Tensor = torch.linalg.eigh(symmetric).eigenvectors[:, -count:].T
+    return vectors
+
+
+def _adapted_layers(peft_model: Any, config: TrainConfig) -> list[LoraLayer]:
+    layers = [module for module in peft_model.modules() if isinstance(module, LoraLayer)]
+    smallest = min(layer.in_features for layer in layers)
+    if config.rank > smallest:
+        raise ValueError(f"rank {config.rank} is larger than the {smallest} inputs of an adapted layer; lower it")
+    return layers
 
 
 def watched_rows(batches: TermBatches, config: TrainConfig) -> tuple[list[WatchedRow], list[WatchedRow]]:
@@ -107,14 +157,18 @@ def leading_directions(harmful: Tensor, normal: Tensor, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def second_moments(peft_model: Any, layers: Sequence[nn.Module], rows: Sequence[WatchedRow]) -> list[Tensor]:
+def second_moments(
+    peft_model: Any, layers: Sequence[nn.Module], rows: Sequence[WatchedRow], of_outputs: bool = False
+) -> list[Tensor]:
     """E[x x'] of the input x of each layer over the watched tokens: `[K, K]` in fp64 on the CPU, one for each layer.
+
+    With `of_outputs`, x is the layer's output instead.
 
     Layers that read the same tensor, such as gate and up, share one result.
     """
     network = peft_model.get_base_model()
     device = network.get_input_embeddings().weight.device
-    sums = _MomentSums(layers)
+    sums = _MomentSums(layers, of_outputs)
     for start in range(0, len(rows), ROWS_PER_FORWARD):
         some = rows[start : start + ROWS_PER_FORWARD]
         batch = collate([row.encoded for row in some]).to(device)
@@ -132,8 +186,8 @@ def _read(network: Any, batch: Batch) -> None:
 class _MomentSums:
     """Sums of x x' for each layer, added up by hooks."""
 
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        self._layers = list(layers)
+    def __init__(self, layers: Sequence[nn.Module], of_outputs: bool = False) -> None:
+        self._layers, self._of_outputs = list(layers), of_outputs
         self._sums: list[Tensor | None] = [None] * len(self._layers)
         self._same_as = list(range(len(self._layers)))
         """The first layer that reads the same tensor."""
@@ -145,7 +199,7 @@ class _MomentSums:
     def watching(self, mask: Tensor) -> Iterator[None]:
         """Inside the `with` block, forward passes are added up over the tokens in `mask` `[B, T]`."""
         self._mask, self._inputs = mask, []
-        hooks = [layer.register_forward_pre_hook(self._hook(i)) for i, layer in enumerate(self._layers)]
+        hooks = [self._watch(layer, place) for place, layer in enumerate(self._layers)]
         try:
             yield
         finally:
@@ -159,9 +213,14 @@ class _MomentSums:
         found = [means[first] for first in self._same_as]
         return [one for one in found if one is not None]
 
-    def _hook(self, place: int) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def add(_layer: nn.Module, inputs: tuple[Any, ...]) -> None:
-            read: Tensor = inputs[0]
+    def _watch(self, layer: nn.Module, place: int) -> RemovableHandle:
+        add = self._adder(place)
+        if self._of_outputs:
+            return layer.register_forward_hook(lambda _layer, _inputs, output: add(output))
+        return layer.register_forward_pre_hook(lambda _layer, inputs: add(inputs[0]))
+
+    def _adder(self, place: int) -> Callable[[Tensor], None]:
+        def add(read: Tensor) -> None:
             for first, seen in self._inputs:
                 if seen is read:
                     self._same_as[place] = first

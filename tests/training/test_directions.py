@@ -15,7 +15,8 @@ from sku.core.config import TrainConfig
 from sku.core.errors import Cancelled
 from sku.models.batching import EncodedPair
 from sku.models.variant_model import load_variant_model
-from sku.training.directions import WatchedRow, leading_directions, second_moments
+from sku.training.directions import WatchedRow, leading_directions, leading_eigenvectors, second_moments
+from sku.training.gradients.retained import RETAINED_SHARE, retained_subspace
 from sku.training.lora import add_lora
 from sku.training.trainer import run_training
 from tests.training.runs import WEIGHTS
@@ -53,6 +54,24 @@ def test_the_direction_of_a_planted_difference_is_found() -> None:
     assert abs(float(torch.nn.functional.normalize(found, dim=0) @ planted)) == pytest.approx(1.0, abs=1e-9)
 
 
+def test_leading_eigenvectors_are_orthonormal_and_gain_most() -> None:
+    contrast = moments(0) - 0.5 * moments(1)
+    leading = leading_eigenvectors(contrast, 2)
+    assert torch.allclose(leading @ leading.T, torch.eye(2, dtype=torch.float64), atol=1e-12)
+    gained = torch.einsum("ik,kl,il->i", leading, contrast, leading)
+    assert gained.tolist() == pytest.approx(torch.linalg.eigvalsh(contrast)[-2:].tolist())
+
+
+def test_outputs_that_normal_answers_use_are_held_back_and_others_are_not() -> None:
+    used = torch.nn.functional.normalize(torch.arange(1.0, 17.0, dtype=torch.float64), dim=0)
+    subspace = retained_subspace(torch.outer(used, used))
+    assert subspace.shape == (16, round(16 * RETAINED_SHARE))
+    assert torch.allclose(subspace @ (subspace.T @ used), used)
+    other = torch.eye(16, dtype=torch.float64)[3]
+    outside = other - subspace @ (subspace.T @ other)
+    assert float((subspace.T @ outside).norm()) == pytest.approx(0.0, abs=1e-12)
+
+
 def test_second_moments_are_those_of_the_watched_tokens(pico_folder: Path, forgetting: TrainConfig) -> None:
     model = load_variant_model(pico_folder, device="cpu")
     peft_model = add_lora(model.network, forgetting)
@@ -71,6 +90,9 @@ def test_second_moments_are_those_of_the_watched_tokens(pico_folder: Path, forge
     assert torch.allclose(found[0], watched.T @ watched / 6, atol=1e-6)
     assert found[0] is found[1], "gate and up read the same input"
     assert found[2].shape != found[0].shape, "down reads the wider one"
+    (written,) = second_moments(peft_model, layers[:1], rows, of_outputs=True)
+    outputs = watched.float() @ layers[0].get_base_layer().weight.detach().T
+    assert torch.allclose(written.float(), outputs.T @ outputs / 6, atol=1e-5)
 
 
 def test_only_b_is_trained_and_a_resumed_run_ends_alike(forgetting: TrainConfig, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from sku.training.losses.representation import (
     misdirect,
     random_direction,
     reroute,
+    squared_mmd,
+    turn_to_noise,
 )
 from sku.training.objective import Objective
 from tests.training.runs import changed
@@ -61,6 +63,24 @@ def test_what_keeps_states_is_zero_for_base_and_relative_to_its_size(
     for loss, expected in ((keep, 0.1), (keep_squared, 0.01)):
         assert float(loss(inputs(BASE), CONFIG)) == 0.0
         assert float(loss(inputs(1.1 * BASE), CONFIG)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_states_that_are_the_noise_have_no_loss_and_others_more_the_farther_they_are() -> None:
+    generator = torch.Generator().manual_seed(CONFIG.seed)
+    noise = torch.randn(BASE.shape, generator=generator) * BASE.square().mean(dim=(1, 2), keepdim=True).sqrt()
+    assert float(turn_to_noise(inputs(noise), CONFIG)) == pytest.approx(0.0, abs=1e-6)
+    near, far = (float(turn_to_noise(inputs(noise + step), CONFIG)) for step in (0.5, 5.0))
+    assert 0.01 < near < far
+
+
+def test_the_discrepancy_is_that_of_the_means_of_two_kernels() -> None:
+    left, right = BASE[0, :2].double(), BASE[0, 2:].double()
+    both = torch.cat([left, right])
+    distance = torch.cdist(both, both).square()
+    width = distance.sum() / 20
+    kernel = sum((-distance / (width * 2.0**power)).exp() for power in range(-2, 3)) / 5
+    expected = kernel[:2, :2].mean() + kernel[2:, 2:].mean() - 2 * kernel[:2, 2:].mean()
+    assert float(squared_mmd(left, right)) == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_a_loss_without_levels_says_what_to_set() -> None:

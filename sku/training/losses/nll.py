@@ -31,6 +31,15 @@ def ascend(inputs: TermInputs, config: TrainConfig) -> Tensor:
     return -descend(inputs, config)
 
 
+def ascend_slowly(inputs: TermInputs, config: TrainConfig) -> Tensor:
+    """Minus the logarithm of `descend` (RepNoise, arXiv:2405.14577): ascent that slows down as the loss grows.
+
+    Returns:
+        Scalar. It has no lower bound.
+    """
+    return -descend(inputs, config).log()
+
+
 def ascend_on_sensitive_tokens(inputs: TermInputs, config: TrainConfig) -> Tensor:
     """Ascent with a weight per token (FPGA, EMNLP 2024, paper 566). It has no lower bound.
 

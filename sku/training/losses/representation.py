@@ -63,6 +63,33 @@ def keep(inputs: TermInputs, config: TrainConfig) -> Tensor:
     return relative.mean()
 
 
+def turn_to_noise(inputs: TermInputs, config: TrainConfig) -> Tensor:
+    """The squared MMD between states of harmful answers and Gaussian noise (RepNoise, arXiv:2405.14577, noise loss).
+
+    The noise has the root mean square of z0, level by level, and is the same at every step. The kernel is a mean of
+    Gaussians whose widths are the mean squared distance times 1/4 to 4.
+
+    Returns:
+        Scalar, at least 0; about 0 where the states are distributed as the noise is.
+    """
+    states, base = _at_levels(inputs)
+    size = base.square().mean(dim=(1, 2), keepdim=True).sqrt()  # (L, 1, 1)
+    generator = torch.Generator().manual_seed(config.seed)
+    noise = torch.randn(states.shape, generator=generator).to(states) * size
+    return torch.stack([squared_mmd(z, n) for z, n in zip(states, noise, strict=True)]).mean()
+
+
+def squared_mmd(left: Tensor, right: Tensor) -> Tensor:
+    """The squared maximum mean discrepancy of two samples `[N, H]`, with the biased estimate: a scalar, at least 0."""
+    both = torch.cat([left, right])
+    distance = torch.cdist(both, both).square()
+    width = distance.detach().sum() / (len(both) * (len(both) - 1))
+    kernel = torch.stack([(-distance / (width * 2.0**power)).exp() for power in range(-2, 3)]).mean(dim=0)
+    sign = torch.cat([torch.ones(len(left)), -torch.ones(len(right))]).to(kernel) / len(left)
+    mmd: Tensor = sign @ kernel @ sign
+    return mmd
+
+
 def random_direction(size: int, seed: int) -> Tensor:
     """A unit vector `[size]` with entries of one sign; the same for the same size and seed on every machine."""
     vector = torch.rand(size, generator=torch.Generator().manual_seed(seed))
