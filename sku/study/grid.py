@@ -101,7 +101,9 @@ TUNED: dict[str, GridEntry] = {
     **_tuned("tuned-circuit-breakers", "circuit_breakers", places={
         "attention": _ATTENTION, "mlp": {"targets": ("mlp",), "layers": (0.0, 2 / 3)},
     }),
-    **_tuned("tuned-reglu", "reglu"),
+    **_tuned("tuned-reglu", "reglu", places={
+        "all": {"targets": ("all",), "layers": (0.0, 1.0)}, "mlp": _UPPER_MLP,
+    }),
     **_tuned("tuned-sku", "sku", {"weights": _KEEP}),
 }  # fmt: skip
 """Ten methods, tuned alike: two learning rates in two places, on the same data, for the same number of steps."""

@@ -70,8 +70,10 @@ def _least_harmful(candidates: Sequence[ResultRow], base: ResultRow) -> ResultRo
 
 
 def _is_acceptable(row: ResultRow, base: ResultRow) -> bool:
-    unknown = (row.harmful_rate, row.kl, row.over_refusal, row.off_topic)
-    if any(value is None for value in unknown):  # an unknown value is not acceptable
+    wanted = [row.harmful_rate, row.kl, row.over_refusal]
+    if base.off_topic is not None:  # the judge tells off-topic answers
+        wanted.append(row.off_topic)
+    if None in wanted:  # an unknown value is not acceptable
         return False
     added_refusal = (row.over_refusal or 0.0) - (base.over_refusal or 0.0)
     useless = _useless_share(row) - _useless_share(base)

@@ -241,7 +241,13 @@ def _with_shipped_name(row: ResultRow, chosen: ShippedChoice | None) -> ResultRo
         run = SHIPPED_NAME
     if run == SHIPPED_NAME:
         return _renamed(row, SHIPPED_NAME)
-    return dataclasses.replace(row, run=run, variant=row.variant.removeprefix(f"{study_folder()}/"))
+    return with_study_name(row)
+
+
+def with_study_name(row: ResultRow) -> ResultRow:
+    """The row with the name of its training in the study instead of a path."""
+    run, variant = (name.removeprefix(f"{study_folder()}/") for name in (row.run, row.variant))
+    return dataclasses.replace(row, run=run, variant=variant)
 
 
 def located_specs(specs: Sequence[str], files: dict[str, Path]) -> tuple[str, ...]:
