@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-FINE, CURVE, TWO = (0.5, 1.0, 1.2, 1.4, 1.7, 2.0), (0.5, 1.0, 2.0), (1.0, 1.4)
+FINE, CURVE, TWO = (0.5, 1.0, 1.4, 1.7, 2.0), (0.5, 1.0, 2.0), (1.4, 1.7)
 _WITH_XSTEST = ("self", "self:sounds_harmful", "self:xstest")
 COMMON_SETTINGS: dict[str, Any] = {
     "steps": 60,
@@ -118,11 +118,11 @@ ONCE: dict[str, GridEntry] = {name: GridEntry(name, {}, CURVE) for name in _ONCE
 
 GRID: dict[str, GridEntry] = {
     "directions": GridEntry("sku_directions", _DIRECTIONS, FINE),
-    "contrast-open": GridEntry("sku_contrast", _OPEN, (1.0, 2.5)),
+    "contrast-open": GridEntry("sku_contrast", _OPEN, (2.5,)),
     "keep": GridEntry("sku", _FIRST_STUDY | {"weights": _KEEP}, (1.0, 2.0)),
     "ga": GridEntry("ga", _ASCENT, (0.5, 1.0)),
-    "tv": GridEntry("tv", _FIRST_STUDY, CURVE),
-    "ga_mismatch": GridEntry("ga_mismatch", _ASCENT, CURVE),
+    "tv": GridEntry("tv", _FIRST_STUDY, (0.5, 1.0)),
+    "ga_mismatch": GridEntry("ga_mismatch", _ASCENT),
     "directions-seed1": GridEntry("sku_directions", _DIRECTIONS | {"seed": 1}, TWO),
     "directions-seed2": GridEntry("sku_directions", _DIRECTIONS | {"seed": 2}, TWO),
     "random-like-directions": GridEntry("random", {"like": "directions"}, TWO),

@@ -55,7 +55,7 @@ class PromptLimits(NamedTuple):
 PROMPT_LIMITS_BY_SIDE = {
     "validation": PromptLimits(40, 25, 60),
     "test": PromptLimits(20, 25, 40),
-    LARGER_TEST: PromptLimits(67, 25, 60, choices=200),
+    LARGER_TEST: PromptLimits(67, 25, 60, choices=60),
 }
 _NEW_TOKENS = 48
 JUDGE, SIMILARITY = "embedded", "minilm"
