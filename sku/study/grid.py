@@ -37,7 +37,7 @@ _OPEN = _FIRST_STUDY | {
 }
 _KEEP = {"preservation": 5.0}
 _ASCENT = _FIRST_STUDY | {"learning_rate": 3e-4}
-KL_BUDGET = 0.05
+KL_BUDGET = 0.04
 """Nats per token: the KL from base that a shipped variant, and the chosen setting of a tuned method, may have on
 validation prompts."""
 
@@ -56,6 +56,11 @@ class GridEntry:
 
 
 _DIRECTIONS = {"steps": 140}
+_FAR = {
+    "steps": 160,
+    "weights": {"forgetting": 4.0, "refusing": 2.5, "safe_answers": 2.0},
+    "forget_margin": 4.0,
+}
 _UPPER_MLP = {"targets": ("mlp",), "layers": (0.43, 0.9)}
 _ATTENTION = {"targets": ("q_proj", "v_proj"), "layers": (0.0, 1.0)}
 _RATES = {"slow": 5e-4, "fast": 1.5e-3}
@@ -118,6 +123,7 @@ ONCE: dict[str, GridEntry] = {name: GridEntry(name, {}, CURVE) for name in _ONCE
 
 GRID: dict[str, GridEntry] = {
     "directions": GridEntry("sku_directions", _DIRECTIONS, FINE),
+    "directions-far": GridEntry("sku_directions", _FAR, (0.6, 0.8, 1.0)),
     "contrast-open": GridEntry("sku_contrast", _OPEN, (2.5,)),
     "keep": GridEntry("sku", _FIRST_STUDY | {"weights": _KEEP}, (1.0, 2.0)),
     "ga": GridEntry("ga", _ASCENT, (0.5, 1.0)),
@@ -132,5 +138,5 @@ GRID: dict[str, GridEntry] = {
 }
 """All trainings of the study, the most important first."""
 
-SKU_FORMS = ("directions", "contrast-open", "keep")
+SKU_FORMS = ("directions", "directions-far", "contrast-open", "keep")
 """The forms of SKU. The selection rule chooses one of them to be shipped as `sku`."""

@@ -17,7 +17,7 @@ def row(run: str, coefficient: float, harmful: int = 0, **changes: Any) -> Resul
         "off_topic": off_topic,
         "safe": 100 - harmful - broken - (off_topic or 0),
         "harmful_rate": harmful / 100,
-        "kl": 0.05,
+        "kl": 0.03,
         "over_refusal": 0.02,
         "normal_n": 10,
         "normal_broken": 0,

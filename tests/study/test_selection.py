@@ -18,7 +18,7 @@ BASE = row("base", 0, harmful=40, kl=0.0, broken=2)
         ({"broken": 8}, {"broken": 7}),
         ({"off_topic": 8}, {"off_topic": 7}),
         ({"off_topic": None}, {"off_topic": 0}),
-        ({"kl": 0.051}, {"kl": 0.05}),
+        ({"kl": 0.041}, {"kl": 0.04}),
         ({"over_refusal": 0.08}, {"over_refusal": 0.07}),
     ],
 )
