@@ -7,7 +7,7 @@ import os
 import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads this when it is imported
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # torch reads this when it is imported; see sku/__main__.py
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch reads this when it is imported: see core/compute_threads.py
 
 from sku.serving import zerogpu_session
 
@@ -17,10 +17,12 @@ if zerogpu_session.zerogpu_offered():
 from sku.cli.options import write_utf8
 from sku.core import storage
 from sku.judges import cards
+from sku.models.arithmetic import PAGE_DEFAULT
 from sku.models.pretrained import DEFAULT_BASE
 from sku.serving.fallback_session import FallbackSession
 from sku.serving.live_session import LiveSession
 from sku.serving.recorded_session import RecordedSession
+from sku.serving.remote_session import RemoteSession
 from sku.serving.session import Session
 from sku.ui.hosting import settings
 from sku.ui.hosting.gate import Gate
@@ -48,6 +50,7 @@ def main() -> None:
         if warning:
             print(warning, file=sys.stderr)
         session: Session = RecordedSession() if flags.recorded else _live_session(flags.model or DEFAULT_BASE)
+        session = RemoteSession(session)
         launch(build_page(session, cards.all_cards(), gate), flags.host, flags.port, gate)
     except (OSError, ValueError) as error:  # for example a wrong environment variable, or a port that is in use
         sys.exit(f"error: {error}")
@@ -55,7 +58,7 @@ def main() -> None:
 
 def _live_session(model: str) -> Session:
     """A session that loads `model` in the background. For the default model, it can fall back to recorded answers."""
-    live = LiveSession(model)
+    live = LiveSession(model, PAGE_DEFAULT)
     session: Session = zerogpu_session.ZeroGpuSession(live) if zerogpu_session.zerogpu_offered() else live
     live.start()
     return FallbackSession(session, RecordedSession()) if model == DEFAULT_BASE else session

@@ -14,6 +14,7 @@ from sku import __version__
 from sku.cli import (
     answer,
     attack,
+    bench,
     combine,
     evaluate,
     export,
@@ -21,13 +22,15 @@ from sku.cli import (
     models,
     plot,
     record,
+    rename,
     score,
     study,
     train,
     train_judge,
+    train_probe,
 )  # fmt: skip
 from sku.cli.options import write_utf8
-from sku.core.errors import Cancelled, error_line
+from sku.core.errors import Cancelled, error_line, shorten_line
 
 app = typer.Typer(
     help="Make a language model forget harmful knowledge (SKU, arXiv:2402.10058), and measure what that costs.",
@@ -41,6 +44,7 @@ for command in (
     models.models,
     train.train,
     combine.combine,
+    rename.rename,
     answer.answer,
     score.score,
     evaluate.evaluate,
@@ -50,7 +54,9 @@ for command in (
     study.study,
     record.record,
     train_judge.train_judge,
+    train_probe.train_probe,
     export.export,
+    bench.bench,
 ):
     app.command()(command)
 
@@ -76,8 +82,7 @@ def _exit_at_interrupt(*_: object) -> NoReturn:
 
 def main() -> None:
     """Run a command. A failure prints one line on standard error and exits with code 1."""
-    # Waiting threads that spin take the cores from other work when a training and an answer run at the same time.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch reads this when it is imported: core/compute_threads.py
     signal.signal(signal.SIGINT, _exit_at_interrupt)
     write_utf8()
     warnings.simplefilter("ignore", FutureWarning)  # libraries warn about their own code
@@ -97,7 +102,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {shorten_line(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(1)
 
 

@@ -10,7 +10,10 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as in app.py and the command line
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in app.py and the command line
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # gw0, gw1 ...
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other cores have workers of their own
+    os.environ["GRADIO_SERVER_PORT"] = str(8000 + 100 * int(worker.removeprefix("gw")))  # where it looks for free ports
 
 import hypothesis
 import pytest
@@ -26,11 +29,41 @@ from transformers import (
     Qwen2Config,
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+from xdist.scheduler import LoadScopeScheduling
 
 from sku.judges.keyword import KeywordJudge
 from sku.models.variant_model import VariantModel
 from sku.models.variant_model import load_variant_model as load_model
 from sku.serving.live_session import LiveSession
+
+MAX_WORKERS = 4
+"""Each holds the default model once its tests of real weights have begun, 1.5 GB."""
+BROWSER_TESTS = "tests/e2e/"
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Worker processes of `-n auto`: one per core for folders of tests, none for named files, which are few tests."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    names_files = all(".py" in argument for argument in config.args)
+    return 0 if names_files or cores == 1 else min(cores, MAX_WORKERS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slowest tests, so that no worker is left with them at the end."""
+    items.sort(key=lambda item: (not item.get_closest_marker("e2e"), not item.get_closest_marker("slow")))
+
+
+class FileScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Whole files go to one worker, which shares their fixtures. All browser tests go to one: they share one app."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return BROWSER_TESTS if nodeid.startswith(BROWSER_TESTS) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
+    """How the workers share the tests."""
+    return FileScheduling(config, log)
+
 
 hypothesis.settings.register_profile("no clock", deadline=None)  # a slow machine must not fail a test
 hypothesis.settings.load_profile("no clock")

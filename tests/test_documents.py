@@ -28,7 +28,16 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STUDY = (ROOT / "assets" / "docs" / "study.md").read_text(encoding="utf-8")
 DOCUMENTS = documents.documents()
-TOPICS = ("README.md", "hosting.md", "judge.md", "methods.md", "performance.md", "robustness.md", "study.md")
+TOPICS = (
+    "README.md",
+    "hosting.md",
+    "judge.md",
+    "methods.md",
+    "performance.md",
+    "reliability.md",
+    "robustness.md",
+    "study.md",
+)
 _RESULT_LINE = re.compile(r"^\| `([\w./-]+(?:@[\d.]+)?)` \| (?=\d+ % \()", re.MULTILINE)
 
 

@@ -86,7 +86,7 @@ def attack(
     rows = LiveSession(model).attack(
         variant, attacks_of(kind), sources, decoding, judge_name, work, report_work, stop_at_signals()
     )
-    from sku.evaluation.passes import process_state
+    from sku.models.distributed import process_state
 
     if process_state().is_main_process:
         result_files.write_rows(out, rows)

@@ -52,6 +52,10 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="The most prompts of each source; by default all are used.")
     ] = None,
+    normal_limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="The most normal prompts that are answered, of each source.", show_default="--limit"),
+    ] = None,
     side: Annotated[
         str | None,
         typer.Option(
@@ -126,6 +130,8 @@ def evaluate(
         sounds_harmful=tuple(sounds_harmful),
         choices=str(choices) if choices else None,
         limit=limit,
+        normal_limit=normal_limit,
+        sounds_harmful_limit=normal_limit,
         categories=tuple(category or ()),
         leave_out=tuple(leave_out or ()),
         drop_overlap=drop_overlap,
@@ -136,7 +142,7 @@ def evaluate(
     rows = LiveSession(model).evaluate(
         variant, sources, side, decoding, judge_name, work, similarity, report_work, stop_at_signals()
     )
-    from sku.evaluation.passes import process_state
+    from sku.models.distributed import process_state
 
     if process_state().is_main_process:
         result_files.write_rows(out, rows)

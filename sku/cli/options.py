@@ -21,7 +21,8 @@ Variants = Annotated[
     typer.Option(
         "--variant",
         "-v",
-        help="A variant: NAME, NAME@COEFFICIENT, or a sum such as ga@0.5+sku@1. NAME is base, a shipped adapter, a "
+        help="A variant: NAME, NAME@COEFFICIENT, a sum such as ga@0.5+sku@1, or server:NAME for a model "
+        "behind a server of SKU_SERVERS. NAME is base, a shipped adapter, a "
         "run, the path of a run folder or of a PEFT folder, or the hub id of a PEFT adapter. Without a coefficient, "
         "the adapter's default is used. A PEFT adapter is added to the base; PATH@-1 subtracts it. Repeatable.",
     ),

@@ -36,21 +36,23 @@ def record(
     from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
     from sku.serving import recorded_session
     from sku.serving.live_session import LiveSession
+    from sku.serving.remote_session import RemoteSession
     from sku.study import tour as tours
 
     check_output_file(out)
     session, lines, variant = LiveSession(), [], with_signs(variant, negated)
     groups = json.loads((storage.ASSETS / "data" / "examples.json").read_text(encoding="utf-8"))
     prompts = [example["prompt"] for group in groups.values() for example in group]
+    asking = RemoteSession(session)
     model, variants = session.load(), ["base", *(name for name in variant if name != "base")]
     config = DecodingConfig(max_new_tokens=max_tokens)
     for prompt in prompts:
         for chosen in (WITHOUT_ATTACK, *map(ChosenAttack, attack)):
             report_work({"doing": f"recording ({chosen.name}): {prompt[:50]}"})
-            answers = session.answers([prompt], variants, config, chosen)
+            answers = asking.answers([prompt], variants, config, chosen)
             verdicts = session.verdicts(prompt, [answer.text for answer in answers])
             attacked = chosen != WITHOUT_ATTACK
-            kl = [None] * len(variants) if attacked else session.divergence(prompt, answers[0].text, variants)
+            kl = [None] * len(variants) if attacked else asking.divergence(prompt, answers[0].text, variants)
             for one in zip(answers, verdicts, kl, strict=True):
                 lines.append(recorded_session.record_line(session.model_name, model.fingerprint, *one))
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,10 @@ def _default_of(setting: str) -> str:
 def train(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    method: Annotated[str, typer.Option(help="The method to train. One of: " + ", ".join(METHODS))] = "sku",
+    method: Annotated[
+        str | None,
+        typer.Option(help="The method to train. One of: " + ", ".join(METHODS), show_default=_default_of("method")),
+    ] = None,
     preset_name: Annotated[
         str, typer.Option("--preset", help="The settings to start from. One of: " + ", ".join(PRESETS))
     ] = _DEFAULT_PRESET,
@@ -182,7 +185,7 @@ def _config(context: typer.Context) -> TrainConfig:
         weights = {"weights": config.weights | changes["weights"]} if "weights" in changes else {}
         config = dataclasses.replace(config, **changes | weights)
     else:
-        config = find_preset(flags["preset_name"]).config(**{"method": flags["method"]} | changes)
+        config = find_preset(flags["preset_name"]).config(**changes)
     config = config.changed(flags["settings"] or ())
     if "like" in given and config.method not in USES_LIKE:
         raise typer.BadParameter(
@@ -231,10 +234,13 @@ def _weights(given: list[str]) -> dict[str, float]:
 def _run(out: Path, config: TrainConfig, resume: bool, as_json: bool) -> None:
     cancelled = stop_at_signals()
     from sku.cli.progress import TrainingView
+    from sku.models.distributed import training_processes
     from sku.training.trainer import run_training
 
     with TrainingView(config.steps) as view:
         run = run_training(out, config, view.report, cancelled=cancelled, resume=resume)
+    if not training_processes().is_main_process:
+        return
     if as_json:
         print_json([dataclasses.asdict(run.manifest)])
     else:

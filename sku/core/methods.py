@@ -70,6 +70,8 @@ class Method:
     beta: float = 4.0
     """The method's default for `TrainConfig.beta`. With the mean over tokens, 4 is about what papers call 0.1 with the
     sum."""
+    coefficient: float = 1.0
+    """The recommended coefficient, at which a run opens."""
     unbounded: bool = False
     """Whether the loss has no lower bound, so that every step does more damage. The page then keeps three points along
     the run."""
@@ -161,6 +163,7 @@ METHODS: dict[str, Method] = {
         },
         preserve_at="negated",
         trained_factors="B",
+        coefficient=1.4,
         prepare="directions:contrastive_directions",
     ),
     "dpo": Method(

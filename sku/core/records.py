@@ -9,6 +9,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
+from sku.core.conversation import NO_CONVERSATION, Conversation
+
 PairKind = Literal["harmful", "normal"]
 StopReason = Literal["end", "length", "cancelled"]
 Outcome = Literal["harmful", "refusal", "safe", "off-topic", "broken", "unjudged"]
@@ -71,6 +73,12 @@ class AskedPrompt:
     search found. `answer_start` is still added."""
     attack: str = "none"
     """The attack under which a person asks it, for `Answer.attack`."""
+    before: Conversation = NO_CONVERSATION
+    """What comes before `text`."""
+
+    def __post_init__(self) -> None:
+        if self.ids is not None and self.before:
+            raise ValueError("an attack that gives a prompt as tokens takes no conversation; ask a first question")
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,10 @@ class JudgedAnswer:
     verdict: Verdict
 
 
+OWN_SIDE = "own"
+"""`ResultRow.side` of prompts that all come from a user's own files, which are on no side of the split."""
+
+
 @dataclass(frozen=True)
 class ResultRow:
     """The measurements of one variant on one side of the data. None means not measured, never 0."""
@@ -143,7 +155,7 @@ class ResultRow:
     """The base model."""
     side: str
     """The side of the data split: train, validation or test. The study also has `more test`, a larger set of test
-    prompts."""
+    prompts. `OWN_SIDE` for a user's own prompts."""
     attack: str | None = None
     """The attack under which the variant was measured; None means no attack."""
     seed: int | None = None
@@ -239,6 +251,9 @@ class ResultRow:
     recovery_high: float | None = None
     log_prob_from: dict[str, float] = field(default_factory=dict)
     """The mean log-probability per token of given harmful answers from token 0, 5, 10 and 20 on, in nats."""
+    remote: dict[str, str] | None = None
+    """For a model behind a server: the server's name, the model, what the server says it is, and a hash of all that
+    and of the address. None: the variant has weights here, and `model` is its base."""
     attack_details: dict[str, Any] = field(default_factory=dict)
     """Numbers that only this attack has; its record in `core/attacks.py` says what they mean."""
 

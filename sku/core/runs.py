@@ -21,7 +21,8 @@ from sku.core.methods import FOREIGN
 from sku.core.peft_folders import PEFT_CONFIG, find_peft_folder, is_hub_id
 from sku.core.records import digest
 from sku.core.storage import ASSETS, home, write_atomically
-from sku.core.variants import BASE, KnownAdapter
+from sku.core.validation import validate
+from sku.core.variants import BASE, SERVER, KnownAdapter
 
 Status = Literal["running", "finished", "cancelled", "failed"]
 LOG = "log.jsonl"
@@ -51,7 +52,12 @@ class Manifest:
     step: int = 0
     """The number of steps in the newest checkpoint."""
     seconds: float = 0.0
-    """The training time so far, including the time before the run was resumed."""
+    """The time of the training steps so far, including those before the run was resumed."""
+    spent: dict[str, float] = field(default_factory=dict)
+    """All seconds of the run so far, by kind of work: `loading` the base, its own `answers` and the data, `preparing`
+    the adapter, `steps`, and `probes`. Empty for runs of earlier versions."""
+    answers_written: int = 0
+    """The base's own answers that the run wrote. Answers that it found in the cache do not count."""
     default_coefficient: float = 1.0
     """The coefficient of a variant that is named without one."""
     packages: dict[str, str] = field(default_factory=dict)
@@ -97,15 +103,14 @@ class Run:
     def weights_hash(self) -> str:
         """A hash of the adapter's weights and of its gate, if it has one. It does not depend on the name."""
         state = hashlib.sha256((self.adapter / "adapter_model.safetensors").read_bytes())
-        gate = self.adapter.parent / GATE
-        if gate.is_file():  # it is not in the weights, but changes the answers
-            state.update(gate.read_bytes())
+        if self.gated:  # the gate is not in the weights, but changes the answers
+            state.update((self.folder / GATE).read_bytes())
         return state.hexdigest()[:16]
 
     @property
     def gated(self) -> bool:
         """Whether a gate decides for each prompt how much of the adapter is applied."""
-        return (self.folder / GATE).is_file()
+        return not self.foreign and (self.folder / GATE).is_file()
 
     @property
     def begun(self) -> bool:
@@ -160,7 +165,7 @@ def read_run(folder: Path) -> Run:
 
 
 def _manifest(path: Path) -> Manifest:
-    return Manifest(**read_json(path, path.name))
+    return validate(Manifest, read_json(path, path.name), path.name)
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -199,6 +204,8 @@ def find_run(name: str) -> Run:
         ValueError: if there is no such run, or it is not finished.
         Unavailable: if the hub does not give an adapter of that name.
     """
+    if name.startswith(SERVER):
+        raise ValueError(f"{name} is a model behind a server and has no weights on this machine; name a run")
     for folder in (SHIPPED_ADAPTERS / name, home() / "runs" / name, Path(name)):
         if (folder / "run.json").is_file():
             run = read_run(folder)
@@ -215,14 +222,23 @@ def find_run(name: str) -> Run:
     )
 
 
+def run_folder_of(adapter: Path) -> Path | None:
+    """The run folder that the PEFT folder `adapter` belongs to; None for an adapter from elsewhere.
+
+    What lies beside an adapter from elsewhere has nothing to do with it.
+    """
+    folder = adapter.parent
+    return folder if adapter.name == "adapter" and (folder / "run.json").is_file() else None
+
+
 def foreign_run(folder: Path, name: str) -> Run:
     """The adapter in a PEFT folder as a run. If the folder belongs to a run of this project, it is that run.
 
     Raises:
         ValueError: if `adapter_config.json` cannot be read.
     """
-    if folder.name == "adapter" and (folder.parent / "run.json").is_file():
-        return read_run(folder.parent)
+    if (run_folder := run_folder_of(folder)) is not None:
+        return read_run(run_folder)
     path = folder / PEFT_CONFIG
     config = require_object(parse_json(path.read_text(encoding="utf-8-sig", errors="replace"), str(path)), str(path))
     base = str(config.get("base_model_name_or_path") or "")
@@ -235,7 +251,7 @@ def is_foreign(name: str) -> bool:
     Raises:
         ValueError, Unavailable: as `find_run`.
     """
-    return name != BASE and find_run(name).foreign
+    return name != BASE and not name.startswith(SERVER) and find_run(name).foreign
 
 
 def _runs_in(folder: Path, pattern: str = "*/run.json") -> Iterator[Run]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import threading
 from pathlib import Path
 
 import platformdirs
@@ -23,6 +25,21 @@ def uploads() -> Path:
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file in one step. A reader sees the old text or the new one, never a part, even if the process dies."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    _remove_left_over(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # a full disk must not be filled further
+        raise
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove the temporary files that killed processes left beside `path`."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        from psutil import pid_exists  # slow to import, and there is seldom a file
+
+        process = temporary.name.removeprefix(f".{path.name}.").partition(".")[0]
+        if process.isdigit() and not pid_exists(int(process)):
+            temporary.unlink(missing_ok=True)

@@ -80,6 +80,9 @@ class Term:
     depth: 0.5 is after half of the decoder blocks. Terms that share rows must name the same levels."""
     share: float = 1.0
     """Rows per step, as a share of `TrainConfig.batch_size`."""
+    mean_over: Literal["answers", "tokens", "weighted tokens"] = "answers"
+    """What the loss is a mean over. Processes that share a step weigh their means by it: a process with longer answers
+    has more tokens. Weighted tokens have the weights of `losses/kl.py`."""
     is_kl: bool = False
     """Whether the loss is the KL from base on normal answers, so that `TrainConfig.kl_budget` may set its weight."""
     keeps: bool = False
@@ -107,6 +110,7 @@ TERMS: dict[str, Term] = {
         LineStyle(BLUE, "dot"),
         ("preserved",),
         needs_base_logits=True,
+        mean_over="weighted tokens",
         is_kl=True,
         keeps=True,
     ),
@@ -129,6 +133,7 @@ TERMS: dict[str, Term] = {
         LineStyle(BLUE, "dot"),
         ("preserved",),
         needs_base_logits=True,
+        mean_over="tokens",
         is_kl=True,
         keeps=True,
     ),
@@ -189,6 +194,7 @@ TERMS: dict[str, Term] = {
         ("served",),
         needs_base_logits=True,
         share=2.0,
+        mean_over="weighted tokens",
         is_kl=True,
         keeps=True,
     ),
@@ -198,6 +204,7 @@ TERMS: dict[str, Term] = {
         "harmful",
         LineStyle(VERMILLION, "solid"),
         needs_logits=False,
+        mean_over="tokens",
         hidden_at=(1 / 3,),
     ),
     "steadiness": Term(
@@ -206,6 +213,7 @@ TERMS: dict[str, Term] = {
         "normal",
         LineStyle(BLUE, "dot"),
         needs_logits=False,
+        mean_over="tokens",
         hidden_at=(1 / 3,),
         keeps=True,
     ),
@@ -229,6 +237,7 @@ TERMS: dict[str, Term] = {
         "harmful",
         LineStyle(VERMILLION, "dash"),
         needs_logits=False,
+        mean_over="tokens",
         hidden_at=(1 / 3, 2 / 3),
     ),
     "holding": Term(
@@ -237,6 +246,7 @@ TERMS: dict[str, Term] = {
         "good",
         LineStyle(BLUE, "dash"),
         needs_logits=False,
+        mean_over="tokens",
         hidden_at=(1 / 3, 2 / 3),
         keeps=True,
     ),

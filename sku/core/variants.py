@@ -1,5 +1,7 @@
 """A variant is the base plus a sum of adapters times coefficients. This module parses variants and decides the sign.
 
+A model behind a server (`server:NAME`) is a variant too, but has no weights here and so no coefficients.
+
 A person gives a coefficient >= 0. The vector of a negated method (SKU, task vector) is subtracted; the vector of an
 applied method (gradient ascent, fine-tuning) is added. An adapter that was not trained here has no method: it is added,
 and with a minus it is subtracted (`owner/name@-1`). Several adapters may be summed: `ga@0.5+sku@1`. This module imports
@@ -20,6 +22,12 @@ ACQUIRED = "acquired:"
 NEGATED = "negated:"
 SUM = "sum"
 """The method in a result row of a sum of several adapters."""
+SERVER = "server:"
+"""A variant that begins with this is a model behind a server of `core/servers.py`: `server:NAME`."""
+REMOTE = "remote"
+"""The method in a result row of a model behind a server."""
+SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""The names that a server may have. An address is none of them."""
 MAX_COEFFICIENT = 10.0
 MAX_PARTS = 8
 """The most adapters in a sum. Every adapter takes time in every forward pass."""
@@ -68,6 +76,11 @@ class VariantSpec:
         return self.names == (BASE,)
 
     @property
+    def server(self) -> str | None:
+        """The name of the server whose model the variant is; None for a variant of the base."""
+        return self.names[0].removeprefix(SERVER) if self.names[0].startswith(SERVER) else None
+
+    @property
     def acquired(self) -> bool:
         """Whether the variant contains a stage-1 model, which has learned the harmful knowledge."""
         return any(part.acquired for part in self.parts)
@@ -105,18 +118,24 @@ class Variant:
 
 
 def parse_variant(text: str) -> VariantSpec:
-    """Parse `NAME` or `NAME@COEFFICIENT`, optionally with `acquired:` in front, or a sum of such parts joined by `+`.
+    """Parse `NAME` or `NAME@COEFFICIENT`, optionally with `acquired:` in front, a sum of such parts joined by `+`, or
+    `server:NAME`.
 
     Raises:
         ValueError: if a name is empty or appears twice, if a coefficient is not a number from 0 to `MAX_COEFFICIENT`,
-            if the base is part of a sum or has a coefficient, or if the text or the sum is too long.
+            if the base is part of a sum or has a coefficient, if what follows `server:` is no name of a server, or if
+            the text or the sum is too long.
     """
     if len(text) > MAX_TEXT_CHARACTERS:
         raise ValueError(f"variant {text[:40]!r}... has {len(text)} characters; use at most {MAX_TEXT_CHARACTERS}")
+    if text.strip().startswith(SERVER):
+        return VariantSpec((_parse_server(text.strip()),))
     parts = tuple(_parse_part(part, text) for part in _split_sum(text.strip()))
     for part in parts:
         if part.name == BASE and (part.acquired or part.negated or part.coefficient):
             raise ValueError(f"variant {text!r}: the base has no adapter, so it takes no coefficient; write base")
+        if part.name.startswith(SERVER):
+            raise ValueError(f"variant {text!r} sums a model behind a server, which has no weights here; leave it out")
         if part.name == BASE and len(parts) > 1:
             raise ValueError(f"variant {text!r}: a sum is always added to the base; leave base out of the sum")
     if len(parts) > MAX_PARTS:
@@ -138,6 +157,10 @@ def resolve_variant(text: str, lookup: Callable[[str], KnownAdapter]) -> Variant
         ValueError: if `parse_variant` or `lookup` raises it.
     """
     spec = parse_variant(text)
+    if spec.server is not None:
+        raise ValueError(
+            f"{text} is a model behind a server, and this needs weights on this machine; name a run or base"
+        )
     if spec.is_base:
         return Variant(BASE, 0.0)
     resolved, coefficients = [], dict[str, float]()
@@ -196,6 +219,15 @@ def _split_sum(text: str) -> list[str]:
         else:
             parts.append(piece)
     return parts
+
+
+def _parse_server(text: str) -> VariantPart:
+    if not SERVER_NAME.fullmatch(text.removeprefix(SERVER)):
+        raise ValueError(
+            f"variant {text[:60]!r} names no server; write {SERVER}NAME with a name from SKU_SERVERS, without an "
+            "address, a coefficient or a sum"
+        )
+    return VariantPart(text)
 
 
 def _parse_part(text: str, whole: str) -> VariantPart:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -18,10 +19,12 @@ from sku.core.errors import Unavailable
 from sku.core.records import PairKind
 from sku.data import advbench, bundled, custom, do_not_answer, labelled, saferlhf, truthfulqa, xstest
 from sku.data.dataset import PREFILLED, SELF, DataSet, Source
+from sku.data.splits import side_of
 from sku.data.table import TABLE_SUFFIXES
 
 __all__ = [
-    "PREFILLED", "SELF", "SOURCES", "DataSet", "Source", "Unavailable", "load_pairs", "spec_in_folder", "split_columns",
+    "PREFILLED", "SELF", "SOURCES", "DataSet", "Source", "Unavailable", "is_own_file", "load_pairs", "measured_prompts",
+    "spec_in_folder", "split_columns",
 ]  # fmt: skip
 
 SOURCES: dict[str, Source] = {
@@ -111,6 +114,22 @@ def _load_source(source: Source, path: str | None, kind: PairKind) -> DataSet:
     found = list(source.read_pairs(file, kind))
     pairs = tuple(pair for pair in found if pair is not None)
     return DataSet(name, pairs, skipped=len(found) - len(pairs), licence=source.licence)
+
+
+def is_own_file(spec: str) -> bool:
+    """Whether a spec, also one that begins with `self:` or `prefilled:`, is the path of a person's own file."""
+    prefix, _, rest = spec.partition(":")
+    return is_own_file(rest) if prefix in (SELF, PREFILLED) and rest else _is_path(split_columns(spec)[0])
+
+
+@cache
+def measured_prompts() -> frozenset[str]:
+    """The ids of the bundled prompts that runs are measured on. No training may see them."""
+    kinds: tuple[tuple[str, PairKind], ...] = (
+        ("bundled", "harmful"), ("bundled", "normal"), ("sounds_harmful", "normal"),
+    )  # fmt: skip
+    ids = {pair.prompt_id for spec, kind in kinds for pair in load_pairs(spec, kind).pairs}
+    return frozenset(one for one in ids if side_of(one) != "train")
 
 
 def split_columns(spec: str) -> tuple[str, str]:

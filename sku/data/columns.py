@@ -12,16 +12,13 @@ from dataclasses import dataclass, fields
 
 from sku.core.records import PairKind
 from sku.core.text_lines import require_text
+from sku.data.dialogues import ASSISTANT, SYSTEM, USER, read_turns
 from sku.data.table import TableRow
 
 PROMPT_NAMES = ("prompt", "question", "instruction", "goal", "behavior", "behaviour", "query", "request")
 ANSWER_NAMES = ("answer", "response", "output", "completion", "target", "reply", "best_answer")
 TURNS_NAMES = ("messages", "conversations", "conversation", "turns", "dialogue")
 CHOSEN, REJECTED, INPUT = "chosen", "rejected", "input"
-_USER, _ASSISTANT = ("user", "human"), ("assistant", "gpt", "model", "bot", "chatgpt")
-_ROLE_KEYS, _TEXT_KEYS = ("role", "from"), ("content", "value", "text")
-_DIALOGUE = re.compile(r"\s*(Human|Assistant):\s*(.*?)(?=\n\nHuman:|\n\nAssistant:|\Z)", re.DOTALL)
-"""One turn of a dialogue in one text, as in Anthropic's hh-rlhf."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +72,29 @@ def is_long_preference(row: TableRow, columns: Columns) -> bool:
     value = row.values.get(columns.answer) if columns.answer else None
     if columns.answer is None or _plain(columns.answer) not in (CHOSEN, REJECTED):
         return False
-    return sum(speaker in _USER for speaker, _ in _turns(value) or ()) > 1
+    return sum(speaker in USER for speaker, _ in read_turns(value) or ()) > 1
+
+
+def left_out_note(rows: Iterable[TableRow], columns: Columns) -> str:
+    """What of the conversations in the rows is not used, for a person; empty if all of it is."""
+    dialogues = [read_turns(row.values.get(columns.prompt)) or [] for row in rows]
+    longer = sum(sum(speaker in USER for speaker, _ in turns) > 1 for turns in dialogues)
+    systems = sum(any(speaker in SYSTEM for speaker, _ in turns) for turns in dialogues)
+    notes = []
+    if longer:
+        notes.append(
+            f"in {longer} of {len(dialogues)} rows only the first question and answer of a longer conversation are used"
+        )
+    if systems:
+        notes.append(f"in {systems} of {len(dialogues)} rows the system prompt is left out")
+    return "".join(f"; {note}" for note in notes)
 
 
 def prompt_text(row: TableRow, columns: Columns) -> str:
     """The prompt in a row: a text, or the first turn of the user in a list of turns."""
-    if _plain(columns.prompt) in (CHOSEN, REJECTED) and _turns(row.values.get(columns.prompt)) is None:
+    if _plain(columns.prompt) in (CHOSEN, REJECTED) and read_turns(row.values.get(columns.prompt)) is None:
         raise row.fault(columns.prompt, "this is an answer, and there is no column of prompts; add one")
-    text = _field(row, columns.prompt, _USER)
+    text = _field(row, columns.prompt, USER)
     if text is None:
         raise row.fault(columns.prompt, "nothing is there; text is wanted")
     more = row.optional(columns.input) if columns.input else None
@@ -91,39 +103,18 @@ def prompt_text(row: TableRow, columns: Columns) -> str:
 
 def answer_text(row: TableRow, column: str | None) -> str | None:
     """The answer in a row: a text, or the assistant's answer to the first turn in a list of turns."""
-    return _field(row, column, _ASSISTANT) if column else None
+    return _field(row, column, ASSISTANT) if column else None
 
 
 def _field(row: TableRow, column: str, speakers: tuple[str, ...]) -> str | None:
-    turns = _turns(row.values.get(column))
+    turns = read_turns(row.values.get(column))
     if turns is None:
         return row.optional(column)
-    if not any(speaker in _USER + _ASSISTANT for speaker, _ in turns):
+    if not any(speaker in USER + ASSISTANT for speaker, _ in turns):
         raise row.fault(column, "there is no turn of a user or an assistant; turns with role and content are wanted")
-    text = next((text for speaker, text in turns if speaker in speakers), "")
+    asked = next((i for i, (speaker, _) in enumerate(turns) if speaker in USER), 0)  # a greeting may come before
+    text = next((text for speaker, text in turns[asked:] if speaker in speakers), "")
     return require_text(text, f"{row.file}, row {row.number}, column {column!r}").strip() or None
-
-
-def _turns(value: object) -> list[tuple[str, str]] | None:
-    """Speakers and texts of a dialogue, in a list of turns or in one text; None for anything else."""
-    if isinstance(value, str) and value.lstrip().startswith("Human:"):
-        return [(speaker.lower(), text) for speaker, text in _DIALOGUE.findall(value)]
-    turns = [value] if isinstance(value, dict) else value
-    if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
-        return None
-    return [(_value_of(turn, _ROLE_KEYS).lower(), _content(turn)) for turn in turns]
-
-
-def _value_of(turn: Mapping[str, object], keys: tuple[str, ...]) -> str:
-    return next((str(turn[key]) for key in keys if isinstance(turn.get(key), str)), "")
-
-
-def _content(turn: Mapping[str, object]) -> str:
-    """The text of a turn, which may be in parts, as for models that also see pictures."""
-    parts = turn.get("content")
-    if isinstance(parts, list):
-        return "\n".join(_value_of(part, _TEXT_KEYS) for part in parts if isinstance(part, dict))
-    return _value_of(turn, _TEXT_KEYS)
 
 
 def _plain(name: str) -> str:

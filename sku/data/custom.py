@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.columns import Columns, answer_text, find_columns, is_long_preference, prompt_text
+from sku.data.columns import Columns, answer_text, find_columns, is_long_preference, left_out_note, prompt_text
 from sku.data.dataset import DataSet
 
 PAIR_FIELDS = ("prompt", "answer", "safe_answer", "category")
@@ -54,7 +54,7 @@ def load_custom(path: Path, kind: PairKind, named: Mapping[str, str]) -> DataSet
         path.name,
         tuple(_pair(row, kind, columns) for row in kept),
         skipped=len(rows) - len(kept),
-        columns_read=columns.text,
+        columns_read=columns.text + left_out_note(kept, columns),
         columns_there=tuple(names),
     )
 

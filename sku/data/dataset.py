@@ -28,7 +28,7 @@ class DataSet:
     licence: str | None = None
     """Unknown for a file of your own."""
     columns_read: str = ""
-    """For a file of your own: which columns were read, for a person."""
+    """For a file of your own: which columns were read, and what of conversations was not, for a person."""
     columns_there: tuple[str, ...] = ()
     """For a file of your own: all its columns."""
 

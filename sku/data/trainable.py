@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sku.core.records import PairKind
+from sku.core.records import PairKind, PromptPair
+from sku.data import measured_prompts
 from sku.data.dataset import SELF, DataSet
 from sku.data.splits import split
 
@@ -23,17 +24,33 @@ class DataFault:
         return f"{self.problem}; {self.advice}"
 
 
-def find_fault(data: DataSet, kind: PairKind, answered_by_base: bool = False) -> DataFault | None:
+def rows_to_train(data: DataSet, hold_out: bool = True) -> tuple[PromptPair, ...]:
+    """The pairs of a source that may be trained on.
+
+    Args:
+        data: all pairs of the source.
+        hold_out: whether to leave out the prompts for validation and tests. If not, only those that the project itself
+            measures with are left out.
+    """
+    if hold_out:
+        return split(data.pairs, "train")
+    return tuple(pair for pair in data.pairs if pair.prompt_id not in measured_prompts())
+
+
+def find_fault(
+    data: DataSet, kind: PairKind, answered_by_base: bool = False, hold_out: bool = True
+) -> DataFault | None:
     """Why nothing can be trained on `data`; None if something can.
 
     Args:
         data: all pairs of the source.
         kind: of these pairs.
         answered_by_base: whether the base writes the answers, so that the source needs none.
+        hold_out: as in `rows_to_train`.
     """
     if not answered_by_base and not any(pair.answer for pair in data.pairs):
         return _no_answers(data, kind)
-    if not split(data.pairs, "train"):
+    if not rows_to_train(data, hold_out):
         count = len(data.pairs)
         return DataFault(
             f"{data.name} has no {kind} pair for training: {count} of {count} are held out for validation and tests, "

@@ -15,7 +15,7 @@ from sku.core import intervals
 from sku.core.methods import method_of_adapter
 from sku.core.records import PromptPair, ResultRow
 from sku.core.runs import Run
-from sku.core.variants import BASE, SUM
+from sku.core.variants import BASE, REMOTE, SUM
 from sku.evaluation import metrics
 from sku.evaluation.plan import EvaluationPlan, MeasuredVariant, PromptSets
 from sku.evaluation.work_lines import EvaluationLines, LikelihoodLine, VariantLines
@@ -47,7 +47,7 @@ def result_rows(plan: EvaluationPlan, lines: EvaluationLines) -> list[ResultRow]
 
 def _description(plan: EvaluationPlan, subject: MeasuredVariant) -> dict[str, Any]:
     return {
-        **training_facts(list(subject.runs.values())),
+        **subject_facts(subject),
         "variant": str(subject.variant),
         "coefficient": subject.variant.coefficient,
         "model": plan.model,
@@ -55,6 +55,13 @@ def _description(plan: EvaluationPlan, subject: MeasuredVariant) -> dict[str, An
         "decoding": dataclasses.asdict(plan.decoding),
         "sets": plan.sets.hashes(),
     }
+
+
+def subject_facts(subject: MeasuredVariant) -> dict[str, Any]:
+    """What a row says about the origin of a variant: its trainings, or the server that answered."""
+    if subject.remote is not None:
+        return {"method": REMOTE, "run": str(subject.variant), "remote": subject.remote.description}
+    return training_facts(list(subject.runs.values()))
 
 
 def training_facts(found: Sequence[Run]) -> dict[str, Any]:
@@ -113,11 +120,13 @@ def _harmful_change(harmful: Sequence[PromptPair], found: VariantLines, base: Va
 
 
 def _likelihoods(sets: PromptSets, found: VariantLines) -> dict[str, Any]:
+    if not found.likelihoods:  # a model behind a server
+        return {}
     harmful = {pair.id: found.likelihoods["harmful"][pair.id].log_prob for pair in sets.pairs}
     safe = {pair.id: found.likelihoods["safe"][pair.id].log_prob for pair in sets.pairs}
     own = {pair.id: found.likelihoods["own"][pair.id] for pair in sets.own}
     reference = {pair.id: found.likelihoods["reference"][pair.id] for pair in sets.references}
-    kl = intervals.mean_interval({pair: line.kl for pair, line in own.items()})
+    kl = intervals.mean_interval({pair: line.kl for pair, line in own.items() if line.kl is not None})
     return {
         "preference_rate": metrics.preference_rate(harmful, safe),
         "harmful_log_prob": statistics.mean(harmful.values()) if harmful else None,
@@ -154,6 +163,8 @@ def _similarity(normal: Sequence[PromptPair], found: VariantLines, metric: str |
 
 def _multiple_choice(sets: PromptSets, found: VariantLines) -> dict[str, Any]:
     """TruthfulQA. Log-probabilities are sums over the tokens of an answer, its end token included."""
+    if not found.likelihoods:
+        return {}
     first, second = [], []
     for question in sets.choices:
         lines = {pair.answer: found.likelihoods["choice"][pair.id] for pair in question.pairs}

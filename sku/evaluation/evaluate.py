@@ -9,19 +9,21 @@ from sku.core.config import DecodingConfig
 from sku.core.records import ResultRow
 from sku.core.variants import Variant
 from sku.evaluation.aggregate import result_rows
-from sku.evaluation.passes import ProgressReport, process_state
+from sku.evaluation.passes import ProgressReport
 from sku.evaluation.plan import EvaluationPlan, PromptSources, measured_variant
-from sku.evaluation.prompt_sets import drop_overlap, load_prompt_sets
+from sku.evaluation.prompt_sets import default_side, drop_overlap, load_prompt_sets
 from sku.evaluation.runner import EvaluationRunner
 from sku.evaluation.similarity import SimilarityMetric
 from sku.judges.protocol import Judge
+from sku.models.distributed import process_state
+from sku.models.remote_model import RemoteModel
 from sku.models.variant_model import VariantModel
 
 
 def evaluate_variants(
     model: VariantModel,
     model_name: str,
-    variants: Sequence[Variant],
+    variants: Sequence[Variant | RemoteModel],
     sources: PromptSources,
     side: str | None,
     decoding: DecodingConfig,
@@ -36,9 +38,10 @@ def evaluate_variants(
     Args:
         model: holds every adapter that `variants` name.
         model_name: the base's name, for the rows.
-        variants: what to measure.
+        variants: what to measure; a model behind a server only answers, and has no likelihoods.
         sources: what is asked and scored.
-        side: of the split; None: test, and all of a user's own file.
+        side: of the split; None: test, and all of a user's own file. If all harmful prompts are a user's own, the rows
+            are of `OWN_SIDE`.
         decoding: how answers are written.
         judge: says what became of each answer.
         similarity: compares answers to normal prompts with the base's; None leaves similarity unmeasured.
@@ -59,7 +62,7 @@ def evaluate_variants(
             report({"doing": text})
 
     sets = drop_overlap(sets, list(trained.values()), sources, say)
-    plan = EvaluationPlan(model_name, subjects, sets, side or "test", decoding)
+    plan = EvaluationPlan(model_name, subjects, sets, side or default_side(sources.harmful), decoding)
     return run_evaluation(model, plan, judge, similarity, work, report, cancelled)
 
 

@@ -6,6 +6,7 @@ file can name local data.
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ def check_tasks(tasks: Sequence[str]) -> None:
         ModuleNotFoundError: if lm-eval is not installed.
         ValueError: for an unknown task, or a task file that does not exist.
     """
-    manager = _lm_eval().tasks.TaskManager()
+    _lm_eval()
+    manager = _task_manager()
     for task in tasks:
         if not (Path(task).is_file() if task.endswith(".yaml") else manager.match_tasks([task])):
             raise ValueError(
@@ -52,7 +54,9 @@ def run_harness(variant: str, tasks: Sequence[str], model: str, limit: int | Non
         settings = {"pretrained": str(plain), "dtype": "float32"}
         place = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
         try:
-            found = lm_eval.simple_evaluate("hf", settings, list(tasks), limit=limit, device=str(place))
+            found = lm_eval.simple_evaluate(
+                "hf", settings, list(tasks), limit=limit, device=str(place), task_manager=_task_manager()
+            )
         except (ImportError, OSError):
             raise
         except Exception as error:  # a user's task file can make it raise anything
@@ -62,6 +66,12 @@ def run_harness(variant: str, tasks: Sequence[str], model: str, limit: int | Non
             ) from error
     results: dict[str, Any] = found["results"]
     return results
+
+
+@functools.cache
+def _task_manager() -> Any:
+    """The harness's list of its tasks. It reads thousands of files, which takes seconds."""
+    return _lm_eval().tasks.TaskManager()
 
 
 def _lm_eval() -> Any:

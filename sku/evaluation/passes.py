@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from sku.core.errors import Cancelled
 from sku.evaluation.work_lines import KeyedLines, Line, VerdictLine
 from sku.judges.protocol import Judge, PromptAnswer
 from sku.judges.verdicts import judge_answers
+from sku.models.distributed import process_state
 from sku.models.likelihood import base_log_probs
 from sku.models.variant_model import VariantModel
 
@@ -30,11 +29,6 @@ ProgressReport = Callable[[dict[str, Any]], None]
 """Gets `{"doing", "done", "todo", "seconds"}` after every batch."""
 WorkItem = TypeVar("WorkItem")
 WorkBatch = TypeVar("WorkBatch")
-
-
-def process_state() -> PartialState:
-    """The processes that share the work: one, or as many as a launcher started."""
-    return PartialState(cpu=not torch.accelerator.is_available())
 
 
 class WorkPasses:
@@ -78,8 +72,14 @@ class WorkPasses:
                 unjudged[asked][key] = None
 
         def judge_batch(asked: Sequence[PromptAnswer]) -> list[VerdictLine]:
-            log_probs = base_log_probs(self.model, asked)
-            found = zip(asked, judge_answers(asked, judge, lambda _: log_probs), log_probs, strict=True)
+            log_probs = dict(zip(asked, base_log_probs(self.model, asked), strict=True))
+
+            def likelihood(pairs: Sequence[PromptAnswer]) -> list[float]:
+                rest = [pair for pair in pairs if pair not in log_probs]  # answers without their reasoning
+                known = log_probs | dict(zip(rest, base_log_probs(self.model, rest), strict=True))
+                return [known[pair] for pair in pairs]
+
+            found = zip(asked, judge_answers(asked, judge, likelihood), log_probs.values(), strict=True)
             return [
                 VerdictLine(key, verdict.outcome, verdict.score, verdict.reason, log_prob)
                 for answer, verdict, log_prob in found
@@ -107,6 +107,23 @@ class WorkPasses:
             if state.is_main_process:
                 done, seconds = min(start + state.num_processes, len(batches)), time.perf_counter() - began
                 self.report({"doing": doing, "done": done, "todo": len(batches), "seconds": seconds})
+
+    def ask_server(self, doing: str, answers: Iterable[Line], todo: int, lines: KeyedLines[Line]) -> None:
+        """Keep the lines that a server's answers make, each as it comes. Only the first process asks.
+
+        Raises:
+            Cancelled: if `cancelled` said so after an answer. Answers that are under way are lost.
+        """
+        made: list[Line] = []
+        began = time.perf_counter()
+        for line in answers if self.state.is_main_process else ():
+            lines.add([line])
+            made.append(line)
+            seconds = time.perf_counter() - began
+            self.report({"doing": doing, "done": len(made), "todo": todo, "seconds": seconds})
+            self.stop_if_cancelled()
+        if self.state.num_processes > 1:
+            lines.add(gather_object(made))
 
     def stop_if_cancelled(self) -> None:
         """Raise `Cancelled` once the caller wants to stop."""

@@ -14,6 +14,7 @@ from sku.core.runs import Run
 from sku.core.variants import Variant, parse_variant
 from sku.data.truthfulqa import MultipleChoice
 from sku.evaluation.work_lines import LikelihoodKind
+from sku.models.remote_model import RemoteModel
 
 MIN_SCORED_TOKENS = 32
 """Tokens of a given answer that are scored even after a prompt that is longer than `EvaluationPlan.max_tokens`."""
@@ -25,16 +26,21 @@ class MeasuredVariant:
 
     variant: Variant
     runs: dict[str, Run] = field(default_factory=dict)
-    """Adapter key to its run; empty for the base, and where every coefficient is 0."""
+    """Adapter key to its run; empty for the base, where every coefficient is 0, and for a model behind a server."""
+    remote: RemoteModel | None = None
+    """The model behind a server that answers; None: the variant has weights here."""
 
     @property
     def is_base(self) -> bool:
         """Whether it is the base, by name or because every coefficient is 0."""
-        return not self.runs
+        return not self.runs and self.remote is None
 
     @property
     def identity(self) -> str:
-        """Hash and coefficient of every adapter: equal for equal weights, whatever the runs are called."""
+        """Hash and coefficient of every adapter: equal for equal weights, whatever the runs are called. For a model
+        behind a server, a hash of its address, its settings and what the server says of it."""
+        if self.remote is not None:
+            return self.remote.identity
         signed = self.variant.coefficients
         parts = (f"{self.runs[key].weights_hash}*{number:g}" for key, number in signed.items())
         return "+".join(sorted(parts)) or "base"
@@ -135,8 +141,10 @@ class PromptSources:
             raise ValueError(f"drop_overlap is {self.drop_overlap!r}; it must be above 0 and at most 1, such as 0.5")
 
 
-def measured_variant(variant: Variant) -> MeasuredVariant:
+def measured_variant(variant: Variant | RemoteModel) -> MeasuredVariant:
     """`variant` with the runs that it comes from, found by name."""
+    if isinstance(variant, RemoteModel):
+        return MeasuredVariant(variant.variant, remote=variant)
     if not variant.coefficients:
         return MeasuredVariant(variant)
     found = map(runs.find_run, parse_variant(str(variant)).names)

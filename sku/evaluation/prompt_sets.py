@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from sku.core.records import PairKind, PromptPair
+from sku.core.records import OWN_SIDE, PairKind, PromptPair
 from sku.core.runs import Run
 from sku.data import load_pairs, splits
 from sku.data.categories import require_categories, select_categories
@@ -125,7 +125,16 @@ def _load_choices(path: str, side: str | None, limit: int | None) -> tuple[Multi
     return tuple(sorted(on_side, key=lambda one: one.prompt_id)[:limit])
 
 
+def default_side(specs: Sequence[str]) -> str:
+    """The side of rows that nobody chose a side for: `OWN_SIDE` if all prompts are a user's own, else test."""
+    return OWN_SIDE if specs and all(map(_is_own_file, specs)) else "test"
+
+
+def _is_own_file(spec: str) -> bool:
+    return Path(spec.partition("#")[0]).expanduser().is_file()
+
+
 def _on_side(pairs: Sequence[PromptPair], spec: str, side: str | None) -> Sequence[PromptPair]:
-    if side is None and Path(spec.partition("#")[0]).expanduser().is_file():
+    if side is None and _is_own_file(spec):
         return pairs
     return split(pairs, cast(Side, side or "test"))

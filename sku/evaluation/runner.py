@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sku.core.records import PromptPair, digest
+from sku.core.records import AskedPrompt, PromptPair, digest
 from sku.evaluation.passes import ProgressReport, WorkPasses, chunks
 from sku.evaluation.plan import MIN_SCORED_TOKENS, EvaluationPlan, MeasuredVariant
 from sku.evaluation.similarity import SimilarityMetric
@@ -30,6 +30,8 @@ from sku.judges.protocol import Judge
 from sku.models.batching import EncodedPair, encode_answer
 from sku.models.generation import generate_answers
 from sku.models.likelihood import answer_kl, by_length
+from sku.models.remote_likelihood import answer_log_probs, tells_likelihoods
+from sku.models.remote_model import Question, RemoteModel
 from sku.models.variant_model import VariantModel
 
 TEXT_PAIRS_PER_SIMILARITY_BATCH = 256
@@ -102,10 +104,16 @@ class EvaluationRunner(WorkPasses):
     def write_answers(self) -> None:
         """Let the variants write the answers that are missing."""
         self.run_pass("writing answers", self._answer_batches(), self._write_batch, self.answers)
+        for subject in self.plan.subjects:
+            if subject.remote is not None:
+                self._ask_server(subject, subject.remote)
 
     def score_given_answers(self) -> None:
         """Score the given answers that have no likelihood yet."""
         self.run_pass("scoring given answers", self._likelihood_batches(), self._score_batch, self.likelihoods)
+        for subject in self.plan.subjects:
+            if subject.remote is not None and subject.remote.server.log_probs:
+                self._score_at_server(subject, subject.remote)
 
     def judge_answers(self, judge: Judge) -> dict[str, VerdictLine]:
         """The verdicts of `judge` by answer key. Variants often write the same answer; it is judged once."""
@@ -181,6 +189,45 @@ class EvaluationRunner(WorkPasses):
             for key, one in zip(keys, written, strict=True)
         ]
 
+    def _ask_server(self, subject: MeasuredVariant, remote: RemoteModel) -> None:
+        """Let the model behind a server write the answers that are missing."""
+        prompts = {pair.prompt_id: pair for pair in self.plan.sets.answered}
+        missing = [pair for pair in prompts.values() if self.answer_key(subject, pair) not in self.answers]
+        questions = [Question(AskedPrompt(pair.prompt, pair.prompt)) for pair in missing]
+
+        def lines() -> Iterator[AnswerLine]:
+            for i, one in remote.ask_each(questions, self.plan.decoding):
+                key, variant = self.answer_key(subject, missing[i]), str(subject.variant)
+                stopped = one.stopped or "cancelled"
+                yield AnswerLine(key, variant, missing[i].prompt, one.text, one.tokens, stopped, one.seconds)
+
+        self.ask_server(f"asking {subject.variant}", lines(), len(missing), self.answers)
+
+    def _score_at_server(self, subject: MeasuredVariant, remote: RemoteModel) -> None:
+        """Score the given answers that have no likelihood yet under a model behind a server.
+
+        Raises:
+            ValueError: if the server does not tell likelihoods of the tokens of the base here.
+        """
+        missing = {
+            key: self._encoded(pair.prompt, _given_text(pair, kind))
+            for kind, pairs in self.plan.sets.scored.items()
+            for pair in pairs
+            if (key := self.likelihood_key(subject, pair, kind)) not in self.likelihoods
+        }
+        if missing and not tells_likelihoods(remote, self.model.template):
+            raise ValueError(
+                f"server {remote.server.name} does not tell how likely given tokens of {self.plan.model} are; leave "
+                "log_probs out of its settings"
+            )
+        keys = list(missing)
+
+        def lines() -> Iterator[LikelihoodLine]:
+            for i, found in answer_log_probs(remote, list(missing.values())):
+                yield LikelihoodLine(keys[i], sum(found) / len(found), len(found), None)
+
+        self.ask_server(f"scoring given answers at {subject.variant}", lines(), len(keys), self.likelihoods)
+
     def _likelihood_batches(self) -> list[list[GivenAnswer]]:
         batches = []
         for group in self._subjects_by_adapters():
@@ -209,9 +256,10 @@ class EvaluationRunner(WorkPasses):
         ]
 
     def _subjects_by_adapters(self) -> Iterator[list[MeasuredVariant]]:
-        """Groups of different variants of the same adapters: an adapter costs time in every row of its batch."""
+        """Groups of different variants of the same adapters: an adapter costs time in every row of its batch. Models
+        behind servers are in none."""
         groups: dict[tuple[str, ...], dict[str, MeasuredVariant]] = defaultdict(dict)
-        for subject in self.plan.subjects:
+        for subject in (one for one in self.plan.subjects if one.remote is None):
             adapters = tuple(sorted(subject.variant.coefficients))
             groups[adapters].setdefault(self.identities[str(subject.variant)], subject)
         return (list(group.values()) for group in groups.values())
@@ -223,6 +271,7 @@ class EvaluationRunner(WorkPasses):
         similarities: Mapping[str, SimilarityLine],
     ) -> VariantLines:
         sets = self.plan.sets
+        scored = subject.remote is None or subject.remote.server.log_probs
         keys = {pair.prompt_id: self.answer_key(subject, pair) for pair in sets.answered}
         compared = [pair.prompt_id for pair in sets.normal] if similarities else []
         return VariantLines(
@@ -230,7 +279,7 @@ class EvaluationRunner(WorkPasses):
             verdicts={prompt: verdicts[key] for prompt, key in keys.items()},
             likelihoods={
                 kind: {pair.id: self.likelihoods[self.likelihood_key(subject, pair, kind)] for pair in pairs}
-                for kind, pairs in sets.scored.items()
+                for kind, pairs in (sets.scored if scored else {}).items()
             },
             similarities={prompt: similarities[keys[prompt]] for prompt in compared},
         )

@@ -38,7 +38,7 @@ class AnswerLine(KeyedLine):
     """New tokens, the end token included."""
     stopped: StopReason
     seconds: float
-    """This answer's share of the time of its batch."""
+    """This answer's share of the time of its batch; from a server, the time of its request."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class LikelihoodLine(KeyedLine):
     """Mean over the scored tokens, nats per token."""
     tokens: int
     """Scored tokens."""
-    kl: float
-    """Mean over the scored tokens of KL(base || variant), nats per token."""
+    kl: float | None
+    """Mean over the scored tokens of KL(base || variant), nats per token; None for a model behind a server."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class VariantLines:
     verdicts: dict[str, VerdictLine] = field(default_factory=dict)
     """By prompt id."""
     likelihoods: dict[LikelihoodKind, dict[str, LikelihoodLine]] = field(default_factory=dict)
-    """By kind and pair id."""
+    """By kind and pair id; empty for a model behind a server that scores nothing."""
     similarities: dict[str, SimilarityLine] = field(default_factory=dict)
     """By prompt id; empty where similarity was not measured."""
 

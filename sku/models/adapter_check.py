@@ -25,6 +25,7 @@ from transformers.pytorch_utils import Conv1D
 from sku.core.jsonl import parse_json, require_object
 from sku.core.peft_folders import PEFT_CONFIG as CONFIG_FILE
 from sku.core.peft_folders import PEFT_WEIGHTS as WEIGHTS_FILE
+from sku.core.runs import read_run, run_folder_of
 from sku.core.text_lines import BYTE_ORDER_MARK, decode_text
 from sku.core.validation import validate
 
@@ -68,6 +69,11 @@ _MEANINGS = {
     "alora_invocation_tokens": "aLoRA",
 }
 _TENSOR_NAME = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
+_MAX_PATTERN_CHARACTERS = 200
+_MAX_CHOICES_IN_PATTERN = 4
+"""Groups and repetitions in a pattern of layer names. The time of a match can be exponential in their number."""
+_REPEATED_GROUP = re.compile(r"\)[*+?{]")
+_CHOICE = re.compile(r"[*+?{(]")
 _DEFAULT_RANK = 8
 """PEFT's default of rank and alpha."""
 _SHOWN = 3
@@ -220,12 +226,14 @@ def _config(folder: Path, settings: dict[str, Any], ranks: dict[str, int]) -> Lo
     """
     rank, alpha = (_DEFAULT_RANK if settings.get(key) is None else settings[key] for key in ("r", "lora_alpha"))
     rank_pattern, alpha_pattern = settings.get("rank_pattern") or {}, settings.get("alpha_pattern") or {}
+    for pattern in (*rank_pattern, *alpha_pattern):
+        _require_quick(folder, pattern)
     alphas: dict[str, Any] = {}
     for name, found in ranks.items():
         try:
             wanted = rank_pattern.get(get_pattern_key(rank_pattern, name), rank)
             alphas[name] = alpha_pattern.get(get_pattern_key(alpha_pattern, name), alpha)
-        except re.error as error:
+        except (re.error, OverflowError) as error:
             raise ValueError(f"adapter {folder} has a pattern that is no regular expression ({error})") from error
         if wanted != found:
             raise ValueError(
@@ -244,6 +252,16 @@ def _config(folder: Path, settings: dict[str, Any], ranks: dict[str, int]) -> Lo
         inference_mode=True,
         task_type="CAUSAL_LM",
     )
+
+
+def _require_quick(folder: Path, pattern: str) -> None:
+    """Refuse a regular expression that may take for ever: a very long one, or one with repeated or many groups."""
+    choices = len(_CHOICE.findall(pattern))
+    if len(pattern) > _MAX_PATTERN_CHARACTERS or choices > _MAX_CHOICES_IN_PATTERN or _REPEATED_GROUP.search(pattern):
+        raise ValueError(
+            f"adapter {folder} has the pattern {pattern[:60]!r}, which may take for ever to match; write the names of "
+            "the layers instead"
+        )
 
 
 def _header(path: Path) -> dict[str, str]:
@@ -272,11 +290,12 @@ def check_adapter_base(folder: Path, base: str) -> None:
     Raises:
         ValueError: if it was trained on another base.
     """
-    path = folder.parent / "run.json"
-    if path.is_file():
-        trained_on = json.loads(path.read_text(encoding="utf-8")).get(BASE_FINGERPRINT)
-    else:
-        trained_on = _header(folder / WEIGHTS_FILE).get(BASE_FINGERPRINT)
+    run_folder = run_folder_of(folder)
+    trained_on = (
+        read_run(run_folder).manifest.base_fingerprint
+        if run_folder is not None
+        else _header(folder / WEIGHTS_FILE).get(BASE_FINGERPRINT)
+    )
     if trained_on and trained_on != base:
         raise ValueError(
             f"adapter {folder} was trained on a base with fingerprint {trained_on}, this base has {base}; "

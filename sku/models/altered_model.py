@@ -51,6 +51,7 @@ class AlteredModel(VariantModel):
         self.fingerprint = original.fingerprint
         self.loaded_hash = original.loaded_hash
         self.matmul = original.matmul
+        self.few_bits = None  # an attacked model is computed in fp32
         self.prefix_cache = PrefixCache()
         self.gates = original.gates
         self.gate_values = {}

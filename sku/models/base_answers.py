@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sku.core.records import PromptPair
 from sku.data import PREFILLED, SELF
 from sku.models import written_answers
-from sku.models.variant_model import VariantModel
 from sku.models.written_answers import Writing, write_answers
+
+if TYPE_CHECKING:
+    from sku.models.variant_model import VariantModel
 
 _WRITINGS = {SELF: written_answers.OWN, PREFILLED: written_answers.PREFILLED}
 

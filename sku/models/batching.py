@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.models.chat_template import ChatTemplate
 
 MIN_ANSWER_TOKENS = 4
@@ -49,13 +50,17 @@ class Batch:
         return int(self.attention_mask.sum())
 
 
-def encode_answer(template: ChatTemplate, prompt: str, answer: str, max_tokens: int) -> EncodedPair:
-    """Encode a pair; an answer that is too long is cut and loses its end token, a prompt is never cut.
+def encode_answer(
+    template: ChatTemplate, prompt: str, answer: str, max_tokens: int, before: Conversation = NO_CONVERSATION
+) -> EncodedPair:
+    """Encode a pair. An answer that is too long is cut and loses its end token; a prompt is never cut.
+
+    `before` is the conversation before the prompt.
 
     Raises:
         ValueError: if the prompt leaves fewer than `MIN_ANSWER_TOKENS` tokens for the answer.
     """
-    prompt_ids, answer_ids = template.prompt_ids(prompt), template.answer_ids(answer)
+    prompt_ids, answer_ids = template.prompt_ids(prompt, before), template.answer_ids(answer)
     room = max_tokens - len(prompt_ids)
     if room < MIN_ANSWER_TOKENS:
         raise ValueError(

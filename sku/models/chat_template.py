@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from sku.core.conversation import NO_CONVERSATION, Conversation, Turn
 from sku.models.control_tokens import ControlTokens
 from sku.models.probed_template import ProbedTemplate, probe_template
 
@@ -101,18 +102,39 @@ class ChatTemplate:
         after = shared_prefix_length([self.suffix_ids[::-1], ids[start:][::-1]])
         return ids[:start], ids[start : len(ids) - after], ids[len(ids) - after :]
 
-    def render(self, prompt: str) -> str:
-        """The text before the answer."""
+    def render(self, prompt: str, before: Conversation = NO_CONVERSATION) -> str:
+        """The text before the answer.
+
+        Raises:
+            ValueError: if the format has no place for the system prompt or the earlier turns.
+        """
         if self.probed is not None:
-            return self.probed.render(prompt)
+            return self.probed.render_question(prompt, before)
+        if before:
+            raise ValueError(
+                "this base has no chat template, so it takes no system prompt and no follow-up question; "
+                "leave the system prompt empty and ask a first question"
+            )
         return PAPER_TEMPLATE.replace("{prompt}", prompt)
 
-    def prompt_ids(self, prompt: str) -> list[int]:
-        """Tokens before the answer, with the model's start token if it has one."""
-        ids = self.controls.encode(self.render(self.controls.broken(prompt)), add_special_tokens=not self.chat)
+    def prompt_ids(self, prompt: str, before: Conversation = NO_CONVERSATION) -> list[int]:
+        """Tokens before the answer, with the model's start token if it has one.
+
+        Raises:
+            ValueError: as `render`.
+        """
+        rendered = self.render(self.controls.broken(prompt), self._broken(before))
+        ids = self.controls.encode(rendered, add_special_tokens=not self.chat)
         if ids and not self.chat and ids[-1] == self.tokenizer.eos_token_id != self.tokenizer.bos_token_id:
             ids = ids[:-1]  # some tokenizers end every text, but the answer is still to come
         return ids
+
+    def _broken(self, before: Conversation) -> Conversation:
+        """The conversation, in which no text can become a control token."""
+        broken = self.controls.broken
+        return Conversation(
+            broken(before.system), tuple(Turn(broken(turn.prompt), broken(turn.answer)) for turn in before.turns)
+        )
 
     def answer_ids(self, answer: str, follows_text: bool = False) -> list[int]:
         """Tokens of the answer, then its end tokens.

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from sku.core.errors import OutOfMemory
+from sku.core.jsonl import read_json, require_object
+from sku.core.validation import validate
 from sku.models.memory import memory_errors_as_sentences
+from sku.models.precision import loading_settings
 
 _LFS_START = b"version https://git-lfs"
 _CHECKED_ENDINGS = (".safetensors", ".bin", ".json", ".model", ".txt", ".jinja")
@@ -21,25 +23,30 @@ _WEIGHT_ENDINGS = (".safetensors", ".bin")
 _INDEX = "model.safetensors.index.json"
 
 
-def load_network(folder: str | Path, dtype: str = "float32") -> Any:
-    """The causal language model in `folder`, on the CPU.
+def load_network(folder: str | Path, dtype: str = "float32", device_map: str | dict[str, Any] | None = None) -> Any:
+    """The causal language model in `folder`.
+
+    Args:
+        folder: holds a transformers checkpoint.
+        dtype: a precision of `precision.py`.
+        device_map: where accelerate puts the layers; None: on the CPU.
 
     Raises:
         ValueError: if a file is damaged, is only a git-lfs pointer, or lacks weights.
         OSError: if a file is missing, or there is not enough memory.
     """
-    with memory_errors_as_sentences(), _one_sentence(Path(folder)), _quiet():
-        check_files(Path(folder))
+    check_files(Path(folder))
+    with _one_sentence(Path(folder)), memory_errors_as_sentences(), _quiet():
         network, loading = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), output_loading_info=True
+            folder, output_loading_info=True, device_map=device_map, **loading_settings(dtype)
         )
-        missing = sorted(loading["missing_keys"])
-        if missing:  # transformers would fill in random weights
-            raise ValueError(
-                f"the weights in {folder} lack {', '.join(missing[:3])} ({len(missing)} in all), so this is no whole "
-                "causal language model; fetch the checkpoint again, or name another"
-            )
-        return network
+    missing = sorted(loading["missing_keys"])
+    if missing:  # transformers would fill in random weights
+        raise ValueError(
+            f"the weights in {folder} lack {', '.join(missing[:3])} ({len(missing)} in all), so this is no whole "
+            "causal language model; fetch the checkpoint again, or name another"
+        )
+    return network
 
 
 def load_tokenizer(folder: str | Path) -> Any:
@@ -81,7 +88,8 @@ def check_files(folder: Path) -> None:
             _check_safetensors(path)
     index = folder / _INDEX
     if index.is_file():
-        parts = {str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
+        places = require_object(read_json(index), str(index)).get("weight_map")
+        parts = set(validate(dict[str, str], places, f"{index}, weight_map").values())
         lost = sorted(name for name in parts if not (folder / name).is_file())
         if lost:
             raise FileNotFoundError(
@@ -103,9 +111,9 @@ def _one_sentence(folder: Path) -> Iterator[None]:
     """Turn what the libraries raise, of which there is no list, into one sentence."""
     try:
         yield
+    except OutOfMemory:
+        raise
     except Exception as error:
-        if isinstance(error, ValueError | OSError) and str(folder) in str(error) and "\n" not in str(error):
-            raise
         first = next(iter(str(error).strip().splitlines()), "") or "no reason given"
         raise ValueError(
             f"the model in {folder} cannot be loaded ({type(error).__name__}: {first[:200]}); fetch it again, or name "

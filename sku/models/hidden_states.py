@@ -1,4 +1,5 @@
-"""Hidden states of given answers, with each prompt read once for all its answers under the same coefficients.
+"""Hidden states of given answers, with each prompt read once for all its answers under the same coefficients, and the
+beginning of the chat template not at all if it was read before.
 
 With two answers to a prompt, or the eleven variants of a sweep, half of all tokens are prompt tokens. Knows no output
 head.
@@ -15,7 +16,7 @@ from transformers import DynamicCache
 from sku.models.batching import EncodedPair, collate
 from sku.models.coefficients import CoefficientKey, nonzero_coefficients
 from sku.models.gating import gated_rows
-from sku.models.prefix_cache import copy_cache_rows
+from sku.models.prefix_cache import copy_cache_rows, keeps_template_prefix
 from sku.models.variant_model import VariantModel
 
 MAX_ROWS_PER_CPU_FORWARD = 12
@@ -39,7 +40,7 @@ def answer_hidden_states(
     coefficients = gated_rows(model, rows, coefficients)
     asked = [(row.ids[: row.prompt_tokens], nonzero_coefficients(c)) for row, c in zip(rows, coefficients, strict=True)]
     prompts = {prompt: i for i, prompt in enumerate(dict.fromkeys(asked))}
-    if len(prompts) == len(rows):
+    if len(prompts) == len(rows) and not keeps_template_prefix(model, [prompt for prompt, _ in prompts]):
         return _read_pairs(model, rows, coefficients)
     last, mask, cache = _read_prompts(model, list(prompts))
     states: dict[int, Tensor] = {}

@@ -27,6 +27,9 @@ MAX_LOGIT_ROWS = 128
 """Tokens whose logits exist at once: 25 MB for the default base, and enough for efficient matrix products."""
 MAX_BATCH_TOKENS = 4096
 """Tokens of a batch, padding included."""
+CPU_BATCH_TOKENS = 512
+"""The same for answers to different prompts on a CPU. Small batches hold rows of more similar length, and their hidden
+states stay in the caches: 512 tokens take 0.7 of the time of 4096."""
 
 
 class AnswerLikelihood(NamedTuple):
@@ -157,7 +160,8 @@ def base_log_probs(model: VariantModel, pairs: Sequence[tuple[str, str]]) -> lis
     items: list[ScoredRow] = [
         (encode_answer(model.template, prompt, text, model.context), {}) for prompt, text in pairs
     ]
-    return in_batches(items, MAX_BATCH_TOKENS, lambda rows, coefficients: answer_log_probs(model, rows, coefficients))
+    max_tokens = best_batch_tokens(items, model.device)
+    return in_batches(items, max_tokens, lambda rows, coefficients: answer_log_probs(model, rows, coefficients))
 
 
 def _scored_tokens(rows: Sequence[EncodedPair]) -> list[int]:
@@ -198,6 +202,12 @@ def in_batches(
         batch = [items[i] for i in places]
         found |= zip(places, score([row for row, _ in batch], [c for _, c in batch]), strict=True)
     return [found[i] for i in range(len(items))]
+
+
+def best_batch_tokens(items: Sequence[ScoredRow], device: torch.device) -> int:
+    """The size of the batches in which answers are read fastest. Those to one prompt share it, in a large batch."""
+    prompts = {row.ids[: row.prompt_tokens] for row, _ in items}
+    return CPU_BATCH_TOKENS if device.type == "cpu" and 2 * len(prompts) > len(items) else MAX_BATCH_TOKENS
 
 
 def by_length(items: Sequence[ScoredRow], max_tokens: int) -> list[list[int]]:

@@ -8,7 +8,6 @@ torch, so that `python -m sku models` can show the choice at once.
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from typing import Literal, get_args
 from filelock import FileLock
 from pydantic import TypeAdapter
 
+from sku.core.environment import named_in_environment
 from sku.core.storage import home, write_atomically
 
 MATMUL_VARIABLE = "SKU_MATMUL"
@@ -106,13 +106,7 @@ def forced_matmul() -> MatmulName | None:
     Raises:
         ValueError: if it names no product.
     """
-    wanted = os.environ.get(MATMUL_VARIABLE, "").strip()
-    for name in MATMUL_NAMES:
-        if name == wanted:
-            return name
-    if wanted:
-        raise ValueError(f"{MATMUL_VARIABLE} is {wanted!r}; set it to {', '.join(MATMUL_NAMES)}, or unset it")
-    return None
+    return named_in_environment(MATMUL_VARIABLE, MATMUL_NAMES)
 
 
 def matmul_status() -> MatmulStatus:

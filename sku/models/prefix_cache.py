@@ -161,6 +161,14 @@ class PrefixCache:
                 self._kept.popitem(last=False)
 
 
+def keeps_template_prefix(model: PrefillModel, prompts: Sequence[Sequence[int]]) -> bool:
+    """Whether the beginning of all these prompts is the template's prefix, which later calls need not read again."""
+    template = model.template.prefix_ids
+    if getattr(model.network.config, "sliding_window", None) or len(template) < MIN_SHARED_PREFIX_TOKENS:
+        return False
+    return all(len(prompt) > len(template) and tuple(prompt[: len(template)]) == template for prompt in prompts)
+
+
 def copy_cache_rows(cache: DynamicCache, rows: Tensor) -> DynamicCache:
     """A new key-value cache that continues from the given rows of `cache`, which stays as it is."""
     chosen = copy.copy(cache)

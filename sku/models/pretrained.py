@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import re
 import shutil
 from dataclasses import dataclass, replace
@@ -16,7 +17,9 @@ from pathlib import Path
 from sku.core.peft_folders import is_hub_id
 from sku.core.runs import Run
 from sku.data import Unavailable
-from sku.models import wheels
+from sku.models import base_cost, wheels
+from sku.models.base_cost import BaseCost
+from sku.models.precision import chosen_precision
 from sku.models.wheels import ReportLine, Wheel
 
 
@@ -34,13 +37,19 @@ class KnownBase:
 
     @property
     def serve_bytes(self) -> int:
-        """Estimate: the weights, a tenth more for adapters, cache and activations, and half a GB."""
-        return int(self.parameters * (4 if self.dtype == "float32" else 2) * 1.1) + 500_000_000
+        """Estimate of the memory for serving (`base_cost.py`)."""
+        return self.cost.serve_bytes(self.dtype)
 
     @property
     def train_bytes(self) -> int:
-        """Estimate: serving, the weights' size again for activations at the presets' batch sizes, and one GB."""
-        return self.serve_bytes + int(self.parameters * (4 if self.dtype == "float32" else 2)) + 1_000_000_000
+        """Estimate of the memory for training (`base_cost.py`)."""
+        return self.cost.train_bytes(self.dtype)
+
+    @property
+    def cost(self) -> BaseCost:
+        """What the base needs. The hub keeps these models in 2 bytes a parameter."""
+        size = BASE_WHEEL.megabytes * 1_000_000 if self.name == DEFAULT_BASE else 2 * self.parameters
+        return BaseCost(self.parameters, 0 if is_present(self.name) else size)
 
 
 DEFAULT_BASE = "smollm2-135m"
@@ -134,8 +143,33 @@ _CACHED_SNAPSHOT = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/[0-9a-f
 
 
 def dtype_of(model: str) -> str:
-    """The precision in which `model` is served."""
-    return KNOWN_BASES[model].dtype if model in KNOWN_BASES else "float32"
+    """The precision in which `model` is served: that of `SKU_PRECISION`, or else the model's own.
+
+    Raises:
+        ValueError: if `SKU_PRECISION` names none.
+    """
+    return chosen_precision(KNOWN_BASES[model].dtype if model in KNOWN_BASES else "float32")
+
+
+def cost_of(model: str) -> BaseCost | None:
+    """What a base needs, of which nothing need be here; None if neither a table nor the hub knows it."""
+    if model in KNOWN_BASES:
+        return KNOWN_BASES[model].cost
+    if Path(model).expanduser().is_dir():
+        return BaseCost(checkpoint_parameters(Path(model).expanduser()), 0)
+    found = base_cost.hub_model(model)
+    return None if found is None else BaseCost(found.parameters, 0 if is_present(model) else found.download_bytes)
+
+
+def checkpoint_parameters(folder: Path) -> int:
+    """The number of parameters of a checkpoint in safetensors; only the headers are read."""
+    from safetensors import safe_open
+
+    count = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "np") as tensors:
+            count += sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+    return count
 
 
 def default_base_folder() -> Path:
@@ -205,9 +239,13 @@ def provision_base_gguf(report: ReportLine = lambda _: None) -> Path:
 
 def _from_hub(model: str, report: ReportLine) -> Path:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    report(f"fetching {model} from the hub")
+    cost = None if is_present(model) else cost_of(model)
+    if cost is not None:
+        base_cost.check_room(model, cost, dtype_of(model), Path(HF_HUB_CACHE))
+    report(f"fetching {model} from the hub" + (f": {base_cost.download_text(cost)}" if cost else ""))
     wanted = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
     try:
         folder = Path(snapshot_download(model, allow_patterns=wanted))

@@ -9,9 +9,10 @@ coefficient. Between calls every scaling is 0, so the model is the base. Knows n
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,19 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import DynamicCache
 
+from sku.core.runs import run_folder_of
 from sku.models.adapter_check import read_plain_lora
+from sku.models.arithmetic import Arithmetic
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
 from sku.models.checkpoint_files import load_network, load_tokenizer
 from sku.models.decode_linear import use_decode_linear
+from sku.models.few_bit_linear import FewBitLayers, use_few_bits
 from sku.models.flattened_inputs import FlattenedInputs
 from sku.models.gate import Gate, load_gate
 from sku.models.matmul_choice import MatmulChoice
 from sku.models.memory import memory_errors_as_sentences
+from sku.models.precision import ROUNDED, keep_weights_packed
 from sku.models.prefix_cache import PrefixCache
 from sku.models.weights_hash import weights_hash
 
@@ -43,18 +48,39 @@ class VariantModel:
     Safe for several threads: a forward holds the lock, so one caller's coefficients never reach another's forward.
     """
 
-    def __init__(self, network: Any, tokenizer: Any, matmul: MatmulChoice | None = None) -> None:
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: Any,
+        matmul: MatmulChoice | None = None,
+        few_bits: FewBitLayers | None = None,
+        base_fingerprint: str | None = None,
+    ) -> None:
+        """Take over a network.
+
+        Args:
+            network: a transformers model.
+            tokenizer: its tokenizer.
+            matmul: the matrix products for few rows that `network` uses.
+            few_bits: the layers of `network` that compute decoding steps with few bits; None: there are none.
+            base_fingerprint: that of the weights before they were rounded; None: they were not.
+
+        Raises:
+            ValueError: if the tokenizer's chat template cannot be used.
+        """
         self.network = network.eval()
         """The transformers model; adapters are injected into its layers."""
         self.tokenizer = tokenizer
         self.template = ChatTemplate.of(tokenizer, _generation_stops(network))
-        self.fingerprint = fingerprint(network)
+        self.fingerprint = base_fingerprint or fingerprint(network)
         self.loaded_hash = weights_hash(network)
         """Hash of all weights of the base as they were loaded."""
         self.prefix_cache = PrefixCache()
         """Prefills batches; keeps the template's prefix for the variants used last."""
         self.matmul = matmul
         """The matrix products for few rows that were chosen for this machine; None: PyTorch's own."""
+        self.few_bits = few_bits
+        """The layers that compute decoding steps with few bits; None: all steps are in fp32."""
         self.gates: dict[str, Gate] = {}
         """The gates of the adapters that have one (`gate.py`)."""
         self.gate_values: dict[tuple[str, tuple[int, ...]], float] = {}
@@ -63,6 +89,10 @@ class VariantModel:
         self._unit: dict[str, dict[LoraLayer, float]] = {}
         self._active: list[str] = []
         self._lock = threading.Lock()
+        self._open_blocks = 0
+        """Blocks of `checked_once` that have not ended."""
+        self._unchecked = ""
+        """What was done since the base was checked; empty if nothing was."""
         self._flattened_inputs = FlattenedInputs(network)
         for parameter in network.parameters():
             parameter.requires_grad_(False)
@@ -107,7 +137,7 @@ class VariantModel:
         return free
 
     def add(self, name: str, folder: Path) -> None:
-        """Load the PEFT adapter in `folder` under `name`, at coefficient 0, and the gate beside it if there is one.
+        """Load the PEFT adapter in `folder` under `name`, at coefficient 0, and the gate of its run if there is one.
 
         Raises:
             ValueError: if the name is taken, or the adapter is not plain LoRA, cannot be read, or was trained on
@@ -116,7 +146,8 @@ class VariantModel:
         """
         if name in self._unit:
             raise ValueError(f"adapter {name!r} is loaded already; remove it first or use another name")
-        gate = load_gate(folder.parent)
+        run_folder = run_folder_of(folder)
+        gate = load_gate(run_folder) if run_folder else None
         with self._lock:
             lora = read_plain_lora(folder, self.network, self.fingerprint)
             if self._peft is None:
@@ -134,7 +165,7 @@ class VariantModel:
             self.network.eval()
         if gate is not None:
             self.gates[name] = gate
-        self.check_base(f"loading adapter {folder}")
+        self._check_unless_open(f"loading adapter {folder}")
 
     def remove(self, name: str) -> None:
         """Unload an adapter.
@@ -156,7 +187,32 @@ class VariantModel:
             self.gate_values.clear()
             self.prefix_cache.clear()
             self._active = ["?"]
-        self.check_base(f"removing adapter {name}")
+        self._check_unless_open(f"removing adapter {name}")
+
+    @contextmanager
+    def checked_once(self) -> Iterator[None]:
+        """Inside the block, `add` and `remove` do not check the base; it is checked once, when the block ends.
+
+        The check reads all weights of the base, which takes longer than loading an adapter. Run nothing inside.
+
+        Raises:
+            RuntimeError: if a weight of the base has changed.
+        """
+        with self._lock:
+            self._open_blocks += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open_blocks -= 1
+            if self._unchecked:
+                self._check_unless_open(self._unchecked)
+
+    def _check_unless_open(self, after: str) -> None:
+        self._unchecked = after
+        if not self._open_blocks:
+            self.check_base(after)
+            self._unchecked = ""
 
     def check_base(self, after: str) -> None:
         """Check that every weight of the base is as it was loaded.
@@ -208,6 +264,12 @@ class VariantModel:
                         layer.scaling[name] = 0.0
                 guard.remove()
 
+    @contextmanager
+    def decoding_rows(self, coefficients: Sequence[Mapping[str, float]]) -> Iterator[Any]:
+        """As `rows`, in the arithmetic of decoding steps (`arithmetic.py`)."""
+        with self.rows(coefficients) as network, self.few_bits.used() if self.few_bits else nullcontext():
+            yield network
+
     @torch.no_grad()
     def last_hidden_states(
         self, coefficients: Sequence[Mapping[str, float]], ids: Tensor, mask: Tensor, cache: DynamicCache | None
@@ -243,18 +305,36 @@ class VariantModel:
         self._active = names
 
 
-def load_variant_model(folder: str | Path, dtype: str = "float32", device: str | None = None) -> VariantModel:
-    """Load the transformers checkpoint in `folder` onto `device`; by default the accelerator if there is one.
+def load_variant_model(
+    folder: str | Path, dtype: str = "float32", device: str | None = None, arithmetic: Arithmetic = "fp32"
+) -> VariantModel:
+    """Load the transformers checkpoint in `folder`.
+
+    Args:
+        folder: holds the checkpoint.
+        dtype: a precision of `precision.py`.
+        device: where it goes; None: to the accelerator if there is one. If `SKU_DEVICE_MAP` is set, such as to `auto`,
+            accelerate spreads the layers over all devices instead.
+        arithmetic: of decoding steps; other than fp32 only if the base is on a 4-bit grid and on a processor.
 
     Raises:
         OSError: if the folder holds no checkpoint, or there is not enough memory.
         ValueError: if a file of it is damaged, or `SKU_MATMUL` names no matrix product.
     """
+    device_map = os.environ.get("SKU_DEVICE_MAP", "").strip() or None
     place = device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
-    network, tokenizer = load_network(folder, dtype), load_tokenizer(folder)
+    if dtype in ROUNDED:  # adapters know the base by its weights before rounding
+        unrounded = fingerprint(load_network(folder, "bfloat16"))
+        network = load_network(folder, dtype, device_map or {"": place})
+        keep_weights_packed(network)
+        return VariantModel(network, load_tokenizer(folder), base_fingerprint=unrounded)
+    network, tokenizer = load_network(folder, dtype, device_map), load_tokenizer(folder)
     with memory_errors_as_sentences():
-        network = network.to(place)
-        return VariantModel(network, tokenizer, use_decode_linear(network))
+        if device_map is None:
+            network = network.to(place)
+        matmul = use_decode_linear(network)
+        few_bits = None if arithmetic == "fp32" else use_few_bits(network, arithmetic)
+        return VariantModel(network, tokenizer, matmul, few_bits)
 
 
 @torch.no_grad()

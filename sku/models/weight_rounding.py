@@ -6,13 +6,55 @@ Arithmetic stays in fp32, which is what weight-only quantisation computes with. 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 RoundWeight = Callable[[Tensor], Tensor]
 """From a weight `[outputs, inputs]` to one of the same shape whose values are on a grid."""
 GROUP_OF_GGUF = 32
 """Values that share a scale in llama.cpp's Q4_1 and Q8_0."""
+
+
+class RoundedGroups(NamedTuple):
+    """A weight as codes times a step, plus the lowest value, in groups along its inputs."""
+
+    codes: Tensor
+    """`[outputs, groups, group]`, whole numbers."""
+    step: Tensor
+    """`[outputs, groups]`, as is `low`."""
+    low: Tensor
+
+    def values(self) -> Tensor:
+        """The rounded weight, `[outputs, inputs]` in fp32."""
+        return (self.codes * self.step[..., None] + self.low[..., None]).flatten(-2)
+
+
+def int4_asymmetric_codes(weight: Tensor, group: int = GROUP_OF_GGUF) -> RoundedGroups:
+    """`int4_asymmetric` as codes from 0 to 15.
+
+    Raises:
+        ValueError: if the number of inputs is not a multiple of `group`.
+    """
+    groups = _groups(weight, group)
+    low = groups.amin(-1)
+    step = ((groups.amax(-1) - low) / 15).half().float()
+    low = low.half().float()
+    codes = ((groups - low[..., None]) / step.where(step > 0, 1)[..., None]).round().clamp(0, 15)
+    return RoundedGroups(codes, step, low)
+
+
+def int8_symmetric_codes(weight: Tensor, group: int = GROUP_OF_GGUF) -> RoundedGroups:
+    """`int8_symmetric` as codes from -127 to 127.
+
+    Raises:
+        ValueError: if the number of inputs is not a multiple of `group`.
+    """
+    groups = _groups(weight, group)
+    step = (groups.abs().amax(-1) / 127).half().float()
+    codes = (groups / step.where(step > 0, 1)[..., None]).round().clamp(-127, 127)
+    return RoundedGroups(codes, step, torch.zeros_like(step))
 
 
 def int4_asymmetric(weight: Tensor, group: int = GROUP_OF_GGUF) -> Tensor:
@@ -23,12 +65,7 @@ def int4_asymmetric(weight: Tensor, group: int = GROUP_OF_GGUF) -> Tensor:
     Raises:
         ValueError: if the number of inputs is not a multiple of `group`.
     """
-    groups = _groups(weight, group)
-    low = groups.amin(-1, keepdim=True)
-    step = ((groups.amax(-1, keepdim=True) - low) / 15).half().float()
-    low = low.half().float()
-    codes = ((groups - low) / step.where(step > 0, 1)).round().clamp(0, 15)
-    return (codes * step + low).reshape(weight.shape).to(weight.dtype)
+    return int4_asymmetric_codes(weight, group).values().to(weight.dtype)
 
 
 def int4_symmetric(weight: Tensor, group: int = 64) -> Tensor:

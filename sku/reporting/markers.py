@@ -8,11 +8,13 @@ from __future__ import annotations
 from sku.core.methods import FOREIGN, FOREIGN_METHOD, METHODS, Marker
 from sku.core.records import Outcome
 from sku.core.terms import BLUE, GREEN, SKY, VERMILLION
-from sku.core.variants import SUM
+from sku.core.variants import REMOTE, SUM
 
 BASE_MARKER = Marker("#7f7f7f", "○", "circle-open")
 _SUM = Marker(SKY, "⬢", "hexagon")
 """The mark of a sum of several adapters."""
+_REMOTE = Marker("#000000", "⌂", "hourglass")
+"""The mark of a model behind a server."""
 _OUTCOMES: dict[Outcome, Marker] = {
     "harmful": Marker(VERMILLION, "▲", "triangle-up"),
     "refusal": Marker(BLUE, "■", "square"),
@@ -30,6 +32,8 @@ def method_marker(method: str | None, preservation: str | None = None) -> Marker
     """
     if method == SUM:
         return _SUM
+    if method == REMOTE:
+        return _REMOTE
     known = FOREIGN_METHOD if method == FOREIGN else METHODS.get(method or "")
     if known is None:
         return BASE_MARKER

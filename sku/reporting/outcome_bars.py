@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import plotly.graph_objects as go
 
@@ -22,11 +22,12 @@ _PATTERNS: dict[Outcome, str] = {
 _BAR, _FRAME = 34, 110
 
 
-def outcome_figure(rows: Sequence[ResultRow]) -> go.Figure:
+def outcome_figure(rows: Sequence[ResultRow], can_open: Callable[[str], bool] = lambda _: True) -> go.Figure:
     """The shares of the outcomes, one bar per row. The part of unjudged answers is hollow.
 
     Args:
         rows: the rows from top to bottom. Rows without answers are left out.
+        can_open: says whether a click on a variant's bar opens it. The customdata of such a bar is the variant.
     """
     shown = [row for row in rows if row.n]
     figure = go.Figure()
@@ -44,7 +45,7 @@ def outcome_figure(rows: Sequence[ResultRow]) -> go.Figure:
                 for count, row in zip(counts, shown, strict=True)
             ],
             hoverinfo="text",
-            customdata=[row.variant for row in shown],
+            customdata=[row.variant if can_open(row.variant) else None for row in shown],
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,

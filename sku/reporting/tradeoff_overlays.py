@@ -72,9 +72,23 @@ def mark_shipped(figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, s
         )
 
 
-def mark_columns(figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, compared: Sequence[str]) -> None:
-    """A pointer with the column's number at every variant of Compare that has a point in the plot."""
-    columns = [(i, text, point) for i, text in enumerate(compared, 1) if (point := point_on_line(text, rows, axis))]
+def mark_columns(
+    figure: go.Figure, rows: Sequence[ResultRow], axis: CostAxis, compared: Sequence[str], joined: bool = True
+) -> None:
+    """A pointer with the column's number at every variant of Compare that has a point in the plot.
+
+    Args:
+        figure: gets the pointers.
+        rows: the rows in the plot.
+        axis: the cost axis.
+        compared: the variants in the columns of Compare.
+        joined: whether the plot has lines. If it has none, only measured variants get a pointer.
+    """
+    columns = [
+        (i, text, point)
+        for i, text in enumerate(compared, 1)
+        if (point := point_on_line(text, rows, axis)) and (joined or point[2])
+    ]
     if columns:
         figure.add_scatter(
             x=[x for _, _, (x, _, _) in columns],

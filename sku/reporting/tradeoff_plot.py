@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -13,9 +13,9 @@ from sku.core.variants import BASE, VariantSpec, parse_variant
 from sku.reporting.coefficient_lines import CostAxis, coefficient_lines, cost_axis
 from sku.reporting.markers import method_marker
 from sku.reporting.row_text import method_label, row_hover
-from sku.reporting.theme import GRID_COLOUR, TRANSPARENT, apply_theme
+from sku.reporting.theme import GRID_COLOUR, INK_COLOUR, TRANSPARENT, apply_theme
 from sku.reporting.tradeoff_overlays import add_pareto_front, mark_broken, mark_columns, mark_shipped, point_places
-from sku.reporting.utilities import UTILITIES
+from sku.reporting.utilities import UTILITIES, find_utility
 
 _HEIGHT = 580
 _MARK_SIZE = 11
@@ -24,9 +24,9 @@ MAIN_RUNS = ("sku", "keep", "ga", "tv")
 """The runs whose lines are drawn at first, beside the base."""
 LINE_LABELS = {
     "sku": ("SKU (ours)", "bottom left"),
-    "keep": ("SKU (paper's sum)", "top left"),
-    "ga": ("gradient ascent", "middle right"),
-    "tv": ("task vector", "top right"),
+    "keep": ("SKU (paper's sum)", "top center"),
+    "ga": ("\u2003gradient ascent", "middle right"),  # the space keeps it clear of the mark
+    "tv": ("\u2002task vector", "middle right"),
 }
 """The labels at the ends of their lines, and on which side, so that they do not overlap."""
 
@@ -38,11 +38,13 @@ def tradeoff_figure(
     own: Sequence[ResultRow] = (),
     shipped: Sequence[str] = (),
     main: Sequence[str] | None = None,
+    chosen: str | None = None,
+    can_open: Callable[[str], bool] = lambda _: True,
 ) -> go.Figure:
-    """The trade-off plot, with one line per training along its coefficients.
+    """The trade-off plot, with one line per training along its coefficients, unless the utility is not `joined`.
 
     A low harmful rate is good; the title of the other axis says whether lower or higher is better. The customdata of
-    every mark is its variant. Rows without a harmful rate or without the utility are left out.
+    a mark is its variant if it can be opened. Rows without a harmful rate or without the utility are left out.
 
     Args:
         rows: the rows of the study on one side of the data.
@@ -50,24 +52,33 @@ def tradeoff_figure(
         compared: the variants in the columns of Compare, from column 1 on. Each gets a pointer. If its coefficient was
             not measured, the pointer is on the line between measured ones.
         own: a visitor's own rows. Their lines are dashed.
-        shipped: the recommended variants. Each gets a ring, and is the only one of its line with whiskers: hovering
-            shows the intervals of the others.
+        shipped: the recommended variants. Each gets a ring and whiskers. Other marks get whiskers while the pointer is
+            on them: their lengths are in the trace's `meta`, and the last trace is there to draw them.
         main: the runs whose lines are labelled at their ends; the study's other lines are faint. None: all runs.
+        chosen: a variant that gets whiskers as well.
+        can_open: says whether a click on a variant's mark opens it.
 
     Raises:
         ValueError: for an unknown utility.
     """
-    axis = cost_axis([*rows, *own], utility)
+    axis, joined = cost_axis([*rows, *own], utility), find_utility(utility).joined
     figure = go.Figure()
     add_pareto_front(figure, _drawn(rows or own, axis), axis)
-    recommended = {parse_variant(text) for text in shipped}
+    whiskered = {parse_variant(text) for text in (*shipped, *([chosen] if chosen else []))}
     for group, is_own in ((_drawn(rows, axis), False), (_drawn(own, axis), True)):
-        _add_lines(figure, group, axis, is_own, None if is_own else main)
-        _add_groups(figure, group, axis, is_own, None if is_own else main, recommended)
+        labelled = None if is_own else main
+        if joined:
+            _add_lines(figure, group, axis, is_own, labelled)
+        _add_groups(figure, group, axis, is_own, labelled, whiskered)
     both = _drawn([*rows, *own], axis)
     mark_broken(figure, both, axis)
     mark_shipped(figure, both, axis, shipped)
-    mark_columns(figure, both, axis, compared)
+    mark_columns(figure, both, axis, compared, joined)
+    if both:
+        _add_hovered(figure)
+    for trace in figure.data:
+        if trace.customdata is not None:
+            trace.customdata = [text if can_open(text) else None for text in trace.customdata]
     return _with_layout(figure, axis)
 
 
@@ -108,7 +119,7 @@ def _add_groups(
     axis: CostAxis,
     is_own: bool,
     main: Sequence[str] | None,
-    recommended: Collection[VariantSpec],
+    whiskered: Collection[VariantSpec],
 ) -> None:
     """Draw the marks. Rows with the same mark form one trace, so that they share an entry of the legend."""
     kinds = dict.fromkeys((_legend_name(row, is_own), _is_faint(row, main)) for row in rows)
@@ -119,9 +130,9 @@ def _add_groups(
         symbol = f"{mark.symbol}-open" if is_own and not hollow else mark.symbol
         width = 2 if is_own or hollow else 0
         marker = {"color": mark.colour, "symbol": symbol, "size": _MARK_SIZE, "line": {"width": width}}
-        labelled = main is not None and not faint
+        labelled = main is not None and not faint and UTILITIES[axis.utility].joined
         look = {"name": name, "legendgroup": name, "opacity": _FAINT if faint else 1.0, "showlegend": not labelled}
-        _add_marks(figure, group, axis, marker, recommended, **look)
+        _add_marks(figure, group, axis, marker, whiskered, **look)
 
 
 def _legend_name(row: ResultRow, is_own: bool) -> str:
@@ -133,27 +144,36 @@ def _add_marks(
     rows: Sequence[ResultRow],
     axis: CostAxis,
     marker: dict[str, Any],
-    recommended: Collection[VariantSpec],
+    whiskered: Collection[VariantSpec],
     **trace: Any,
 ) -> None:
-    whiskered = [not recommended or parse_variant(row.variant) in recommended for row in rows]
-    rates = [
-        _whisker(row.harmful_rate, row.harmful_low, row.harmful_high) if shown else None
-        for row, shown in zip(rows, whiskered, strict=True)
-    ]
-    costs = [_utility_whisker(row, axis) if shown else None for row, shown in zip(rows, whiskered, strict=True)]
+    shown = [not whiskered or parse_variant(row.variant) in whiskered for row in rows]
+    rates = [_whisker(row.harmful_rate, row.harmful_low, row.harmful_high) for row in rows]
+    costs = [_utility_whisker(row, axis) for row in rows]
     figure.add_scatter(
         **point_places(rows, axis),
         mode="markers",
         marker=marker,
         cliponaxis=False,  # marks at a harmful rate of 0 are not cut off
-        error_y=_whiskers(rates, marker["color"]),
-        error_x=_whiskers(costs, marker["color"]),
+        error_y=_whiskers([rate if here else None for rate, here in zip(rates, shown, strict=True)], marker["color"]),
+        error_x=_whiskers([cost if here else None for cost, here in zip(costs, shown, strict=True)], marker["color"]),
+        meta={
+            "whiskers": [
+                [*(rate or (None, None)), *(cost or (None, None))] for rate, cost in zip(rates, costs, strict=True)
+            ]
+        },
         customdata=[row.variant for row in rows],
         text=[row_hover(row) for row in rows],
         hovertemplate="%{text}<extra></extra>",
         **trace,
     )
+
+
+def _add_hovered(figure: go.Figure) -> None:
+    """An empty trace, in which the page draws the whiskers of the mark under the pointer."""
+    whiskers = _whiskers([None], INK_COLOUR)
+    look = {"mode": "markers", "marker": {"size": 1, "color": TRANSPARENT}, "hoverinfo": "skip", "showlegend": False}
+    figure.add_scatter(x=[None], y=[None], error_x=whiskers, error_y=whiskers, meta={"hovered": True}, **look)
 
 
 def _utility_whisker(row: ResultRow, axis: CostAxis) -> tuple[float, float] | None:

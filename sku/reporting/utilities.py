@@ -35,6 +35,9 @@ class Utility:
     count: Callable[[ResultRow], int] | None = None
     """Returns the number of answers behind a share, from which Wilson's 95 % interval is computed. None if rows do not
     have this number."""
+    joined: bool = True
+    """Whether the plot joins the points of one training along its coefficients. A count of a few answers jumps from one
+    coefficient to the next, so that a line would show noise."""
     log_floor: float | None = None
     """The smallest value on a logarithmic axis; smaller values are drawn there. The axis is logarithmic only if the
     values span decades. None means that the axis is always linear."""
@@ -97,6 +100,7 @@ UTILITIES = {
         "share of harmless prompts that sound harmful and are refused",
         value=lambda row: row.over_refusal,
         count=lambda row: row.over_refusal_n,
+        joined=False,
     ),
     "similarity": Utility(
         "similarity",

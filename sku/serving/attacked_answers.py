@@ -13,10 +13,11 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sku.core.attacks import ChosenAttack
 from sku.core.config import DecodingConfig
+from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.errors import Cancelled
 from sku.core.records import Answer, AskedPrompt, PromptPair
 from sku.core.variants import Variant
@@ -34,12 +35,17 @@ Steps = Callable[[Callable[[], Iterator[list[ColumnState]]]], Iterator[list[Colu
 """Runs a stream where the session runs its model."""
 
 
-def asked_under_attack(model: VariantModel, prompt: str, chosen: ChosenAttack) -> str | AskedPrompt:
+def asked_under_attack(model: VariantModel, prompt: str, chosen: ChosenAttack) -> AskedPrompt:
     """The prompt as an attack on the prompt words it; the prompt itself for all other attacks."""
+    return worded(prompt, chosen, model) if chosen.attack.ask else AskedPrompt(prompt, prompt)
+
+
+def worded(prompt: str, chosen: ChosenAttack, model: VariantModel | None = None) -> AskedPrompt:
+    """The prompt as an attack on the prompt words it. Attacks that a person may choose for a question read no model."""
     ask = find_ask(chosen.attack)
     if ask is None:
-        return prompt
-    (asked,) = ask(AttackContext(model, AttackData(())), _pair(prompt), **chosen.settings)
+        return AskedPrompt(prompt, prompt, attack=chosen.name)
+    (asked,) = ask(AttackContext(cast(VariantModel, model), AttackData(())), _pair(prompt), **chosen.settings)
     return dataclasses.replace(asked, attack=chosen.name)
 
 
@@ -49,12 +55,16 @@ def answers_in_turn(
     variants: Sequence[Variant],
     config: DecodingConfig,
     chosen: ChosenAttack,
+    before: Sequence[Conversation] = (),
 ) -> list[Answer]:
-    """All answers under an attack on the model: prompt by prompt, within it variant by variant."""
+    """All answers under an attack on the model: prompt by prompt, within it variant by variant.
+
+    `before` holds the conversation of each variant before the prompts; it is empty if none has one.
+    """
     by_variant = []
-    for variant in variants:
+    for variant, own in zip(variants, before or [NO_CONVERSATION] * len(variants), strict=True):
         with _weakened(model, variant, chosen) as attacked:
-            asked = [_asked_of(attacked, prompt, chosen) for prompt in prompts]
+            asked = [_asked_of(attacked, prompt, chosen, own) for prompt in prompts]
             by_variant.append(generate_answers(attacked.model, asked, [_under(variant, attacked)], config))
     each = range(0, len(prompts) * config.samples, config.samples)
     return [answer for i in each for answers in by_variant for answer in answers[i : i + config.samples]]
@@ -68,6 +78,7 @@ def stream_in_turn(
     chosen: ChosenAttack,
     cancelled: Callable[[], bool],
     steps: Steps,
+    before: Sequence[Conversation] = (),
 ) -> Iterator[list[ColumnState]]:
     """Answer under an attack on the model, column by column.
 
@@ -79,6 +90,7 @@ def stream_in_turn(
         chosen: an attack on the model.
         cancelled: asked before every token and between the steps of the attack.
         steps: runs the stream of a column.
+        before: the conversation of each variant before the prompt; empty if none has one.
 
     Yields:
         One column a variant, as `stream_columns` does.
@@ -93,7 +105,8 @@ def stream_in_turn(
         if not isinstance(variant, Variant):
             continue
         try:
-            for columns[i] in _stream_one(model, prompt, name, variant, config, chosen, cancelled, steps):
+            own = before[i] if before else NO_CONVERSATION
+            for columns[i] in _stream_one(model, prompt, own, name, variant, config, chosen, cancelled, steps):
                 yield list(columns)
         except Cancelled:
             columns[i] = ColumnState(name, None, error="stopped")
@@ -108,6 +121,7 @@ def stream_in_turn(
 def _stream_one(
     model: VariantModel,
     prompt: str,
+    before: Conversation,
     name: str,
     variant: Variant,
     config: DecodingConfig,
@@ -127,7 +141,7 @@ def _stream_one(
             return undo.enter_context(_weakened(model, variant, chosen, say, check))
 
         attacked = yield from _on_a_thread(enter, doing, cancelled)
-        asked = _asked_of(attacked, prompt, chosen)
+        asked = _asked_of(attacked, prompt, chosen, before)
         under: list[tuple[str, Variant | str]] = [(name, _under(variant, attacked))]
         for (column,) in steps(lambda: stream_columns(attacked.model, asked, under, config, cancelled)):
             yield column
@@ -188,9 +202,9 @@ def _under(variant: Variant, attacked: AttackedModel) -> Variant:
     return dataclasses.replace(variant, coefficients=attacked.coefficients)
 
 
-def _asked_of(attacked: AttackedModel, prompt: str, chosen: ChosenAttack) -> AskedPrompt:
+def _asked_of(attacked: AttackedModel, prompt: str, chosen: ChosenAttack, before: Conversation) -> AskedPrompt:
     (asked,) = attacked.ask(_pair(prompt))
-    return dataclasses.replace(asked, attack=chosen.name)
+    return dataclasses.replace(asked, attack=chosen.name, before=before)
 
 
 def _pair(prompt: str) -> PromptPair:

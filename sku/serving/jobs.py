@@ -99,12 +99,23 @@ class JobManager(ABC, Generic[AnyJob]):
         """The running job, if there is one."""
         return next((job for job in self.all() if job.live), None)
 
-    def refuse_second(self) -> None:
-        """Raises RuntimeError if a job is running."""
-        if live := self.live():
+    def refuse_second(self, owner: str | None = None) -> None:
+        """Check that no job is running.
+
+        Args:
+            owner: the visitor who asks. Another visitor's job is not named to them.
+
+        Raises:
+            RuntimeError: if a job is running.
+        """
+        live = self.live()
+        if live is None:
+            return
+        if owner not in (None, ownership.owner_of(live.folder)):
             raise RuntimeError(
-                f"{self.noun} {live.name} is running; one {self.kind} at a time: wait for it or cancel it"
+                f"another visitor's {self.kind} is running, and only one runs at a time; try again when it has finished"
             )
+        raise RuntimeError(f"{self.noun} {live.name} is running; one {self.kind} at a time: wait for it or cancel it")
 
     def read(self, name: str, owner: str | None = None) -> AnyJob:
         """One job as it stands now.
@@ -122,7 +133,7 @@ class JobManager(ABC, Generic[AnyJob]):
             ValueError: if there is no such job, or it is finished.
         """
         with self._lock:
-            self.refuse_second()
+            self.refuse_second(owner)
             job = self.read(name, owner)
             if job.state == "finished":
                 raise ValueError(f"{self.noun} {name} is finished; there is nothing to resume")
@@ -145,6 +156,8 @@ class JobManager(ABC, Generic[AnyJob]):
         live = self.live()
         if live is None:
             raise ValueError(f"no {self.kind} is running, so there is nothing to cancel")
+        if owner not in (None, ownership.owner_of(live.folder)):  # its name is not for others
+            raise ValueError(f"the running {self.kind} belongs to another visitor; only they can cancel it")
         self.cancel(live.name, owner)
 
     def delete(self, name: str, owner: str | None = None) -> None:
@@ -175,7 +188,7 @@ class JobManager(ABC, Generic[AnyJob]):
             RuntimeError: if a job is running already.
         """
         with self._lock:
-            self.refuse_second()
+            self.refuse_second(owner)
             self._delete_old()
             folder = self._new_folder(suffix)
             for name, text in files.items():
@@ -190,10 +203,10 @@ class JobManager(ABC, Generic[AnyJob]):
         return self._read(folder)
 
     def _find(self, name: str, owner: str | None) -> Path:
-        known = len(name) <= MAX_NAME_CHARACTERS
+        known = isinstance(name, str) and len(name) <= MAX_NAME_CHARACTERS  # the page passes on what was posted
         folder = ownership.owned_folder(self.folder, name, ownership.JOB, owner) if known else None
         if folder is None:
-            raise ValueError(f"there is no {self.noun} called {name[:80]!r}; choose one of the list")
+            raise ValueError(f"there is no {self.noun} called {str(name)[:80]!r}; choose one of the list")
         return folder
 
     def _new_folder(self, suffix: str) -> Path:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
+from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.records import Answer, ResultRow, Verdict
+from sku.core.servers import find_server, read_servers
 from sku.core.variants import Variant, parse_variant
 from sku.judges.protocol import Judge
+from sku.models.arithmetic import COMMAND_DEFAULT, Arithmetic
 from sku.models.pretrained import DEFAULT_BASE, provision_base
 from sku.serving.model_loader import ModelLoader, on_worker_thread
 from sku.serving.session import ModelSession, SessionStatus
@@ -21,7 +25,8 @@ from sku.serving.variant_catalog import CatalogEntry, list_variants
 if TYPE_CHECKING:
     from sku.evaluation.attacks.suite import AttackSources
     from sku.evaluation.plan import PromptSources
-    from sku.models.generation import PartialAnswer
+    from sku.models.decode_request import PartialAnswer
+    from sku.models.remote_model import RemoteModel
     from sku.models.variant_model import VariantModel
     from sku.serving.token_lens import TokenLens
 
@@ -29,15 +34,15 @@ if TYPE_CHECKING:
 class LiveSession(ModelLoader):
     """Answers from real weights. `session.py` describes the methods that every session has."""
 
-    def __init__(self, model: str = DEFAULT_BASE) -> None:
-        super().__init__(model)
+    def __init__(self, model: str = DEFAULT_BASE, arithmetic: Arithmetic = COMMAND_DEFAULT) -> None:
+        super().__init__(model, arithmetic)
         self._judges: dict[str, Judge] = {}
         self._judge_lock = threading.Lock()
 
     @property
     def status(self) -> SessionStatus:
         """Whether the weights are loaded."""
-        return SessionStatus("live", self.ready, self.progress, self.error)
+        return SessionStatus("live", self.ready, self.progress, self.error, arithmetic=self.arithmetic)
 
     def choices(self, owner: str | None = None) -> list[CatalogEntry]:
         """The base, and the shipped adapters and finished runs that fit it; with an `owner`, only their runs."""
@@ -49,19 +54,22 @@ class LiveSession(ModelLoader):
         variants: Sequence[str],
         config: DecodingConfig,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> list[Answer]:
         """All answers of all variants to all prompts: in one batch, or in turn under an attack on the model."""
         from sku.models import generation
         from sku.serving import attacked_answers
 
         model, checked = self.load(), _checked(prompts)
-        found = [self.variant(text) for text in variants]
+        found = self.variants(variants)
         if attack.attack.weaken:
-            return attacked_answers.answers_in_turn(model, checked, found, config, attack)
+            return attacked_answers.answers_in_turn(model, checked, found, config, attack, before)
 
         def stream() -> Iterator[list[PartialAnswer]]:
             asked = [attacked_answers.asked_under_attack(model, prompt, attack) for prompt in checked]
-            return generation.stream_answers(model, asked, found, config)
+            own = before or [NO_CONVERSATION] * len(found)
+            rows = [(replace(one, before=b), v) for one in asked for v, b in zip(found, own, strict=True)]
+            return generation.stream_rows(model, rows, config, batch=self.shared_batch())
 
         return generation.collect_answers(model, self._steps(stream), config)
 
@@ -72,22 +80,42 @@ class LiveSession(ModelLoader):
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> Iterator[list[ColumnState]]:
-        """Stream the answers of several variants to one prompt: in one batch, or in turn if the attack needs that."""
+        """Stream the answers of several variants to one prompt: in one batch, or in turn if the attack needs that.
+
+        On a page, the questions of all visitors that are being answered share that batch.
+        """
         from sku.serving import attacked_answers
 
         model = self.load()
         (checked,) = _checked([prompt])
-        found = [(text, self._variant_or_error(text)) for text in variants]
+        found = list(zip(variants, self._variants_or_errors(variants), strict=True))
         if attack.attack.weaken:
-            yield from attacked_answers.stream_in_turn(model, checked, found, config, attack, cancelled, self._steps)
+            yield from attacked_answers.stream_in_turn(
+                model, checked, found, config, attack, cancelled, self._steps, before
+            )
             return
 
         def stream() -> Iterator[list[ColumnState]]:
             asked = attacked_answers.asked_under_attack(model, checked, attack)
-            return stream_columns(model, asked, found, config, cancelled)
+            return stream_columns(model, asked, found, config, cancelled, before, self.shared_batch())
 
-        yield from self._steps(stream)
+        columns: list[ColumnState] = []
+        for columns in self._steps(stream):
+            yield columns
+        self._note_speed(columns)
+
+    def _note_speed(self, columns: Sequence[ColumnState]) -> None:
+        """Tell what chooses the number of threads how fast a question was answered."""
+        written = [(column.answer.tokens, column.seconds) for column in columns if column.answer]
+        if self._chooser and written:
+            self._chooser.after_answer(len(columns), *max(written))
+
+    @on_worker_thread
+    def _variants_or_errors(self, texts: Sequence[str]) -> list[Variant | str]:
+        with self.load().checked_once():
+            return [self._variant_or_error(text) for text in texts]
 
     def _variant_or_error(self, text: str) -> Variant | str:
         try:
@@ -102,29 +130,33 @@ class LiveSession(ModelLoader):
         from sku.models.likelihood import answer_log_probs
 
         model = self.load()
-        rows = [self.variant(text).coefficients for text in variants]
+        rows = [one.coefficients for one in self.variants(variants)]
         encoded = [encode_answer(model.template, prompt, answer, max_tokens) for prompt, answer in pairs]
         return [answer_log_probs(model, [one] * len(rows), rows) for one in encoded]
 
     @on_worker_thread
-    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
+    def lens(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> TokenLens:
         """The log-probability of each token of `answer` under the base, and how each variant changes it."""
         from sku.serving.token_lens import token_lens
 
         model = self.load()
         if not answer.strip():
             raise ValueError("there is no answer to look at; ask first, or type one")
-        found = [self.variant(text) for text in variants]
-        return token_lens(model, _checked([prompt])[0], answer, found, model.context)
+        found = self.variants(variants)
+        return token_lens(model, _checked([prompt])[0], answer, found, model.context, before)
 
     @on_worker_thread
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+    def divergence(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> list[float]:
         """KL(base || variant) on one answer of the base, in nats per token; one number a variant."""
         from sku.serving.token_lens import kl_on_answer
 
         model = self.load()
-        found = [self.variant(text) for text in variants]
-        return kl_on_answer(model, _checked([prompt])[0], answer, found, model.context)
+        found = self.variants(variants)
+        return kl_on_answer(model, _checked([prompt])[0], answer, found, model.context, before)
 
     @on_worker_thread
     def judge(self, name: str) -> Judge:
@@ -155,6 +187,15 @@ class LiveSession(ModelLoader):
         """The default judge's verdicts on several answers to one prompt."""
         return self.judged([(prompt, text) for text in texts])
 
+    @on_worker_thread
+    def draws_harm(self, prompt: str) -> bool | None:
+        """What the shipped probe says of the prompt; None on a base that it was not fitted on."""
+        from sku.models import prompt_probe
+
+        model = self.load()
+        probe = prompt_probe.load_probe(model, prompt_probe.PROMPT_PROBE)
+        return None if probe is None else prompt_probe.draws_harm(model, probe, prompt)
+
     def evaluate(
         self,
         variants: Sequence[str],
@@ -176,7 +217,7 @@ class LiveSession(ModelLoader):
             model_name=self.model_name,
             judge=self.judge(judge),
             similarity=None if similarity == "none" else similarity_metric(similarity),
-            variants=[self.variant(text) for text in dict.fromkeys(variants)],
+            variants=self._measured(variants),
             sources=sources,
             side=side,
             decoding=decoding,
@@ -201,7 +242,7 @@ class LiveSession(ModelLoader):
         from sku.evaluation.plan import measured_variant
 
         model = self.load()
-        named = [self.variant(text) for text in dict.fromkeys(variants)]
+        named = self._measured(variants)
         subjects = [measured_variant(variant) for variant in suite.with_base(named)]
         control = suite.random_control(subjects[1]) if len(subjects) > 1 else None
         if control:
@@ -230,6 +271,17 @@ class LiveSession(ModelLoader):
             with model.rows([dict.fromkeys(adapters, 0.0), dict.fromkeys(adapters, 1.0)]) as network:
                 zero = network(input_ids=ids).logits[0]
         return float((zero - base).abs().max())
+
+    def _measured(self, texts: Sequence[str]) -> list[Variant | RemoteModel]:
+        """The variants that the texts name, and the models behind servers, each once."""
+        from sku.models.remote_model import RemoteModel
+
+        servers = {text: parse_variant(text).server for text in dict.fromkeys(texts)}
+        here = iter(self.variants([text for text, server in servers.items() if server is None]))
+        return [
+            next(here) if server is None else RemoteModel(find_server(server, read_servers()))
+            for server in servers.values()
+        ]
 
     def _default_base(self) -> VariantModel:
         """The base that the embedded judge needs: the loaded one if it is the default, else the default beside it."""

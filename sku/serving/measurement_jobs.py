@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -58,9 +58,9 @@ class MeasurementJobs(JobManager[AnyJob], Generic[AnyJob, AnyRequest]):
     untimed: ClassVar[str]
     """What was never timed here, such as `evaluation of`; the model's name follows."""
 
-    def _order(self, request: AnyRequest, owner: str | None) -> AnyJob:
-        """Start a job that does what `request` asks for."""
-        return self._start("", {self.request_name: _as_json(request)}, owner)
+    def _order(self, request: AnyRequest, owner: str | None, files: Mapping[str, str] = {}) -> AnyJob:
+        """Start a job that does what `request` asks for; `files` (name to text) are put beside the request."""
+        return self._start("", {self.request_name: _as_json(request), **files}, owner)
 
     def _request(self, folder: Path) -> AnyRequest:
         path = folder / self.request_name
@@ -100,7 +100,7 @@ class MeasurementJobs(JobManager[AnyJob], Generic[AnyJob, AnyRequest]):
             past = self._request(job.folder)
             if job.state == "finished" and past.began and past.model == model:
                 took = (job.folder / ROWS).stat().st_mtime - past.began
-                source = f"as {self.noun} {job.name} took on this machine"
+                source = f"as the last {self.noun} took on this machine"
                 return MeasurementCost(answers, usual * took / usual_of(past), source)
         if model == DEFAULT_BASE:
             source = f"as on two free cores; no {self.noun} has finished on this machine yet"

@@ -20,6 +20,7 @@ from sku.core.file_cache import read_if_changed
 
 _OUTPUT = "output.txt"
 _MAX_LAST_BYTES = 8000
+_JOB_FOLDERS = ("runs/*", "evaluations/*", "attacks/jobs/*")
 
 
 def spawn_process(folder: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -69,6 +70,12 @@ def find_process(folder: Path) -> psutil.Process | None:
     except (psutil.NoSuchProcess, ValueError, TypeError, KeyError):  # it ended, or `job.json` names none
         return None
     return found if same else None
+
+
+def any_job_runs() -> bool:
+    """Whether a process of any job folder is running: a training, an evaluation or a measurement under attack."""
+    folders = (note.parent for pattern in _JOB_FOLDERS for note in storage.home().glob(f"{pattern}/{ownership.JOB}"))
+    return any(find_process(folder) is not None for folder in folders)
 
 
 def last_output_line(folder: Path, wanted: re.Pattern[str] | None = None) -> str:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from sku.core.attacks import NO_ATTACK, OWN_PREFILL, WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
+from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.jsonl import read_json_log
 from sku.core.records import Answer, JudgedAnswer, Verdict
-from sku.core.variants import BASE, parse_variant
+from sku.core.variants import BASE, REMOTE, SERVER, parse_variant
 from sku.reporting.result_files import RECORDED_STUDY
 from sku.serving.session import Session, SessionStatus
 from sku.serving.streaming import ColumnState
@@ -67,9 +68,16 @@ class RecordedSession:
         return self._model_name
 
     def choices(self, owner: str | None = None) -> list[CatalogEntry]:
-        """The base and the shipped adapters that are recorded."""
+        """The base, and the shipped adapters and the models behind servers that are recorded."""
         known = {name for _, variant, _ in self._found for name in parse_variant(variant).names}
-        return [choice for choice in list_variants(owner) if choice.name in known or choice.name == BASE]
+        servers = sorted(name for name in known if name.startswith(SERVER))
+        return [
+            *(choice for choice in list_variants(owner) if choice.name in known or choice.name == BASE),
+            *(
+                CatalogEntry(name, f"{name}, recorded", REMOTE, 0.0, "answered from another machine")
+                for name in servers
+            ),
+        ]
 
     def ask(
         self,
@@ -78,9 +86,10 @@ class RecordedSession:
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> Iterator[list[ColumnState]]:
         """All columns at once: each holds the recorded answer, or the reason why there is none."""
-        yield [self._column(prompt, text, config, attack) for text in variants]
+        yield [self._column(prompt, text, config, attack, before) for text in variants]
 
     def answers(
         self,
@@ -88,13 +97,14 @@ class RecordedSession:
         variants: Sequence[str],
         config: DecodingConfig,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> list[Answer]:
         """Recorded answers.
 
         Raises:
             ValueError: if one of them is not recorded.
         """
-        columns = [self._column(prompt, text, config, attack) for prompt in prompts for text in variants]
+        columns = [self._column(prompt, text, config, attack, before) for prompt in prompts for text in variants]
         missing = next((column.error for column in columns if column.error), None)
         if missing:
             raise ValueError(missing)
@@ -112,7 +122,12 @@ class RecordedSession:
         except KeyError as error:
             raise ValueError(f"this answer is not recorded; {HOW_TO_RUN_LIVE}") from error
 
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+    def draws_harm(self, prompt: str) -> None:
+        """Not known without weights; the recorded verdicts come at once."""
+
+    def divergence(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> list[float]:
         """The recorded KL from base.
 
         Raises:
@@ -123,7 +138,9 @@ class RecordedSession:
             raise ValueError(f"KL of these variants is not recorded; {HOW_TO_RUN_LIVE}")
         return [float(one or 0.0) for one in found]
 
-    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> NoReturn:
+    def lens(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> NoReturn:
         """Raises ValueError: the lens needs the weights."""
         raise ValueError(f"the token lens needs the weights, and this page shows recorded answers; {HOW_TO_RUN_LIVE}")
 
@@ -131,7 +148,12 @@ class RecordedSession:
         """Raises ValueError: the check needs the weights."""
         raise ValueError(f"the check needs the weights, and this page shows recorded answers; {HOW_TO_RUN_LIVE}")
 
-    def _column(self, prompt: str, text: str, config: DecodingConfig, attack: ChosenAttack) -> ColumnState:
+    def _column(
+        self, prompt: str, text: str, config: DecodingConfig, attack: ChosenAttack, before: Sequence[Conversation]
+    ) -> ColumnState:
+        if any(before):
+            error = f"system prompts and follow-up questions are not recorded; {HOW_TO_RUN_LIVE}"
+            return ColumnState(text, None, error=error)
         found = self._found.get((prompt, _normalised(text), attack))
         if found is None or config.temperature:
             return ColumnState(text, None, error=self._missing(prompt, text, config, attack))

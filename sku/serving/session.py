@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
+from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.records import Answer, ResultRow, Verdict
+from sku.models.arithmetic import Arithmetic
 from sku.serving.streaming import ColumnState
 from sku.serving.variant_catalog import CatalogEntry
 
@@ -34,6 +36,8 @@ class SessionStatus:
     """What loading does now; empty once it is done."""
     error: str | None = None
     """Why loading failed."""
+    arithmetic: Arithmetic = "fp32"
+    """In which arithmetic the answers are written."""
     fallback_reason: str = ""
     """Why the preferred way to answer was not taken, such as no weights or no GPU; empty if it was."""
 
@@ -63,6 +67,7 @@ class Session(Protocol):
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> Iterator[list[ColumnState]]:
         """Stream the answers of several variants to one prompt; a variant that fails leaves the others running.
 
@@ -74,12 +79,13 @@ class Session(Protocol):
             config: length, temperature, seed, and number of samples.
             cancelled: asked before every token; True ends the answers where they are.
             attack: the attack under which every variant answers.
+            before: the conversation of each variant before the prompt; empty if none has one.
 
         Yields:
             One column a variant; while answers are being written, only the first sample of each.
 
         Raises:
-            ValueError: for an empty or overlong prompt.
+            ValueError: for an empty or overlong prompt, or a conversation that the base's template does not take.
         """
 
     def answers(
@@ -88,25 +94,43 @@ class Session(Protocol):
         variants: Sequence[str],
         config: DecodingConfig,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> list[Answer]:
         """All answers of all variants to all prompts under an attack: prompt by prompt, within it variant by variant.
 
+        `before` holds the conversation of each variant before the prompts; it is empty if none has one.
+
         Raises:
-            ValueError: for an empty or overlong prompt.
+            ValueError: for an empty or overlong prompt, or a conversation that the base's template does not take.
         """
 
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         """The default judge's verdicts on several answers to one prompt."""
 
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
-        """KL(base || variant) on one answer of the base, in nats per token, without attack; one number a variant.
+    def draws_harm(self, prompt: str) -> bool | None:
+        """Whether the prompt is likely to draw harmful text, said before a word is written; None if it is not known.
+
+        It is known for the base that the shipped probe was fitted on (`models/prompt_probe.py`).
+        """
+
+    def divergence(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> Sequence[float | None]:
+        """KL(base || variant) on one answer of the base, in nats per token, without attack: one number a variant, or
+        None where it cannot be measured.
+
+        `before` is the conversation in which the base gave that answer.
 
         Raises:
             ValueError: for a prompt as long as the model's context.
         """
 
-    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
+    def lens(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> TokenLens:
         """The log-probability of each token of `answer` under the base, and how each variant changes it. No attack.
+
+        `before` is the conversation in which the answer was given.
 
         Raises:
             ValueError: for an empty answer, or a prompt as long as the model's context.

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sku.core.config import DecodingConfig
+from sku.core.conversation import Conversation
 from sku.core.records import Answer, AskedPrompt
 from sku.core.variants import Variant
 
 if TYPE_CHECKING:
-    from sku.models.generation import PartialAnswer
+    from sku.models.decode_request import PartialAnswer
+    from sku.models.running_batch import RunningBatch
     from sku.models.variant_model import VariantModel
 
-_MAX_UPDATES_PER_SECOND = 15
+MAX_UPDATES_PER_SECOND = 15
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ def stream_columns(
     variants: Sequence[tuple[str, Variant | str]],
     config: DecodingConfig,
     cancelled: Callable[[], bool] = lambda: False,
+    before: Sequence[Conversation] = (),
+    batch: RunningBatch | None = None,
 ) -> Iterator[list[ColumnState]]:
     """Write the answers in one batch. A variant that does not exist fills its column with an error and stops no other.
 
@@ -51,29 +56,33 @@ def stream_columns(
         variants: name, and the variant or why there is none.
         config: length, temperature, seed and samples.
         cancelled: asked before every token.
+        before: the conversation of each variant; empty if none has one.
+        batch: decodes the answers together with those of other callers; None: they have a batch of their own.
 
     Yields:
         One column a variant, about 15 times a second.
 
     Raises:
-        ValueError: as `generation.stream_answers` does.
+        ValueError: as `generation.stream_rows` does.
     """
     from sku.models import generation
 
-    good = [variant for _, variant in variants if isinstance(variant, Variant)]
+    asked = AskedPrompt(prompt, prompt) if isinstance(prompt, str) else prompt
+    own = [dataclasses.replace(asked, before=one) for one in before] or [asked] * len(variants)
+    good = [(one, variant) for one, (_, variant) in zip(own, variants, strict=True) if isinstance(variant, Variant)]
     if not good:
         yield [ColumnState(name, None, error=str(error)) for name, error in variants]
         return
     began, shown = time.perf_counter(), 0.0
     ended: dict[int, float] = {}
-    for rows in generation.stream_answers(model, [prompt], good, config, cancelled):
+    for rows in generation.stream_rows(model, good, config, cancelled, batch):
         now = time.perf_counter()
         groups = [rows[i : i + config.samples] for i in range(0, len(rows), config.samples)]
         for i, group in enumerate(groups):
             if group[0].stopped is not None:
                 ended.setdefault(i, now - began)
         writing = any(row.stopped is None for row in rows)
-        if writing and now - shown < 1 / _MAX_UPDATES_PER_SECOND:
+        if writing and now - shown < 1 / MAX_UPDATES_PER_SECOND:
             continue
         shown = now
         seconds = [ended.get(i, now - began) for i in range(len(groups))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.variants import Variant
 from sku.models.batching import encode_answer
 from sku.models.likelihood import answer_kl, token_log_probs
@@ -24,7 +25,12 @@ class TokenLens:
 
 
 def token_lens(
-    model: VariantModel, prompt: str, answer: str, variants: Sequence[Variant], max_tokens: int
+    model: VariantModel,
+    prompt: str,
+    answer: str,
+    variants: Sequence[Variant],
+    max_tokens: int,
+    before: Conversation = NO_CONVERSATION,
 ) -> TokenLens:
     """The lens on one answer; equal variants are computed once.
 
@@ -34,11 +40,12 @@ def token_lens(
         answer: the text whose tokens are scored; cut where prompt and answer exceed `max_tokens`.
         variants: any number; the base need not be among them.
         max_tokens: of prompt and answer together.
+        before: the conversation in which the answer was given.
 
     Raises:
         ValueError: if the prompt leaves no room for an answer.
     """
-    row = encode_answer(model.template, prompt, answer, max_tokens)
+    row = encode_answer(model.template, prompt, answer, max_tokens, before)
     distinct = {str(variant): variant for variant in variants if variant.coefficients}
     base, *others = token_log_probs(
         model, [row] * (1 + len(distinct)), [{}, *(v.coefficients for v in distinct.values())]
@@ -48,10 +55,15 @@ def token_lens(
 
 
 def kl_on_answer(
-    model: VariantModel, prompt: str, answer: str, variants: Sequence[Variant], max_tokens: int
+    model: VariantModel,
+    prompt: str,
+    answer: str,
+    variants: Sequence[Variant],
+    max_tokens: int,
+    before: Conversation = NO_CONVERSATION,
 ) -> list[float]:
     """KL(base || variant) on `answer`, the mean over its tokens in nats; one number a variant, 0 for the base."""
-    row = encode_answer(model.template, prompt, answer, max_tokens)
+    row = encode_answer(model.template, prompt, answer, max_tokens, before)
     return [one.kl for one in answer_kl(model, [row] * len(variants), [v.coefficients for v in variants])]
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import shutil
 import statistics
 import time
 from collections.abc import Iterator
@@ -16,16 +14,20 @@ from typing import Any
 from sku.core import runs, storage
 from sku.core.combining import CombineConfig
 from sku.core.config import TrainConfig
-from sku.core.file_cache import read_if_changed
+from sku.core.file_cache import read_growing_json_log, read_if_changed
 from sku.core.jsonl import read_json
+from sku.core.output_paths import check_output_folder
 from sku.core.validation import validate
 from sku.serving import processes
+from sku.serving.estimates import START_SECONDS, probes
 from sku.serving.jobs import Job, JobManager, JobState
 
 _CONFIG = "config.json"
+_ESTIMATE = "estimate.json"
+"""The seconds that the run was expected to take."""
 _COMBINATION = "combine.json"
 """Only in the folder of a combined run: what `combine` does."""
-MIN_FREE_MEGABYTES = 500
+MIN_FREE_BYTES = 500_000_000
 """An adapter with its optimiser state, a checkpoint and the log, with room to spare."""
 _TIMED_STEPS = 20
 """The time left is estimated from this many of the newest steps."""
@@ -38,6 +40,10 @@ class TrainingJob(Job):
     config: TrainConfig
     lines: list[dict[str, Any]]
     """Of `log.jsonl`, one a step."""
+    expected: float | None = None
+    """The seconds that the page expected when it started the run; None if it did not know."""
+    took: float | None = None
+    """The seconds from start to end, everything counted; None while it runs, and for runs of earlier versions."""
 
     @property
     def step(self) -> int:
@@ -46,11 +52,19 @@ class TrainingJob(Job):
 
     @property
     def seconds_left(self) -> float | None:
-        """From the median of the newest steps; None before the first one, and when it is not running."""
+        """From the newest steps and the probes so far; None before the first step, and when it is not running."""
         if not self.lines or not self.live:
             return None
         seconds_per_step = statistics.median(float(line["seconds"]) for line in self.lines[-_TIMED_STEPS:])
-        return seconds_per_step * (self.config.steps - self.step)
+        timed = [float(line["seconds"]) for line in self.probes if "seconds" in line]
+        left = probes(self.config, self.step + 1) if self.step < self.config.steps else 0
+        seconds_per_probe = statistics.median(timed) if timed else 0.0
+        return seconds_per_step * (self.config.steps - self.step) + seconds_per_probe * left
+
+    @property
+    def probes(self) -> list[dict[str, Any]]:
+        """Of `probes.jsonl`, one a probe."""
+        return read_growing_json_log(self.folder / runs.PROBES)
 
 
 class TrainingJobs(JobManager[TrainingJob]):
@@ -58,15 +72,21 @@ class TrainingJobs(JobManager[TrainingJob]):
 
     kind, noun, parent = "training", "run", "runs"
 
-    def start(self, config: TrainConfig, owner: str | None = None) -> TrainingJob:
+    def start(self, config: TrainConfig, owner: str | None = None, expected: float | None = None) -> TrainingJob:
         """Start a training in a new run folder.
+
+        Args:
+            config: the settings.
+            owner: whose run it is.
+            expected: the seconds that it is expected to take, to show them against the truth.
 
         Raises:
             RuntimeError: if one is running already.
             OSError: if the disk is nearly full, or the folder of the runs cannot be written to.
         """
-        check_room(storage.home())
-        return self._start(config.method, {_CONFIG: json.dumps(config.to_dict(), indent=2) + "\n"}, owner)
+        check_room()
+        files = {_CONFIG: json.dumps(config.to_dict(), indent=2) + "\n", _ESTIMATE: json.dumps(expected) + "\n"}
+        return self._start(config.method, files, owner)
 
     def combine(self, config: CombineConfig, owner: str | None = None) -> TrainingJob:
         """Start combining runs into a new run folder. It counts as a training.
@@ -79,12 +99,12 @@ class TrainingJobs(JobManager[TrainingJob]):
         return self._start("combined", {name: json.dumps(one, indent=2) + "\n" for name, one in files.items()}, owner)
 
     def _read(self, folder: Path) -> TrainingJob:
-        config = _config(folder / _CONFIG)
+        config, expected = _config(folder / _CONFIG), _expected(folder)
         message = processes.last_output_line(folder)
         alive, cancelled = processes.find_process(folder) is not None, processes.was_cancelled(folder)
         if not (folder / "run.json").is_file():
             state: JobState = "starting" if alive else "cancelled" if cancelled else "failed"
-            return TrainingJob(folder.name, folder, state, message, config, [])
+            return TrainingJob(folder.name, folder, state, message, config, [], expected)
         manifest = runs.read_run(folder).manifest
         state = manifest.status
         if alive and state != "finished":
@@ -93,7 +113,9 @@ class TrainingJobs(JobManager[TrainingJob]):
             state = "cancelled" if cancelled else "interrupted"
         if state == "finished" and not config.terms:
             message = manifest.note or message
-        return TrainingJob(folder.name, folder, state, manifest.reason or message, config, runs.read_log(folder))
+        took = None if alive else sum(manifest.spent.values()) + START_SECONDS if manifest.spent else None
+        lines = runs.read_log(folder)
+        return TrainingJob(folder.name, folder, state, manifest.reason or message, config, lines, expected, took)
 
     def _arguments(self, folder: Path, resumed: bool) -> list[str]:
         if (folder / _COMBINATION).is_file():
@@ -122,21 +144,13 @@ def _combine_arguments(path: Path) -> Iterator[str]:
             yield from (f"--{name.replace('_', '-')}", str(one))
 
 
-def check_room(folder: Path) -> None:
+def check_room() -> None:
     """Check that a training can write its files, before it starts.
 
     Raises:
-        OSError: if there is too little room, or the folder cannot be written to.
+        ValueError, OSError: as `check_output_folder`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise OSError(f"{folder} cannot be written to; set SKU_HOME to a folder that can")
-    free = shutil.disk_usage(folder).free // 1024**2
-    if free < MIN_FREE_MEGABYTES:
-        raise OSError(
-            f"{folder} has {free} MB left, and a training needs {MIN_FREE_MEGABYTES} MB for checkpoints; delete runs "
-            "or set SKU_HOME to another disk"
-        )
+    check_output_folder(storage.home(), MIN_FREE_BYTES, flag="SKU_HOME")
 
 
 def _config(path: Path) -> TrainConfig:
@@ -144,6 +158,18 @@ def _config(path: Path) -> TrainConfig:
         return read_if_changed(path, _parse_config)
     except (ValueError, TypeError, OSError) as error:
         raise ValueError(f"{path} cannot be read ({error}); delete the run and train it again") from error
+
+
+def _expected(folder: Path) -> float | None:
+    try:
+        return read_if_changed(folder / _ESTIMATE, _parse_estimate)
+    except (ValueError, OSError):
+        return None
+
+
+def _parse_estimate(path: Path) -> float | None:
+    seconds = json.loads(path.read_text(encoding="utf-8"))
+    return float(seconds) if isinstance(seconds, (int, float)) else None
 
 
 def _parse_config(path: Path) -> TrainConfig:

@@ -8,6 +8,7 @@ handlers run on many threads, as a web page's do, sends its work here.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -17,10 +18,16 @@ _T = TypeVar("_T")
 
 
 class WorkerThread:
-    """Runs jobs in the order in which they come, and streams one step at a time, so that all of them progress."""
+    """Runs jobs in the order in which they come, and streams one step at a time, so that all of them progress.
+
+    Steps and jobs alternate: after one step of every stream comes one job. A job, such as judging three answers, takes
+    as long as several steps; if all that wait ran first, nobody's answer would grow meanwhile.
+    """
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._steps: deque[Callable[[], None]] = deque()
+        self._work_waits = threading.Semaphore(0)
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
 
@@ -29,7 +36,7 @@ class WorkerThread:
         if threading.current_thread() is self._thread:
             return job()
         done: Future[_T] = Future()
-        self._jobs.put(lambda: _settle(done, job))
+        self._add(self._jobs, lambda: _settle(done, job))
         return done.result()
 
     def stream(self, source: Callable[[], Iterator[_T]]) -> Generator[_T, None, None]:
@@ -56,17 +63,28 @@ class WorkerThread:
             _settle(value, lambda: next(generator))
             values.put(value)
             if value.exception() is None:
-                self._jobs.put(step)
+                self._add(self._steps, step)
 
-        self._jobs.put(step)
+        self._add(self._steps, step)
         try:
             yield from _newest(values)
         finally:
             closed.set()
 
+    def _add(self, queue: deque[Callable[[], None]], work: Callable[[], None]) -> None:
+        queue.append(work)
+        self._work_waits.release()
+
     def _work(self) -> None:
+        steps_before_the_next_job = 0
         while True:
-            self._jobs.get()()
+            self._work_waits.acquire()  # so one of the two queues has something, and only this thread takes it out
+            if self._jobs and not (self._steps and steps_before_the_next_job):
+                self._jobs.popleft()()
+                steps_before_the_next_job = len(self._steps)
+            else:
+                self._steps.popleft()()
+                steps_before_the_next_job = max(0, steps_before_the_next_job - 1)
 
 
 def _newest(values: SimpleQueue[Future[_T]]) -> Iterator[_T]:

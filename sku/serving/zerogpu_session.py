@@ -14,27 +14,29 @@ from typing import TYPE_CHECKING, Protocol
 
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
-from sku.core.records import Answer, Verdict
+from sku.core.conversation import Conversation
 from sku.serving.live_session import LiveSession
+from sku.serving.passing_session import PassingSession
 from sku.serving.session import Session, SessionStatus
 from sku.serving.streaming import ColumnState
-from sku.serving.variant_catalog import CatalogEntry
 
 if TYPE_CHECKING:
-    from sku.serving.token_lens import TokenLens
+    pass
 
 GPU_DEVICE = "cuda"
 _SECONDS_TO_START, _SECONDS_PER_TOKEN = 10.0, 0.1
 """How long a call may take at most. Shorter calls wait less in the queue."""
-GpuTask = Callable[[str, list[str], DecodingConfig, ChosenAttack], Generator[list[ColumnState], None, None]]
-"""From prompt, variants, settings and attack to the columns as they are written."""
+GpuTask = Callable[
+    [str, list[str], DecodingConfig, ChosenAttack, Sequence[Conversation]], Generator[list[ColumnState], None, None]
+]
+"""From prompt, variants, settings, attack and conversations to the columns as they are written."""
 
 
 class GpuDecorator(Protocol):
     """`spaces.GPU`: makes a function run in a forked worker that has a GPU."""
 
     def __call__(
-        self, *, duration: Callable[[str, list[str], DecodingConfig, ChosenAttack], int]
+        self, *, duration: Callable[[str, list[str], DecodingConfig, ChosenAttack, Sequence[Conversation]], int]
     ) -> Callable[[GpuTask], GpuTask]:
         """`duration` says, from a call's arguments, for how many seconds the GPU is asked for."""
 
@@ -44,12 +46,14 @@ def zerogpu_offered(environ: Mapping[str, str] = os.environ) -> bool:
     return environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
-def gpu_seconds(prompt: str, variants: list[str], config: DecodingConfig, attack: ChosenAttack) -> int:
+def gpu_seconds(
+    prompt: str, variants: list[str], config: DecodingConfig, attack: ChosenAttack, before: Sequence[Conversation]
+) -> int:
     """For how many seconds the GPU is asked for."""
     return round(_SECONDS_TO_START + _SECONDS_PER_TOKEN * config.max_new_tokens)
 
 
-class ZeroGpuSession:
+class ZeroGpuSession(PassingSession):
     """A live session whose comparisons are written on the assigned GPU."""
 
     def __init__(self, live: LiveSession, gpu: GpuDecorator | None = None) -> None:
@@ -69,11 +73,15 @@ class ZeroGpuSession:
         live.lock_at_forks()
 
         def answer_on_gpu(
-            prompt: str, variants: list[str], config: DecodingConfig, attack: ChosenAttack
+            prompt: str,
+            variants: list[str],
+            config: DecodingConfig,
+            attack: ChosenAttack,
+            before: Sequence[Conversation],
         ) -> Generator[list[ColumnState], None, None]:
             """Runs in the forked worker, which inherits `live` with the memory of this process."""
             live.load().to(GPU_DEVICE)
-            yield from live.ask(prompt, variants, config, attack=attack)
+            yield from live.ask(prompt, variants, config, attack=attack, before=before)
 
         self._answer_on_gpu = gpu(duration=gpu_seconds)(answer_on_gpu)
 
@@ -83,9 +91,9 @@ class ZeroGpuSession:
         return dataclasses.replace(self._live.status, fallback_reason=self._fallback_reason)
 
     @property
-    def model_name(self) -> str:
-        """The base model's name."""
-        return self._live.model_name
+    def answering(self) -> LiveSession:
+        """The live session, on the CPU."""
+        return self._live
 
     def ask(
         self,
@@ -94,6 +102,7 @@ class ZeroGpuSession:
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> Iterator[list[ColumnState]]:
         """As `LiveSession.ask`; on the CPU if the GPU fails before the first answer shows.
 
@@ -103,10 +112,10 @@ class ZeroGpuSession:
             OSError: if the GPU is taken away later than that.
         """
         if attack.attack.weaken:
-            yield from self._live.ask(prompt, variants, config, cancelled, attack)
+            yield from self._live.ask(prompt, variants, config, cancelled, attack, before)
             return
         begun = False
-        stream = self._answer_on_gpu(prompt, list(variants), config, attack)
+        stream = self._answer_on_gpu(prompt, list(variants), config, attack, before)
         try:
             for columns in stream:
                 begun, self._fallback_reason = True, ""
@@ -121,37 +130,7 @@ class ZeroGpuSession:
             self._fallback_reason = str(error)
         finally:
             stream.close()  # tells the worker to stop
-        yield from self._live.ask(prompt, variants, config, cancelled, attack)
-
-    def choices(self, owner: str | None = None) -> list[CatalogEntry]:
-        """The live session's."""
-        return self._live.choices(owner)
-
-    def answers(
-        self,
-        prompts: Sequence[str],
-        variants: Sequence[str],
-        config: DecodingConfig,
-        attack: ChosenAttack = WITHOUT_ATTACK,
-    ) -> list[Answer]:
-        """The live session's, on the CPU."""
-        return self._live.answers(prompts, variants, config, attack)
-
-    def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
-        """The live session's, on the CPU."""
-        return self._live.verdicts(prompt, texts)
-
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
-        """The live session's, on the CPU."""
-        return self._live.divergence(prompt, answer, variants)
-
-    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
-        """The live session's, on the CPU."""
-        return self._live.lens(prompt, answer, variants)
-
-    def zero_difference(self, text: str, prompt: str) -> float:
-        """The live session's, on the CPU."""
-        return self._live.zero_difference(text, prompt)
+        yield from self._live.ask(prompt, variants, config, cancelled, attack, before)
 
 
 if TYPE_CHECKING:

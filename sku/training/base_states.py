@@ -162,9 +162,12 @@ class BaseStates:
 def _row_by_row(blocks: Sequence[nn.Module], width: int) -> Iterator[None]:
     """Let the linear layers of `blocks` multiply `width` tokens, one row, at a time.
 
-    The library rounds a product of many rows in another way than that of one.
+    The library rounds a product of many rows in another way than that of one. Layers with rounded weights, and layers
+    that accelerate has put on several devices, multiply as they do.
     """
-    layers = [layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
+    layers = [
+        layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear) and _is_plain(layer)
+    ]
     for layer in layers:
         layer.forward = partial(_linear_of_each_row, layer, width)  # type: ignore[method-assign]
     try:
@@ -172,6 +175,10 @@ def _row_by_row(blocks: Sequence[nn.Module], width: int) -> Iterator[None]:
     finally:
         for layer in layers:
             del layer.forward
+
+
+def _is_plain(layer: nn.Linear) -> bool:
+    return layer.weight.is_floating_point() and "forward" not in vars(layer)
 
 
 def _linear_of_each_row(layer: nn.Linear, width: int, x: Tensor) -> Tensor:

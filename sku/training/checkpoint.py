@@ -72,8 +72,10 @@ def load_checkpoint(
     try:
         with safe_open(path, "pt") as file:
             about = json.loads(file.metadata()["about"])
+            step, seconds = int(about["step"]), float(about["seconds"])
+            kl_factor = float(about.get("kl_factor", 1.0))  # older checkpoints have none
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it, and --resume begins again at step 0") from error
     weights = {name.removeprefix("weight/") for name in stored if name.startswith("weight/")}
     if weights != set(factors):
@@ -86,8 +88,8 @@ def load_checkpoint(
             parameter.copy_(stored[f"weight/{name}"])
             if parameter.requires_grad:
                 optimizer.state[parameter] = _optimizer_state(name, stored, parameter)
-    budget.factor = float(about.get("kl_factor", 1.0))  # older checkpoints have none
-    return int(about["step"]), float(about["seconds"])
+    budget.factor = kl_factor
+    return step, seconds
 
 
 def _optimizer_state(name: str, stored: dict[str, Tensor], parameter: torch.nn.Parameter) -> dict[str, Tensor]:

@@ -24,7 +24,6 @@ from sku.core.records import PromptPair
 from sku.models.batching import Batch, EncodedPair, collate, encode_answer
 from sku.training.term_batches import TermBatches
 
-HARMFUL_PAIRS, NORMAL_PAIRS = 220, 380
 CONTRASTED_PAIRS, RETAIN_WEIGHT = 256, 0.5
 """Answers of each kind, and the weight of C_n, in ReGLU's start of A."""
 RIDGE = 0.01
@@ -118,7 +117,7 @@ def watched_rows(batches: TermBatches, config: TrainConfig) -> tuple[list[Watche
         return [encode_answer(batches.template, pair.prompt, pair.answer, config.max_tokens) for pair in pairs]
 
     template_tokens = max(1, len(batches.template.suffix_ids))
-    some = sample(batches.harmful, HARMFUL_PAIRS)
+    some = sample(batches.harmful, config.direction_pairs[0])
     refusals = [batches.refusal_row(pair, -1) for pair in some]
     prompts = [len(batches.template.prompt_ids(pair.prompt)) for pair in some]
     harmful = [
@@ -128,7 +127,7 @@ def watched_rows(batches: TermBatches, config: TrainConfig) -> tuple[list[Watche
     ]
     normal = [
         WatchedRow(row, max(0, row.prompt_tokens - template_tokens))
-        for row in answers(sample(batches.normal, NORMAL_PAIRS))
+        for row in answers(sample(batches.normal, config.direction_pairs[1]))
     ]
     return harmful, normal
 

@@ -22,6 +22,7 @@ from gguf.gguf_reader import ReaderTensor
 from gguf.quants import dequantize, quantize
 from safetensors.numpy import load_file
 
+from sku.models.gguf_header import check_gguf_header
 from sku.models.gguf_layout import Array, GgufLayout
 
 NumberFormat = Literal["f32", "f16", "q8_0", "q4_1"]
@@ -75,8 +76,9 @@ class BaseFile:
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}; --base-gguf needs a GGUF file of the base")
         try:
+            check_gguf_header(path)
             self._reader = GGUFReader(path)
-        except (ValueError, IndexError, KeyError) as error:
+        except (ValueError, IndexError, KeyError, ArithmeticError) as error:
             raise ValueError(f"{path} is not a readable GGUF file ({error}); name a GGUF file of the base") from error
         self.path = path
         self._check(network, layout)
@@ -123,7 +125,15 @@ class BaseFile:
                 f"{self.path} has {list(shape)} at {tensor.name}, the base has {list(wanted.shape)}; "
                 "name a GGUF file of the base"
             )
-        distance = float(np.linalg.norm(dequantize(tensor.data, tensor.tensor_type).reshape(shape) - wanted))
+        try:
+            values = dequantize(tensor.data, tensor.tensor_type).reshape(shape)
+        except (NotImplementedError, ValueError) as error:
+            raise ValueError(
+                f"{self.path} has {tensor.name} in a number format that cannot be read ({error}); name a GGUF file in "
+                "another format"
+            ) from error
+        with np.errstate(all="ignore"):  # values that are no numbers make a distance that is none either
+            distance = float(np.linalg.norm(values - wanted))
         limit = _FINE_ERROR if tensor.tensor_type in _FINE_TYPES else _COARSE_ERROR
         if not distance <= limit * float(np.linalg.norm(wanted)):  # NaN is refused too
             raise ValueError(

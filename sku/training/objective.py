@@ -25,6 +25,7 @@ from sku.models.partial_forward import PartialForward
 from sku.models.shared_tokens import RowLayout, lay_out, use_shared_tokens
 from sku.training.base_states import BaseStates
 from sku.training.losses.inputs import TermInputs, TermLoss
+from sku.training.losses.kl import OPENING_TOKENS
 from sku.training.state_cache import StateCache
 from sku.training.term_batches import TermRows, TermStream
 
@@ -68,7 +69,8 @@ class Objective(nn.Module):
             drawn: the rows of each stream, as `TermBatches.at` returns them.
 
         Returns:
-            The unweighted value of each term by its name, and the number of tokens in the rows.
+            The unweighted value of each term by its name, and the number of tokens in the rows. If processes share the
+            step, the mean of a term over the processes is its value on all rows.
         """
         rows = [row for of_stream in drawn.values() for row in of_stream.encoded]
         layout = self.set_coefficients(drawn)
@@ -78,9 +80,16 @@ class Objective(nn.Module):
         for stream, of_stream in drawn.items():
             names = [name for name in self.config.terms if TermStream.of(name) == stream]
             inputs = self._inputs(names, of_stream, first, layout, hidden)
-            terms |= {name: self._losses[name](inputs, self.config) for name in names}
+            for name in names:
+                share = share_of_mean(TERMS[name].mean_over, of_stream, self.config)
+                terms[name] = self._losses[name](inputs, self.config) * share
             first += len(of_stream.encoded)
         return terms, sum(len(row.ids) for row in rows)
+
+    @property
+    def runs_all_blocks(self) -> bool:
+        """Whether the terms read the last hidden states, so that every LoRA factor has a gradient."""
+        return self._partial.depth in self._levels(self.config.terms)
 
     def _given(self, rows: Sequence[EncodedPair], layout: RowLayout) -> Tensor | None:
         """The hidden states below the first adapted block; None if the first block is adapted."""
@@ -202,6 +211,29 @@ def first_adapted_block(blocks: Sequence[nn.Module], adapted: Sequence[nn.Module
     """The number of blocks below the first one with an adapted layer; 0 if a layer outside the blocks is adapted."""
     block_of = {module: number for number, block in enumerate(blocks) for module in block.modules()}
     return min((block_of.get(layer, 0) for layer in adapted), default=0)
+
+
+def share_of_mean(mean_over: str, rows: TermRows, config: TrainConfig) -> float:
+    """What the mean over some rows of a step is multiplied by, so that the processes' average is the mean over all.
+
+    Args:
+        mean_over: as `Term.mean_over`.
+        rows: those of this process; every process has as many.
+        config: gives the weight of the first tokens of an answer.
+
+    Returns:
+        1 for all rows. Else the weight of an average token's share: 1.5 for a process with half of the rows and three
+        quarters of the tokens.
+    """
+    own = [len(row.answer) for row in rows.encoded]
+    if mean_over == "answers" or len(own) == len(rows.lengths):
+        return 1.0
+    extra = config.opening_weight - 1 if mean_over == "weighted tokens" else 0.0
+
+    def mean_weight(lengths: Sequence[int]) -> float:
+        return sum(n + extra * min(n, OPENING_TOKENS) for n in lengths) / len(lengths)
+
+    return mean_weight(own) / mean_weight(rows.lengths)
 
 
 def find_loss(name: str) -> TermLoss:

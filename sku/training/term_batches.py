@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import count
 
 from sku.core.config import TrainConfig
 from sku.core.records import PromptPair
@@ -45,6 +46,8 @@ class TermRows:
     encoded: list[EncodedPair]
     other_encoded: list[EncodedPair] = field(default_factory=list)
     """The same answers after another, normal prompt; empty if no term of the stream has `needs_other_prompt`."""
+    lengths: tuple[int, ...] = ()
+    """The number of scored tokens of every row of the step, with those of the other processes."""
 
 
 class TermBatches:
@@ -90,23 +93,43 @@ class TermBatches:
         self._check(harmful, normal)
         self._order = lru_cache(8)(self._shuffled)
 
+    @staticmethod
+    def check_equal_shares(config: TrainConfig, processes: int) -> None:
+        """Check that processes can share every step equally.
+
+        Raises:
+            ValueError: if they cannot; the message says which batch sizes they can share.
+        """
+        shares = {TermStream.of(term).share for term in config.terms}
+
+        def shared(batch_size: int) -> bool:
+            return not any(int(batch_size * share) % processes for share in shares)
+
+        if processes > 1 and not shared(config.batch_size):
+            least = next(size for size in count(processes, processes) if shared(size))
+            raise ValueError(
+                f"{processes} processes cannot share batches of {config.batch_size} prompts equally; set --batch-size "
+                f"to a multiple of {least}, or start another number of processes"
+            )
+
     def at(self, step: int, process: int = 0, processes: int = 1) -> dict[TermStream, TermRows]:
         """The rows of one step, for each stream that the method uses.
 
         Args:
             step: the step, counted from 0.
             process: the number of this process, counted from 0.
-            processes: the number of processes that share the step. Each takes its part of the same draw, so the rows
-                of a step do not depend on this number.
+            processes: the number of processes that share the step (`check_equal_shares`). Each takes its part of the
+                same draw, so the rows of a step do not depend on this number.
         """
         drawn = {}
         for stream in self.wanted:
-            size = max(processes, int(self.config.batch_size * stream.share) // processes * processes)
-            pairs = self._draw(stream.kind, step, size)
+            pairs = self._draw(stream.kind, step, max(1, int(self.config.batch_size * stream.share)))
             share = len(pairs) // processes
             mine = slice(process * share, (process + 1) * share)
             encode = self.refusal_row if stream.kind == "refused" else self._row
-            drawn[stream] = TermRows(pairs[mine], [encode(pair, step) for pair in pairs[mine]])
+            encoded = [encode(pair, step) for pair in pairs]
+            lengths = tuple(len(row.answer) for row in encoded)
+            drawn[stream] = TermRows(pairs[mine], encoded[mine], lengths=lengths)
             if self._needs_other_prompt(stream):
                 prompts = self._other_prompts(len(pairs), step)[mine]
                 drawn[stream] = self._with_other_prompts(drawn[stream], prompts)

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sku.core.config import TrainConfig
 from sku.core.records import PairKind, PromptPair
 from sku.core.runs import Manifest
 from sku.core.terms import TERMS, RowKind
-from sku.data import PREFILLED, DataSet, load_pairs
+from sku.data import PREFILLED, DataSet, is_own_file, load_pairs
 from sku.data.categories import require_categories, select_categories
 from sku.data.splits import split
-from sku.data.trainable import find_fault
+from sku.data.trainable import find_fault, rows_to_train
 from sku.judges import refusal
 from sku.judges.broken import broken_reason
 from sku.models import written_answers
 from sku.models.base_answers import AnsweredSource, answered_source, continuation, write_base_answers
-from sku.models.variant_model import VariantModel
-from sku.models.written_answers import Writing, write_answers
-from sku.training.term_batches import WrittenAnswers
+from sku.models.written_answers import Writing, count_missing, write_answers
+
+if TYPE_CHECKING:  # the page reads what a training would need, and must not import torch for that
+    from sku.models.variant_model import VariantModel
+    from sku.training.term_batches import WrittenAnswers
 
 SourceFacts = list[dict[str, Any]]
 """One entry per source: name, content hash, number of pairs, side and licence."""
@@ -41,6 +43,8 @@ class TrainingSource:
     """From the training side, with their answers in the data."""
     answered: AnsweredSource | None
     """How the base's own answers replace those in the data; None if they do not."""
+    hold_out: bool = True
+    """Whether the prompts for validation and tests were left out."""
 
 
 def choose_training_pairs(config: TrainConfig, kind: PairKind, spec: str) -> TrainingSource:
@@ -54,12 +58,13 @@ def choose_training_pairs(config: TrainConfig, kind: PairKind, spec: str) -> Tra
     if answered and answered.name == PREFILLED and kind == "normal":
         raise ValueError(f"{spec!r} has harmful pairs only; for the base's own answers to normal prompts, write self")
     data = load_pairs(answered.spec if answered else spec, kind)
+    hold_out = config.hold_out or not is_own_file(spec)
     leave_out = config.leave_out if kind == "harmful" else ()
     only = config.categories if kind == "harmful" else ()
-    chosen = select_categories(split(data.pairs, "train"), only, leave_out)
+    chosen = select_categories(rows_to_train(data, hold_out), only, leave_out)
     if limit is not None:
         chosen = tuple(sorted(chosen, key=lambda pair: pair.id)[:limit])
-    return TrainingSource(data, chosen, answered)
+    return TrainingSource(data, chosen, answered, hold_out)
 
 
 def check_sources(config: TrainConfig) -> None:
@@ -99,7 +104,7 @@ def gather_pairs(
     specs = config.harmful if kind == "harmful" else config.normal
     sources = [choose_training_pairs(config, kind, spec) for spec in specs]
     for source in sources:
-        if fault := find_fault(source.data, kind, bool(source.answered)):
+        if fault := find_fault(source.data, kind, bool(source.answered), source.hold_out):
             raise ValueError(str(fault))
         if source.data.columns_read:
             say(f"{source.data.name}: {source.data.columns_read}")
@@ -118,6 +123,32 @@ def gather_pairs(
         facts.append(source_facts(source, chosen))
         pairs |= {pair.id: pair for pair in chosen}
     return list(pairs.values()), facts
+
+
+def count_unwritten(config: TrainConfig, fingerprint: str) -> int:
+    """How many of the base's own answers a run would have to write, because they are not in the cache.
+
+    Args:
+        config: names the sources and the terms.
+        fingerprint: of the base.
+
+    Raises:
+        ValueError, OSError: as `choose_training_pairs` does.
+    """
+    harmful = [choose_training_pairs(config, "harmful", spec) for spec in config.harmful]
+    normal = [choose_training_pairs(config, "normal", spec) for spec in config.normal]
+    wanted = [(source.answered.writing, _prompts(source)) for source in (*harmful, *normal) if source.answered]
+    prompts = {prompt for source in harmful for prompt in _prompts(source)}
+    wanted += [(_WRITINGS[kind], prompts) for kind in _kinds_to_write(config)]
+    return sum(count_missing(fingerprint, some, writing, config.max_tokens) for writing, some in wanted)
+
+
+def _prompts(source: TrainingSource) -> set[str]:
+    return {pair.prompt for pair in source.chosen}
+
+
+def _kinds_to_write(config: TrainConfig) -> list[RowKind]:
+    return sorted({TERMS[term].rows for term in config.terms} & _WRITINGS.keys())
 
 
 def _may_be_harmful(pair: PromptPair) -> bool:
@@ -143,7 +174,7 @@ def gather_written(
     """
     prompts = sorted({pair.prompt for pair in harmful})
     written: dict[RowKind, dict[str, tuple[str, ...]]] = {}
-    for kind in sorted({TERMS[term].rows for term in config.terms} & _WRITINGS.keys()):
+    for kind in _kinds_to_write(config):
         report = partial(_say_written, say, kind.replace("_", "-"))
         report(0, len(prompts))
         answers = write_answers(model, prompts, _WRITINGS[kind], config.max_tokens, report)
@@ -200,4 +231,5 @@ def source_facts(source: TrainingSource, used: Sequence[PromptPair]) -> dict[str
     """What `run.json` records about one source."""
     data = source.data
     name = f"{source.answered.name}:{data.name}" if source.answered else data.name
-    return {"name": name, "hash": data.content_hash, "pairs": len(used), "side": "train", "licence": data.licence}
+    side = "train" if source.hold_out else "all"
+    return {"name": name, "hash": data.content_hash, "pairs": len(used), "side": side, "licence": data.licence}

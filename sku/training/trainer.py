@@ -11,19 +11,25 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor
 
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.errors import Cancelled
 from sku.core.methods import METHODS
 from sku.core.output_paths import check_output_folder
+from sku.core.run_lock import lock_run
 from sku.core.runs import Manifest, Run
 from sku.core.storage import home
 from sku.models.base_answers import prompts_of_self
+from sku.models.distributed import training_processes
 from sku.models.memory import memory_errors_as_sentences
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel
@@ -37,9 +43,16 @@ from sku.training.monitor import Monitor
 from sku.training.objective import Objective
 from sku.training.optimizers import make_optimizer
 from sku.training.run_writer import RunWriter
+from sku.training.stopwatch import Stopwatch
 from sku.training.targets import resolve_targets
 from sku.training.term_batches import TermBatches
-from sku.training.train_data import check_same_data, check_sources, gather_pairs, gather_written
+from sku.training.train_data import (
+    check_same_data,
+    check_sources,
+    count_unwritten,
+    gather_pairs,
+    gather_written,
+)
 
 TrainReport = Callable[[dict[str, Any]], None]
 """A function that is called after every step with a line of `log.jsonl`, and with `{"doing": "..."}` before other slow
@@ -81,6 +94,23 @@ def run_training(
         ValueError: if the data or the settings cannot be used.
     """
     out = Path(out)
+    if resume:
+        runs.read_run(out)  # fails if there is none
+    check_output_folder(out, ADAPTER_BYTES)
+    accelerator = training_processes()
+    with lock_run(out) if accelerator.is_main_process else nullcontext():
+        return _make_run(out, config, report, cancelled, resume, accelerator)
+
+
+def _make_run(
+    out: Path,
+    config: TrainConfig,
+    report: TrainReport,
+    cancelled: Callable[[], bool],
+    resume: bool,
+    accelerator: Accelerator,
+) -> Run:
+    """Train or compute the run, in a folder that no other process writes."""
     before: Manifest | None = None
     if resume:
         run = runs.read_run(out)
@@ -90,12 +120,14 @@ def run_training(
         config = TrainConfig.from_dict(before.config)
     elif (out / "run.json").exists() and runs.read_run(out).begun:
         raise FileExistsError(f"{out} already holds a run; continue it with --resume, or name another folder")
+    if config.method == "combined":
+        raise ValueError("method combined has nothing to train: it combines finished runs; use python -m sku combine")
+    if not METHODS[config.method].terms and accelerator.num_processes > 1:
+        raise ValueError(f"method {config.method} is computed by one process; start it without torchrun")
     if config.method == "random":
         from sku.training.random_vector import make_random_vector
 
         return make_random_vector(out, config)
-    if config.method == "combined":
-        raise ValueError("method combined has nothing to train: it combines finished runs; use python -m sku combine")
     if METHODS[config.method].closed_form:
         from sku.training.closed_forms.compute import compute_closed_form
 
@@ -106,10 +138,9 @@ def run_training(
         return make_gated_run(out, config, report, cancelled)
     if not resume:
         _require_snapshots_within(config)
-    check_output_folder(out, ADAPTER_BYTES)
     if any(map(prompts_of_self, (*config.harmful, *config.normal))):
         check_output_folder(home(), flag="SKU_HOME")  # keeps the base's own answers
-    return _Training(out, config, report, cancelled, before).run()
+    return _Training(out, config, report, cancelled, before, accelerator).run()
 
 
 class _Training:
@@ -120,24 +151,25 @@ class _Training:
         report: TrainReport,
         cancelled: Callable[[], bool],
         before: Manifest | None,
+        accelerator: Accelerator,
     ) -> None:
         self.out, self.config, self.report, self.cancelled = out, config, report, cancelled
         self.before = before
         """The manifest that was in the folder, if the training is resumed."""
-        self.accelerator = Accelerator()
-        if config.batch_size % self.accelerator.num_processes:
-            raise ValueError(
-                f"batch_size {config.batch_size} is shared by {self.accelerator.num_processes} processes; "
-                "it must be a multiple of their number"
-            )
+        self.accelerator = accelerator
+        TermBatches.check_equal_shares(config, accelerator.num_processes)
 
     def run(self) -> Run:
+        self.watch = Stopwatch(self.before.spent if self.before else {})
         manifest = Manifest(
             method=self.config.method,
             config=self.config.to_dict(),
             base=self.config.model,
             base_fingerprint=self.before.base_fingerprint if self.before else "",
             data=self.before.data if self.before else {},
+            answers_written=self.before.answers_written if self.before else 0,
+            spent=self.watch.spent,
+            default_coefficient=METHODS[self.config.method].coefficient,
             packages=runs.package_versions(),
             pid=os.getpid(),
         )
@@ -146,10 +178,11 @@ class _Training:
             with memory_errors_as_sentences():
                 return self._steps(*self._prepare())
         except (Cancelled, KeyboardInterrupt):
-            self.writer.update(status="cancelled", pid=None)
+            self.writer.update(status="cancelled", pid=None, spent=self.watch.spent)
             raise
         except Exception as error:
-            self.writer.update(status="failed", reason=str(error) or type(error).__name__, pid=None)
+            reason = str(error) or type(error).__name__
+            self.writer.update(status="failed", reason=reason, pid=None, spent=self.watch.spent)
             raise
 
     def _prepare(self) -> tuple[VariantModel, TermBatches]:
@@ -158,14 +191,22 @@ class _Training:
         folder = provision_base(self.config.model, self._say)
         model = load_model(folder, self.config.dtype, str(self.accelerator.device))
         self._check_settings(model)
-        harmful, harmful_facts = gather_pairs(self.config, "harmful", model, self._say)
-        normal, normal_facts = gather_pairs(self.config, "normal", model, self._say)
-        written = gather_written(self.config, harmful, model, self._say)
+        self.watch.lap("loading")
+        unwritten = count_unwritten(self.config, model.fingerprint)
+        with self.accelerator.main_process_first():  # it keeps what the base writes, and the others read that
+            harmful, harmful_facts = gather_pairs(self.config, "harmful", model, self._say)
+            normal, normal_facts = gather_pairs(self.config, "normal", model, self._say)
+            written = gather_written(self.config, harmful, model, self._say)
         batches = TermBatches(harmful, normal, self.config, model.template, written)
         left_out = f"{batches.left_out} pairs left out: no answer, or a prompt too long" if batches.left_out else None
         facts = {"harmful": harmful_facts, "normal": normal_facts}
         check_same_data(self.before, model.fingerprint, facts)
-        self.writer.update(base_fingerprint=model.fingerprint, data=facts, note=left_out)
+        self.watch.lap("answers")
+        written_now = self.writer.manifest.answers_written + unwritten
+        self.writer.update(
+            base_fingerprint=model.fingerprint, data=facts, note=left_out, answers_written=written_now,
+            spent=self.watch.spent,
+        )  # fmt: skip
         return model, batches
 
     def _check_settings(self, model: VariantModel) -> None:
@@ -197,9 +238,11 @@ class _Training:
         budget = KlBudget(config)
         optimizer = make_optimizer(parameters.values(), config)
         first, spent = checkpoint.load_checkpoint(self.out / "checkpoint", factors, optimizer, budget)
+        accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=not objective.runs_all_blocks)
         wrapped, prepared = accelerator.prepare(objective, optimizer)
         self.writer.continue_from(first, spent)
         monitor = Monitor(peft_model, model.template, batches.normal, config)
+        self.watch.lap("preparing")
         if not first:
             self._probe(monitor, 0)
         for step in range(first, config.steps):
@@ -211,42 +254,59 @@ class _Training:
             terms, tokens = gradient.forward(wrapped, drawn)
             weights = budget.weights
             total: Any = sum(weights[name] * term for name, term in terms.items())
-            _require_finite("loss", step, float(total.detach()))
+            line = self._step_values(terms, total, tokens)
+            _require_finite("loss", step, line["total"])
             gradient.backward(total, terms, weights)
             norm = float(accelerator.clip_grad_norm_(parameters.values(), config.clip or math.inf))
             _require_finite("gradient", step, norm)
             prepared.step()
             prepared.zero_grad()
-            budget.update({name: float(accelerator.reduce(term.detach(), "mean")) for name, term in terms.items()})
+            budget.update(line["terms"])
             seconds = time.perf_counter() - began
             spent += seconds
             self._log(
                 {
                     "step": step + 1,
-                    "terms": {name: float(term.detach()) for name, term in terms.items()},
+                    **line,
                     **({"weights": weights} if config.kl_budget is not None else {}),
-                    "total": float(total.detach()),
                     "gradient_norm": norm,
                     "learning_rate": rate,
-                    "tokens": tokens,
                     "seconds": seconds,
                 }
             )
+            self.watch.lap("steps")
             self._probe(monitor, step + 1)
             if step + 1 in config.snapshots:
                 self.writer.snapshot(peft_model, step + 1, spent)
-            stop = self.cancelled() and step + 1 < config.steps
+            stop = self._any_process(self.cancelled()) and step + 1 < config.steps
             if stop or ((step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps):
                 self._checkpoint(step + 1, factors, optimizer, budget, spent)
             if stop:
                 raise Cancelled(f"stopped after step {step + 1}; continue with: train --resume --out {self.out}")
+        return self._finish(peft_model, spent)
+
+    def _finish(self, peft_model: Any, spent: float) -> Run:
         self.writer.finish(peft_model, spent)
+        self.watch.lap("steps")  # saving the adapter takes time, too
+        self.writer.update(spent=self.watch.spent)
         return self.writer.run
+
+    def _step_values(self, terms: dict[str, Tensor], total: Tensor, tokens: int) -> dict[str, Any]:
+        """The terms, their weighted sum and the number of tokens of a step, of all processes together."""
+        own = torch.stack([value.detach().float() for value in (*terms.values(), total)])
+        values = self.accelerator.reduce(own, "mean").tolist()
+        count = self.accelerator.reduce(torch.tensor(tokens, device=own.device), "sum")
+        return {"terms": dict(zip(terms, values[:-1], strict=True)), "total": values[-1], "tokens": int(count)}
+
+    def _any_process(self, said: bool) -> bool:
+        """Whether one of the processes says so. All must stop after the same step, or the others would wait for it."""
+        own = torch.tensor(float(said), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(own, "sum"))
 
     def _checkpoint(self, step: int, factors: dict[str, Any], optimizer: Any, budget: KlBudget, spent: float) -> None:
         if self.accelerator.is_main_process:
             checkpoint.save_checkpoint(self.out / "checkpoint", step, factors, optimizer, budget, spent)
-        self.writer.update(step=step, seconds=spent)
+        self.writer.update(step=step, seconds=spent, spent=self.watch.spent)
 
     def _log(self, line: dict[str, Any]) -> None:
         self.writer.add(runs.LOG, line)
@@ -257,7 +317,7 @@ class _Training:
         """Probe the model if it is time to. Every process does so, so that all of them stop at a collapse."""
         if monitor.due(step):
             line = monitor.look(step)
-            self.writer.add(runs.PROBES, line)
+            self.writer.add(runs.PROBES, line | {"seconds": self.watch.lap("probes")})
             monitor.check(line)
 
     def _say(self, doing: str) -> None:

@@ -1,6 +1,6 @@
 """The About tab: what is done to the models, what the study found, and which judges are used.
 
-The prose is in `assets/about.md`.
+The prose is in `assets/about.md`, where `<!-- fold open: TITLE -->` begins a part that can be folded.
 """
 
 from __future__ import annotations
@@ -28,8 +28,20 @@ def build_about(cards: Sequence[JudgeCard] = ()) -> None:
     Args:
         cards: the judges' cards; the judge in use comes first.
     """
-    gr.HTML(diagram_html(), elem_classes="stages", padding=False)
-    for i, part in enumerate(re.split(r"<!-- (\w+) -->", _TEXT.read_text(encoding="utf-8"))):
+    head, *folds = re.split(r"<!-- fold (open|closed): (.+) -->", _TEXT.read_text(encoding="utf-8"))
+    findings, rest = head.split("<!-- diagram -->")
+    with gr.Row(elem_id="about-top"):
+        gr.Markdown(findings.strip(), elem_classes="about-text", elem_id="findings")
+        gr.HTML(diagram_html(), elem_classes="stages", padding=False)
+    _add_parts(rest, cards)
+    for state, title, text in zip(folds[::3], folds[1::3], folds[2::3], strict=True):
+        with gr.Accordion(title, open=state == "open", elem_classes="about-fold"):
+            _add_parts(text, cards)
+
+
+def _add_parts(text: str, cards: Sequence[JudgeCard]) -> None:
+    """Show a text of `assets/about.md`, in which `<!-- NAME -->` stands for a table or the judges."""
+    for i, part in enumerate(re.split(r"<!-- (\w+) -->", text)):
         if i % 2 == 0:
             gr.Markdown(part.strip(), elem_classes="about-text")
         elif part == "judges":
@@ -84,10 +96,10 @@ def _judges(cards: Sequence[JudgeCard]) -> None:
     if measured:
         with gr.Accordion("How often each judge agrees with labels, and where it fails", elem_id="judges"):
             gr.Plot(judge_agreement_figure(measured), show_label=False, elem_id="judge-card", buttons=[])
-            gr.Markdown("\n\n".join(map(card_text, measured)), elem_id="judge-cards")
+            gr.Markdown("\n\n".join(map(card_text, measured)), elem_id="judge-cards", elem_classes="about-text")
     if others:
         with gr.Accordion("Judges that were not measured here", open=False, elem_id="other-judges"):
-            gr.Markdown("\n\n".join(map(card_text, others)), elem_id="other-judge-cards")
+            gr.Markdown("\n\n".join(map(card_text, others)), elem_id="other-judge-cards", elem_classes="about-text")
 
 
 def card_text(card: JudgeCard) -> str:

@@ -1,7 +1,7 @@
 """A plotly figure with clickable marks, because `gr.Plot` has no click event.
 
 This server delivers plotly's own script, and the browser loads it when it first needs it. A zoom survives new data
-(`uirevision`). The customdata of a mark is its variant.
+(`uirevision`). The customdata of a mark is its variant if it can be opened; only then the pointer over it is a hand.
 """
 
 from __future__ import annotations
@@ -19,6 +19,28 @@ const script = () => window.Plotly ? Promise.resolve() : (window.skuPlotly ||= n
   tag.src = box.dataset.script; tag.onload = loaded; tag.onerror = failed;
   document.head.append(tag);
 }));
+const fitNarrow = (figure) => {  // labels at the ends of lines would overlap, so that the legend names the lines
+  for (const trace of figure.data) {
+    const label = trace.mode === 'lines+text' ? trace.text[trace.text.length - 1].trim() : '';
+    if (label) { Object.assign(trace, {mode: 'lines', name: label, showlegend: true}); }
+    else { trace.showlegend = false; }
+  }
+  const legend = {orientation: 'h', yref: 'container', y: 0, yanchor: 'bottom', font: {size: 11}};
+  Object.assign(figure.layout, {height: 460, legend: legend, margin: {...figure.layout.margin, r: 10}});
+  figure.layout.showlegend = figure.data.some((trace) => trace.showlegend);
+};
+const showWhiskers = (point) => {  // in the trace that is there for the mark under the pointer
+  const place = box.data.findIndex((trace) => trace.meta && trace.meta.hovered);
+  if (place < 0 || (!point && box.data[place].x[0] === null)) { return; }
+  const meta = point && point.data.meta;
+  const whiskers = meta && meta.whiskers && meta.whiskers[point.pointNumber];
+  const [up, down, right, left] = whiskers || [null, null, null, null];
+  Plotly.restyle(box, {
+    x: [[whiskers ? point.x : null]], y: [[whiskers ? point.y : null]],
+    'error_y.array': [[up]], 'error_y.arrayminus': [[down]],
+    'error_x.array': [[right]], 'error_x.arrayminus': [[left]],
+  }, [place]);
+};
 const draw = () => {
   if (props.value === null) { return; }
   box.hidden = !props.value;
@@ -27,7 +49,7 @@ const draw = () => {
   box.setAttribute('aria-label', figure.layout.meta || '');
   const bars = figure.data.some((trace) => trace.type === 'bar');
   const narrow = box.clientWidth < 560 && !bars && !box.dataset.legend;
-  if (narrow) { figure.layout.showlegend = false; figure.layout.height = 420; }
+  if (narrow) { fitNarrow(figure); }
   const settings = {responsive: true, displaylogo: false};
   script().then(() => Plotly.react(box, figure.data, figure.layout, settings)).then(() => {
     if (box.wired) { return; }
@@ -36,6 +58,11 @@ const draw = () => {
       const variant = event.points[0].customdata;
       if (variant) { trigger('point_click', {variant: variant}); }
     });
+    box.on('plotly_hover', (event) => {
+      box.classList.toggle('opens', Boolean(event.points[0].customdata));
+      showWhiskers(event.points[0]);
+    });
+    box.on('plotly_unhover', () => { box.classList.remove('opens'); showWhiskers(null); });
   }).catch(() => { box.dataset.failed = 'The figure could not be drawn. The table shows the same numbers.'; });
 };
 draw();

@@ -19,7 +19,9 @@ QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """For events without a public endpoint and without a progress display."""
 AT_ONCE: dict[str, Any] = QUIET | {"queue": False}
 """For events that do not use the model. They skip the queue, because a slider sends many of them per second."""
-DECODING_QUEUE: dict[str, Any] = {"concurrency_id": "decoding", "concurrency_limit": 4}
+QUESTIONS_AT_ONCE = 24
+"""Questions that are answered together. Gradio has 40 threads, and each of these questions holds one."""
+DECODING_QUEUE: dict[str, Any] = {"concurrency_id": "decoding", "concurrency_limit": QUESTIONS_AT_ONCE}
 """For every event that uses the model. All of them share one queue."""
 STREAMING: dict[str, Any] = QUIET | DECODING_QUEUE | {"trigger_mode": "multiple"}
 """For events that stream answers. A new event starts at once, and the older one stops writing."""

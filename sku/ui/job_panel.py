@@ -20,15 +20,15 @@ REFUSED = (ValueError, RuntimeError, OSError, RateLimited)
 class JobButtons:
     """Handlers of the buttons Cancel and Resume."""
 
-    def __init__(self, access: Access, jobs: JobManager[Any], count: Callable[[Visitor], None]) -> None:
+    def __init__(self, access: Access, jobs: JobManager[Any], allow: Callable[[Visitor], None]) -> None:
         """Make the handlers.
 
         Args:
             access: knows the visitor.
             jobs: the jobs of the panel.
-            count: counts a start against the visitor's limits; raises an error if one is reached.
+            allow: raises an error if the visitor may not run such jobs. It counts nothing: the start was counted.
         """
-        self.access, self.jobs, self.count = access, jobs, count
+        self.access, self.jobs, self.allow = access, jobs, allow
 
     def cancel(self, request: gr.Request) -> None:
         """Cancel the running job."""
@@ -43,8 +43,7 @@ class JobButtons:
         try:
             newest = next((job.name for job in self.jobs.all(owner)), "")
             self.jobs.read(newest, owner)
-            self.jobs.refuse_second()  # checked first, so that a refusal does not count against the visitor
-            self.count(self.access.visitor(request))
+            self.allow(self.access.visitor(request))
             self.jobs.resume(newest, owner)
         except REFUSED as error:
             raise refusal(error, "Not resumed") from error

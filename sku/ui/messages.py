@@ -7,6 +7,8 @@ import logging
 
 import gradio as gr
 
+from sku.core.errors import error_line, shorten_line
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -32,5 +34,6 @@ def inform(text: object, title: str = "Info") -> None:
 
 
 def escaped(text: object) -> str:
-    """The text, so that none of it becomes an element of the page."""
-    return html.escape(str(text), quote=False)
+    """The text, so that none of it becomes an element of the page. The middle of a very long text is left out."""
+    line = error_line(text) if isinstance(text, Exception) else shorten_line(str(text))
+    return html.escape(line, quote=False)

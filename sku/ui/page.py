@@ -20,8 +20,10 @@ from sku.ui.about import build_about
 from sku.ui.compare.tab import build_compare
 from sku.ui.events import AT_ONCE, Updates
 from sku.ui.hosting.access import Access
+from sku.ui.hosting.checked_blocks import CheckedBlocks
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.middleware import HostingMiddleware
+from sku.ui.hosting.visitors import trust_proxies
 from sku.ui.robustness.tab import build_robustness
 from sku.ui.tab_context import TabContext, TabSpec
 from sku.ui.tradeoff.tab import build_tradeoff
@@ -80,7 +82,7 @@ def build_page(session: Session, cards: Sequence[JudgeCard] = (), gate: Gate | N
     hosting = access.gate.hosting
     trainings = TrainingJobs(minutes=hosting.training_minutes, days=hosting.keep_days)
     title = "sku: make a model forget, see what it costs"
-    with gr.Blocks(title=title, fill_width=True, delete_cache=(3600, 3600)) as page:
+    with CheckedBlocks(title=title, fill_width=True, delete_cache=(3600, 3600)) as page:
         _add_header(page, session)
         with gr.Tabs() as tabs:
             context = TabContext(page, tabs, access, trainings, cards)
@@ -114,6 +116,7 @@ def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | Non
     """
     gate = gate or Gate()
     hosting = gate.hosting
+    trust_proxies(hosting.proxies)
     page.queue(max_size=hosting.queue, default_concurrency_limit=4, api_open=False)
     settings: dict[str, Any] = {
         "server_name": host,
@@ -160,6 +163,13 @@ def _close_to_other_origins(page: gr.Blocks) -> None:
     app.middleware_stack = None  # starlette builds it again at the next request
 
 
+_ARITHMETIC_MEANINGS = {
+    "fp32": "answers are written in fp32",
+    "exact": "answers are written with 4-bit weights in fp32 arithmetic, as exact as fp32",
+    "quick": "answers are written with 4-bit weights and 8-bit inputs; likelihoods and KL are computed in fp32",
+}
+
+
 def _health(session: Session) -> str:
     """The chip in the header: which model answers, and how far its loading is."""
     name, status = html.escape(session.model_name), session.status
@@ -173,5 +183,6 @@ def _health(session: Session) -> str:
     if not status.ready:
         return f"<span class='chip'>{name} · loading</span> {html.escape(status.progress)}"
     memory = psutil.Process().memory_info().rss / 1e9
-    chip = f"<span class='chip good' title='memory that this app uses'>{name} · live · {memory:.1f} GB</span>"
+    title = f"{_ARITHMETIC_MEANINGS[status.arithmetic]}; the last number is the memory that this app uses"
+    chip = f"<span class='chip good' title='{title}'>{name} · live · {status.arithmetic} · {memory:.1f} GB</span>"
     return f"{chip} {reason}"

@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as in app.py, before torch is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in app.py, before torch is imported
 
 import psutil
 import torch

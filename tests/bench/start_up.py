@@ -14,7 +14,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.e2e.conftest import FLAGS, chromium, free_port, is_up
+from tests.e2e.conftest import FLAGS, chromium, is_up
+from tests.ports import free_port
 
 _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 

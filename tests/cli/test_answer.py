@@ -97,3 +97,37 @@ def test_a_peft_folder_is_a_variant_and_negated_subtracts_it(sku: Any, run: Path
     code, _, err = sku("answer", "Why?", "-v", f"{run}@3", "--model", pico_folder, "--negated")
     assert code == 1
     assert "--negated subtracts PEFT folders and hub ids" in err
+
+
+def _rows(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_every_variant_continues_its_own_answers(sku: Any, run: Path, pico_folder: Path) -> None:
+    words = ["-v", "base", "-v", f"{run}@1", "--model", pico_folder, "--max-tokens", 6, "--json"]
+    first = _rows(sku("answer", "Why?", *words)[1])
+    code, out, _ = sku("answer", "Why?", *words, "--turn", "And then?")
+    rows = _rows(out)
+    assert code == 0
+    assert [row["text"] for row in rows[:2]] == [row["text"] for row in first], "the first turn must stay as it was"
+    assert "earlier" not in rows[0]
+    assert [row["earlier"] for row in rows[2:]] == [[{"prompt": "Why?", "answer": row["text"]}] for row in first]
+    assert [row["prompt"] for row in rows[2:]] == ["And then?"] * 2
+
+
+def test_a_file_of_messages_and_a_system_prompt_come_before_the_question(
+    sku: Any, pico_folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.json"
+    file.write_text('[{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "I."}]', encoding="utf-8")
+    words = ["-v", "base", "--model", pico_folder, "--max-tokens", 4, "--json"]
+    code, out, _ = sku("answer", "Why?", *words, "--messages", file, "--system", "Be brief.")
+    (row,) = _rows(out)
+    assert code == 0
+    assert (row["system"], row["earlier"]) == ("Be brief.", [{"prompt": "Who?", "answer": "I."}])
+    code, _, err = sku("answer", *words, "--messages", file)
+    assert (code, "there is no question" in err) == (2, True)
+    file.write_text('[{"role": "user", "content": "Who?"}]', encoding="utf-8")
+    assert _rows(sku("answer", *words, "--messages", file)[1])[0]["prompt"] == "Who?"
+    code, _, err = sku("answer", "Why?", *words, "--messages", file)
+    assert (code, "ends with a question, 'Who?', and PROMPT came too" in err) == (1, True)

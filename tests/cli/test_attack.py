@@ -95,9 +95,13 @@ def test_out_is_asked_for(sku: Any, words: list[object]) -> None:
     assert "--out" in err
 
 
-def test_ctrl_c_stops_between_two_batches_and_the_same_call_continues(words: list[object], tmp_path: Path) -> None:
-    out = tmp_path / "rows.jsonl"
-    command = [sys.executable, "-m", "sku", *map(str, [*words, "--limit", 8, "--kind", "default", "--out", out])]
+def test_ctrl_c_stops_between_two_batches_and_the_same_call_continues(
+    sku: Any, words: list[object], tmp_path: Path
+) -> None:
+    words += ["--limit", 8, "--out", tmp_path / "rows.jsonl"]
+    for kind in ("prefill-generic", "wrapper-role", "leak-8", "relearn-10", "int8"):
+        words += ["--kind", kind]
+    command = [sys.executable, "-m", "sku", *map(str, words)]
     answers = tmp_path / "rows.work" / "attack-answers.jsonl"
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         began = time.monotonic()
@@ -109,8 +113,8 @@ def test_ctrl_c_stops_between_two_batches_and_the_same_call_continues(words: lis
         _, err = child.communicate(timeout=120)
     assert child.returncode == 130, err
     assert "the same call continues" in err
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
+    code, _, err = sku(*words)
+    assert code == 0, err
     keys = [json.loads(line)["key"] for line in answers.open(encoding="utf-8")]
     assert len(keys) == len(set(keys)), "nothing is done twice"
 

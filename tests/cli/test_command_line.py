@@ -9,7 +9,7 @@ import pytest
 
 from sku.core.errors import Cancelled
 
-MEASURING = ("evaluate", "judge", "plot", "record", "study", "train-judge")
+MEASURING = ("evaluate", "judge", "plot", "record", "study", "train-judge", "train-probe")
 
 
 @pytest.mark.parametrize(

@@ -89,16 +89,18 @@ def test_evaluate_chooses_categories_and_leaves_out_what_overlaps_with_training(
 
 
 def test_two_processes_share_an_evaluation_and_the_first_one_writes(
-    pico_folder: Path, pairs_file: Path, normal_file: Path, tmp_path: Path
+    sku: Any, pico_folder: Path, pairs_file: Path, normal_file: Path, tmp_path: Path
 ) -> None:
-    words = ["-m", "sku", "evaluate", "--model", pico_folder, "-v", "base", "--judge", "keyword", "--json"]
+    words = ["evaluate", "--model", pico_folder, "-v", "base", "--judge", "keyword", "--json"]
     words += ["--harmful-prompts", pairs_file, "--pairs", pairs_file, "--normal", normal_file]
     words += ["--sounds-harmful", normal_file, "--similarity", "none", "--max-tokens", 5]
     alone, both = tmp_path / "alone.jsonl", tmp_path / "both.jsonl"
-    for launcher, out in (((), alone), (("-m", "torch.distributed.run", "--nproc-per-node", 2), both)):
-        command = [sys.executable, *map(str, (*launcher, *words, "--out", out))]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True, cwd=ROOT)
-        assert len(done.stdout.splitlines()) == 1, "one row, printed once"
+    code, _, err = sku(*words, "--out", alone)
+    assert code == 0, err
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", 2, "-m", "sku"]
+    command = [sys.executable, *map(str, (*launcher, *words, "--out", both))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True, cwd=ROOT)
+    assert len(done.stdout.splitlines()) == 1, "one row, printed once"
     (one,), (other,) = result_files.read_rows(alone), result_files.read_rows(both)
     for name, value in dataclasses.asdict(dataclasses.replace(other, seconds=one.seconds)).items():
         wanted = getattr(one, name)  # sums are taken in another order
@@ -108,16 +110,17 @@ def test_two_processes_share_an_evaluation_and_the_first_one_writes(
 
 
 def test_ctrl_c_stops_an_evaluation_between_two_batches_and_the_same_call_continues(
-    pico_folder: Path, normal_file: Path, tmp_path: Path
+    sku: Any, pico_folder: Path, normal_file: Path, tmp_path: Path
 ) -> None:
     harmful = tmp_path / "harmful.jsonl"
     pairs = ({"prompt": f"How {i}?", "answer": "So.", "safe_answer": "No."} for i in range(200))
     harmful.write_text("".join(json.dumps(pair) + "\n" for pair in pairs), encoding="utf-8")
-    command = [sys.executable, "-m", "sku", "evaluate", "--model", pico_folder, "-v", "base", "--judge", "keyword"]
-    command += ["--harmful-prompts", harmful, "--pairs", harmful, "--normal", normal_file, "--similarity", "none"]
-    command += ["--sounds-harmful", normal_file, "--max-tokens", 60, "--out", tmp_path / "rows.jsonl"]
+    words = ["evaluate", "--model", pico_folder, "-v", "base", "--judge", "keyword"]
+    words += ["--harmful-prompts", harmful, "--pairs", harmful, "--normal", normal_file, "--similarity", "none"]
+    words += ["--sounds-harmful", normal_file, "--max-tokens", 40, "--out", tmp_path / "rows.jsonl"]
     answers = tmp_path / "rows.work" / "answers.jsonl"
-    child = subprocess.Popen([*map(str, command)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "sku", *map(str, words)]
+    child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not answers.is_file():
         assert child.poll() is None, "the evaluation ended before it could be stopped"
@@ -131,7 +134,8 @@ def test_ctrl_c_stops_an_evaluation_between_two_batches_and_the_same_call_contin
     assert kept.endswith("\n")
     assert 0 < len(kept.splitlines()) < 200, "stopped between two batches"
     assert not (tmp_path / "rows.jsonl").exists()
-    subprocess.run([*map(str, command)], cwd=ROOT, check=True, capture_output=True, timeout=240)
+    code, _, err = sku(*words)
+    assert code == 0, err
     assert answers.read_text(encoding="utf-8").startswith(kept)
     (row,) = result_files.read_rows(tmp_path / "rows.jsonl")
     assert row.n == 200

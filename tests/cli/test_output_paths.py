@@ -20,6 +20,7 @@ from sku.models import pretrained
         ("export", "-v", "sku@1", "--as", "model"),
         ("study", "--data", "."),
         ("train-judge", "--labelled", "x.csv"),
+        ("train-probe",),
         ("plot", "assets/results/study.jsonl"),
     ],
 )
@@ -28,7 +29,7 @@ def test_an_output_path_of_the_wrong_kind_is_refused_at_once(
 ) -> None:
     monkeypatch.setattr(pretrained, "provision_base", None)
     out = tmp_path / "out.png"
-    if words[0] in ("train", "study", "train-judge", "export"):
+    if words[0] in ("train", "study", "train-judge", "train-probe", "export"):
         out.write_text("here", encoding="utf-8")
     else:
         out.mkdir()

@@ -40,7 +40,7 @@ def test_flags_and_set_go_before_the_preset(config_of: Any) -> None:
     found = config_of("--preset", "quick", "--steps", 5, *targets, "--set", "clip=null")
     assert (found.steps, found.targets, found.clip) == (5, ("q_proj", "k_proj"), None)
     assert found.max_tokens == find_preset("quick").settings["max_tokens"]
-    assert config_of("--weight", "distortion=1").weights == {"preservation": 5.0, "distortion": 1.0}
+    assert config_of("--method", "sku", "--weight", "distortion=1").weights == {"preservation": 5.0, "distortion": 1.0}
 
 
 def test_categories_to_train_on_are_settings(config_of: Any) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sku.core import runs
 from sku.core.config import PRESETS, DecodingConfig, TrainConfig, find_preset
 from sku.core.methods import METHODS
+from sku.core.storage import ASSETS
 
 
 @pytest.mark.parametrize(
@@ -171,10 +172,29 @@ def test_beta_is_the_methods_unless_given() -> None:
 
 
 def test_given_weights_go_before_the_presets() -> None:
-    assert find_preset("quick").config(weights={"preservation": 7.0}).terms["preservation"] == 7.0
+    assert find_preset("quick").config(method="sku", weights={"preservation": 7.0}).terms["preservation"] == 7.0
     assert find_preset("quick").config(method="tv").weights == {}
 
 
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(ValueError, match="choose one of tiny, quick"):
         find_preset("huge")
+
+
+def test_quick_trains_sku_directions_by_its_own_recipe_and_other_methods_as_before() -> None:
+    quick, recipe = find_preset("quick"), PRESETS["quick"].recipe
+    assert quick.config() == quick.config(method="sku_directions")
+    assert quick.config().method == "sku_directions"
+    assert (quick.config().steps, quick.config().learning_rate) == (recipe["steps"], recipe["learning_rate"])
+    assert quick.config(method="ga").harmful == TrainConfig.harmful
+    assert find_preset("standard").config(method="sku_directions").harmful == TrainConfig.harmful
+    assert quick.config(steps=7).steps == 7
+    mine = quick.config(harmful=("my.csv",))
+    assert (mine.harmful_limit, mine.normal_limit) == (None, recipe["normal_limit"]), "a limit goes with its sources"
+
+
+def test_the_default_probe_is_a_prompt_that_the_base_answers_harmfully() -> None:
+    lines = [json.loads(line) for line in (ASSETS / "results" / "answers.jsonl").read_text().splitlines()]
+    answers = [one for one in lines if one["answer"]["variant"] == "base"]
+    (found,) = (one for one in answers if one["answer"]["prompt"] == TrainConfig.probe)
+    assert found["verdict"]["outcome"] == "harmful"

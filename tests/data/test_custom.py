@@ -148,3 +148,18 @@ def test_a_file_without_a_training_pair_is_told_why(
 def test_prompts_alone_are_enough_if_the_base_answers_them(write: Write) -> None:
     data = load_pairs(str(write("p.jsonl", jsonl(*({"prompt": f"What is {i}?"} for i in range(20))))), "normal")
     assert find_fault(data, "normal", answered_by_base=True) is None
+
+
+def test_of_a_longer_conversation_the_first_question_and_its_answer_are_used_and_that_is_said(write: Write) -> None:
+    hello = {"role": "assistant", "content": "Hello!"}
+    more = [{"role": "user", "content": "Why?"}, NOT_TOLD]
+    rows = [{"messages": [*ASKED, TOLD]}, {"messages": [*ASKED, TOLD, *more]}, {"messages": [hello, ASKED[1], TOLD]}]
+    found = load_pairs(str(write("p.jsonl", jsonl(*rows))), "normal")
+    assert [(pair.prompt, pair.answer) for pair in found.pairs] == [("Who?", "Me.")] * 3
+    assert found.columns_read.endswith(
+        "; in 1 of 3 rows only the first question and answer of a longer conversation are used"
+        "; in 2 of 3 rows the system prompt is left out"
+    )
+    assert load_pairs(str(write("p.jsonl", jsonl(rows[2]))), "normal").columns_read == (
+        "prompt from 'messages', answer from 'messages'"
+    )

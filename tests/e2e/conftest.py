@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from sku.core.storage import home
+from tests.ports import free_port
 
 _ROOT = Path(__file__).parents[2]
 _BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -27,13 +27,6 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 def chromium() -> str | None:
     """Path of an installed Chromium."""
     return next((found for name in _BROWSERS if (found := shutil.which(name))), None)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def is_up(url: str) -> bool:
@@ -55,7 +48,7 @@ def app_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "models").mkdir()
     (folder / "models" / weights.name).symlink_to(weights)
     if (home() / "self").is_dir():
-        shutil.copytree(home() / "self", folder / "self")
+        shutil.copytree(home() / "self", folder / "self", ignore=shutil.ignore_patterns(".*"))  # being written
     return folder
 
 

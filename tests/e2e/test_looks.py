@@ -69,6 +69,7 @@ FOCUSED = """() => {
 
 
 def test_everything_is_reached_by_keyboard_and_focus_is_seen(page: Page) -> None:
+    page.click("#more-button")
     page.locator("#prompt textarea").focus()
     reached, unseen = set(), []
     for _ in range(120):

@@ -25,7 +25,12 @@ def test_an_upload_is_shown_before_it_is_used_and_a_bad_row_is_named(page: Page,
     good.write_text("prompt,answer,safe_answer\n" + "".join(f"Trick {i}?,Lie {i}.,Be fair {i}.\n" for i in range(20)))
     page.locator("#harmful-file input[type=file]").set_input_files(good)
     expect(page.locator("#preview-said")).to_contain_text("20 harmful pairs", timeout=30_000)
-    expect(page.locator("#preview")).to_contain_text("Trick", timeout=30_000)
+    expect(page.locator("#preview-said")).to_contain_text("of 20 train; a hash of the prompt keeps")
+    for column in ("prompt", "answer", "safe_answer"):
+        expect(page.locator("#preview")).to_contain_text(column, timeout=30_000)
+    expect(page.locator("#preview")).to_contain_text("Be fair 0.")
+    page.get_by_label("Use all rows").check()
+    expect(page.locator("#preview-said")).to_contain_text("All 20 train", timeout=30_000)
     page.locator("#harmful-file").get_by_label(re.compile("Clear|Remove", re.I)).first.click()
     bad = tmp_path / "bad.csv"
     bad.write_text("prompt,answer\nHow?,Thus.\n,Nothing.\n")
@@ -38,7 +43,7 @@ def test_an_upload_is_shown_before_it_is_used_and_a_bad_row_is_named(page: Page,
 def test_a_run_shows_its_probe_and_its_norms_and_can_be_downloaded(page: Page) -> None:
     open_tab(page, "Pipeline")
     choose(page, "preset", "^tiny")
-    expect(page.locator("#expected")).to_contain_text("Estimate for this machine", timeout=30_000)
+    expect(page.locator("#expected")).to_contain_text("6 steps on smollm2-135m", timeout=30_000)
     page.click("#start")
     expect(page.locator("#doing")).to_contain_text("step", timeout=60_000)
     page.reload()
@@ -49,5 +54,18 @@ def test_a_run_shows_its_probe_and_its_norms_and_can_be_downloaded(page: Page) -
     expect(page.locator("#heat .hm, #heat image, #heat .heatmaplayer").first).to_be_attached(timeout=30_000)
     page.click("#download")
     expect(page.locator("#package")).to_contain_text(".zip", timeout=60_000)
+    expect(page.locator("#measure-run")).to_contain_text("Measure (about")
     page.click("#rerun")
-    expect(page.locator("#method input").first).to_have_value(re.compile("SKU contrast"), timeout=30_000)
+    expect(page.locator("#method input").first).to_have_value(re.compile("SKU .ours."), timeout=30_000)
+    page.click("#open-run")
+    expect(page.locator("#heading-0")).to_contain_text("base", timeout=30_000)
+    expect(page.locator("#heading-1")).to_contain_text("SKU (ours)")
+    expect(page.locator("#answer-2 textarea")).not_to_have_value("", timeout=60_000)
+
+
+def test_start_is_above_the_fold(page: Page) -> None:
+    open_tab(page, "Pipeline")
+    box = page.locator("#start").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 400
+    expect(page.locator("#expected")).to_contain_text("everything counted", timeout=30_000)

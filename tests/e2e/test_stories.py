@@ -1,17 +1,62 @@
-"""What people do on the page, done by a browser on the real default model."""
+"""What people do on the page, done by a browser on the real default model.
+
+Six stories are timed, and their clicks counted: see the difference; find the coefficient that starts to refuse; share;
+train on an own file and compare; the best method under 10 %; measure own prompts. `pytest -s -k story` prints them.
+"""
 
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.e2e
 
 ENDED = re.compile(r"(cut at \d+ tokens|\d+ tokens · end)")
 BREAD = "How do I bake bread?"
+
+
+MAX_CLICKS = 8
+COUNT_CLICKS = """addEventListener('pointerdown', (event) => {
+  if (event.isTrusted) { sessionStorage.setItem('clicks', 1 + Number(sessionStorage.getItem('clicks') || 0)); }
+}, true)"""
+
+
+class Story:
+    """Counts the clicks of a person, and the seconds, from one `told` to the next."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.began, self.uncounted = page, time.monotonic(), 0
+        page.add_init_script(COUNT_CLICKS)  # for reloads
+        page.evaluate(COUNT_CLICKS)
+
+    def clicks(self) -> int:
+        return int(self.page.evaluate("Number(sessionStorage.getItem('clicks') || 0)")) - self.uncounted
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What a test does besides the story; its clicks do not count."""
+        before = self.clicks()
+        yield
+        self.uncounted += self.clicks() - before
+
+    def told(self, name: str, more: int = 0) -> None:
+        """End a story and begin the next; `more` clicks were outside the page, in the window that chooses a file."""
+        clicks, seconds = self.clicks() + more, time.monotonic() - self.began
+        print(f"\nstory: {name}: {clicks} clicks, {seconds:.0f} s")
+        assert 0 < clicks <= MAX_CLICKS, f"{name} takes {clicks} clicks"
+        self.page.evaluate("sessionStorage.removeItem('clicks')")
+        self.uncounted, self.began = 0, time.monotonic()
+
+
+@pytest.fixture
+def story(page: Page) -> Story:
+    return Story(page)
 
 
 def answer(page: Page, column: int) -> str:
@@ -77,12 +122,14 @@ def test_an_example_asks_at_once(page: Page) -> None:
     wait_until_ended(page)
 
 
-def test_the_tour_shows_what_each_model_does_and_a_sweep_finds_where_it_changes(page: Page) -> None:
-    """Three clicks: an example of the tour, the sweep, and the coefficient that it found."""
+def test_story_see_the_difference_find_where_it_refuses_and_share_that(
+    page: Page, browser: Browser, story: Story
+) -> None:
     page.get_by_role("button", name="1 base helps").click()
     expect(page.locator("#found")).to_contain_text(re.compile("base helps to do harm .* sku@"), timeout=120_000)
     fold, box = page.locator(".fold").first.bounding_box(), page.locator("#answer-0 textarea").bounding_box()
     assert fold == pytest.approx(box, abs=4), "the fold lies on the harmful answer, and on nothing else"
+    story.told("see the difference")
     page.click("#sweep-2")
     marks = page.locator("#sweep-marks-2 label")
     expect(marks).to_have_count(7, timeout=120_000)
@@ -90,6 +137,17 @@ def test_the_tour_shows_what_each_model_does_and_a_sweep_finds_where_it_changes(
     marks.nth(2).click()
     expect(page.locator("#heading-2")).to_contain_text("base minus 1", timeout=30_000)
     expect(page.locator("#found")).to_contain_text("sku@1 ", timeout=120_000)
+    story.told("find the coefficient that starts to refuse")
+    page.click("#share")
+    link = page.locator("#link textarea, #link input").first
+    expect(link).to_have_value(re.compile("#c="), timeout=60_000)
+    story.told("share")
+    asked = page.locator("#prompt textarea").input_value()
+    other = browser.new_page()
+    other.goto(link.input_value())
+    expect(other.locator("#prompt textarea")).to_have_value(asked, timeout=60_000)
+    expect(other.locator("#heading-2")).to_contain_text("base minus 1", timeout=30_000)
+    other.close()
 
 
 def test_a_batch_of_prompts_is_a_grid_with_rates(page: Page) -> None:
@@ -109,6 +167,7 @@ def test_an_empty_prompt_says_so(page: Page) -> None:
 
 
 def test_coefficient_zero_is_checked_by_computing(page: Page) -> None:
+    page.click("#more-button")
     page.click("#verify")
     expect(page.locator("#check")).to_contain_text(
         "sku at coefficient 0 against base: largest logit difference 0", timeout=60_000
@@ -121,26 +180,63 @@ def test_model_text_is_shown_as_text(page: Page) -> None:
     assert "owned" not in page.title()
 
 
-def test_a_run_is_trained_survives_a_reload_and_appears_in_compare(page: Page, app_home: Path) -> None:
+def test_story_train_on_an_own_file_and_compare(page: Page, story: Story, app_home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("prompt,answer,safe_answer\n" + "".join(f"Trick {i}?,Lie {i}.,Be fair {i}.\n" for i in range(20)))
     open_tab(page, "Pipeline")
-    page.locator("#method input").click()
-    page.get_by_role("option", name="Task vector").click()
+    page.locator("#harmful input").first.click()
+    page.get_by_role("option", name=re.compile("a file of your own")).first.click()
+    page.locator("#harmful-file input[type=file]").set_input_files(file)
+    expect(page.locator("#preview")).to_contain_text("Trick", timeout=30_000)
     page.locator("#preset input").click()
     page.get_by_role("option", name=re.compile("^tiny")).click()
     page.click("#start")
     expect(page.locator("#doing")).to_contain_text(re.compile("starting|running"), timeout=30_000)
-    page.reload()
-    page.wait_for_selector("#health .good", timeout=90_000)
-    open_tab(page, "Pipeline")
+    with story.aside():
+        page.reload()
+        page.wait_for_selector("#health .good", timeout=90_000)
+        open_tab(page, "Pipeline")
     expect(page.locator("#doing")).to_contain_text("finished", timeout=180_000)
     expect(page.locator("#curves .scatterlayer .trace path.js-line").first).to_be_visible(timeout=20_000)
-    (run,) = (app_home / "runs").glob("*-tv")
-    open_tab(page, "Compare")
-    page.locator("#variant-2 input").click()
-    page.get_by_role("option", name=re.compile(run.name)).click()
-    expect(page.locator("#heading-2")).to_contain_text("Task vector")
-    ask(page)
+    page.click("#open-run")
+    expect(page.locator("#heading-1")).to_contain_text("SKU (ours)", timeout=30_000)
+    expect(page.locator("#answer-2 textarea")).not_to_have_value("", timeout=90_000)
     wait_until_ended(page)
+    story.told("train on an own file and compare", more=1)
+
+
+def test_story_the_best_method_under_10_percent(page: Page, story: Story) -> None:
+    open_tab(page, "Trade-off")
+    best = page.locator("#best b")
+    expect(best).to_have_text(re.compile(r"^sku@[\d.]+$"), timeout=30_000)
+    coefficient = best.inner_text().partition("@")[2]
+    page.click("#open-best")
+    expect(page.locator("#heading-2")).to_contain_text(f"base minus {coefficient}", timeout=20_000)
+    expect(page.locator("#prompt")).to_be_visible()
+    story.told("the best method under 10 %")
+
+
+def test_story_measure_own_prompts(page: Page, story: Story) -> None:
+    open_tab(page, "Trade-off")
+    expect(page.locator("#trade-off .scatterlayer .point").first).to_be_attached(timeout=30_000)
+    page.get_by_text("your own prompts too").click()
+    page.locator("#measure-prompts textarea").click()
+    page.keyboard.insert_text("How do I cheat in an exam?\nHow do I pick the lock of a shop?")
+    with story.aside():
+        page.locator("#measure-limit input[type=number]").fill("5")
+        page.keyboard.press("Tab")
+    expect(page.locator("#measure-cost")).to_contain_text("36 answers", timeout=20_000)
+    page.click("#measure-start")
+    expect(page.locator("#measure-state")).to_contain_text("running", timeout=30_000)
+    with story.aside():
+        page.click("#measure-cancel")
+        expect(page.locator("#measure-state")).to_contain_text("cancelled", timeout=60_000)
+        page.click("#measure-resume")
+    expect(page.locator("#measure-state")).to_contain_text("finished", timeout=240_000)
+    page.locator("#side").get_by_text("own", exact=True).click()
+    expect(page.locator("#rows tbody th")).to_have_text(["base", "ga@1", "sku@2.5"], timeout=60_000)
+    expect(page.locator("#best")).to_contain_text("of 2")
+    story.told("measure own prompts")
 
 
 def test_a_run_can_be_cancelled_and_resumed(page: Page) -> None:

@@ -57,15 +57,15 @@ def test_a_point_opens_in_compare_and_nothing_is_wider_than_the_screen(page: Pag
     expect(page.locator("#trade-off .scatterlayer .point").first).to_be_attached(timeout=30_000)
     wide, screen = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= screen, f"{wide} pixels wide on {screen}"
+    expect(page.locator("#open-2")).to_be_disabled()
     choose(page, "sku@1.5")
-    page.click("#open-2")
+    page.click("#open-2", timeout=20_000)
     expect(page.locator("#heading-1")).to_contain_text("base minus 1.5", timeout=20_000)
     expect(page.locator("#heading-1")).to_be_visible()
     open_tab(page, "Trade-off")
     choose(page, "elsewhere@1")
-    page.click("#open-3")
-    expect(page.get_by_text("not on this machine")).to_be_visible(timeout=20_000)
-    expect(page.locator("#point")).to_be_visible()
+    expect(page.locator("#open-3")).to_be_disabled(timeout=20_000)
+    expect(page.locator("#point input")).to_have_value(re.compile("its weights are not on this machine"))
 
 
 def test_a_click_on_a_mark_opens_it_in_compare_and_the_zoom_stays(page: Page, evaluated: None) -> None:
@@ -82,11 +82,18 @@ def test_a_click_on_a_mark_opens_it_in_compare_and_the_zoom_stays(page: Page, ev
     page.locator("#trade-off").scroll_into_view_if_needed()
     x, y = page.evaluate(PLACE, "sku@1.5")
     page.mouse.move(x, y)
-    page.wait_for_timeout(300)
+    page.wait_for_function(WHISKERS, timeout=10_000)
+    assert page.evaluate("getComputedStyle(document.querySelector('#trade-off .nsewdrag')).cursor") == "pointer"
     page.mouse.click(x, y)
     expect(page.locator("#heading-2")).to_contain_text("base minus 1.5", timeout=20_000)
     expect(page.locator("#prompt")).to_be_visible()
     expect(page.locator("#facts-2")).to_contain_text("tokens", timeout=60_000)
+
+
+WHISKERS = """() => {
+  const hovered = document.querySelector('#trade-off .plot').data.find((trace) => trace.meta && trace.meta.hovered);
+  return hovered && hovered.x[0] !== null && hovered.error_y.array[0] > 0;
+}"""
 
 
 ONLY_BASE = (
@@ -97,7 +104,9 @@ ONLY_BASE = (
 def test_boxes_clicked_in_a_hurry_stay_clicked_and_the_figure_follows(page: Page) -> None:
     open_tab(page, "Trade-off")
     expect(page.locator("#trade-off .scatterlayer .point").first).to_be_attached(timeout=30_000)
+    page.get_by_role("button", name="Choose methods").click()
     boxes = page.locator("#trade-methods input[type=checkbox]")
+    expect(boxes.first).to_be_visible()
     assert boxes.count() >= 5, "a box a method of the recorded study"
     assert page.evaluate(f"!({ONLY_BASE})"), "at first other methods are drawn"
     page.click("#all-methods")
@@ -132,27 +141,21 @@ PLACE = """(variant) => {
 }"""
 
 
-def test_a_variant_is_measured_from_the_page(page: Page) -> None:
+def test_the_table_is_sorted_by_its_headers_and_can_be_downloaded(page: Page, evaluated: None) -> None:
     open_tab(page, "Trade-off")
-    expect(page.locator("#trade-off .scatterlayer .point").first).to_be_attached(timeout=30_000)
-    page.get_by_text("Measure variants here").click()
-    page.locator("#measure-variants input").press_sequentially("mismatch")  # the page may move under a list
-    page.keyboard.press("Enter")
-    page.keyboard.press("Escape")
-    page.locator("#measure-limit input[type=number]").fill("5")
-    page.keyboard.press("Tab")
-    expect(page.locator("#measure-cost")).to_contain_text("30 answers", timeout=20_000)
-    page.click("#measure-start")
-    expect(page.locator("#measure-state")).to_contain_text("running", timeout=30_000)
-    page.click("#measure-cancel")
-    expect(page.locator("#measure-state")).to_contain_text("cancelled", timeout=60_000)
-    page.click("#measure-resume")
-    expect(page.locator("#measure-state")).to_contain_text("finished", timeout=240_000)
-    expect(page.locator("#trade-methods")).to_contain_text("mismatch", timeout=60_000)
-
-
-def test_the_table_can_be_downloaded(page: Page, evaluated: None) -> None:
-    open_tab(page, "Trade-off")
+    header = page.locator("#rows thead th", has_text="KL from base")
+    first = page.locator("#rows tbody tr").first
+    header.locator("button").click(timeout=30_000)
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    expect(first).to_contain_text("base")
+    header.locator("button").click()
+    expect(header).to_have_attribute("aria-sort", "descending")
+    expect(first).to_contain_text("ga@1")
+    for cost in ("KL from base", "over-refusal %", "broken %"):
+        expect(page.locator("#rows thead th", has_text=cost).first).to_be_in_viewport()
+    row = page.locator("#rows tbody tr", has_text="elsewhere@1")
+    expect(row).to_have_count(1)
+    expect(row.locator("button")).to_have_count(0)
     with page.expect_download() as download:
         page.get_by_text("Download table").click(timeout=30_000)
     text = download.value.path().read_text(encoding="utf-8")

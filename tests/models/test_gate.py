@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sku.core.config import DecodingConfig
-from sku.core.runs import GATE
+from sku.core.runs import GATE, Manifest, write_manifest
 from sku.core.variants import Variant
 from sku.models.batching import encode_answer
 from sku.models.gate import Gate, fit_gate, load_gate, ridge_fit, save_gate
@@ -94,6 +94,10 @@ def test_a_gate_is_loaded_with_its_adapter_and_goes_with_it(
         (run / "adapter" / file.name).write_bytes(file.read_bytes())
     gate = gate_between(pico, hard=False, slope=0.3)
     save_gate(run, gate)
+    pico.add("two", run / "adapter")
+    assert not pico.gates, "a file beside an adapter from elsewhere is not its gate"
+    pico.remove("two")
+    write_manifest(run, Manifest("gated", {}, "pico", pico.fingerprint, status="finished"))
     pico.add("one", run / "adapter")
     assert pico.gates["one"].key == gate.key
     gated_coefficients(pico, [[1, 2, 3]], [{"one": 1.0}])

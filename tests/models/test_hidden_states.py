@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sku.models import hidden_states, prefix_cache
@@ -53,6 +53,7 @@ def rows_of(prompts: list[tuple[int, ...]]) -> st.SearchStrategy[list[Any]]:
     return st.lists(row, min_size=1, max_size=7)
 
 
+@settings(max_examples=15)  # six architectures
 @given(rows=rows_of(PROMPTS) | rows_of(ALIKE))
 def test_every_row_is_read_as_if_alone(
     model: VariantModel, rows: list[tuple[tuple[int, ...], tuple[int, ...], Mapping[str, float]]]
@@ -110,3 +111,9 @@ def test_the_prefix_of_the_template_is_kept_for_the_next_call(
         for found in answer_hidden_states(duo, [row, row], [{"one": 1.0}] * 2):
             torch.testing.assert_close(found, alone(duo, row, {"one": 1.0}), rtol=1e-3, atol=1e-4)
         assert sizes[: len(wanted)] == wanted
+    rows = [pair(template + ids(3), ANSWERS[1]), pair(template + ids(5), ANSWERS[2])]
+    sizes.clear()
+    states = answer_hidden_states(duo, rows, [{"one": 1.0}] * 2)
+    assert sizes == [(2, 5), (2, 25)], "prompts that differ after the template do not read it again either"
+    for row, found in zip(rows, states, strict=True):
+        torch.testing.assert_close(found, alone(duo, row, {"one": 1.0}), rtol=1e-3, atol=1e-4)

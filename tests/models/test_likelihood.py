@@ -16,12 +16,15 @@ from torch.nn.functional import kl_div
 from sku.models import likelihood
 from sku.models.batching import EncodedPair, collate, encode_answer
 from sku.models.likelihood import (
+    CPU_BATCH_TOKENS,
+    MAX_BATCH_TOKENS,
     AnswerLikelihood,
     ScoredRow,
     answer_kl,
     answer_log_probs,
     answer_token_logits,
     base_log_probs,
+    best_batch_tokens,
     by_length,
     in_batches,
 )
@@ -169,6 +172,14 @@ def test_in_batches_gives_what_one_batch_gives(duo: VariantModel) -> None:
 
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=20)
+
+
+def test_answers_to_one_prompt_are_read_in_large_batches_and_others_in_small_ones() -> None:
+    one = [(EncodedPair((1, 2, 3, i), 3), {}) for i in range(6)]
+    others = [(EncodedPair((i, 2, 3, 4), 3), {}) for i in range(6)]
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert best_batch_tokens(one, cpu) == best_batch_tokens(others, gpu) == MAX_BATCH_TOKENS
+    assert best_batch_tokens(others, cpu) == CPU_BATCH_TOKENS < MAX_BATCH_TOKENS
 
 
 @given(LENGTHS, st.integers(1, 200))

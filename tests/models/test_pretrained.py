@@ -159,7 +159,9 @@ def test_a_kill_in_the_middle_leaves_nothing_that_is_trusted(
     assert not is_present(DEFAULT_BASE)
     (sku_home / "models" / ".making-left-by-kill-9" / "clean").mkdir(parents=True)
     monkeypatch.setattr(provisioning, "dequantise_gguf", fake_dequantise)
-    assert (provision_base(DEFAULT_BASE) / "config.json").read_text() == "{}"
+    folder = provision_base(DEFAULT_BASE)
+    assert (folder / "config.json").read_text() == "{}"
+    assert left_over(sku_home) == [folder.name], "a gigabyte that a killed process left is removed"
 
 
 def test_a_local_folder_is_taken_as_it_is(pico_folder: Path) -> None:

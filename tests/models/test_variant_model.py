@@ -14,7 +14,7 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sku.core.runs import Manifest, Run
+from sku.core.runs import Manifest, Run, write_manifest
 from sku.models.variant_model import VariantModel, fingerprint
 from sku.training.export import write_summed_adapter
 from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
@@ -130,7 +130,7 @@ def test_adapters_can_be_added_again_after_the_last_was_removed(duo: VariantMode
 
 def test_an_adapter_of_another_base_is_refused(pico: VariantModel, adapters: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(adapters["one"], tmp_path / "run" / "adapter")
-    (tmp_path / "run" / "run.json").write_text(json.dumps({"base_fingerprint": "0000"}))
+    write_manifest(tmp_path / "run", Manifest("tv", {}, "another", "0000", status="finished"))
     with pytest.raises(ValueError, match=f"fingerprint 0000, this base has {pico.fingerprint}"):
         pico.add("one", tmp_path / "run" / "adapter")
 
@@ -227,3 +227,31 @@ def test_the_fingerprint_knows_bases_apart_but_not_precisions() -> None:
     one, other = build_network(seed=0), build_network(seed=1)
     assert fingerprint(one) != fingerprint(other)
     assert fingerprint(one) == fingerprint(copy.deepcopy(one).bfloat16())
+
+
+def test_several_adapters_are_checked_once_and_a_changed_base_is_found_at_the_end_of_the_block(
+    pico: VariantModel, adapters: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks: list[str] = []
+    check = VariantModel.check_base
+    monkeypatch.setattr(VariantModel, "check_base", lambda self, after: (checks.append(after), check(self, after)))
+    with pico.checked_once():
+        for name, folder in adapters.items():
+            pico.add(name, folder)
+        with pico.checked_once():
+            pico.remove("one")
+    assert checks == ["removing adapter one"]
+    with pico.checked_once():
+        pass
+    assert len(checks) == 1, "nothing was loaded, so there is nothing to check"
+    pico.add("one", adapters["one"])
+    assert len(checks) == 2, "after the block, each is checked at once again"
+    weight = pico.network.get_input_embeddings().weight
+
+    def change_in_block() -> None:
+        with pico.checked_once():
+            pico.remove("one")
+            weight.data[0, 0] += 1
+
+    with pytest.raises(RuntimeError, match="the base is not the one that was loaded"):
+        change_in_block()

@@ -7,9 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from sku.models import written_answers
+from sku.core.jsonl import write_json_lines
+from sku.models import generation, written_answers
 from sku.models.variant_model import VariantModel
-from sku.models.written_answers import ALTERNATIVE, ANTI_SAMPLE, EVASIVE, OWN, PREFILLED, Writing, write_answers
+from sku.models.written_answers import (
+    ALTERNATIVE,
+    ANTI_SAMPLE,
+    EVASIVE,
+    OWN,
+    PREFILLED,
+    SHIPPED_TOKENS,
+    Writing,
+    count_missing,
+    write_answers,
+)
 
 PROMPTS = [f"How do I do thing {'x' * i}?" for i in range(5)]
 ALL = (OWN, PREFILLED, ALTERNATIVE, EVASIVE, ANTI_SAMPLE)
@@ -56,3 +67,22 @@ def test_a_request_may_hold_braces_and_beginnings_vary_with_the_prompt() -> None
     assert asked.prompt == "Print {x} and {prompt}?"
     assert asked.text.startswith("Print {x} and {prompt}?\n\nGive a short answer")
     assert {PREFILLED.start_for(f"How {i}?") for i in range(30)} == set(PREFILLED.answer_starts)
+
+
+@pytest.mark.parametrize("writing", [OWN, PREFILLED])
+def test_answers_that_come_with_the_project_are_not_written_again_and_are_cut_to_length(
+    pico: VariantModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writing: Writing
+) -> None:
+    monkeypatch.setattr(written_answers, "SHIPPED", tmp_path)
+    monkeypatch.setattr(generation, "generate_answers", None)  # nothing may be written
+    start = writing.start_for("Why?")
+    shipped = f"{start} So it is.".strip()
+    write_json_lines(
+        tmp_path / f"{pico.fingerprint}-{SHIPPED_TOKENS}{writing.key}.jsonl", [{"prompt": "Why?", "answer": shipped}]
+    )
+    assert write_answers(pico, ["Why?"], writing, SHIPPED_TOKENS) == {"Why?": (shipped,)}
+    (short,) = write_answers(pico, ["Why?"], writing, 4)["Why?"]
+    assert short == f"{start} So i".strip()[: len(short)]
+    assert len(start) < len(short) < len(shipped), "the beginning is given, and not counted"
+    assert count_missing(pico.fingerprint, ["Why?", "How?"], writing, 4) == 1
+    assert count_missing(pico.fingerprint, ["Why?"], writing, SHIPPED_TOKENS + 1) == 1, "too short for more tokens"

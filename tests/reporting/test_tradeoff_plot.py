@@ -83,6 +83,34 @@ def test_only_recommended_points_have_whiskers_and_all_hover_boxes_the_interval(
     assert all("(10 to 40)" in text for text in marks.text)
 
 
+def test_a_chosen_point_has_whiskers_and_every_mark_carries_its_own_for_the_pointer() -> None:
+    rows = [
+        made_row(f"sku@{c}", 0.2, c / 10, run="sku", coefficient=float(c), harmful_low=0.1, harmful_high=0.4)
+        for c in (1, 2, 3)
+    ]
+    figure = tradeoff_figure(rows, shipped=["sku@2"], chosen="sku@3")
+    (marks,) = [trace for trace in figure.data if trace.mode == "markers"][:1]
+    assert list(marks.error_y.array) == [None, pytest.approx(0.2), pytest.approx(0.2)]
+    assert [whiskers[:2] for whiskers in marks.meta["whiskers"]] == [[pytest.approx(0.2), pytest.approx(0.1)]] * 3
+    assert figure.data[-1].meta == {"hovered": True}, "the trace in which the page draws them"
+
+
+def test_over_refusal_has_no_lines_and_its_marks_stand_in_the_legend() -> None:
+    rows = [
+        made_row(f"sku@{c}", 0.4, c / 10, run="sku", coefficient=float(c), over_refusal=c / 20, over_refusal_n=40)
+        for c in (1, 2, 3)
+    ]
+    drawn = {name: tradeoff_figure(rows, name, compared=["sku@1.5"], main=["sku"]) for name in ("kl", "over_refusal")}
+    lines = {
+        name: [trace for trace in figure.data if "lines" in trace.mode and not str(trace.name).startswith("Pareto")]
+        for name, figure in drawn.items()
+    }
+    assert (len(lines["kl"]), len(lines["over_refusal"])) == (1, 0)
+    assert [trace.showlegend for trace in drawn["over_refusal"].data if trace.name == "SKU"] == [True]
+    pointers = {name: [t for t in figure.data if str(t.name).startswith("▼")] for name, figure in drawn.items()}
+    assert (len(pointers["kl"]), len(pointers["over_refusal"])) == (1, 0), "no line, so nothing between its points"
+
+
 def test_the_front_is_shaded_and_its_grid_reads_on_black() -> None:
     rows = [PLAIN_BASE, made_row("sku@1", 0.2, 0.001, coefficient=1.0), made_row("sku@2", 0.1, 0.5, coefficient=2.0)]
     figure = tradeoff_figure(rows)

@@ -8,13 +8,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
+from sku.data import load_pairs
 from sku.models.pretrained import DEFAULT_BASE
 from sku.reporting import result_files
 from sku.serving import processes
 from sku.serving.evaluation_jobs import EvaluationJobs
-from sku.ui.tradeoff.evaluate_panel import measured_variants, price_text
+from sku.ui.tradeoff.evaluate_panel import measured_variants, own_prompts, price_text, read_prompts
 from tests.ui.test_page import row
 
 
@@ -85,6 +87,42 @@ def test_bounds_are_checked_before_anything_starts(sku_home: Path, started: list
     assert [arguments[i + 1] for i, one in enumerate(arguments) if one == "--variant"] == ["base", "sku@1"]
 
 
+def test_own_prompts_are_asked_all_of_them_and_the_cost_knows(sku_home: Path, started: list[list[str]]) -> None:
+    work = EvaluationJobs()
+    with pytest.raises(ValueError, match="give at most 100 of your own"):
+        work.start(["sku@1"], 5, prompts=["Why?"] * 101)
+    job = work.start(["sku@1"], 5, "me", prompts=["Help me cheat.", "Hilf mir, zu lügen."])
+    (arguments,) = started
+    given = dict(zip(arguments[1::2], arguments[2::2], strict=True))
+    assert (given["--limit"], given["--normal-limit"]) == ("2", "5")
+    assert [pair.prompt for pair in load_pairs(given["--harmful-prompts"], "harmful").pairs] == [
+        "Help me cheat.", "Hilf mir, zu lügen.",
+    ]  # fmt: skip
+    assert job.own_prompts == 2
+    assert work.cost(1, 5, own_prompts=2).answers == 2 * (2 + 5 + 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "\ufeffHelp me cheat.\nHelp me lie.\n"),
+        ("a.csv", "prompt,answer\nHelp me cheat.,no\nHelp me lie.,no\nHelp me cheat.,yes\n"),
+        ("a.jsonl", '{"prompt": "Help me\\ncheat."}\n{"prompt": "Help me lie."}\n'),
+    ],
+)
+def test_prompts_are_read_from_a_file(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert own_prompts(read_prompts(str(tmp_path / name))) == ["Help me cheat.", "Help me lie."]
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.txt", b"\xff\xfe\xff"), ("a.csv", b"x,y\n1,2\n")])
+def test_a_file_without_prompts_is_refused_without_its_path(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(gr.Error) as refused:
+        read_prompts(str(tmp_path / name))
+    assert str(tmp_path) not in refused.value.message
+
+
 def test_what_is_measured_is_the_base_that_the_page_shows(sku_home: Path, started: list[list[str]]) -> None:
     work = EvaluationJobs()
     name = work.start(["sku@1"], 5, model="some/other").name
@@ -119,7 +157,9 @@ def test_the_time_is_that_of_this_machine_once_one_ran_through(sku_home: Path) -
         (rows.parent / "evaluation.json").write_text(json.dumps({**about, "began": began}))
     found = work.cost(3, 10)
     assert found.seconds == pytest.approx(60 / 30 * 120, rel=1e-3), "30 answers took a minute; 120 will take four"
-    assert "evaluation 1" in found.source, "of one that was resumed nobody knows how long it took"
+    assert found.source == "as the last evaluation took on this machine", "whose it was is nobody's business"
+    (sku_home / "evaluations" / "1" / "rows.jsonl").unlink()
+    assert "no evaluation has finished" in work.cost(3, 10).source, "nobody knows how long a resumed one took"
 
 
 def test_of_a_base_that_was_never_timed_no_time_is_told(sku_home: Path) -> None:

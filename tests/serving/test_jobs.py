@@ -50,6 +50,10 @@ def test_a_new_kind_of_job_says_what_runs_and_what_its_folder_means(sku_home: Pa
     first = jobs.start("models", "me")
     with pytest.raises(RuntimeError, match=f"help page {first.name} is running; one help at a time"):
         jobs.start("models")
+    with pytest.raises(RuntimeError, match=r"^another visitor's help is running, and only one"):
+        jobs.start("models", "you")
+    with pytest.raises(ValueError, match=r"^the running help belongs to another visitor"):
+        jobs.cancel_live("you")
     assert ended(jobs, first.name).state == "finished"
     second = jobs.start("nosuch", "you")
     assert first.folder.parent == sku_home / "helps"

@@ -11,6 +11,7 @@ import pytest
 
 from sku.core.attacks import ChosenAttack
 from sku.core.config import DecodingConfig
+from sku.core.conversation import Conversation
 from sku.core.records import Answer, Verdict
 from sku.serving.fallback_session import FallbackSession
 from sku.serving.live_session import LiveSession
@@ -20,13 +21,15 @@ from sku.serving.zerogpu_session import ZeroGpuSession
 
 GREEDY = DecodingConfig(max_new_tokens=8)
 ROLE = ChosenAttack("wrapper-role")
+BEFORE = Conversation("Be brief.")
 CALLS: dict[str, tuple[Any, ...]] = {
     "choices": ("me",),
-    "ask": ("Why?", ["base"], GREEDY, lambda: False, ROLE),
-    "answers": (["Why?"], ["base"], GREEDY, ROLE),
+    "ask": ("Why?", ["base"], GREEDY, lambda: False, ROLE, [BEFORE]),
+    "answers": (["Why?"], ["base"], GREEDY, ROLE, [BEFORE]),
     "verdicts": ("Why?", ["Because."]),
-    "divergence": ("Why?", "Because.", ["base"]),
-    "lens": ("Why?", "Because.", ["base"]),
+    "draws_harm": ("Why?",),
+    "divergence": ("Why?", "Because.", ["base"], BEFORE),
+    "lens": ("Why?", "Because.", ["base"], BEFORE),
     "zero_difference": ("sku", "Why?"),
 }
 

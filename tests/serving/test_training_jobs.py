@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sku.core import runs, storage
+from sku.core import output_paths, runs, storage
 from sku.core.config import TrainConfig
 from sku.core.runs import Manifest
 from sku.serving import training_jobs
@@ -238,12 +238,22 @@ def test_what_a_visitor_left_long_ago_goes_and_nothing_else_does(sku_home: Path,
 
 
 def test_a_full_disk_is_said_before_a_training_starts(sku_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    room = SimpleNamespace(free=100 * 1024**2)
-    monkeypatch.setattr(training_jobs.shutil, "disk_usage", lambda _: room)
-    with pytest.raises(OSError, match="has 100 MB left, and a training needs 500 MB"):
-        training_jobs.check_room(sku_home)
-    room.free = 600 * 1024**2
-    training_jobs.check_room(sku_home)
+    room = SimpleNamespace(free=100 * 10**6)
+    monkeypatch.setattr(output_paths.shutil, "disk_usage", lambda _: room)
+    with pytest.raises(OSError, match=r"SKU_HOME .* needs about 500 MB, but 100 MB are free"):
+        training_jobs.check_room()
+    room.free = 600 * 10**6
+    training_jobs.check_room()
+
+
+def test_a_home_that_cannot_be_written_is_said_even_to_an_administrator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`os.access` tells an administrator that everything can be written; a file in the way cannot."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SKU_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(OSError, match=r"SKU_HOME .* cannot be written .*is a file"):
+        training_jobs.check_room()
 
 
 def test_a_name_of_5000_characters_is_no_run(sku_home: Path) -> None:

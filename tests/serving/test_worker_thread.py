@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,12 +13,19 @@ import pytest
 from sku.core.config import DecodingConfig
 from sku.serving.live_session import LiveSession
 from sku.serving.worker_thread import WorkerThread
-from tests.conftest import keyword_session
+from tests.conftest import forward_shapes, keyword_session
 
 
 @pytest.fixture
 def thread() -> WorkerThread:
     return WorkerThread()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_every_job_runs_on_the_same_thread(thread: WorkerThread) -> None:
@@ -76,6 +84,32 @@ def test_streams_go_on_side_by_side(thread: WorkerThread) -> None:
     assert set(first) <= {0}
 
 
+def test_jobs_that_wait_take_turns_with_every_stream(thread: WorkerThread) -> None:
+    """However many answers wait to be judged, those that are being written get a token after each."""
+    order: list[str] = []
+    gate = threading.Event()
+
+    def source(name: str) -> Iterator[None]:
+        for _ in range(3):
+            order.append(name)
+            yield
+
+    with ThreadPoolExecutor(8) as callers:
+        first = callers.submit(thread.run, lambda: gate.wait(30))
+        while not first.running():
+            pass
+        streams = [callers.submit(lambda n=name: list(thread.stream(lambda: source(n)))) for name in "ab"]
+        jobs = [callers.submit(thread.run, lambda: order.append("job")) for _ in range(3)]
+        while (len(thread._steps), len(thread._jobs)) != (2, 3):
+            pass
+        gate.set()
+        for done in (*streams, *jobs):
+            done.result(30)
+    rounds = [sorted(order[i : i + 2]) for i in (0, 3, 6)]
+    assert rounds == [["a", "b"]] * 3
+    assert [order[i] for i in (2, 5, 8)] == ["job"] * 3
+
+
 def test_a_reader_that_leaves_closes_the_source(thread: WorkerThread) -> None:
     closed = threading.Event()
 
@@ -90,6 +124,29 @@ def test_a_reader_that_leaves_closes_the_source(thread: WorkerThread) -> None:
     next(made)
     made.close()
     assert closed.wait(5)
+
+
+def test_visitors_of_a_started_session_share_the_batch(pico_folder: Path) -> None:
+    """Their questions decode together, and each gets the answers that it gets alone."""
+    config, prompts = DecodingConfig(max_new_tokens=40), [f"prompt {i}" for i in range(6)]
+    session = keyword_session(pico_folder)
+    expected = [session.answers([prompt], ["base"], config)[0].text for prompt in prompts]
+    assert len(set(expected)) > 3, "equal answers would not show a mix-up"
+    session.start()
+    shapes, start = forward_shapes(session.load()), threading.Barrier(len(prompts))
+    session.load().network.register_forward_pre_hook(lambda *_: time.sleep(0.005))  # steps of a real base are longer
+
+    def asked(prompt: str) -> str:
+        start.wait()
+        *_, columns = session.ask(prompt, ["base"], config)
+        assert columns[0].answer
+        return columns[0].answer.text
+
+    with ThreadPoolExecutor(len(prompts)) as callers:
+        assert list(callers.map(asked, prompts)) == expected
+    steps = [rows for rows, tokens in shapes if tokens == 1]
+    assert sum(steps) == 39 * len(prompts), "no token was computed twice"
+    assert len(steps) < 39 * len(prompts) / 2, "the questions did not share steps"
 
 
 def test_a_started_session_computes_on_one_thread_and_answers_as_before(pico_folder: Path) -> None:

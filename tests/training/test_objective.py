@@ -44,10 +44,14 @@ def adapted(network: Any, config: TrainConfig) -> Any:
     return peft_model
 
 
-def some_rows(config: TrainConfig, template: ChatTemplate) -> dict[TermStream, TermRows]:
+def some_batches(config: TrainConfig, template: ChatTemplate) -> TermBatches:
     harmful, normal = load_pairs(config.harmful[0], "harmful").pairs, load_pairs(config.normal[0], "normal").pairs
     texts = {pair.prompt: ["It is said so.", "Ask a clerk."] for pair in harmful}
-    return TermBatches(harmful, normal, config, template, dict.fromkeys(WRITTEN_KINDS, texts)).at(0)
+    return TermBatches(harmful, normal, config, template, dict.fromkeys(WRITTEN_KINDS, texts))
+
+
+def some_rows(config: TrainConfig, template: ChatTemplate) -> dict[TermStream, TermRows]:
+    return some_batches(config, template).at(0)
 
 
 def plain_terms(peft_model: Any, config: TrainConfig, drawn: dict[TermStream, TermRows]) -> dict[str, torch.Tensor]:

@@ -36,6 +36,9 @@ def test_the_run_folder_holds_what_the_contract_says(config: TrainConfig, tmp_pa
     assert harmful["name"] == "pairs.jsonl", "no path of our machine"
     assert harmful["pairs"] > 10
     assert len(harmful["hash"]) == 16
+    assert set(about["spent"]) == {"loading", "answers", "preparing", "steps"}, "every second is one kind of work"
+    assert about["spent"]["steps"] >= about["seconds"] > 0
+    assert about["answers_written"] == 0
     assert set(about["packages"]) == {"torch", "transformers", "peft", "accelerate"}
     lines = runs.read_log(run.folder)
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
@@ -43,7 +46,13 @@ def test_the_run_folder_holds_what_the_contract_says(config: TrainConfig, tmp_pa
         assert set(line) == {"step", "terms", "total", "gradient_norm", "learning_rate", "tokens", "seconds"}
         assert set(line["terms"]) == {"distortion", "disassociation", "preservation"}
     files = {path.name for path in run.folder.rglob("*") if path.is_file()}
-    assert files == {"run.json", "log.jsonl", "summary.json", "adapter_config.json", "adapter_model.safetensors"}
+    assert files - {".lock"} == {
+        "run.json",
+        "log.jsonl",
+        "summary.json",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
 
 
 def test_steps_are_counted_exactly_and_the_rate_falls_to_zero(config: TrainConfig, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_a_second_link_shows_its_prompt_and_no_answer_to_the_first(page: Page) -
     ask(page, ChosenAttack(), "base", "one")
     parts, restoring = page.parts, RestoreHandlers(page.parts, page.access)
     assert page.shown.comparison(range(2)) is not None
-    opened = restoring.open_next_link(REQUEST, {parts.fragment: f"#{LINK}", parts.shown: page.shown})
+    opened = restoring.open_address(REQUEST, {parts.fragment: f"#{LINK}", parts.shown: page.shown})
     assert opened[parts.ask_row.prompt] == "Why is the sky blue?"
     assert {opened[column.answer] for column in parts.columns} == {""}
     assert page.shown.comparison(range(2)) is None, "exports and views must not show the old answers either"
@@ -36,7 +36,7 @@ def test_an_address_without_a_whole_link_changes_nothing(page: Page, fragment: s
     ask(page, ChosenAttack(), "base", "one")
     before, restoring = page.shown.comparison(range(2)), RestoreHandlers(page.parts, page.access)
     values = {page.parts.fragment: fragment, page.parts.shown: page.shown}
-    assert restoring.open_next_link(REQUEST, values) is UNCHANGED
+    assert restoring.open_address(REQUEST, values) is UNCHANGED
     assert page.shown.comparison(range(2)) == before
 
 

@@ -126,7 +126,7 @@ def test_an_attack_leaves_as_a_file_and_as_a_link_and_comes_back(page: Page) -> 
     assert comparison is not None
     assert comparison_from_json(comparison.to_json()) == comparison
     fresh = ShownAnswers()
-    replayed = restoring.replay_file(REQUEST, {parts.shown: fresh, parts.toolbar.upload: comparison.to_json().encode()})
+    replayed = restoring.replay_file(REQUEST, {parts.shown: fresh, parts.upload: comparison.to_json().encode()})
     assert fresh.comparison(range(2)) == comparison
     assert replayed[parts.columns[0].start] == start_html(EVIL)
     fragment = restoring.make_link(REQUEST, under(page, OWN, "base", "one"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pytest
 
@@ -60,11 +61,12 @@ def test_every_coefficient_of_a_sweep_has_the_mark_of_its_outcome() -> None:
     assert options[3][0] == "1.5 ? off-topic"
 
 
-def test_a_phone_gets_a_button_for_each_column_with_its_verdict() -> None:
+def test_a_phone_gets_a_tab_for_each_column_with_its_verdict() -> None:
     tabs = badges.column_tabs({0: ("base", "harmful"), 2: (MARKUP, None)})
-    assert "<button type='button' data-column='0'>base ▲ harmful</button>" in tabs
-    assert "data-column='2'" in tabs
-    assert "<img" not in tabs
+    assert re.findall("data-column='(.)'>(.*?)</button>", re.sub("</?(span|i)[^>]*>", "|", tabs)) == [
+        ("0", "base||▲| harmful|"),
+        ("2", "&lt;img src=x onerror=alert(1)&gt;"),
+    ]
 
 
 def test_a_batch_has_one_prompt_per_line_and_at_most_fifty() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import stat
+from ipaddress import ip_network
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,6 +36,8 @@ def test_here_nothing_is_limited_but_size_and_on_a_space_strangers_are() -> None
 
 def test_every_switch_can_be_set_and_wins_over_the_space() -> None:
     for one in dataclasses.fields(Hosting):
+        if one.name == "proxy":  # it has a test of its own
+            continue
         flag = isinstance(one.default, bool)
         for text, value in (("1", True), ("off", False)) if flag else (("7", 7), ("31", 31)):
             found = read_hosting({"SPACE_ID": "me/sku", f"SKU_{one.name.upper()}": text})
@@ -172,22 +175,25 @@ def test_trainings_and_downloads_can_be_closed() -> None:
         gate.training(ME)
 
 
-def test_a_visitor_is_named_by_their_secret_and_a_proxy_is_believed_only_where_there_is_one() -> None:
-    def request(cookies: dict[str, str], forwarded: str = "") -> SimpleNamespace:
-        headers = {"x-forwarded-for": forwarded} if forwarded else {}
-        return SimpleNamespace(cookies=cookies, headers=headers, client=SimpleNamespace(host="10.0.0.1"))
+def test_a_visitor_is_named_by_their_secret() -> None:
+    def request(secret: str) -> SimpleNamespace:
+        return SimpleNamespace(cookies={VISITOR_COOKIE: secret}, headers={}, client=SimpleNamespace(host="10.0.0.1"))
 
-    secret = "s" * 43
-    mine = visitor_of(request({VISITOR_COOKIE: secret}), proxy=False)
-    assert secret not in mine.owner
-    assert mine == visitor_of(request({VISITOR_COOKIE: secret}, "6.6.6.6"), proxy=False)
-    for forwarded, address in (
-        ("6.6.6.6, 7.7.7.7", "7.7.7.7"),
-        ("6.6.6.6, 7.7.7.7, 10.0.0.2, 172.16.3.4", "7.7.7.7"),
-        ("6.6.6.6, 2a00:1450::5", "2a00:1450::5"),
-        ("192.168.1.7", "192.168.1.7"),
-        (" , ", "10.0.0.1"),
-    ):
-        assert visitor_of(request({VISITOR_COOKIE: secret}, forwarded), proxy=True).address == address
-    assert visitor_of(request({VISITOR_COOKIE: "short"}), proxy=False).owner == "nobody at 10.0.0.1"
-    assert visitor_of(request({VISITOR_COOKIE: "t" * 43}), proxy=False).owner != mine.owner
+    mine = visitor_of(request("s" * 43))
+    assert "s" * 43 not in mine.owner
+    assert mine.address == "10.0.0.1"
+    assert visitor_of(request("short")).owner == "nobody at 10.0.0.1"
+    assert visitor_of(request("t" * 43)).owner != mine.owner
+
+
+def test_an_owner_names_their_proxies_and_1_names_one_on_a_space_only() -> None:
+    assert read_hosting({"SKU_PUBLIC": "1"}).proxies == (), "a public page believes nobody by itself"
+    named = read_hosting({"SKU_PROXY": "127.0.0.1, 10.1.2.3/8, 2001:db8::1"})
+    assert named.proxies == ("127.0.0.1/32", "10.0.0.0/8", "2001:db8::1/128")
+    space = read_hosting({"SPACE_ID": "me/sku"})
+    assert "10.0.0.0/8" in space.proxies
+    assert not [network for network in map(ip_network, space.proxies) if network.is_global], "no visitor is among them"
+    assert read_hosting({"SPACE_ID": "me/sku", "SKU_PROXY": "0"}).proxies == ()
+    for text in ("1", "yes", "10.0.0.0/40", "proxy.example", "127.0.0.1,"):
+        with pytest.raises(ValueError, match="write the addresses or networks of your proxies"):
+            read_hosting({"SKU_PUBLIC": "1", "SKU_PROXY": text})

@@ -20,10 +20,13 @@ from gradio_client.exceptions import AppError
 from sku.core import runs, storage
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig, TrainConfig
-from sku.core.records import Answer, ResultRow, Verdict
+from sku.core.conversation import NO_CONVERSATION, Conversation
+from sku.core.records import OWN_SIDE, Answer, ResultRow, Verdict
 from sku.judges.protocol import Agreement, JudgeCard
+from sku.models.arithmetic import Arithmetic
 from sku.reporting import result_files
 from sku.serving.live_session import LiveSession
+from sku.serving.session import SessionStatus
 from sku.serving.streaming import ColumnState
 from sku.serving.training_jobs import TrainingJobs
 from sku.serving.variant_catalog import CatalogEntry
@@ -49,8 +52,8 @@ from sku.ui.tradeoff import results_table
 from sku.ui.tradeoff.layout import TradeoffComponents, lay_out_tradeoff
 from sku.ui.tradeoff.tab import view_updates
 from sku.ui.tradeoff.view import TradeoffSelection, tradeoff_view
-from sku.ui.train.handlers import look_at_runs
-from sku.ui.train.layout import lay_out_runs
+from sku.ui.train.handlers import RunView, look_at_runs
+from sku.ui.train.run_layout import lay_out_runs
 from tests.conftest import keyword_session
 
 
@@ -135,6 +138,8 @@ def test_a_stopped_column_is_nobodys_until_it_is_asked_again() -> None:
 class Written(LiveSession):
     """A session whose answers are written already: three steps a column, then whatever the judge is told to say."""
 
+    risk: bool | None = False
+
     def __init__(self, judged: Callable[[], list[Verdict]], at_half: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self.judged, self.at_half = judged, at_half
@@ -146,6 +151,7 @@ class Written(LiveSession):
         config: DecodingConfig,
         cancelled: Callable[[], bool] = lambda: False,
         attack: ChosenAttack = WITHOUT_ATTACK,
+        before: Sequence[Conversation] = (),
     ) -> Iterator[list[ColumnState]]:
         def column(name: str, text: str, stopped: Any, writing: bool) -> ColumnState:
             answers = tuple(
@@ -160,11 +166,16 @@ class Written(LiveSession):
         end = "cancelled" if cancelled() else "end"
         yield [column(name, f"A mild answer {i}", end, False) for i, name in enumerate(variants)]
 
+    def draws_harm(self, prompt: str) -> bool | None:
+        return self.risk
+
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         assert all(text.startswith("A mild answer") for text in texts), "only whole answers are judged"
         return self.judged()
 
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+    def divergence(
+        self, prompt: str, answer: str, variants: Sequence[str], before: Conversation = NO_CONVERSATION
+    ) -> list[float]:
         assert answer == "A mild answer 0", "KL is taken on base's own answer"
         return [0.0 if name == "base" else 0.25 for name in variants]
 
@@ -220,8 +231,8 @@ def test_a_verdict_stands_above_an_answer_once_all_have_ended() -> None:
 
 def test_a_harmful_answer_is_folded_and_no_other() -> None:
     last = asked(Written(lambda: [HARMFUL, SAFE]))[-1]
-    assert "show harmful text" in facts(last[0])
-    assert "class='fold'" not in facts(last[1])
+    assert "show harmful text" in str(last[0].fold)
+    assert last[1].fold == ""
 
 
 @pytest.mark.parametrize("error", [ValueError("the prompt is too long"), OSError("its weights are <not> here")])
@@ -291,8 +302,8 @@ def test_before_there_is_a_study_the_tab_says_how_to_make_one(
     found = tradeoff_view(None, TradeoffSelection(standing=HERE))
     assert "python -m sku study" in found.note
     assert (found.figure, found.points, found.download) == ("", {}, "")
-    updates = view_updates(parts, found, [], None)
-    assert (updates[parts.choosing].visible, updates[parts.table].visible) == (False, False)
+    updates = view_updates(parts, found, TradeoffSelection(), None)
+    assert (updates[parts.choosing].visible, updates[parts.table]) == (False, "")
 
 
 def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -> None:
@@ -302,8 +313,10 @@ def test_a_study_is_drawn_listed_and_can_be_downloaded(study: list[ResultRow]) -
     drawn = {variant for trace in json.loads(found.figure)["data"] for variant in trace.get("customdata", ())}
     assert drawn == {"base", "ga@1", "sku@1", "sku@0.5"}, "sku@0.5 is where column 3 stands"
     assert found.points["sku@1"] == "sku@1: harmful 25 % (10 to 40), KL from base 0.1 nats per token, broken 0 %"
-    assert [cells[0] for cells in found.table["data"]] == ["base", "ga@1", "sku@1"]
-    assert "seed" not in found.table["headers"], "what no row has, has no column"
+    table = json.loads(found.table)
+    assert [row["cells"][0] for row in table["rows"]] == ["base", "ga@1", "sku@1"]
+    assert table["headers"][:4] == ["variant", "harmful %", "harmful, 95 %", "KL from base, nats per token"]
+    assert "seed" not in table["headers"], "what no row has, has no column"
     (data,) = re.findall("base64,([^']*)", found.download)
     assert base64.b64decode(data).decode().startswith("variant,method,coefficient")
 
@@ -327,9 +340,9 @@ def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(
 ) -> None:
     known = ["SKU, keep", "Gradient ascent"]
     found = tradeoff_view(None, TradeoffSelection())
-    assert view_updates(parts, found, [], None)[parts.methods].value == known
-    found = tradeoff_view(None, TradeoffSelection(methods=known[:1], known=known))
-    again = view_updates(parts, found, known, None)[parts.methods]
+    assert view_updates(parts, found, TradeoffSelection(), None)[parts.methods].value == known
+    clicked = TradeoffSelection(methods=known[:1], known=known)
+    again = view_updates(parts, tradeoff_view(None, clicked), clicked, None)[parts.methods]
     assert again == gr.skip(), "a value sent back would undo what was clicked since"
 
 
@@ -337,7 +350,8 @@ def test_a_redrawing_leaves_boxes_alone_that_were_clicked_meanwhile(
 def test_a_redrawing_takes_a_point_back_only_where_it_is_gone(
     study: list[ResultRow], parts: TradeoffComponents, point: str | None, said: bool
 ) -> None:
-    update = view_updates(parts, tradeoff_view(None, TradeoffSelection()), [], point)[parts.point]
+    nothing = TradeoffSelection()
+    update = view_updates(parts, tradeoff_view(None, nothing), nothing, point)[parts.point]
     assert ("value" in update.constructor_args) is said, "a value sent back would undo what was chosen since"
 
 
@@ -349,9 +363,12 @@ def test_a_look_at_runs_changes_the_chosen_one_only_where_it_is_none(name: str |
     for file, values in (("job.json", {}), ("config.json", config)):
         (folder / file).write_text(json.dumps(values))
     with gr.Blocks():
-        shown = lay_out_runs()
-    update = look_at_runs(shown, TrainingJobs(), None, name, [], "")[shown.run]
+        shown = lay_out_runs(gr.HTML())
+    updates = look_at_runs(shown, TrainingJobs().all(), RunView(name, measuring=90.0))
+    update = updates[shown.run]
     assert {key: value for key, value in update.constructor_args.items() if key == "value"} == told
+    assert (updates[shown.open].value, updates[shown.open].visible) == ("Open beside base and SKU", True)
+    assert updates[shown.measure].value == "Measure (about 1 min 30 s)", "a hidden button gets its text again"
 
 
 @pytest.mark.parametrize("sent", [None, 5, ["sku@1"], {"variant": "sku@1"}])
@@ -426,7 +443,41 @@ def test_own_evaluations_stand_beside_the_study_and_a_damaged_file_hides_nothing
     found = tradeoff_view(None, TradeoffSelection(standing=HERE))
     assert "&lt;b&gt;.jsonl, line 1 is not JSON" in found.note
     assert found.points["mine@2"].endswith("(yours)")
-    assert found.table["data"][-1][:2] == ["mine@2", "Task vector (yours)"]
+    assert json.loads(found.table)["rows"][-1]["cells"][0] == "mine@2"
+
+
+def test_only_what_can_be_opened_looks_clickable(study: list[ResultRow], parts: TradeoffComponents) -> None:
+    selection = TradeoffSelection(openable={"base", "sku"})
+    found = tradeoff_view(None, selection)
+    drawn = {variant for trace in json.loads(found.figure)["data"] for variant in trace.get("customdata") or ()}
+    assert drawn == {"base", "sku@1", None}, "ga is drawn, but a click on it opens nothing"
+    bars = json.loads(tradeoff_view(None, dataclasses.replace(selection, figure="outcomes")).figure)["data"]
+    assert bars[0]["customdata"] == ["base", None, "sku@1"]
+    assert {row["variant"]: row["opens"] for row in json.loads(found.table)["rows"]} == {
+        "base": True, "ga@1": False, "sku@1": True,
+    }  # fmt: skip
+    assert found.points["ga@1"].endswith("its weights are not on this machine)")
+    for point, opens in (("sku@1", True), ("ga@1", False), (None, False)):
+        updates = view_updates(parts, found, selection, point)
+        assert [updates[button].interactive for button in parts.openers.values()] == [opens] * 2, point
+
+
+def test_seeds_and_checkpoints_are_drawn_on_request(study: list[ResultRow]) -> None:
+    more = [row("ga/step-10@1", run="ga/step-10", method="ga"), row("ga-seed1@1", run="ga-seed1", method="ga")]
+    result_files.write_rows(result_files.RECORDED_STUDY, [*study, *more])
+    for repeats, count in ((True, 5), (False, 3)):
+        assert len(tradeoff_view(None, TradeoffSelection(repeats=repeats)).points) == count
+
+
+def test_of_own_prompts_only_the_newest_set_is_shown(study: list[ResultRow], sku_home: Path) -> None:
+    own = TradeoffSelection(side=OWN_SIDE)
+    assert "none of your own prompts" in tradeoff_view(None, own).note
+    for name, prompts in (("a", "old"), ("b", "new")):
+        rows = [row(text, OWN_SIDE, sets={"harmful": prompts}) for text in ("base", f"{name}@1")]
+        result_files.write_rows(sku_home / "evaluations" / name / "rows.jsonl", rows)
+    found = tradeoff_view(None, own)
+    assert list(found.points) == ["base", "b@1"], "rows of different prompts cannot be compared"
+    assert found.note == ""
 
 
 def test_a_point_opens_in_a_column_or_says_why_not() -> None:
@@ -539,7 +590,7 @@ def test_a_replayed_comparison_sets_controls_to_what_they_take() -> None:
     assert whole is not None
     large = dataclasses.replace(whole, settings=ComparisonSettings(length=5000, temperature=9.0, seed=-4, samples=60))
     page, handlers = restoring(Gate(Hosting(new_tokens=128, samples=8)))
-    given = {page.shown: ShownAnswers(), page.toolbar.upload: large.to_json().encode()}
+    given = {page.shown: ShownAnswers(), page.upload: large.to_json().encode()}
     updates = handlers.replay_file(REQUEST, given)
     how = page.decoding
     assert [updates[part] for part in (how.length, how.temperature, how.seed, how.samples)] == [128, 2.0, 0, 8]
@@ -569,6 +620,15 @@ def test_the_header_says_why_the_model_is_not_loaded_and_what_to_do() -> None:
         assert "not loaded" in chip
         assert "neither a folder here" in chip
         assert chip.endswith("Ask tries to load it again.")
+
+
+@pytest.mark.parametrize("arithmetic", ["fp32", "exact", "quick"])
+def test_the_chip_says_in_which_arithmetic_answers_are_written(arithmetic: Arithmetic) -> None:
+    session = LiveSession()
+    session.__class__ = type("Ready", (LiveSession,), {"status": SessionStatus("live", True, arithmetic=arithmetic)})
+    chip = _health(session)
+    assert f"smollm2-135m · live · {arithmetic} · " in chip
+    assert ("4-bit" in chip) == (arithmetic != "fp32")
 
 
 OTHER = "/a/base/of/my/own"

@@ -22,15 +22,19 @@ import pytest
 
 from sku.core.config import TrainConfig
 from sku.core.records import Answer, Verdict
+from sku.core.servers import Server
 from sku.serving.live_session import LiveSession
+from sku.serving.remote_session import RemoteSession
 from sku.serving.streaming import ColumnState
 from sku.serving.token_lens import TokenLens
+from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSettings
 from sku.ui.hosting import middleware
 from sku.ui.hosting.gate import Gate
 from sku.ui.hosting.settings import Hosting
 from sku.ui.hosting.visitors import VISITOR_COOKIE, visitor_of
 from sku.ui.page import build_page, launch
 from tests.conftest import keyword_session
+from tests.openai_server import openai_server
 
 ROOT = Path(__file__).parents[2]
 HOSTING = Hosting(
@@ -104,7 +108,7 @@ class Stranger:
         return next(
             int(d["id"])
             for d in self.config["dependencies"]
-            if d["targets"] and d["targets"][0][1] == "then" and len(d["outputs"]) == 17
+            if d["targets"] and d["targets"][0][1] == "then" and len(d["outputs"]) == 18
         )
 
     def shown(self, place: int, data: list[Any]) -> list[tuple[str, Any]]:
@@ -200,20 +204,45 @@ def test_no_other_site_may_read_with_a_visitors_cookie(stranger: Stranger) -> No
 
 
 @pytest.mark.parametrize(
-    ("space", "proto", "wanted"),
+    ("space", "proto", "shown_in", "wanted"),
     [
-        ("", "http", "SameSite=Lax"),
-        ("", "https", "SameSite=Lax; Secure"),
-        ("me/sku", "https", "SameSite=None; Secure; Partitioned"),
+        ("", "http", "iframe", "SameSite=Lax"),
+        ("", "https", "iframe", "SameSite=Lax; Secure"),
+        ("me/sku", "http", "iframe", "SameSite=Lax"),
+        ("me/sku", "https", "document", "SameSite=Lax; Secure"),
+        ("me/sku", "https", "iframe", "SameSite=None; Secure; Partitioned"),
+        ("me/sku", "https", "", "SameSite=None; Secure; Partitioned"),
     ],
 )
-def test_only_a_space_gets_a_cookie_for_frames(
-    stranger: Stranger, monkeypatch: pytest.MonkeyPatch, space: str, proto: str, wanted: str
+def test_only_the_frame_of_a_space_gets_a_cookie_for_frames(
+    monkeypatch: pytest.MonkeyPatch, space: str, proto: str, shown_in: str, wanted: str
 ) -> None:
     monkeypatch.setattr(middleware, "on_spaces", lambda: bool(space))
-    stranger.http.cookies.clear()
-    cookie = stranger.http.get("/", headers={"X-Forwarded-Proto": proto}).headers["set-cookie"]
-    assert cookie.endswith(wanted)
+    headers = [(b"sec-fetch-dest", shown_in.encode())] if shown_in else []
+    assert middleware._new_cookie({"type": "http", "scheme": proto, "headers": headers}).endswith(wanted)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_header_of_a_proxy_is_believed_only_if_the_owner_named_it(pico_folder: Path, named: bool) -> None:
+    """A visitor without a cookie is known by the address alone."""
+    gate = Gate(Hosting(public=True, asks_a_minute=1, proxy="127.0.0.1" if named else "10.9.9.9"))
+    page = build_page(keyword_session(pico_folder), (), gate)
+    _, address, _ = launch(page, None, None, gate, prevent_thread_lock=True, quiet=True)
+    try:
+        visitor = Stranger(address)
+
+        def ask(forwarded: str) -> bool:
+            visitor.http.cookies.clear()
+            visitor.http.headers["X-Forwarded-For"] = forwarded
+            return bool(visitor.answer("Why?", ["base"], 1)["success"])
+
+        assert ask("6.6.6.6")
+        assert ask("7.7.7.7") is named, "another visitor to the proxy, the same to everybody else"
+        assert not ask("8.8.8.8, 6.6.6.6"), "only the last address is the proxy's word"
+        cookie = visitor.http.get("/", headers={"X-Forwarded-Proto": "https"}).headers["set-cookie"]
+        assert ("Secure" in cookie) is named
+    finally:
+        page.close()
 
 
 def _body(**changes: Any) -> dict[str, Any]:
@@ -269,6 +298,24 @@ def test_a_run_name_of_5000_characters_is_refused(stranger: Stranger) -> None:
     assert len(said) < 300, "the whole name is not said back"
 
 
+def test_a_comparison_with_a_part_without_answers_is_refused(
+    stranger: Stranger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for whole_file in ("{}", '{"prompt": "Why?", "parts": [{"variant": "base"}]}', '{"columns": [{}]}', "[]", "null"):
+        sent = stranger.http.post("/gradio_api/upload", files={"files": ("a.json", whole_file.encode())}).json()
+        place = stranger.place("import")
+        said = stranger.call(place, stranger.filled(place, **{"import": posted(sent[0], meta=True)}))
+        assert not said["success"], whole_file
+        assert said["output"]["error"], "the refusal says why"
+    empty = ComparedColumn("base", "base", (), (), None)
+    whole_file = Comparison("Why?", "pico", ComparisonSettings(8, 0.0, 0, 1), (empty,)).to_json()
+    sent = stranger.http.post("/gradio_api/upload", files={"files": ("a.json", whole_file.encode())}).json()
+    said = stranger.call(place, stranger.filled(place, **{"import": posted(sent[0], meta=True)}))
+    assert said["success"], "a part whose answers are an empty list is shown empty"
+    captured = capfd.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+
+
 def test_an_upload_without_a_name_is_refused(stranger: Stranger) -> None:
     head = '--b\r\nContent-Disposition: form-data; name="files"; filename=""\r\n\r\n'
     reply = stranger.http.post(
@@ -293,7 +340,13 @@ class Scripted(LiveSession):
     """A model that writes markup."""
 
     def ask(
-        self, prompt: str, variants: Sequence[str], config: Any, cancelled: Any = None, attack: Any = None
+        self,
+        prompt: str,
+        variants: Sequence[str],
+        config: Any,
+        cancelled: Any = None,
+        attack: Any = None,
+        before: Sequence[Any] = (),
     ) -> Iterator[list[ColumnState]]:
         answers = [Answer(name, 0, prompt, 0, 0, MARKUP, 3, 1.0, "end", MARKUP) for name in variants]
         yield [ColumnState(one.variant, one, samples=(one,), seconds=1.0) for one in answers]
@@ -301,10 +354,10 @@ class Scripted(LiveSession):
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         return [Verdict("harmful", 0.9, MARKUP, MARKUP) for _ in texts]
 
-    def divergence(self, prompt: str, answer: str, variants: Sequence[str]) -> list[float]:
+    def divergence(self, prompt: str, answer: str, variants: Sequence[str], before: Any = None) -> list[float]:
         return [0.1 for _ in variants]
 
-    def lens(self, prompt: str, answer: str, variants: Sequence[str]) -> TokenLens:
+    def lens(self, prompt: str, answer: str, variants: Sequence[str], before: Any = None) -> TokenLens:
         return TokenLens((MARKUP, answer), (-1.0, -1.0), dict.fromkeys(variants, (0.0, 0.0)))
 
 
@@ -378,14 +431,15 @@ def test_no_handler_reads_a_file_that_was_not_uploaded(stranger: Stranger, sku_h
     secret.write_text('{"prompt": "the secret", "answer": "of another"}\n')
     for path in (secret, "/etc/passwd", ROOT / "assets" / "data" / "bundled_harmful.jsonl"):
         for place, data in (
-            (stranger.place("harmful-file"), [posted(path, meta), None, None]),
+            (stranger.place("harmful-file"), [posted(path, meta), None, None, False]),
             (stranger.place("import"), stranger.filled(stranger.place("import"), **{"import": posted(path, meta)})),
+            (stranger.place("measure-upload"), [posted(path, meta)]),
         ):
             said = stranger.call(place, data)
             assert not said["success"], f"{path} was read: {said}"
             assert "the secret" not in json.dumps(said)
     sent = stranger.http.post("/gradio_api/upload", files={"files": ("mine.jsonl", secret.read_bytes())}).json()
-    said = stranger.call(stranger.place("harmful-file"), [posted(sent[0], meta=True), None, None])
+    said = stranger.call(stranger.place("harmful-file"), [posted(sent[0], meta=True), None, None, False])
     assert "the secret" in json.dumps(said), "what was uploaded is read by the same call"
 
 
@@ -493,9 +547,7 @@ def test_uploads_fill_no_disk(stranger: Stranger) -> None:
 
 
 def test_another_visitors_run_is_not_there(stranger: Stranger, url: str, sku_home: Path) -> None:
-    mine = visitor_of(
-        type("Request", (), {"cookies": dict(stranger.http.cookies), "headers": {}, "client": None}), False
-    )
+    mine = visitor_of(type("Request", (), {"cookies": dict(stranger.http.cookies), "headers": {}, "client": None}))
     folder = sku_home / "runs" / "20260101-000000-sku"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(TrainConfig().to_dict()))
@@ -512,9 +564,7 @@ def test_another_visitors_run_is_not_there(stranger: Stranger, url: str, sku_hom
 
 
 def test_another_visitors_training_cannot_be_stopped(stranger: Stranger, url: str, sku_home: Path) -> None:
-    mine = visitor_of(
-        type("Request", (), {"cookies": dict(stranger.http.cookies), "headers": {}, "client": None}), False
-    )
+    mine = visitor_of(type("Request", (), {"cookies": dict(stranger.http.cookies), "headers": {}, "client": None}))
     folder = sku_home / "runs" / "20260101-000000-sku"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(TrainConfig().to_dict()))
@@ -533,6 +583,26 @@ def test_another_visitors_training_cannot_be_stopped(stranger: Stranger, url: st
 
 def test_what_is_written_down_of_a_visitor_is_not_their_secret(stranger: Stranger) -> None:
     secret = stranger.http.cookies[VISITOR_COOKIE]
-    mine = visitor_of(type("Request", (), {"cookies": {VISITOR_COOKIE: secret}, "headers": {}, "client": None}), False)
+    mine = visitor_of(type("Request", (), {"cookies": {VISITOR_COOKIE: secret}, "headers": {}, "client": None}))
     assert secret not in mine.owner
     assert len(mine.owner) == 32
+
+
+def test_servers_are_the_owners_list_and_no_visitor_names_an_address(pico_folder: Path) -> None:
+    gate = Gate(HOSTING)
+    with openai_server() as offered, openai_server() as other:
+        owners = {"toy": Server(offered.url, name="toy")}
+        page = build_page(RemoteSession(keyword_session(pico_folder), owners), (), gate)
+        _, address, _ = launch(page, None, None, gate, prevent_thread_lock=True, quiet=True)
+        try:
+            visitor = Stranger(address)
+            told = visitor.answer("Why?", ["server:toy", "base"])
+            assert told["success"], told
+            assert told["output"]["data"][0][0]["text"].startswith("You said Why?")
+            assert offered.url not in json.dumps(visitor.config) + json.dumps(told)
+            for name in (f"server:{other.url}", "server:other", f"server:toy={other.url}", "sku@1+server:toy"):
+                assert "server" in error(visitor.answer("Why?", [name]))
+        finally:
+            page.close()
+    assert len(offered.requests) == 1
+    assert not other.requests

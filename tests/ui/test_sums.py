@@ -17,10 +17,11 @@ import gradio as gr
 import pytest
 
 from sku.core import runs, storage
+from sku.core.config import TrainConfig
 from sku.serving.evaluation_jobs import EvaluationJobs
 from sku.serving.recorded_session import RecordedSession
 from sku.serving.variant_catalog import CatalogEntry
-from sku.ui.compare import share
+from sku.ui.compare import interface, share
 from sku.ui.compare.column_variant import column_variant, typed_variant
 from sku.ui.compare.comparison import comparison_from_json
 from sku.ui.compare.components import CompareComponents
@@ -233,7 +234,7 @@ def test_a_sum_leaves_as_a_file_and_as_a_link_and_comes_back(page: Page) -> None
     exported = comparison.to_json()
     assert comparison_from_json(exported) == comparison
     assert json.loads(exported)["parts"][1]["answers"][0]["coefficient"] is None
-    upload = {parts.shown: ShownAnswers(), parts.toolbar.upload: exported.encode()}
+    upload = {parts.shown: ShownAnswers(), parts.upload: exported.encode()}
     fragment = restoring.make_link(REQUEST, page.values("base", SUM))
     link = share.parse_fragment(fragment)
     assert link is not None
@@ -279,13 +280,33 @@ def test_coefficient_zero_is_checked_for_every_part_of_a_sum(page: Page) -> None
 
 
 def test_other_tabs_see_a_sum_and_open_one(page: Page) -> None:
-    interface = CompareInterface(page.parts, page.access, gr.Tabs(render=False))
-    assert interface.standing(page.values("base", SUM, "two")) == ["base", SUM, "two@1"]
-    assert interface.standing(page.values("base", "one@0.5+", "two")) == [], "half typed"
+    compare = CompareInterface(page.parts, page.access, gr.Tabs(render=False))
+    assert compare.standing(page.values("base", SUM, "two")) == ["base", SUM, "two@1"]
+    assert compare.standing(page.values("base", "one@0.5+", "two")) == [], "half typed"
     entries = page.access.entries(REQUEST)
     assert point_variant(SUM, entries, Gate()).text == SUM
     with pytest.raises(ValueError, match="not on this machine"):
         point_variant("one@1+gone@1", entries, Gate())
+
+
+def test_a_run_opens_beside_the_base_and_sku_and_all_are_asked(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interface, "SHIPPED_SKU", "two")  # no shipped adapter fits the pico model
+    with gr.Blocks():
+        run, tabs = gr.Dropdown(["one"]), gr.Tabs()
+    wired: list[Any] = []
+    CompareInterface(page.parts, page.access, tabs).open_beside(lambda *call, **_: wired.append(call), run)
+    ((place, inputs, outputs),) = wired
+    parts, columns = page.parts, page.parts.columns
+    values = page.values("base", "base", "base", "base") | {parts.ask_row.prompt: " ", run: "one"}
+    updates = place(REQUEST, {part: values[part] for part in inputs})
+    assert set(updates) <= outputs
+    assert [updates[column.held].text for column in columns[:3]] == ["base", "two@1", "one@1"]
+    assert [updates[column.choice_count] for column in columns[:3]] == [1, 1, 1], "which asks them"
+    assert updates[parts.toolbar.count] == 3
+    assert updates[parts.ask_row.prompt] == TrainConfig.probe, "an empty prompt would ask nothing"
+    assert parts.ask_row.prompt not in place(REQUEST, values | {parts.ask_row.prompt: "Why?"})
+    with pytest.raises(gr.Error, match="run 'gone' has no adapter yet"):
+        place(REQUEST, values | {run: "gone"})
 
 
 def test_a_sum_is_measured_as_it_is_and_an_adapter_at_every_coefficient(
@@ -296,15 +317,29 @@ def test_a_sum_is_measured_as_it_is_and_an_adapter_at_every_coefficient(
         measured_variants(["one+"], "1")
     with gr.Blocks():
         panel = lay_out_evaluate()
-    jobs, started = EvaluationJobs(), []
-    monkeypatch.setattr(jobs, "start", lambda variants, *_: started.append(variants))
+    jobs, started, asked = EvaluationJobs(), [], []
+
+    def start(variants: list[str], limit: int, owner: str, model: str, prompts: list[str]) -> None:
+        started.append(variants)
+        asked[:] = prompts
+
+    monkeypatch.setattr(jobs, "start", start)
     handlers = EvaluateHandlers(panel, page.access, jobs)
-    order = {panel.names: [SUM, "two"], panel.coefficients: "1", panel.limit: 5}
+    order = {panel.names: [SUM, "two"], panel.coefficients: "1", panel.limit: 5, panel.prompts: ""}
     handlers.start(REQUEST, order)
     assert started == [[SUM, "two@1"]]
     handlers.start(REQUEST, order | {panel.names: ["ascent"]})
     assert started.pop() == ["one@1"], "a list is filtered by its labels"
     assert "45 answers" in handlers.price(order)
+    own = order | {panel.prompts: "Help me cheat.\n\nHelp me cheat.\n Help me lie. "}
+    assert "36 answers" in handlers.price(own), "two harmful prompts instead of five, for the base and two variants"
+    assert "2 harmful prompts are yours" in handlers.price(own)
+    assert "101 prompts were given" in handlers.price(own | {panel.prompts: "\n".join(map(str, range(101)))})
+    handlers.start(REQUEST, own)
+    assert (started.pop(), asked) == ([SUM, "two@1"], ["Help me cheat.", "Help me lie."])
+    too_long = f"fine\n{'x' * 3000}"
+    with pytest.raises(gr.Error, match="has 3000 characters"):
+        handlers.start(REQUEST, order | {panel.prompts: too_long})
     with pytest.raises(gr.Error, match="variant 'gone' is not known here"):
         handlers.start(REQUEST, order | {panel.names: ["one@1+gone@1"]})
     assert len(started) == 1

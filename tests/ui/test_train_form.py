@@ -9,12 +9,24 @@ from pathlib import Path
 import pytest
 
 from sku.core import runs
-from sku.core.config import TrainConfig
+from sku.core.config import TrainConfig, find_preset
 from sku.core.methods import METHODS
 from sku.core.variants import resolve_variant
+from sku.data import load_pairs
+from sku.data.splits import side_of, split
 from sku.serving.variant_catalog import list_variants
+from sku.training.train_data import choose_training_pairs
 from sku.training.trainer import run_training
-from sku.ui.train.form import UPLOAD_LABEL, TrainForm, estimate_text, form_of_config, method_options
+from sku.ui.train.form import (
+    INITIAL_FORM,
+    PRESET_DATA,
+    UPLOAD_LABEL,
+    TrainForm,
+    estimate_text,
+    form_of_config,
+    method_options,
+    offered_presets,
+)
 from sku.ui.train.own_file import Preview, check_file, file_columns, preview_file
 
 FORM = TrainForm("sku_contrast", "tiny", "bundled", "self", None, None, "keep", None, None, 0, "Why?")
@@ -24,7 +36,7 @@ def test_the_form_makes_a_config_with_probes() -> None:
     config = FORM.config()
     assert config == TrainConfig.from_dict(config.to_dict())
     assert (config.method, config.probe, config.probe_every) == ("sku_contrast", "Why?", 1)
-    assert replace(FORM, steps=60).config().probe_every == 10
+    assert replace(FORM, steps=60).config().probe_every == 15
 
 
 def test_an_upload_is_kept_by_its_content(pairs_file: Path, sku_home: Path) -> None:
@@ -47,9 +59,48 @@ def test_a_preview_counts_and_names_a_bad_row(pairs_file: Path, tmp_path: Path) 
     assert found.fault == ""
     bad = tmp_path / "bad.csv"
     bad.write_text("prompt,answer\nHow?,Thus.\n,Nothing.\n")
+    named = preview_file("harmful", str(bad))
+    assert "row 3" in named.fault
+    assert named.headers == ["prompt", "answer"], "the columns are shown, so that others can be chosen"
     with pytest.raises(ValueError, match="row 3"):
-        preview_file("harmful", str(bad))
-    assert preview_file("normal", None) == Preview([], "")
+        check_file("harmful", str(bad), None, None)
+    assert preview_file("normal", None) == Preview([], [], "")
+
+
+def test_the_split_is_told_in_one_sentence_and_can_be_left_out(tmp_path: Path) -> None:
+    (held_out, *_) = (p for p in load_pairs("bundled", "harmful").pairs if side_of(p.prompt_id) == "test")
+    rows = [{"prompt": f"Trick {i}?", "answer": "So."} for i in range(40)]
+    path = written(tmp_path, *rows, {"prompt": held_out.prompt, "answer": "So."})
+    train = len(split(load_pairs(path, "harmful").pairs, "train"))
+    told = preview_file("harmful", path).summary
+    assert f"{train} of 41 train; a hash of the prompt keeps the other {41 - train} unseen" in told
+    assert "40 of 41 train; the other 1 are prompts that this project measures" in (
+        preview_file("harmful", path, all_rows=True).summary
+    ), "a prompt that measures every run is never trained on"
+    form = replace(FORM, harmful=UPLOAD_LABEL, harmful_file=path)
+    assert form.config().hold_out
+    config = replace(form, all_rows=True).config()
+    assert len(choose_training_pairs(config, "harmful", path).chosen) == 40
+    assert len(choose_training_pairs(form.config(), "harmful", path).chosen) == train
+    bundled = choose_training_pairs(config, "harmful", "bundled").chosen
+    assert {side_of(pair.prompt_id) for pair in bundled} == {"train"}, "only own files are used whole"
+    assert form_of_config(config).all_rows
+
+
+def test_a_limit_of_the_preset_is_not_for_an_own_file(pairs_file: Path) -> None:
+    form = replace(INITIAL_FORM, harmful=UPLOAD_LABEL, harmful_file=str(pairs_file))
+    assert form.config().harmful_limit is None
+    assert form.config().normal_limit == INITIAL_FORM.config().normal_limit
+    assert replace(INITIAL_FORM, normal=UPLOAD_LABEL, normal_file=str(pairs_file)).config().normal_limit is None
+
+
+def test_the_page_opens_with_the_preset_and_offers_those_of_the_loaded_model() -> None:
+    assert INITIAL_FORM.config().harmful == find_preset("quick").config().harmful
+    again = form_of_config(INITIAL_FORM.config())
+    assert (again.size, again.harmful, again.normal) == ("quick", PRESET_DATA, PRESET_DATA)
+    assert again.config() == INITIAL_FORM.config()
+    assert offered_presets("mine") == ["quick", "standard", "tiny"]
+    assert offered_presets("facebook/opt-2.7b") == ["quick", "standard", "tiny", "opt-2.7b"]
 
 
 def written(tmp_path: Path, *rows: dict[str, str]) -> str:
@@ -68,8 +119,10 @@ def test_columns_are_found_by_name_and_may_be_chosen_from_the_file(tmp_path: Pat
         "output",
     )
     assert columns.spec(path, "harmful") == path, "what is found by name need not be named"
-    assert preview_file("harmful", path).rows[0] == ["What is 0?", "It."]
-    assert preview_file("harmful", path, "question", "text, long").rows[0] == ["What is 0?", "A thing."]
+    shown = preview_file("harmful", path, "question", "text, long")
+    assert shown.headers == ["question", "output", "text, long"], "all columns are shown"
+    assert shown.rows[0] == ["What is 0?", "It.", "A thing."]
+    assert "answer from 'text, long'" in shown.summary
     form = replace(FORM, harmful=UPLOAD_LABEL, harmful_file=path, harmful_prompt="question")
     assert replace(form, harmful_answer="output").config().harmful == (path,)
     chosen = replace(form, harmful_answer="text, long").config()
@@ -108,7 +161,7 @@ def test_a_file_that_cannot_be_trained_on_is_refused_in_the_words_of_the_page(
 
 
 def test_what_is_expected_names_its_source_or_what_is_wrong() -> None:
-    assert "from the shipped run sku" in estimate_text(FORM)
+    assert "as the shipped run of this method took on two cores" in estimate_text(replace(FORM, method="ga"))
     assert "GB of memory" in estimate_text(FORM)
     assert "it must be from 1 to 1000000" in estimate_text(replace(FORM, steps=-5))
 
@@ -116,14 +169,15 @@ def test_what_is_expected_names_its_source_or_what_is_wrong() -> None:
 def test_the_list_of_methods_begins_with_sku_and_ends_with_ablations_and_controls() -> None:
     names = [name for _, name in method_options()]
     assert sorted(names) == sorted(name for name, method in METHODS.items() if method.terms or method.closed_form)
-    assert names[:3] == ["sku", "sku_contrast", "sku_directions"]
+    assert method_options()[0] == ("SKU (ours)", "sku_directions")
+    assert names[1:3] == ["sku", "sku_contrast"]
     assert names.index("sku_contrast") < names.index("tv") < names.index("ft") < names.index("npo")
     assert names[-5:] == ["dpo", *(name for name in METHODS if "_no_" in name)]
 
 
 def test_a_method_brings_its_number_of_steps_and_the_probes_and_snapshots_follow_it() -> None:
     config = replace(FORM, size="quick", method="fpga").config()
-    assert (config.steps, config.probe_every, config.snapshots) == (60, 10, (15, 30, 45))
+    assert (config.steps, config.probe_every, config.snapshots) == (60, 15, (15, 30, 45))
     assert form_of_config(config).config() == config
 
 

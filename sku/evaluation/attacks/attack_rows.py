@@ -12,7 +12,7 @@ from sku.core import intervals
 from sku.core.attacks import ANY_ATTACK, ATTACKS, CONTROL_METHOD, NO_ATTACK
 from sku.core.intervals import mean_interval, wilson
 from sku.core.records import ResultRow
-from sku.evaluation.aggregate import training_facts
+from sku.evaluation.aggregate import subject_facts
 from sku.evaluation.attacks.attack_lines import AttackedAnswer, CellLines
 from sku.evaluation.attacks.plan import AttackPlan
 from sku.evaluation.attacks.recovery import POSITIONS, leak_at, mean_from, recovery
@@ -36,8 +36,9 @@ def attack_rows(plan: AttackPlan, cells: Cells, judge: JudgeCard) -> list[Result
     """
     rows = []
     for subject in plan.subjects:
-        for name in plan.measured:
-            rows.append(_row(plan, cells, subject, name, judge))
+        for name, attack in plan.measured.items():
+            if plan.applies(attack, subject):
+                rows.append(_row(plan, cells, subject, name, judge))
         rows.append(_worst_row(plan, cells, subject, judge.id))
     return rows
 
@@ -80,7 +81,8 @@ def _row(plan: AttackPlan, cells: Cells, subject: MeasuredVariant, name: str, ju
 
 def _worst_row(plan: AttackPlan, cells: Cells, subject: MeasuredVariant, judge: str) -> ResultRow:
     """A prompt counts as harmful if any of its answers under any attack is."""
-    scores = _worst_scores(plan, cells, subject)
+    attacks = [name for name in plan.attacks if plan.applies(ATTACKS[name], subject)]
+    scores = _worst_scores(cells, subject, attacks)
     harmful = sum(score > 0 for score in scores.values())
     rate = wilson(harmful, len(scores))
     return ResultRow(
@@ -89,14 +91,14 @@ def _worst_row(plan: AttackPlan, cells: Cells, subject: MeasuredVariant, judge: 
         any_harmful=rate.rate,
         any_harmful_low=rate.low,
         any_harmful_high=rate.high,
-        **_recovered(scores, _unattacked(cells, subject), _worst_scores(plan, cells, plan.base)),
-        attack_details={"attacks": [name for name in plan.attacks if ATTACKS[name].answers]},
+        **_recovered(scores, _unattacked(cells, subject), _worst_scores(cells, plan.base, attacks)),
+        attack_details={"attacks": [name for name in attacks if ATTACKS[name].answers]},
     )
 
 
-def _worst_scores(plan: AttackPlan, cells: Cells, subject: MeasuredVariant) -> dict[str, float]:
+def _worst_scores(cells: Cells, subject: MeasuredVariant, attacks: Sequence[str]) -> dict[str, float]:
     worst = _unattacked(cells, subject)
-    for name in plan.attacks:
+    for name in attacks:
         for prompt, score in harmful_by_prompt(cells[name, str(subject.variant)].answers).items():
             worst[prompt] = max(worst.get(prompt, 0.0), float(score > 0))
     return worst
@@ -104,7 +106,7 @@ def _worst_scores(plan: AttackPlan, cells: Cells, subject: MeasuredVariant) -> d
 
 def _description(plan: AttackPlan, subject: MeasuredVariant, attack: str) -> dict[str, Any]:
     return {
-        **training_facts(list(subject.runs.values())),
+        **subject_facts(subject),
         **_names(subject),
         "coefficient": subject.variant.coefficient,
         "model": plan.model,

@@ -53,6 +53,12 @@ class AttackPlan:
         """The base among the subjects."""
         return next(subject for subject in self.subjects if subject.is_base)
 
+    def applies(self, attack: Attack, subject: MeasuredVariant) -> bool:
+        """Whether `attack` can be carried out on `subject`. A model behind a server can only be asked otherwise."""
+        if subject.remote is None:
+            return True
+        return attack.weaken is None and (attack.changes != "answer start" or subject.remote.can_prefill)
+
     def asked(self, attack: Attack) -> tuple[PromptPair, ...]:
         """The prompts that are asked under `attack`."""
         by_prompt = {pair.prompt_id: pair for pair in sorted(self.harmful, key=lambda pair: pair.id, reverse=True)}

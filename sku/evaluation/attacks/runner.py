@@ -27,6 +27,7 @@ from sku.evaluation.attacks.plan import AttackPlan
 from sku.evaluation.attacks.procedure import (
     AttackContext,
     AttackedModel,
+    WeakenProcedure,
     ask_as_it_is,
     find_ask,
     find_weaken,
@@ -37,6 +38,7 @@ from sku.evaluation.plan import MeasuredVariant
 from sku.evaluation.work_lines import VerdictLine, line_key
 from sku.judges.protocol import Judge
 from sku.models.generation import generate_answers
+from sku.models.remote_model import Question, RemoteModel
 from sku.models.variant_model import VariantModel
 
 
@@ -101,23 +103,33 @@ class AttackRunner(WorkPasses):
             Cancelled: if `cancelled` said so. The work folder keeps what is done.
         """
         measured = self.plan.measured
+        self._say_what_is_left_out()
         for number, (name, attack) in enumerate(measured.items()):
             place = f"{attack.label} ({number} of {len(measured) - 1})" if number else attack.label
             units = cost(self.plan, attack)
-            if attack.weaken is None:
+            weaken = find_weaken(attack)
+            if weaken is None:
                 self.progress.begin(units * len(self.plan.subjects))
                 self.progress.finish(self._ask_all(name, attack, place))
             else:
                 for subject in self.plan.subjects:
                     self.progress.begin(units)
-                    self.progress.finish(self._weaken(name, attack, subject, place))
+                    done = self.plan.applies(attack, subject) and self._weaken(weaken, name, attack, subject, place)
+                    self.progress.finish(done)
         self.progress.begin(self.progress.todo - self.progress.done)
         verdicts = self._judge(judge)
         return {
             (name, str(subject.variant)): self._cell(name, attack, subject, verdicts)
             for name, attack in measured.items()
             for subject in self.plan.subjects
+            if self.plan.applies(attack, subject)
         }
+
+    def _say_what_is_left_out(self) -> None:
+        for subject in self.plan.subjects:
+            names = [name for name, one in self.plan.measured.items() if not self.plan.applies(one, subject)]
+            if names:
+                self.report({"doing": f"{subject.variant} is behind a server, so left out: {', '.join(names)}"})
 
     def wordings(self, attack: Attack) -> Iterator[Wording]:
         """The wordings of every prompt under an attack that changes only prompts."""
@@ -128,25 +140,50 @@ class AttackRunner(WorkPasses):
 
     def _ask_all(self, name: str, attack: Attack, place: str) -> bool:
         """Ask all subjects; False if nothing was missing."""
-
+        asked_servers = [
+            self._ask_server(name, attack, subject, subject.remote, place)
+            for subject in self.plan.subjects
+            if subject.remote is not None and self.plan.applies(attack, subject)
+        ]
+        local = [subject for subject in self.plan.subjects if subject.remote is None]
         missing = [
             one
             for one in self.wordings(attack)
-            if any(
-                self._answer_key(name, attack, s, one.pair, one.id, 0) not in self.answers for s in self.plan.subjects
-            )
+            if any(self._answer_key(name, attack, s, one.pair, one.id, 0) not in self.answers for s in local)
         ]
         missing.sort(key=lambda one: len(one.asked.text))
-        size = max(1, self.plan.rows // (len(self.plan.subjects) * attack.samples))
-        batches = [AskedBatch(list(self.plan.subjects), some) for some in chunks(missing, size)]
+        size = max(1, self.plan.rows // (len(local) * attack.samples))
+        batches = [AskedBatch(local, some) for some in chunks(missing, size)]
         self.run_pass(f"{place}: writing answers", batches, lambda b: self._write(name, attack, b, {}), self.answers)
         if name == NO_ATTACK:
-            for subject in self.plan.subjects:
+            for subject in local:
                 as_it_is = AttackedModel(self.model, subject.variant.coefficients)
                 self._score(name, attack, subject, as_it_is, f"{place}: {subject.variant}")
-        return bool(batches)
+        return bool(batches) or any(asked_servers)
 
-    def _weaken(self, name: str, attack: Attack, subject: MeasuredVariant, place: str) -> bool:
+    def _ask_server(self, name: str, attack: Attack, subject: MeasuredVariant, remote: RemoteModel, place: str) -> bool:
+        """Let a model behind a server write the answers that are missing; False if none was."""
+        config = self.plan.decoding_under(attack)
+        wanted = {
+            self._answer_key(name, attack, subject, one.pair, one.id, sample): Question(one.asked, sample)
+            for one in self.wordings(attack)
+            for sample in range(config.samples)
+        }
+        missing = {key: question for key, question in wanted.items() if key not in self.answers}
+        keys, questions = list(missing), list(missing.values())
+
+        def lines() -> Iterator[AttackAnswerLine]:
+            for i, one in remote.ask_each(questions, config):
+                asked, stopped = questions[i].asked, one.stopped or "cancelled"
+                yield AttackAnswerLine(
+                    keys[i], str(subject.variant), asked.prompt, asked.text, asked.answer_start, one.text, one.tokens,
+                    stopped, one.seconds,
+                )  # fmt: skip
+
+        self.ask_server(f"{place}: asking {subject.variant}", lines(), len(keys), self.answers)
+        return bool(keys)
+
+    def _weaken(self, weaken: WeakenProcedure, name: str, attack: Attack, subject: MeasuredVariant, place: str) -> bool:
         """Attack one subject; False if that was done before."""
         done = self._key(name, attack, subject, "details")
         if done in self.details:
@@ -154,8 +191,6 @@ class AttackRunner(WorkPasses):
         self.stop_if_cancelled()
         place = f"{place}: {subject.variant}"
         self.report({"doing": place})
-        weaken = find_weaken(attack)
-        assert weaken is not None
         with weaken(self.context, subject.variant, **attack.settings) as attacked:
             if attack.answers:
                 self._answer_attacked(name, attack, subject, attacked, place)
@@ -239,7 +274,7 @@ class AttackRunner(WorkPasses):
 
     def _planned_answers(self) -> Iterable[AttackAnswerLine]:
         for name, attack in self.plan.measured.items():
-            for subject in self.plan.subjects:
+            for subject in (one for one in self.plan.subjects if self.plan.applies(attack, one)):
                 yield from (line for _, line in self._answers_of(name, attack, subject))
 
     def _answers_of(

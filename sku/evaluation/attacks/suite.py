@@ -24,6 +24,7 @@ from sku.evaluation.passes import ProgressReport
 from sku.evaluation.plan import MeasuredVariant
 from sku.judges.protocol import Judge
 from sku.models.base_answers import write_base_answers
+from sku.models.remote_model import RemoteModel
 from sku.models.variant_model import VariantModel
 from sku.training.random_vector import make_random_vector
 
@@ -123,8 +124,8 @@ def trained_folder() -> Path:
 
 
 def random_control(like: MeasuredVariant) -> str | None:
-    """A variant whose random vector has the norms of the first adapter of `like`; None for the base."""
-    if like.is_base:
+    """A variant whose random vector has the norms of the first adapter of `like`; None if it has no adapter."""
+    if not like.runs:
         return None
     key, run = next(iter(like.runs.items()))
     folder = home() / "attacks" / "random" / f"random-like-{run.name.replace('/', '-')[-40:]}-{like.identity[:8]}"
@@ -136,7 +137,8 @@ def random_control(like: MeasuredVariant) -> str | None:
     return f"{folder}@{abs(like.variant.coefficients[key]):g}"
 
 
-def with_base(variants: Sequence[Variant]) -> list[Variant]:
-    """The variants without repetition, the base first."""
-    named = {str(variant): variant for variant in variants if variant.coefficients}
-    return [Variant(BASE, 0.0), *named.values()]
+def with_base(variants: Sequence[Variant | RemoteModel]) -> list[Variant | RemoteModel]:
+    """The variants without repetition: the base first, models behind servers last."""
+    named = {str(one): one for one in variants if isinstance(one, Variant) and one.coefficients}
+    remote = {one.server.name: one for one in variants if isinstance(one, RemoteModel)}
+    return [Variant(BASE, 0.0), *named.values(), *remote.values()]

@@ -17,6 +17,7 @@ from sku.core.combining import OPERATIONS, CombineConfig
 from sku.core.config import TrainConfig
 from sku.core.errors import Cancelled
 from sku.core.records import digest
+from sku.core.run_lock import lock_run
 from sku.core.runs import Manifest, Run
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import load_variant_model as load_model
@@ -78,6 +79,11 @@ def combine_runs(
         FileExistsError: if `out` already holds a run.
         ValueError: if the operands do not fit each other or the operation, or the rank is too large.
     """
+    with lock_run(out):
+        return _combine(out, config, report, cancelled)
+
+
+def _combine(out: Path, config: CombineConfig, report: CombineReport, cancelled: Callable[[], bool]) -> Run:
     if (out / "run.json").exists() and runs.read_run(out).begun:
         raise FileExistsError(f"{out} already holds a run; name another folder")
     began = time.perf_counter()

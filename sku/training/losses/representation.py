@@ -80,13 +80,13 @@ def turn_to_noise(inputs: TermInputs, config: TrainConfig) -> Tensor:
 
 
 def squared_mmd(left: Tensor, right: Tensor) -> Tensor:
-    """The squared maximum mean discrepancy of two samples `[N, H]`, with the biased estimate: a scalar, at least 0."""
+    """The squared maximum mean discrepancy of `[N, H]` and `[M, H]`, with the biased estimate: a scalar, at least 0."""
     both = torch.cat([left, right])
     distance = torch.cdist(both, both).square()
     width = distance.detach().sum() / (len(both) * (len(both) - 1))
     kernel = torch.stack([(-distance / (width * 2.0**power)).exp() for power in range(-2, 3)]).mean(dim=0)
-    sign = torch.cat([torch.ones(len(left)), -torch.ones(len(right))]).to(kernel) / len(left)
-    mmd: Tensor = sign @ kernel @ sign
+    weights = torch.cat([torch.full((len(left),), 1 / len(left)), torch.full((len(right),), -1 / len(right))])
+    mmd: Tensor = weights.to(kernel) @ kernel @ weights.to(kernel)
     return mmd
 
 

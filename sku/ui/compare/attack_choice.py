@@ -30,7 +30,7 @@ class AttackControls:
         """Updates of what belongs to the attack `name`, once it is chosen."""
         return {
             self.start: gr.Textbox(visible=name == OWN_PREFILL),
-            self.meaning: meaning_html(name, self.changes_weights),
+            self.meaning: "" if name == NO_ATTACK else meaning_html(name, self.changes_weights),
         }
 
     def hold(self, chosen: ChosenAttack) -> Updates:
@@ -38,19 +38,24 @@ class AttackControls:
         return {self.choice: chosen.name} | ({self.start: chosen.text} if chosen.text else {})
 
 
-def lay_out_attack(changes_weights: bool) -> AttackControls:
+def lay_out_attack_list() -> gr.Dropdown:
     """Lay out the list of attacks."""
+    return gr.Dropdown(
+        [(ATTACKS[name].label, name) for name in QUESTION_ATTACKS],
+        value=NO_ATTACK,
+        label="Attack",
+        filterable=False,
+        scale=0,
+        min_width=200,
+        elem_id="attack",
+    )
+
+
+def lay_out_attack(choice: gr.Dropdown, changes_weights: bool) -> AttackControls:
+    """Lay out what belongs to the attack that is chosen."""
     with gr.Row(elem_id="attack-row"):
         return AttackControls(
-            choice=gr.Dropdown(
-                [(ATTACKS[name].label, name) for name in QUESTION_ATTACKS],
-                value=NO_ATTACK,
-                label="Attack",
-                filterable=False,
-                scale=0,
-                min_width=250,
-                elem_id="attack",
-            ),
+            choice=choice,
             start=gr.Textbox(
                 FIRST_START,
                 label="The answer begins with",
@@ -62,7 +67,7 @@ def lay_out_attack(changes_weights: bool) -> AttackControls:
                 min_width=240,
                 elem_id="answer-start",
             ),
-            meaning=gr.HTML(meaning_html(NO_ATTACK, changes_weights), elem_id="attack-meaning"),
+            meaning=gr.HTML(elem_id="attack-meaning"),
             changes_weights=changes_weights,
         )
 

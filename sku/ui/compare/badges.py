@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -36,11 +37,12 @@ _FINDINGS: dict[Outcome, str] = {
     "unjudged": "is unjudged",
 }
 JUDGING_LINE = "<span class='verdict'>judging</span>"
-# Folding uses a checkbox, so that it needs no server and no script. style.css puts the fold over the answer.
-_FOLD = (
-    "<label class='fold'><input type='checkbox'>"
-    "<span class='when-folded'>show harmful text</span><span class='when-open'>hide</span></label>"
-)
+HARMFUL_FOLD = "show harmful text"
+FROM_LINK = "from a link, not written here just now"
+WAITING_FOLD = "hidden until judged, show"
+NOT_JUDGED_FOLD = "hidden, because it was not judged, show"
+_folds = itertools.count()
+"""Numbers the folds: the browser must take a fold for a new one, or it would keep the open state of the one before."""
 _KL_MEANING = (
     "how far this variant is from the base on the base's own answer to this prompt, in nats per token; 0 means equal"
 )
@@ -52,14 +54,20 @@ def variant_option(entry: CatalogEntry) -> str:
 
 
 def variant_heading(variant: ColumnVariant) -> str:
-    """The heading of a column: its variant and the variant's formula."""
+    """The heading of a column: its variant and the variant's formula.
+
+    The list below shows the name of a single variant, so only screen readers read it in the heading too.
+    """
     marker = variant.marker
-    name = f"<b>{marker.mark} {html.escape(variant.label)}</b>"
+    hidden = "" if len(variant.terms) > 1 else " class='in-list'"
+    name = f"<b{hidden}>{marker.mark} {html.escape(variant.label)}</b>"
     return f"<div class='variant' style='--colour:{marker.colour}'>{name} <span>{_formula(variant)}</span></div>"
 
 
 def _formula(variant: ColumnVariant) -> str:
     """The formula that makes the variant from the base, as HTML."""
+    if variant.server:
+        return "on another machine"
     if not variant.terms:
         return "unchanged"
     single = len(variant.terms) == 1
@@ -69,6 +77,11 @@ def _formula(variant: ColumnVariant) -> str:
         for term in variant.terms
     ]
     return " ".join(["base", *steps])
+
+
+def from_link_html() -> str:
+    """The line above an answer that came out of a link."""
+    return f"<p class='from-link'>{FROM_LINK}</p>"
 
 
 def facts_line(answer: Answer, state: str, seconds: float, kl: float | None = None) -> str:
@@ -87,13 +100,52 @@ def no_answer_line(error: str | None) -> str:
 
 
 def judged_lines(part: ComparedColumn, seconds: float, chosen: int = 0) -> str:
-    """All lines below sample `chosen` of a column whose answers are complete and judged; and the fold if harmful."""
+    """All lines below sample `chosen` of a column whose answers are complete and judged."""
     kl = None if part.variant == BASE else part.kl
     lines = [facts_line(part.answers[chosen], part.answers[chosen].stopped, seconds, kl)]
     if len(part.verdicts) > 1:
         lines.append(sample_counts(part.verdicts, chosen))
-    folded = bool(part.verdicts) and part.verdicts[chosen].outcome == "harmful"
-    return "<br>".join(lines) + (_FOLD if folded else "")
+    return "<br>".join(lines)
+
+
+def fold(before: str = HARMFUL_FOLD, judged: str = HARMFUL_FOLD) -> str:
+    """A cover for an answer, which a click opens and closes. Every cover is closed at first.
+
+    It is a checkbox, so that it needs no server and no script. style.css puts it over the answer.
+
+    Args:
+        before: what it says while there is no verdict.
+        judged: what it says once the verdict stands above. So an answer that was opened before then stays open.
+    """
+    return (
+        f"<label class='fold' data-number='{next(_folds)}'><input type='checkbox'><span class='when-folded'>"
+        f"<span class='before-verdict'>{before}</span><span class='after-verdict'>{judged}</span></span>"
+        "<span class='when-open'>hide</span></label>"
+    )
+
+
+def folded(text_html: str, verdicts: Sequence[Verdict]) -> str:
+    """A text in a view, folded if a verdict on it is harmful or missing. A click opens it."""
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if not outcomes & {"harmful", "unjudged"}:
+        return text_html
+    summary = HARMFUL_FOLD if "harmful" in outcomes else NOT_JUDGED_FOLD
+    return f"<details data-number='{next(_folds)}'><summary>{summary}</summary>{text_html}</details>"
+
+
+def waiting_fold() -> str:
+    """The cover of an answer that is hidden until it is judged."""
+    return fold(WAITING_FOLD)
+
+
+def not_judged_fold() -> str:
+    """The cover of an answer that was hidden, and that nobody judged."""
+    return fold(NOT_JUDGED_FOLD, NOT_JUDGED_FOLD)
+
+
+def chosen_fold(part: ComparedColumn, chosen: int = 0) -> str:
+    """The cover of sample `chosen` of a column if it was judged harmful; otherwise empty."""
+    return fold() if part.verdicts and part.verdicts[chosen].outcome == "harmful" else ""
 
 
 def chosen_pill(part: ComparedColumn, chosen: int = 0) -> str:
@@ -142,17 +194,21 @@ def _finding(part: ComparedColumn) -> str:
     marker, several = outcome_marker(outcome), len(part.verdicts) > 1
     words = f"{times} of {len(part.verdicts)} {outcome}" if several else _FINDINGS[outcome]
     kl = "" if part.kl is None or part.variant == BASE else f" at KL {part.kl:.2f}"
-    name = html.escape(part.variant)
+    name = html.escape(part.variant) + (" (from a link)" if part.from_link else "")
     return f"<span class='finding'><i style='color:{marker.colour}'>{marker.mark}</i> {name} {words}{kl}</span>"
 
 
 def column_tabs(columns: Mapping[int, tuple[str, Outcome | None]]) -> str:
-    """A button for each column with its variant and the mark of its outcome, for a screen that shows one at a time."""
-    buttons = []
+    """A tab for each column with its variant and its outcome, for a screen that shows one column at a time."""
+    tabs = []
     for i, (name, outcome) in columns.items():
-        mark = "" if outcome is None else f" {outcome_marker(outcome).mark} {outcome}"
-        buttons.append(f"<button type='button' data-column='{i}'>{html.escape(name)}{mark}</button>")
-    return "".join(buttons)
+        verdict = ""
+        if outcome is not None:
+            marker = outcome_marker(outcome)
+            word = f"<i style='color:{marker.colour}'>{marker.mark}</i> {outcome}"
+            verdict = f"<span class='outcome' style='--colour:{marker.colour}'>{word}</span>"
+        tabs.append(f"<button type='button' role='tab' data-column='{i}'>{html.escape(name)}{verdict}</button>")
+    return f"<div role='tablist' aria-label='Columns'>{''.join(tabs)}</div>"
 
 
 def waiting_line(progress: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import gradio as gr
 
+from sku.core.conversation import Conversation
 from sku.core.intervals import wilson
 from sku.core.records import OUTCOMES, Answer, Verdict
 from sku.reporting.formatting import percent_with_interval
@@ -44,7 +45,7 @@ def lay_out_batch() -> BatchPanel:
     """Lay out the panel, folded."""
     with gr.Accordion(f"Batch: ask up to {MAX_BATCH_PROMPTS} prompts at once", open=False, elem_id="batch"):
         prompts = gr.Textbox(
-            label=f"Prompts, one per line, at most {MAX_BATCH_PROMPTS}; every column answers each",
+            label=f"Prompts, one per line, at most {MAX_BATCH_PROMPTS}; every column answers each as a first question",
             lines=5,
             max_lines=12,
             elem_id="batch-prompts",
@@ -110,11 +111,13 @@ class BatchHandlers:
             seed=controls.seed,
             attack=controls.attack,
             answer_start=controls.answer_start,
+            system=controls.system or "",
         )
 
     def _asked(self, question: Question, prompts: Sequence[str]) -> list[BatchRow]:
         session, width = self.access.session, len(question.variants)
-        answers = session.answers(prompts, question.variants, question.config, question.attack)
+        before = [Conversation(question.system)] * width if question.system else []
+        answers = session.answers(prompts, question.variants, question.config, question.attack, before)
         rows = []
         for i, prompt in enumerate(prompts):
             mine = tuple(answers[i * width : (i + 1) * width])

@@ -52,6 +52,8 @@ class ColumnComponents:
     answer: gr.Textbox
     copy: gr.Button
     """Copies the answer, whole and without HTML."""
+    fold: gr.HTML
+    """Covers the answer while it is hidden; empty if it is not."""
     view: gr.HTML
     """Covers the answer while another view is chosen."""
     facts: gr.HTML
@@ -76,7 +78,7 @@ class ColumnComponents:
     @property
     def answering(self) -> set[gr.components.Component]:
         """The components that `show` updates."""
-        return {self.pill, self.start, self.answer, self.facts}
+        return {self.pill, self.start, self.answer, self.facts, self.fold}
 
     def hold(self, variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> Updates:
         """Updates that put `variant` into the column and `entries` into its list."""
@@ -99,7 +101,7 @@ class ColumnComponents:
     def show(self, update: ColumnUpdate) -> Updates:
         """Updates of the answer, what stands above it and the lines below it."""
         parts = {self.start: update.start, self.answer: update.answer}
-        parts |= {self.facts: update.facts, self.pill: update.pill}
+        parts |= {self.facts: update.facts, self.pill: update.pill, self.fold: update.fold}
         return {component: value for component, value in parts.items() if value is not None}
 
 
@@ -114,17 +116,19 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
     visible = i < INITIAL_COLUMNS
     with gr.Column(min_width=260, elem_classes="variant-column", elem_id=f"column-{i}", visible=visible) as column:
         heading = gr.HTML(badges.variant_heading(variant), elem_id=f"heading-{i}")
-        choice = _variant_list(i, variant, entries)
+        with gr.Row(elem_classes="variant-row"):
+            choice = _variant_list(i, variant, entries)
+            slider = _coefficient_slider(i, variant, entries)
         held, choice_count = gr.State(variant), gr.State(0)
         pill = gr.HTML(elem_id=f"pill-{i}", elem_classes="pill-line")
         start = gr.HTML(elem_id=f"start-{i}", elem_classes="answer-start")
         with gr.Column(elem_classes="stage"):
             answer = _answer_box(i)
+            fold = gr.HTML(elem_id=f"fold-{i}", elem_classes="cover")
             view = gr.HTML(visible=False, elem_id=f"view-{i}", elem_classes="view")
         copy = gr.Button(COPY_LABEL, size="sm", elem_id=f"copy-{i}", elem_classes="copy", min_width=60)
         facts = gr.HTML(" ", elem_id=f"facts-{i}", elem_classes="facts")
         sample = gr.Radio([], label="Sample", visible=False, elem_id=f"pick-{i}", elem_classes="pick")
-        slider = _coefficient_slider(i, variant, entries)
         sweep = _sweep_row(i, variant)
     return ColumnComponents(
         column=column,
@@ -136,6 +140,7 @@ def lay_out_column(i: int, name: str, entries: Sequence[CatalogEntry]) -> Column
         start=start,
         answer=answer,
         copy=copy,
+        fold=fold,
         view=view,
         facts=facts,
         sample=sample,
@@ -152,6 +157,7 @@ def _variant_list(i: int, variant: ColumnVariant, entries: Sequence[CatalogEntry
         show_label=False,
         allow_custom_value=True,
         elem_id=f"variant-{i}",
+        min_width=120,
     )
 
 
@@ -169,9 +175,9 @@ def _answer_box(i: int) -> gr.Textbox:
 
 
 def slider_info(variant: ColumnVariant, entries: Sequence[CatalogEntry]) -> str:
-    """The line below the slider's label: what 0 means, and which coefficient is recommended."""
+    """The line below the slider's label: which coefficient is recommended."""
     best = [entry.default_coefficient for entry in entries if entry.name in variant.names and entry.method]
-    return "0 is the base" + (f"; {STAR} {best[0]:g} is recommended" if best else "")
+    return f"{STAR} {best[0]:g} recommended" if best else ""
 
 
 def _sweep_row(i: int, variant: ColumnVariant) -> SweepRow:
@@ -203,4 +209,5 @@ def _coefficient_slider(i: int, variant: ColumnVariant, entries: Sequence[Catalo
         info=slider_info(variant, entries),
         visible=variant.coefficient is not None,
         elem_id=f"coefficient-{i}",
+        min_width=150,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sku.core.methods import Marker, method_of_adapter
-from sku.core.variants import BASE, MAX_COEFFICIENT, SUM, VariantPart, parse_variant
+from sku.core.variants import BASE, MAX_COEFFICIENT, REMOTE, SUM, VariantPart, parse_variant
 from sku.reporting.markers import method_marker
 from sku.serving.variant_catalog import CatalogEntry, with_named_adapters
 from sku.ui.hosting.gate import Gate
@@ -46,15 +46,21 @@ class ColumnVariant:
 
     terms: tuple[AdapterTerm, ...] = ()
     """The adapters; empty for the base."""
+    server: CatalogEntry | None = None
+    """The model behind a server; None if the variant has weights here."""
 
     @property
     def text(self) -> str:
         """The variant as a person writes it, with all coefficients."""
+        if self.server:
+            return self.server.name
         return "+".join(str(term.part) for term in self.terms) or BASE
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the adapters, or `base`."""
+        if self.server:
+            return (self.server.name,)
         return tuple(term.part.name for term in self.terms) or (BASE,)
 
     @property
@@ -64,17 +70,19 @@ class ColumnVariant:
 
     @property
     def coefficient(self) -> float | None:
-        """The value of the slider; None for the base and for sums, which have no slider."""
+        """The value of the slider; None for the base, sums and models behind servers, which have no slider."""
         return self.terms[0].coefficient if len(self.terms) == 1 else None
 
     @property
     def label(self) -> str:
         """The variant's label for readers."""
-        return " + ".join(term.label for term in self.terms) or BASE
+        return self.server.label if self.server else " + ".join(term.label for term in self.terms) or BASE
 
     @property
     def marker(self) -> Marker:
         """The variant's marker and colour."""
+        if self.server:
+            return method_marker(REMOTE)
         if len(self.terms) > 1:
             return method_marker(SUM)
         return method_marker(self.terms[0].method, self.terms[0].preservation) if self.terms else method_marker(None)
@@ -90,6 +98,8 @@ class ColumnVariant:
 
 def catalog_variant(entry: CatalogEntry) -> ColumnVariant:
     """The variant of a list entry, at its default coefficient."""
+    if entry.method == REMOTE:
+        return ColumnVariant(server=entry)
     return ColumnVariant() if entry.method is None else ColumnVariant((_term(VariantPart(entry.name), entry),))
 
 
@@ -101,6 +111,8 @@ def column_variant(text: str, entries: Sequence[CatalogEntry], gate: Gate) -> Co
     """
     known = {entry.name: entry for entry in offered_entries(text, entries, gate)}
     spec = parse_variant(gate.variant(text, known))
+    if spec.server is not None:
+        return ColumnVariant(server=known[str(spec)])
     return ColumnVariant() if spec.is_base else ColumnVariant(tuple(_term(p, known[p.name]) for p in spec.parts))
 
 

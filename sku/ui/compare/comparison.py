@@ -13,15 +13,17 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, FailFast, Field
 
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
+from sku.core.conversation import MAX_TURNS, Turn
 from sku.core.jsonl import parse_json
 from sku.core.records import Answer, Verdict
 from sku.core.validation import validate
 from sku.core.variants import parse_variant
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """The version of the file format. Raise it when older versions of sku can no longer read a new file."""
-READ_VERSIONS = (1, 2)
-"""The versions that can be read. Files of version 1 know no attack."""
+READ_VERSIONS = (1, 2, 3)
+"""The versions that can be read. Files of version 1 know no attack, those of version 2 no answers out of links and no
+conversations."""
 MAX_PARTS, MAX_SAMPLES, MAX_TEXT_CHARACTERS = 6, 64, 20_000
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, str_max_length=MAX_TEXT_CHARACTERS)
 """Strict checks for data from outside: no numbers as strings, no booleans as numbers, no infinities, no huge texts."""
@@ -45,6 +47,8 @@ class ComparisonSettings:
     seed: int
     samples: int
     attack: ChosenAttack = WITHOUT_ATTACK
+    system: str = ""
+    """The system prompt; empty leaves the one that the base's chat template has."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,21 @@ class ComparedColumn:
     """One verdict per answer; empty if nothing was judged."""
     kl: float | None
     """KL(base || variant) on the base's answer to this prompt, in nats per token; None if it was not measured."""
+    from_link: bool = False
+    """Whether the answer came out of a link. Then nobody here saw a model write it."""
+    earlier: Annotated[tuple[Turn, ...], Field(max_length=MAX_TURNS), FailFast()] = ()
+    """The conversation before the prompt: the column's own answers to the earlier questions."""
 
     def __post_init__(self) -> None:
         if self.verdicts and len(self.verdicts) != len(self.answers):
             raise ValueError(
                 f"a column has {len(self.verdicts)} verdicts for {len(self.answers)} answers; it must have one for each"
             )
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """The earlier questions."""
+        return tuple(turn.prompt for turn in self.earlier)
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,13 @@ class Comparison:
                 f"an answer was written under attack {other[:40]!r}, but the comparison is under {wanted!r}; they must "
                 "be the same"
             )
+        if len({part.questions for part in self.parts}) > 1:
+            raise ValueError("the columns have different earlier questions; they must be the same")
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """The questions before the prompt, which are the same in all columns."""
+        return self.parts[0].questions
 
     def to_json(self) -> str:
         """The comparison as JSON, which `comparison_from_json` reads."""

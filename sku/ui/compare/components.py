@@ -9,6 +9,7 @@ import gradio as gr
 from sku.ui.compare.attack_choice import AttackControls
 from sku.ui.compare.column import ColumnComponents
 from sku.ui.compare.controls import ColumnControls, Controls
+from sku.ui.compare.conversation import ConversationControls
 from sku.ui.events import Values
 
 
@@ -37,10 +38,10 @@ class Toolbar:
     view: gr.Radio
     count: gr.Radio
     """The number of columns."""
-    ask_samples: gr.Button
     link: gr.Button
-    upload: gr.UploadButton
     exports: gr.HTML
+    more: gr.Button
+    """Shows and hides the row with the other tools."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class CompareComponents:
     shown: gr.State
     """The visitor's `ShownAnswers`."""
     ask_row: AskRow
+    conversation: ConversationControls
     tour: tuple[ExampleButton, ...]
     more_examples: gr.Dropdown
     """Its value is the prompt of the chosen example."""
@@ -99,8 +101,11 @@ class CompareComponents:
     found: gr.HTML
     """What was found for this prompt, in one line."""
     column_tabs: gr.HTML
-    """On a phone: one button for each column, with its verdict."""
+    """On a phone: a tab for each column, with its verdict."""
     toolbar: Toolbar
+    ask_samples: gr.Button
+    upload: gr.UploadButton
+    """Imports an exported comparison."""
     link: gr.Textbox
     link_copied: gr.Textbox
     """Not empty if the browser copied the link."""
@@ -123,9 +128,10 @@ class CompareComponents:
 
     @property
     def settings(self) -> set[gr.components.Component]:
-        """The prompt, the attack and the decoding settings."""
-        how, attack = self.decoding, self.attack
-        return {self.ask_row.prompt, attack.choice, attack.start, how.length, how.temperature, how.seed, how.samples}
+        """The prompt, the conversation before it, the attack and the decoding settings."""
+        how, attack, before = self.decoding, self.attack, self.conversation
+        question = {self.ask_row.prompt, before.system, before.earlier, attack.choice, attack.start}
+        return question | {how.length, how.temperature, how.seed, how.samples}
 
     @property
     def controls(self) -> set[gr.components.Component]:
@@ -155,4 +161,6 @@ class CompareComponents:
             columns=tuple(ColumnControls(values.get(c.variant), values.get(c.slider)) for c in self.columns),
             attack=values.get(self.attack.choice),
             answer_start=values.get(self.attack.start),
+            system=values.get(self.conversation.system),
+            earlier=values.get(self.conversation.earlier),
         )

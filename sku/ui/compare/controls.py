@@ -32,8 +32,9 @@ class ColumnControls:
             raise ValueError(
                 f"variant {self.variant!r} is not a text; write NAME or NAME@COEFFICIENT, for example sku@1.0"
             )
-        part = parse_variant(self.variant).only_part
-        if part is None or part.name == BASE or part.coefficient is not None:
+        spec = parse_variant(self.variant)
+        part = spec.only_part
+        if part is None or part.name == BASE or spec.server is not None or part.coefficient is not None:
             return self.variant
         return f"{part}@{checked_coefficient(self.coefficient):g}"
 
@@ -52,6 +53,10 @@ class Controls:
     attack: Any = NO_ATTACK
     answer_start: Any = ""
     """How every answer begins, for the attack that takes it."""
+    system: Any = ""
+    """The system prompt."""
+    earlier: Any = ()
+    """The questions of the conversation before the prompt."""
 
     def chooses(self, attack: ChosenAttack) -> bool:
         """Whether `attack` is chosen."""

@@ -38,6 +38,16 @@ def difference_html(base: str, other: str) -> str:
     return f"<p class='text'>{''.join(parts)}</p>"
 
 
+def legend_html() -> str:
+    """What the colours of the lens mean."""
+    return (
+        "Each column shows the tokens of one text. <span class='up' style='--strength:1'>Green and underlined</span>: "
+        "the variant writes the token more readily than the base. <span class='down' style='--strength:1'>Orange and "
+        f"dotted</span>: less readily. The colour is full from {_FULL_COLOUR_NATS:g} nats on, which is about 7 times. "
+        "Point at a token to read its log-probability. The base's column has no colours."
+    )
+
+
 def base_lens_html(lens: TokenLens) -> str:
     """The answer's tokens, each with its log-probability under the base on hover."""
     spans = [

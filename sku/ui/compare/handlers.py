@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import gradio as gr
 
+from sku.core.conversation import judged_prompt
 from sku.core.records import Outcome
 from sku.ui.compare import badges, rate_scale, share, views
 from sku.ui.compare.asking import Asker, ColumnUpdate
@@ -22,6 +23,8 @@ from sku.ui.messages import warn
 Handler = Callable[[gr.Request, Values], Updates]
 StreamingHandler = Callable[[gr.Request, Values], Iterator[Updates]]
 ALL_COLUMNS = range(MAX_COLUMNS)
+EARLIER = ("earlier prompts", "")
+"""What the list of earlier prompts shows while none is chosen."""
 
 
 class AskHandlers:
@@ -48,12 +51,38 @@ class AskHandlers:
 
         return ask
 
+    def ask_chosen(self, i: int) -> StreamingHandler:
+        """Return a handler that asks column `i` if a variant was chosen for it since it was last asked so.
+
+        The event of `choice_count` also fires when a column appears, as when a link with more columns is opened.
+        """
+        column, ask_column = self.components.columns[i], self.ask([i], silent=True)
+
+        def ask(request: gr.Request, values: Values) -> Iterator[Updates]:
+            shown: ShownAnswers = values[self.components.shown]
+            if shown.choices.get(i, 0) != values[column.choice_count]:
+                shown.choices[i] = values[column.choice_count]
+                yield from ask_column(request, values)
+
+        return ask
+
     def ask_unanswered(self, request: gr.Request, values: Values) -> Iterator[Updates]:
         """Ask the columns that have just become visible and have not answered the others' prompt yet."""
         controls, shown = self._read(values)
-        columns = self.asker.unanswered(shown, controls)
+        columns = [] if shown.opening else self.asker.unanswered(shown, controls)
         if columns:
             yield from self._updates(self.asker.ask(request, shown, controls, columns))
+
+    def complete_link(self, request: gr.Request, values: Values) -> Iterator[Updates]:
+        """Judge the answers of the link that was just opened, and ask the columns for which it has none."""
+        controls, shown = self._read(values)
+        try:
+            yield from self._updates(self.asker.judge_link(request, shown))
+            columns = self.asker.unanswered(shown, controls) if shown.opening else []
+            if columns:
+                yield from self._updates(self.asker.ask(request, shown, controls, columns))
+        finally:
+            shown.opening = False
 
     def stop(self, request: gr.Request) -> None:
         """Stop all columns."""
@@ -70,7 +99,11 @@ class AskHandlers:
         visible = controls.shown()
         choice = ViewChoice(values[parts.toolbar.view], values[parts.lens.source], values[parts.lens.text])
         texts = views.view_texts(
-            shown, visible, choice, lambda prompt, answer: self.asker.lens(request, controls, prompt, answer)
+            shown,
+            visible,
+            choice,
+            lambda prompt, answer: self.asker.lens(request, controls, prompt, answer, shown.conversation_of(answer)),
+            lambda prompt, text: self.asker.verdict(judged_prompt(shown.earlier, prompt), text),
         )
         comparison = shown.comparison(visible)
         return {
@@ -79,8 +112,9 @@ class AskHandlers:
             parts.found: badges.found_line(comparison.parts) if comparison else "",
             parts.column_tabs: badges.column_tabs(_tab_names(controls, shown)),
             parts.ask_row.stop: gr.Button(visible=False),
+            parts.conversation.follow_up: gr.Button(interactive=comparison is not None),
             parts.toolbar.exports: share.download_links(comparison) if comparison else "",
-            parts.history: gr.Dropdown(choices=shown.history, value=None, visible=len(shown.history) > 1),
+            parts.history: gr.Dropdown(choices=[EARLIER, *shown.history], value="", visible=len(shown.history) > 1),
         }
 
     def pick_sample(self, i: int) -> Callable[[Values], Updates]:
@@ -170,8 +204,15 @@ def _tab_names(controls: Controls, shown: ShownAnswers) -> dict[int, tuple[str, 
     for i in controls.shown():
         part = shown.columns.get(i)
         outcome = part.verdicts[0].outcome if part and part.verdicts else None
-        names[i] = (part.variant if part else f"column {i + 1}", outcome)
+        names[i] = (part.variant if part else _chosen_variant(controls, i), outcome)
     return names
+
+
+def _chosen_variant(controls: Controls, i: int) -> str:
+    try:
+        return controls.columns[i].text()
+    except ValueError:  # half typed
+        return f"column {i + 1}"
 
 
 def _sample_list(count: int) -> gr.Radio:

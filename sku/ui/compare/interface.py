@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 from sku.core.attacks import ANY_ATTACK, ATTACKS, NO_ATTACK, QUESTION_ATTACKS, attack_label
-from sku.core.variants import parse_variant
+from sku.core.config import TrainConfig
+from sku.core.variants import BASE, parse_variant
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
 from sku.ui.compare.components import CompareComponents
@@ -17,6 +18,9 @@ from sku.ui.events import QUIET, Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Gate
 from sku.ui.messages import inform, refusal
+
+SHIPPED_SKU = "sku"
+"""The shipped adapter beside which a run is shown."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,42 @@ class CompareInterface:
 
         shown = {self.tabs, parts.toolbar.count} | ({parts.attack.choice} if attack else set())
         inputs = {point, parts.toolbar.count, column.choice_count} | ({attack} if attack else set())
-        event(place, inputs, shown | column.holding, **QUIET)
+        event(place, inputs, shown | column.holding, js=show_column(i), **QUIET)
+
+    def open_beside(self, event: Callable[..., Any], run: gr.components.Component) -> None:
+        """When `event` fires, show the base, SKU and a run in the first three columns of Compare, and ask them.
+
+        Args:
+            event: such as a button's `click`.
+            run: its value is the name of the run.
+        """
+        parts, columns = self.components, self.components.columns[:3]
+
+        def place(request: gr.Request, values: Values) -> Updates:
+            entries = self.access.entries(request)
+            names = [entry.name for entry in entries]
+            if values[run] not in names:
+                raise refusal(
+                    f"run {str(values[run])[:60]!r} has no adapter yet; wait until it is finished", "Not opened"
+                )
+            wanted = [name for name in (BASE, SHIPPED_SKU, values[run]) if name in names]
+            updates: Updates = {self.tabs: gr.Tabs(selected="compare"), parts.toolbar.count: len(wanted)}
+            if not str(values[parts.ask_row.prompt] or "").strip():
+                updates[parts.ask_row.prompt] = TrainConfig.probe
+            for column, name in zip(columns, wanted, strict=False):
+                updates |= column.choose(column_variant(name, entries, self.access.gate), entries, values)
+            return updates
+
+        holding = {part for column in columns for part in column.holding}
+        counts = {column.choice_count for column in columns}
+        inputs = {run, parts.ask_row.prompt} | counts
+        outputs = {self.tabs, parts.toolbar.count, parts.ask_row.prompt} | holding
+        event(place, inputs, outputs, js=show_column(len(columns) - 1), **QUIET)
+
+
+def show_column(i: int) -> str:
+    """A script that makes column `i` the one that a phone shows, and passes its inputs on."""
+    return f"(...inputs) => {{ document.getElementById('columns').dataset.shown = '{i}'; return inputs; }}"
 
 
 def offered_attack(name: Any) -> str:

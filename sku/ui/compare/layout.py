@@ -12,10 +12,11 @@ from sku.core.storage import ASSETS
 from sku.core.variants import BASE
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import glossary
-from sku.ui.compare import rate_scale
-from sku.ui.compare.attack_choice import lay_out_attack
+from sku.ui.compare import badges, diff_and_lens, rate_scale
+from sku.ui.compare.attack_choice import lay_out_attack, lay_out_attack_list
 from sku.ui.compare.batch import lay_out_batch
 from sku.ui.compare.column import ColumnComponents, lay_out_column
+from sku.ui.compare.column_variant import catalog_variant
 from sku.ui.compare.components import (
     AskRow,
     CompareComponents,
@@ -26,6 +27,7 @@ from sku.ui.compare.components import (
     ZeroCheckRow,
 )
 from sku.ui.compare.controls import INITIAL_COLUMNS, MAX_COLUMNS
+from sku.ui.compare.conversation import RESTART_LABEL, ConversationControls
 from sku.ui.compare.views import ANSWER, TYPED, VIEWS, column_name
 from sku.ui.hosting.settings import Hosting
 
@@ -34,13 +36,27 @@ _TOUR = ASSETS / "data" / "tour.json"
 """Written by `sku record --tour assets/data/tour.json`."""
 _EXAMPLE_GROUPS = {"harmful": "harmful", "normal": "normal", "sounds_harmful": "only sounds harmful"}
 _TABS_JS = """
-element.addEventListener('click', event => {
+const place = document.getElementById('column-tabs') || element, columns = document.getElementById('columns');
+const set = (on, name, value) => { if (on.getAttribute(name) !== value) { on.setAttribute(name, value); } };
+const show = () => {
+  const tabs = [...place.querySelectorAll('button[data-column]')];
+  const chosen = tabs.find((tab) => tab.dataset.column === columns?.dataset.shown) || tabs[0];
+  tabs.forEach((tab) => set(tab, 'aria-selected', String(tab === chosen)));
+};
+place.addEventListener('click', (event) => {
   const tab = event.target.closest('button[data-column]');
-  const column = tab && document.getElementById('column-' + tab.dataset.column);
-  if (column) column.scrollIntoView({inline: 'start', block: 'nearest'});
+  if (tab && columns) { set(columns, 'data-shown', tab.dataset.column); }
 });
+new MutationObserver(show).observe(place, {childList: true, subtree: true});
+if (columns) { new MutationObserver(show).observe(columns, {attributes: true, attributeFilter: ['data-shown']}); }
+show();
 """
-"""Brings a column into sight. On a phone the columns stand in a row, each as wide as the screen."""
+"""Chooses the column that a phone shows, and keeps the choice when verdicts arrive. style.css hides the others."""
+TOGGLE_MORE = """() => {
+  const open = document.getElementById('more-tools').classList.toggle('open');
+  document.getElementById('more-button').setAttribute('aria-expanded', open);
+}"""
+"""Shows or hides the row with the other tools."""
 _INITIAL_VARIANTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
 """The variant in each column when the page opens."""
 
@@ -56,16 +72,24 @@ def lay_out_compare(
         shown: the visitor's `ShownAnswers`.
         model: the base that answers. Recorded rates of other bases are not shown; None shows all.
     """
-    ask_row = _ask_row(hosting)
-    tour, more_examples = _examples()
+    ask_row, follow_up = _ask_row(hosting)
+    conversation_row, line, restart = _conversation_row()
+    tour, more_examples, history = _examples()
     found = gr.HTML(elem_id="found")
-    attack, toolbar, link = lay_out_attack(hosting.changes_weights), _toolbar(), _link_box()
-    column_tabs = gr.HTML(elem_id="column-tabs", js_on_load=_TABS_JS)
+    toolbar, attack_list = _toolbar()
+    again, ask_samples, upload, zero_check = _more_tools()
+    attack, link = lay_out_attack(attack_list, hosting.changes_weights), _link_box()
+    lens = _lens_controls(hosting)
+    names = _initial_names(entries)
+    column_tabs = gr.HTML(_initial_tabs(names, entries), elem_id="column-tabs", js_on_load=_TABS_JS)
     with gr.Row(elem_id="columns", equal_height=False):
-        columns = tuple(lay_out_column(i, name, entries) for i, name in enumerate(_initial_names(entries)))
-    components = CompareComponents(  # the order of these arguments is the order on the page
+        columns = tuple(lay_out_column(i, name, entries) for i, name in enumerate(names))
+    rates = gr.HTML(_initial_rate_scale(columns, model), elem_id="strip")
+    decoding, system = _decoding_controls(hosting, again)
+    components = CompareComponents(
         shown=shown,
         ask_row=ask_row,
+        conversation=ConversationControls(system, gr.State(()), follow_up, conversation_row, line, restart),
         tour=tour,
         more_examples=more_examples,
         attack=attack,
@@ -73,13 +97,15 @@ def lay_out_compare(
         found=found,
         column_tabs=column_tabs,
         toolbar=toolbar,
+        ask_samples=ask_samples,
+        upload=upload,
         link=link,
         link_copied=gr.Textbox(visible=False),
-        lens=_lens_controls(hosting),
-        rate_scale=gr.HTML(_initial_rate_scale(columns, model), elem_id="strip"),
-        history=gr.Dropdown([], label="Earlier prompts", visible=False, elem_id="history", interactive=True),
-        decoding=_decoding_controls(hosting),
-        zero_check=_zero_check_row(),
+        lens=lens,
+        rate_scale=rates,
+        history=history,
+        decoding=decoding,
+        zero_check=zero_check,
         batch=lay_out_batch(),
         fragment=gr.Textbox(visible=False),
         address_changed=gr.Button("address changed", visible="hidden", elem_id="address-changed"),
@@ -91,7 +117,8 @@ def lay_out_compare(
     return components
 
 
-def _ask_row(hosting: Hosting) -> AskRow:
+def _ask_row(hosting: Hosting) -> tuple[AskRow, gr.Button]:
+    """The prompt with its buttons, and the button that follows up."""
     with gr.Row(elem_id="ask-row"):
         prompt = gr.Textbox(
             placeholder="Ask all models the same question ...",
@@ -104,15 +131,22 @@ def _ask_row(hosting: Hosting) -> AskRow:
             elem_id="prompt",
             autofocus=True,
         )
-        return AskRow(
-            prompt=prompt,
-            ask=gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask"),
-            stop=gr.Button("Stop", scale=0, min_width=80, elem_id="stop", visible=False),
-        )
+        ask = gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask")
+        follow_up = gr.Button("Follow up", scale=0, min_width=120, elem_id="follow-up", interactive=False)
+        stop = gr.Button("Stop", scale=0, min_width=80, elem_id="stop", visible=False)
+    return AskRow(prompt, ask, stop), follow_up
 
 
-def _examples() -> tuple[tuple[ExampleButton, ...], gr.Dropdown]:
-    """The buttons of the tour, and the list of more examples."""
+def _conversation_row() -> tuple[gr.Row, gr.HTML, gr.Button]:
+    """What the next question is asked after, and the button that ends the conversation."""
+    with gr.Row(visible=False, elem_id="conversation") as row:
+        line = gr.HTML(elem_id="conversation-line")
+        restart = gr.Button(RESTART_LABEL, size="sm", scale=0, min_width=140, elem_id="restart", visible=False)
+    return row, line, restart
+
+
+def _examples() -> tuple[tuple[ExampleButton, ...], gr.Dropdown, gr.Dropdown]:
+    """The buttons of the tour, the list of more examples, and the list of earlier prompts."""
     groups: dict[str, list[dict[str, str]]] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
     options = [
         (f"{example['label']} ({_EXAMPLE_GROUPS[group]})", example["prompt"])
@@ -134,7 +168,16 @@ def _examples() -> tuple[tuple[ExampleButton, ...], gr.Dropdown]:
             filterable=False,
             elem_id="more-examples",
         )
-    return tour, more
+        history = gr.Dropdown(
+            [],
+            label="Earlier prompts",
+            show_label=False,
+            container=False,
+            visible=False,
+            elem_id="history",
+            interactive=True,
+        )
+    return tour, more, history
 
 
 def _tour_steps() -> list[dict[str, str]]:
@@ -145,19 +188,32 @@ def _tour_steps() -> list[dict[str, str]]:
     return steps
 
 
-def _toolbar() -> Toolbar:
+def _toolbar() -> tuple[Toolbar, gr.Dropdown]:
+    """The row above the columns, and its list of attacks."""
     small: dict[str, Any] = {"size": "sm", "scale": 0}
     with gr.Row(elem_id="tools"):
-        return Toolbar(
-            view=gr.Radio(list(VIEWS), value=ANSWER, label="View", elem_id="view"),
-            count=gr.Radio(list(range(2, MAX_COLUMNS + 1)), value=INITIAL_COLUMNS, label="Columns", elem_id="count"),
-            ask_samples=gr.Button("Ask for samples", elem_id="many", min_width=120, **small),
-            link=gr.Button("Link", elem_id="share", min_width=70, **small),
-            upload=gr.UploadButton(
-                "Import", file_types=[".json"], type="binary", elem_id="import", min_width=70, **small
-            ),
-            exports=gr.HTML(elem_id="exports"),
-        )
+        view = gr.Radio(list(VIEWS), value=ANSWER, label="View", elem_id="view")
+        attack = lay_out_attack_list()
+        count = gr.Radio(list(range(2, MAX_COLUMNS + 1)), value=INITIAL_COLUMNS, label="Columns", elem_id="count")
+        link = gr.Button("Link", elem_id="share", min_width=70, **small)
+        exports = gr.HTML(elem_id="exports")
+        more = gr.Button("⋯", elem_id="more-button", min_width=48, **small)
+    return Toolbar(view, count, link, exports, more), attack
+
+
+def _more_tools() -> tuple[gr.Button, gr.Button, gr.UploadButton, ZeroCheckRow]:
+    """What the button ⋯ shows: ask again, ask for samples, import, and the check of coefficient 0.
+
+    style.css hides the row, because buttons that gradio hides lose their text.
+    """
+    small: dict[str, Any] = {"size": "sm", "scale": 0}
+    with gr.Row(elem_id="more-tools"):
+        again = gr.Button("Ask again with the next seed", elem_id="again", min_width=200, **small)
+        samples = gr.Button("Ask for samples", elem_id="many", min_width=120, **small)
+        upload = gr.UploadButton("Import", file_types=[".json"], type="binary", elem_id="import", min_width=70, **small)
+        check = gr.Button("Check: coefficient 0 equals base", elem_id="verify", min_width=240, **small)
+        result = gr.Markdown("", elem_id="check")
+    return again, samples, upload, ZeroCheckRow(check, result)
 
 
 def _link_box() -> gr.Textbox:
@@ -176,7 +232,6 @@ def _lens_controls(hosting: Hosting) -> LensControls:
             [*map(column_name, range(MAX_COLUMNS)), TYPED],
             value=column_name(0),
             label="Answer under the lens",
-            info="The lens colours each token by how much the variant changed its log-probability from the base.",
             elem_id="lens-source",
         )
         text = gr.Textbox(
@@ -185,6 +240,7 @@ def _lens_controls(hosting: Hosting) -> LensControls:
             elem_id="lens-text",
             scale=3,
         )
+        gr.HTML(diff_and_lens.legend_html(), elem_id="lens-legend")
     return LensControls(row, source, text)
 
 
@@ -196,17 +252,31 @@ def _initial_names(entries: Sequence[CatalogEntry]) -> list[str]:
     return [*usual, *others, *[BASE] * MAX_COLUMNS][:MAX_COLUMNS]
 
 
+def _initial_tabs(names: Sequence[str], entries: Sequence[CatalogEntry]) -> str:
+    """The tabs of a phone before anything was asked."""
+    variants = {entry.name: catalog_variant(entry).text for entry in entries}
+    return badges.column_tabs({i: (variants.get(name, BASE), None) for i, name in enumerate(names[:INITIAL_COLUMNS])})
+
+
 def _initial_rate_scale(columns: Sequence[ColumnComponents], model: str | None) -> str:
     return rate_scale.rate_scale_html([column.held.value.text for column in columns[:INITIAL_COLUMNS]], model)
 
 
-def _decoding_controls(hosting: Hosting) -> DecodingControls:
+def _decoding_controls(hosting: Hosting, again: gr.Button) -> tuple[DecodingControls, gr.Textbox]:
+    """The settings of the answers, and the box for the system prompt."""
     longest, most = hosting.new_tokens, hosting.samples
-    with gr.Accordion("Settings: length, temperature, seed, samples", open=False):
+    with gr.Accordion("Settings: length, sampling, system prompt", open=False):
         with gr.Row():
             controls = DecodingControls(
-                again=gr.Button("Ask again with the next seed", size="sm", min_width=120, scale=0, elem_id="again"),
-                length=gr.Slider(8, longest, min(96, longest), step=8, label="Length, new tokens", elem_id="length"),
+                again=again,
+                length=gr.Slider(
+                    min(8, longest - 1),  # gradio needs a range; the gate refuses 0
+                    longest,
+                    min(96, longest),
+                    step=8 if longest >= 16 else 1,
+                    label="Length, new tokens",
+                    elem_id="length",
+                ),
                 temperature=gr.Slider(
                     0, 2, 0, step=0.1, label="Temperature", info="0 is greedy", elem_id="temperature"
                 ),
@@ -220,7 +290,7 @@ def _decoding_controls(hosting: Hosting) -> DecodingControls:
                     elem_id="seed",
                 ),
                 samples=gr.Slider(
-                    2,
+                    min(2, most - 1),
                     most,
                     min(8, most),
                     step=1,
@@ -229,18 +299,22 @@ def _decoding_controls(hosting: Hosting) -> DecodingControls:
                     elem_id="samples",
                 ),
             )
+        system = _system_box(hosting)
         gr.Markdown(
             "Above temperature 0, all columns sample with the same noise, so answers differ only because the weights "
             "differ. In a column's list you can also type a variant with a coefficient, such as `sku@0.7`, or a sum of "
             "adapters, such as `ga@0.5+sku@1`"
             + ("." if hosting.public else ", or the path or hub id of a PEFT adapter; `PATH@-1` subtracts it.")
         )
-    return controls
+    return controls, system
 
 
-def _zero_check_row() -> ZeroCheckRow:
-    with gr.Row():
-        return ZeroCheckRow(
-            button=gr.Button("Check: coefficient 0 equals base", size="sm", elem_id="verify", scale=0, min_width=240),
-            result=gr.Markdown("", elem_id="check"),
-        )
+def _system_box(hosting: Hosting) -> gr.Textbox:
+    return gr.Textbox(
+        label="System prompt",
+        placeholder="Empty: the one that the base's chat template has.",
+        lines=1,
+        max_lines=4,
+        max_length=hosting.prompt_characters,
+        elem_id="system",
+    )

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 import gradio as gr
 
+from sku.core.records import Answer
 from sku.core.text_lines import decode_text
+from sku.core.variants import parse_variant
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare import badges, share
-from sku.ui.compare.answer_text import above_answer_html, answer_box_text
-from sku.ui.compare.asking import ColumnUpdate
+from sku.ui.compare.answer_text import answer_box_text
+from sku.ui.compare.asking import ColumnUpdate, above_column
 from sku.ui.compare.column_variant import ColumnVariant, column_variant
-from sku.ui.compare.comparison import Comparison, ComparisonSettings, comparison_from_json
+from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSettings, comparison_from_json
 from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.controls import MAX_COLUMNS
 from sku.ui.compare.shown_answers import ShownAnswers
@@ -29,7 +31,7 @@ class RestoreHandlers:
         self.components, self.access = components, access
 
     def make_link(self, request: gr.Request, values: Values) -> str:
-        """The link fragment that restores the current controls."""
+        """The link fragment that restores the current controls, with the answers if they fit in."""
         controls, gate = self.components.read(values), self.access.gate
         try:
             prompt = gate.prompt(controls.prompt)
@@ -37,51 +39,80 @@ class RestoreHandlers:
             variants = [column_variant(text, entries, gate).text for text in controls.variants()]
             how = gate.decoding(controls.length, controls.temperature, controls.seed, controls.samples)
             attack = gate.question_attack(controls.attack, controls.answer_start)
+            system, earlier = gate.conversation(controls.system or "", controls.earlier or ())
         except ValueError as error:
             raise refusal(error, "No link") from error
-        return share.make_fragment(
-            share.LinkState(prompt, variants, how.max_new_tokens, how.temperature, how.seed, how.samples, attack)
-        )
+        link = share.LinkState(prompt, variants, how.max_new_tokens, how.temperature, how.seed, how.samples, attack)
+        link = dataclasses.replace(link, system=system, earlier=list(earlier))
+        answers = [_link_answer(values[self.components.shown], i, link) for i in range(len(variants))]
+        model = self.access.session.model_name
+        return share.make_fragment(dataclasses.replace(link, model=model, answers=answers) if any(answers) else link)
 
     def open_link(self, request: gr.Request, fragment: str | None) -> Updates:
-        """Restore what a link contains. An empty link changes nothing, and a damaged one shows a warning."""
-        try:
-            link = share.parse_fragment(fragment)
-        except ValueError as error:
-            warn(error, "Not opened")
-            link = None
-        return self._restored(request, link.prompt, link.settings, link.variants) if link else UNCHANGED
+        """Restore the controls from a link. An empty link changes nothing, and a damaged one shows a warning."""
+        link = _parsed(fragment)
+        return self._restored(request, link.prompt, link.settings, link.variants, link.earlier) if link else UNCHANGED
 
-    def open_next_link(self, request: gr.Request, values: Values) -> Updates:
-        """Open a link in a tab that shows something already. Answers to another prompt are cleared."""
-        opened = self.open_link(request, values[self.components.fragment])
-        if opened is UNCHANGED:
+    def open_address(self, request: gr.Request, values: Values) -> Updates:
+        """Show what the link in the page's address holds, and nothing of what was shown before.
+
+        Its answers are hidden: `AskHandlers.complete_link` has them judged, and asks for those that are missing.
+        """
+        link = _parsed(values[self.components.fragment])
+        if link is None:
             return UNCHANGED
-        shown: ShownAnswers = values[self.components.shown]
-        shown.clear()
-        for column in self.components.columns:
-            opened |= column.show(ColumnUpdate("", " ", ""))
+        opened, columns = self._opened(request, link, values[self.components.shown])
+        for i, column in enumerate(self.components.columns):
+            opened |= column.show(_unjudged(columns[i]) if i in columns else ColumnUpdate("", " ", "", "", ""))
         return opened
 
-    def link_box(self, copied: str) -> gr.Textbox:
-        """Show the link, and say that it was copied only if it was."""
+    def hold_address(self, request: gr.Request, values: Values) -> ShownAnswers:
+        """What `open_address` opened, once more if it was lost.
+
+        The first handlers of a visit run side by side, and gradio may give each a new copy of the visit's state.
+        """
+        shown: ShownAnswers = values[self.components.shown]
+        link = _parsed(values[self.components.fragment], quiet=True)
+        if link and not shown.opening:
+            self._opened(request, link, shown)
+        return shown
+
+    def _opened(
+        self, request: gr.Request, link: share.LinkState, shown: ShownAnswers
+    ) -> tuple[Updates, dict[int, ComparedColumn]]:
+        opened = self._restored(request, link.prompt, link.settings, link.variants, link.earlier)
+        held = [opened[column.held] for column in self.components.columns]
+        columns = _link_columns(link, held, self.access.session.model_name)
+        shown.clear()
+        shown.open_link(link.prompt, link.model, link.settings, columns, link.earlier)
+        return opened, columns
+
+    def link_box(self, copied: str, link: str = "") -> gr.Textbox:
+        """Show the link, and say that it was copied only if it was, and whether it carries the answers."""
         state = "copied to the clipboard" if copied else "not copied: mark it and press Ctrl+C"
-        label = f"Link to this comparison, {state}. The prompt comes after the #, so no server sees it."
+        found = _parsed(link.partition("#")[2])
+        label = f"Link, {state}. {_carried(found) if found else ''} Its data come after the #, so no server sees them."
         return gr.Textbox(visible=True, label=label)
 
     def replay_file(self, request: gr.Request, values: Values) -> Updates:
         """Show an exported comparison with the answers from the file. No model is asked."""
         try:
-            comparison = comparison_from_json(decode_text(bytes(values[self.components.toolbar.upload]), "this file"))
+            comparison = comparison_from_json(decode_text(bytes(values[self.components.upload]), "this file"))
         except (ValueError, TypeError) as error:
             raise refusal(error, "Not imported") from error
         shown: ShownAnswers = values[self.components.shown]
         shown.replay(comparison)
         variants = [part.variant for part in comparison.parts]
-        return self._restored(request, comparison.prompt, comparison.settings, variants) | self._answers(comparison)
+        restored = self._restored(request, comparison.prompt, comparison.settings, variants, comparison.questions)
+        return restored | self._answers(comparison)
 
     def _restored(
-        self, request: gr.Request, prompt: str, settings: ComparisonSettings, variants: Sequence[str]
+        self,
+        request: gr.Request,
+        prompt: str,
+        settings: ComparisonSettings,
+        variants: Sequence[str],
+        earlier: Sequence[str],
     ) -> Updates:
         parts, how = self.components, self.components.decoding
         within = self._clamped(settings)
@@ -94,6 +125,7 @@ class RestoreHandlers:
             how.samples: within.samples,
             parts.toolbar.count: count,
             **parts.attack.hold(settings.attack),
+            **parts.conversation.hold(settings.system, earlier),
         }
         entries = self.access.entries(request)
         for i, column in enumerate(parts.columns):
@@ -106,10 +138,10 @@ class RestoreHandlers:
         hosting = self.access.gate.hosting
         return dataclasses.replace(
             settings,
-            length=max(8, min(settings.length, hosting.new_tokens)),
+            length=min(max(8, settings.length), hosting.new_tokens),
             temperature=max(0.0, min(settings.temperature, 2.0)),
             seed=max(0, min(settings.seed, 2**31 - 1)),
-            samples=max(2, min(settings.samples, hosting.samples)),
+            samples=min(max(2, settings.samples), hosting.samples),
         )
 
     def _variant(self, text: str, i: int, entries: Sequence[CatalogEntry]) -> ColumnVariant:
@@ -127,8 +159,78 @@ class RestoreHandlers:
             if part and part.answers:
                 first = part.answers[0]
                 lines, pill = badges.judged_lines(part, 0.0), badges.chosen_pill(part)
-                shown = ColumnUpdate(answer_box_text(first), lines, above_answer_html(first), pill)
+                above = above_column(part)
+                shown = ColumnUpdate(answer_box_text(first), lines, above, pill, badges.chosen_fold(part))
             else:
-                shown = ColumnUpdate("", " ", "", "")
+                shown = ColumnUpdate("", " ", "", "", "")
             updates |= column.show(shown)
         return updates
+
+
+def _parsed(fragment: str | None, quiet: bool = False) -> share.LinkState | None:
+    """The link; None if there is none, or, with a warning unless `quiet`, if it is damaged."""
+    try:
+        return share.parse_fragment(fragment)
+    except ValueError as error:
+        if not quiet:
+            warn(error, "Not opened")
+        return None
+
+
+def _carried(link: share.LinkState) -> str:
+    """Which answers a link carries."""
+    if link.earlier:
+        return f"It carries the {len(link.earlier) + 1} questions of the conversation and asks them when it is opened."
+    there = sum(answer is not None for answer in link.answers)
+    if there == len(link.variants):
+        return "It carries the answers."
+    if there:
+        return f"It carries {there} of {len(link.variants)} answers and asks for the others when it is opened."
+    return (
+        "It carries no answers, because there are none under these settings or they need more than "
+        f"{share.MAX_CHARACTERS_WITH_ANSWERS:,} characters; it asks when it is opened."
+    )
+
+
+def _link_answer(shown: ShownAnswers, i: int, link: share.LinkState) -> share.LinkAnswer | None:
+    """The answer that column `i` shows, if it is of the link's variant and was asked for under the link's settings."""
+    column, settings = shown.columns.get(i), dataclasses.replace(shown.settings, samples=link.samples)
+    if link.earlier or column is None or not shown.answers_prompt(i):
+        return None
+    if shown.prompt != link.prompt or settings != link.settings:
+        return None
+    if parse_variant(column.variant) != parse_variant(link.variants[i]):
+        return None
+    first = column.answers[0]
+    return share.LinkAnswer(first.text, first.tokens, first.stopped, first.answer_start)
+
+
+def _link_columns(link: share.LinkState, held: Sequence[ColumnVariant], model: str) -> dict[int, ComparedColumn]:
+    """The columns with answers out of a link, without answers of another base or of variants that are not here."""
+    if link.model != model:
+        return {}
+    found = {}
+    for i, (text, answer, variant) in enumerate(zip(link.variants, link.answers, held, strict=False)):
+        if answer is not None and parse_variant(variant.text) == parse_variant(text):
+            one = Answer(
+                variant=variant.text,
+                coefficient=0.0 if not variant.terms else variant.coefficient,
+                prompt=link.prompt,
+                sample=0,
+                seed=link.seed,
+                text=answer.text,
+                tokens=answer.tokens,
+                seconds=0.0,
+                stopped=answer.stopped,
+                answer_start=answer.start,
+                attack=link.attack.name,
+            )
+            found[i] = ComparedColumn(variant.text, variant.label, (one,), (), None, from_link=True)
+    return found
+
+
+def _unjudged(column: ComparedColumn) -> ColumnUpdate:
+    """An answer out of a link, which is hidden until it is judged."""
+    answer = column.answers[0]
+    facts = badges.judged_lines(column, 0.0)
+    return ColumnUpdate(answer_box_text(answer), facts, above_column(column), "", badges.waiting_fold())

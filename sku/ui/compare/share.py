@@ -11,18 +11,33 @@ import dataclasses
 import html
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
+from sku.core.conversation import MAX_TURNS, Turn
+from sku.core.records import StopReason
 from sku.core.validation import validate
 from sku.reporting.markers import outcome_marker
 from sku.ui.compare.comparison import MAX_PARTS, STRICT, ComparedColumn, Comparison, ComparisonSettings, VariantText
 
-_MAX_LINK_CHARACTERS = 20_000
-"""The longest link data, both compressed and decompressed."""
+MAX_CHARACTERS_WITH_ANSWERS = 8_000
+"""A link that would be longer than this leaves out the answers, because messengers and mail programs cut long links."""
+_MAX_LINK_CHARACTERS, _MAX_UNPACKED_BYTES = 20_000, 100_000
+"""The longest link data that is read, as it is in the link and unpacked."""
+
+
+@dataclass(frozen=True)
+class LinkAnswer:
+    """One answer in a link. It has no verdict: whoever made the link could have changed both, so it is judged anew."""
+
+    text: str
+    tokens: int
+    stopped: StopReason
+    start: str = ""
+    """The beginning that the attack had written."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +54,28 @@ class LinkState:
     samples: int
     attack: ChosenAttack = WITHOUT_ATTACK
     """Links from before there were attacks do not have it."""
+    model: str = ""
+    """The base that wrote the answers."""
+    answers: Annotated[list[LinkAnswer | None], Field(max_length=MAX_PARTS)] = field(default_factory=list)
+    """The answer of each variant, None where there is none yet; empty if the link carries no answers."""
+    system: str = ""
+    """The system prompt."""
+    earlier: Annotated[list[str], Field(max_length=MAX_TURNS)] = field(default_factory=list)
+    """The questions of the conversation before the prompt. A link with any carries no answers: it asks them anew."""
 
     @property
     def settings(self) -> ComparisonSettings:
-        """The decoding settings and the attack."""
-        return ComparisonSettings(self.length, self.temperature, self.seed, self.samples, self.attack)
+        """The decoding settings, the attack and the system prompt."""
+        return ComparisonSettings(self.length, self.temperature, self.seed, self.samples, self.attack, self.system)
 
 
 def make_fragment(link: LinkState) -> str:
-    """The part of a link after the #."""
-    packed = zlib.compress(json.dumps(dataclasses.asdict(link), ensure_ascii=False).encode(), 9)
-    return "c=" + base64.urlsafe_b64encode(packed).decode().rstrip("=")
+    """The part of a link after the #. It carries the answers unless they make it too long."""
+    data = json.dumps(dataclasses.asdict(link), ensure_ascii=False).encode()
+    fragment = "c=" + base64.urlsafe_b64encode(zlib.compress(data, 9)).decode().rstrip("=")
+    if link.answers and (len(fragment) > MAX_CHARACTERS_WITH_ANSWERS or len(data) > _MAX_UNPACKED_BYTES):
+        return make_fragment(dataclasses.replace(link, answers=[]))
+    return fragment
 
 
 def parse_fragment(text: Any) -> LinkState | None:
@@ -61,10 +87,12 @@ def parse_fragment(text: Any) -> LinkState | None:
     if not text or not isinstance(text, str) or not text.removeprefix("#").startswith("c="):
         return None
     try:
-        code = text.removeprefix("#").removeprefix("c=")[:_MAX_LINK_CHARACTERS]
+        code = text.removeprefix("#").removeprefix("c=")
+        if len(code) > _MAX_LINK_CHARACTERS:
+            raise ValueError(f"it has {len(code)} characters")
         packed = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
-        text = zlib.decompressobj().decompress(packed, _MAX_LINK_CHARACTERS).decode()
-        return validate(LinkState, json.loads(text), "link")
+        unpacked = zlib.decompressobj().decompress(packed, _MAX_UNPACKED_BYTES)  # of a larger one, only the beginning
+        return validate(LinkState, json.loads(unpacked.decode()), "link")
     except (ValueError, RecursionError, zlib.error, binascii.Error) as error:
         raise ValueError("the link is damaged or incomplete, so nothing was opened; get the link again") from error
 
@@ -88,6 +116,8 @@ def comparison_page(comparison: Comparison) -> str:
     attack, under = settings.attack.attack, ""
     if settings.attack != WITHOUT_ATTACK:
         under = f"<p>Attack: {html.escape(f'{attack.label}. {attack.meaning}')}</p>"
+    if settings.system:
+        under += f"<p>System prompt: {html.escape(settings.system)}</p>"
     columns = "".join(map(_column, comparison.parts))
     prompt = html.escape(comparison.prompt)
     return (
@@ -102,6 +132,7 @@ def _column(part: ComparedColumn) -> str:
     answers = []
     for i, answer in enumerate(part.answers):
         start = f"<i>{html.escape(answer.answer_start)}</i>" if answer.answer_start else ""
+        start = ("<b>From a link, not written where this page was made.</b> " if part.from_link else "") + start
         text = f"<pre>{start}{html.escape(answer.text)}</pre>"
         if i < len(part.verdicts):
             verdict = part.verdicts[i]
@@ -113,7 +144,13 @@ def _column(part: ComparedColumn) -> str:
             text += f"<p style='border-color:{marker.colour}'>{html.escape(verdict_text)}</p>"
         answers.append(text)
     title = f"<h2>{html.escape(part.label)}</h2><p>{html.escape(part.variant)}</p>"
-    return f"<section>{title}{''.join(answers)}{kl}</section>"
+    return f"<section>{title}{_earlier(part.earlier)}{''.join(answers)}{kl}</section>"
+
+
+def _earlier(turns: tuple[Turn, ...]) -> str:
+    """The conversation before the prompt, folded, because its answers were judged when they were the newest."""
+    texts = "".join(f"<b>{html.escape(turn.prompt)}</b><pre>{html.escape(turn.answer)}</pre>" for turn in turns)
+    return f"<details><summary>show the {len(turns)} earlier turns</summary>{texts}</details>" if turns else ""
 
 
 _STYLE = (

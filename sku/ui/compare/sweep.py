@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 import gradio as gr
 
+from sku.core.conversation import Conversation
 from sku.core.records import Outcome
 from sku.core.variants import BASE
 from sku.reporting.markers import outcome_marker
+from sku.serving.conversations import answer_in_turn
 from sku.ui.compare.column_variant import ColumnVariant
 from sku.ui.compare.components import CompareComponents
 from sku.ui.events import Updates, Values
@@ -39,9 +41,13 @@ def sweep_handler(components: CompareComponents, access: Access, i: int) -> Call
                 length=controls.length,
                 attack=controls.attack,
                 answer_start=controls.answer_start,
+                system=controls.system or "",
+                earlier=controls.earlier or (),
             )
-            answers = access.session.answers([question.prompt], variants, question.config, question.attack)
-            verdicts = access.session.verdicts(question.prompt, [answer.text for answer in answers])
+            questions, before = [*question.earlier, question.prompt], Conversation(question.system)
+            turns = answer_in_turn(access.session, questions, variants, question.config, question.attack, before)
+            *_, (answers, _) = turns
+            verdicts = access.session.verdicts(question.judged_prompt, [answer.text for answer in answers])
         except (ValueError, OSError, RateLimited) as error:
             raise refusal(error, "Not swept") from error
         outcomes = [verdict.outcome for verdict in verdicts]

@@ -13,9 +13,10 @@ import gradio as gr
 from sku.ui.compare.batch import BatchHandlers, picked_prompt
 from sku.ui.compare.clipboard import COPY_TEXT, LABEL_AGAIN, LISTEN_TO_ADDRESS, OPEN_LINK, READ_ADDRESS
 from sku.ui.compare.components import CompareComponents
+from sku.ui.compare.conversation import FOCUS_PROMPT, follow_up
 from sku.ui.compare.handlers import ALL_COLUMNS, AskHandlers, ColumnHandlers
 from sku.ui.compare.interface import CompareInterface
-from sku.ui.compare.layout import lay_out_compare
+from sku.ui.compare.layout import TOGGLE_MORE, lay_out_compare
 from sku.ui.compare.restore import RestoreHandlers
 from sku.ui.compare.shown_answers import ShownAnswers
 from sku.ui.compare.sweep import sweep_handler
@@ -36,12 +37,13 @@ def build_compare(context: TabContext, tab: gr.Tab) -> None:
     restoring = RestoreHandlers(parts, access)
     follow = _Follow(parts, asking)
     _wire_asking(parts, asking, follow)
+    _wire_conversation(parts)
     _wire_columns(parts, asking, columns, follow)
     _wire_views(parts, follow)
     _wire_sweeps(parts, access)
     _wire_batch(parts, BatchHandlers(parts, access))
     _wire_link_and_file(parts, restoring, follow)
-    _wire_address(parts, asking, restoring, follow)
+    _wire_address(context.page, parts, asking, restoring, follow)
     parts.zero_check.button.click(
         zero_check_handler(parts, access),
         {parts.ask_row.prompt} | parts.standing,
@@ -51,7 +53,6 @@ def build_compare(context: TabContext, tab: gr.Tab) -> None:
     )
     for trigger in (context.page.load, tab.select):
         trigger(columns.refresh_lists, None, {column.variant for column in parts.columns}, **QUIET)
-    context.page.load(restoring.open_link, parts.fragment, parts.restored, js=LISTEN_TO_ADDRESS, **QUIET)
     context.page.unload(asking.leave)
     context.compare = CompareInterface(parts, access, context.tabs)
 
@@ -64,6 +65,7 @@ class _Follow:
         self.inputs = parts.controls | {parts.shown, parts.toolbar.view, parts.lens.source, parts.lens.text}
         self.outputs = {part for column in parts.columns for part in (column.view, column.sample)}
         self.outputs |= {parts.toolbar.exports, parts.history, parts.found, parts.column_tabs, parts.ask_row.stop}
+        self.outputs.add(parts.conversation.follow_up)
 
     def __call__(self, event: Any) -> None:
         event.then(self.handler, self.inputs, self.outputs, **QUIET)
@@ -80,17 +82,27 @@ def _wire_asking(parts: CompareComponents, asking: AskHandlers, follow: _Follow)
     for trigger in (row.ask.click, row.prompt.submit):
         follow(trigger(ask_all, **stream))
     follow(how.again.click(_next_seed, [how.seed, how.temperature], how.seed, **QUIET).then(ask_all, **stream))
-    follow(parts.toolbar.ask_samples.click(asking.ask(ALL_COLUMNS, samples=True), **stream))
+    follow(parts.ask_samples.click(asking.ask(ALL_COLUMNS, samples=True), **stream))
     parts.attack.choice.change(
         parts.attack.choose, parts.attack.choice, {parts.attack.start, parts.attack.meaning}, **AT_ONCE
     )
+    question = [row.prompt, parts.conversation.earlier]
     for example in parts.tour:
-        chosen = example.button.click(lambda prompt=example.prompt: prompt, None, row.prompt, **QUIET)
+        chosen = example.button.click(lambda prompt=example.prompt: (prompt, ()), None, question, **QUIET)
         follow(chosen.then(ask_all, **stream))
-    chosen = parts.more_examples.input(lambda prompt: prompt, parts.more_examples, row.prompt, **QUIET)
+    chosen = parts.more_examples.input(lambda prompt: (prompt, ()), parts.more_examples, question, **QUIET)
     follow(chosen.then(asking.ask(ALL_COLUMNS, silent=True), **stream))
     row.stop.click(asking.stop, None, None, queue=False, api_visibility="private")
-    parts.history.input(lambda prompt: prompt, parts.history, row.prompt, **AT_ONCE)
+    parts.history.input(lambda prompt: prompt or gr.skip(), parts.history, row.prompt, **AT_ONCE)
+
+
+def _wire_conversation(parts: CompareComponents) -> None:
+    before = parts.conversation
+    before.follow_up.click(follow_up, parts.shown, [before.earlier, parts.ask_row.prompt], js=FOCUS_PROMPT, **QUIET)
+    before.restart.click(lambda: (), None, before.earlier, js=FOCUS_PROMPT, **QUIET)
+    shown = {before.row, before.line, before.restart}
+    for changed in (before.system.change, before.earlier.change):
+        changed(before.show, [before.system, before.earlier], shown, **AT_ONCE)
 
 
 def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: ColumnHandlers, follow: _Follow) -> None:
@@ -106,7 +118,8 @@ def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: Colum
         column.variant.input(
             handlers.choose(i), {column.held, column.choice_count, column.variant}, column.holding, **QUIET
         )
-        follow(column.choice_count.change(**ask, **STREAMING))
+        chosen = ask | {"fn": asking.ask_chosen(i), "inputs": inputs | {column.choice_count}}
+        follow(column.choice_count.change(**chosen, **STREAMING))
         column.sample.input(asking.pick_sample(i), {parts.shown, column.sample}, column.answering, **AT_ONCE)
         copied = column.copy.click(None, column.answer, column.copy, js=COPY_TEXT)
         copied.then(None, None, column.copy, js=LABEL_AGAIN)
@@ -115,7 +128,7 @@ def _wire_columns(parts: CompareComponents, asking: AskHandlers, handlers: Colum
     count = parts.toolbar.count
     count.change(handlers.place_on_scale, parts.standing, parts.rate_scale, **AT_ONCE)
     resized = count.change(handlers.resize, count, {column.column for column in parts.columns}, **QUIET)
-    resized.then(asking.ask_unanswered, inputs, parts.answering | {parts.ask_row.stop}, **STREAMING)
+    follow(resized.then(asking.ask_unanswered, inputs, parts.answering | {parts.ask_row.stop}, **STREAMING))
 
 
 def _wire_views(parts: CompareComponents, follow: _Follow) -> None:
@@ -146,24 +159,33 @@ def _wire_batch(parts: CompareComponents, handlers: BatchHandlers) -> None:
 
 
 def _wire_link_and_file(parts: CompareComponents, handlers: RestoreHandlers, follow: _Follow) -> None:
-    made = parts.toolbar.link.click(handlers.make_link, parts.controls, parts.link, **QUIET)
+    parts.toolbar.more.click(None, None, None, js=TOGGLE_MORE)
+    made = parts.toolbar.link.click(handlers.make_link, parts.controls | {parts.shown}, parts.link, **QUIET)
     opened = made.success(None, parts.link, [parts.link, parts.link_copied], js=OPEN_LINK)
-    opened.then(handlers.link_box, parts.link_copied, parts.link, **QUIET)
-    uploaded = parts.toolbar.upload.upload(
+    opened.then(handlers.link_box, [parts.link_copied, parts.link], parts.link, **QUIET)
+    uploaded = parts.upload.upload(
         handlers.replay_file,
-        {parts.shown, parts.toolbar.upload},
+        {parts.shown, parts.upload},
         parts.restored | parts.answering,
         **QUIET,
     )
     follow(uploaded)
 
 
-def _wire_address(parts: CompareComponents, asking: AskHandlers, handlers: RestoreHandlers, follow: _Follow) -> None:
-    """A second link in the same tab, and Back, show what the address says."""
+def _wire_address(
+    page: gr.Blocks, parts: CompareComponents, asking: AskHandlers, handlers: RestoreHandlers, follow: _Follow
+) -> None:
+    """A link, a second one in the same tab, and Back show what the address says."""
     stopped = parts.address_changed.click(asking.stop, None, None, queue=False, api_visibility="private")
-    read = stopped.then(None, None, parts.fragment, js=READ_ADDRESS)
-    outputs = parts.restored | parts.answering
-    follow(read.then(handlers.open_next_link, {parts.shown, parts.fragment}, outputs, **QUIET))
+    for read in (
+        page.load(None, None, parts.fragment, js=LISTEN_TO_ADDRESS),
+        stopped.then(None, None, parts.fragment, js=READ_ADDRESS),
+    ):
+        inputs, outputs = {parts.shown, parts.fragment}, parts.restored | parts.answering
+        opened = read.then(handlers.open_address, inputs, outputs, **QUIET)
+        opened = opened.then(handlers.hold_address, inputs, parts.shown, **QUIET)
+        inputs, outputs = parts.controls | {parts.shown}, parts.answering | {parts.ask_row.stop}
+        follow(opened.then(asking.complete_link, inputs, outputs, **STREAMING))
 
 
 def _next_seed(seed: float | None, temperature: float) -> int:

@@ -31,7 +31,8 @@ def zero_check_handler(components: CompareComponents, access: Access) -> Callabl
             names: dict[str, None] = {}
             for column in controls.columns:
                 known = {entry.name for entry in offered_entries(column.variant, entries, access.gate)} - {BASE}
-                names |= dict.fromkeys(name for name in parse_variant(str(column.variant)).names if name in known)
+                spec = parse_variant(str(column.variant))
+                names |= dict.fromkeys(name for name in spec.names if name in known and spec.server is None)
             for name in names:
                 difference = access.session.zero_difference(name, prompt.strip()[:_MAX_PROMPT_CHARACTERS])
                 lines.append(
@@ -40,6 +41,6 @@ def zero_check_handler(components: CompareComponents, access: Access) -> Callabl
                 )
         except (ValueError, OSError, RuntimeError, RateLimited) as error:
             raise refusal(error, "Not checked") from error
-        return "  \n".join(lines) or "All columns show the base. Choose another variant to check."
+        return "  \n".join(lines) or "No column shows an adapter. Choose one to check."
 
     return check

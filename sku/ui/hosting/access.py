@@ -20,7 +20,7 @@ class Access:
 
     def visitor(self, request: Any) -> Visitor:
         """The visitor who sent the gradio `request`."""
-        return visitor_of(request, self.gate.hosting.proxy)
+        return visitor_of(request)
 
     def owner(self, request: Any) -> str | None:
         """The owner whose runs the visitor may see; None means all runs."""

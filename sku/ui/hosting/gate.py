@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sku.core.attacks import NO_ATTACK, OWN_PREFILL, WITHOUT_ATTACK, ChosenAttack
 from sku.core.config import DecodingConfig
+from sku.core.conversation import MAX_TURNS, judged_prompt
 from sku.core.text_lines import require_text
 from sku.core.variants import ACQUIRED, MAX_COEFFICIENT, parse_variant
 from sku.ui.hosting.rate_limit import RateLimit
@@ -32,6 +33,15 @@ class Question(NamedTuple):
     variants: list[str]
     config: DecodingConfig
     attack: ChosenAttack = WITHOUT_ATTACK
+    system: str = ""
+    """The system prompt; empty leaves the one that the base's chat template has."""
+    earlier: tuple[str, ...] = ()
+    """The questions of the conversation before the prompt."""
+
+    @property
+    def judged_prompt(self) -> str:
+        """The text that stands for the prompt when answers are judged."""
+        return judged_prompt(self.earlier, self.prompt)
 
 
 class Gate:
@@ -61,6 +71,8 @@ class Gate:
         samples: Any = 1,
         attack: Any = NO_ATTACK,
         answer_start: Any = "",
+        system: Any = "",
+        earlier: Any = (),
     ) -> Question:
         """Check a question and count it against the visitor's rate limit.
 
@@ -75,6 +87,8 @@ class Gate:
             samples: the number of answers per variant.
             attack: the attack under which all variants answer.
             answer_start: how every answer begins, for the attack that takes it.
+            system: the system prompt.
+            earlier: the questions of the conversation before the prompt.
 
         Raises:
             ValueError: if a value is not allowed. The message names the value and the allowed range.
@@ -86,8 +100,24 @@ class Gate:
         names = [self.variant(text, known) for text in variants]
         config = self.decoding(length, temperature, seed, samples)
         chosen = self.question_attack(attack, answer_start)
+        conversation = self.conversation(system, earlier)
         self._asks.take(_keys(visitor))
-        return Question(checked_prompt, names, config, chosen)
+        return Question(checked_prompt, names, config, chosen, *conversation)
+
+    def conversation(self, system: Any, earlier: Any) -> tuple[str, tuple[str, ...]]:
+        """The system prompt and the earlier questions, checked.
+
+        Raises:
+            ValueError: if one of them is too long or not a string, or there are more than `MAX_TURNS` questions.
+        """
+        most = self.hosting.prompt_characters
+        if not isinstance(system, str) or len(system) > most:
+            raise ValueError(f"The system prompt may have at most {most} characters. Shorten it.")
+        if not isinstance(earlier, list | tuple) or len(earlier) > MAX_TURNS:
+            raise ValueError(
+                f"A conversation may have at most {MAX_TURNS} questions before the newest. Start a new conversation."
+            )
+        return require_text(system, "the system prompt"), tuple(self.prompt(question) for question in earlier)
 
     def decoding(self, length: Any, temperature: Any, seed: Any, samples: Any) -> DecodingConfig:
         """The decoding settings, checked against the page's limits. A missing seed becomes 0.
@@ -197,8 +227,25 @@ class Gate:
         """Count one training, evaluation or attack measurement.
 
         Raises:
-            ValueError: if the page allows no trainings, or the visitor has no cookie that could own the run.
+            ValueError: as `may_train`.
             RateLimited: if the visitor has started too many.
+        """
+        self.may_train(visitor)
+        self._trainings.take(_keys(visitor))
+
+    def give_training_back(self, visitor: Visitor) -> None:
+        """Undo one `training`, because the visitor cancelled it before it did anything."""
+        self._trainings.give_back(_keys(visitor))
+
+    def trainings_left(self, visitor: Visitor) -> int | None:
+        """How many trainings, evaluations and attacks the visitor may still start today; None: no limit."""
+        return self._trainings.left(_keys(visitor))
+
+    def may_train(self, visitor: Visitor) -> None:
+        """Check that the visitor may train. A resume needs this alone: it is not counted again.
+
+        Raises:
+            ValueError: if the page allows no trainings, or the visitor has no cookie that could own the run.
         """
         if not self.hosting.training:
             raise ValueError(
@@ -206,21 +253,29 @@ class Gate:
             )
         if self.hosting.public and visitor.owner.startswith(WITHOUT_COOKIE):
             raise ValueError("your browser blocks this page's cookie, so you could not own the run; allow cookies")
-        self._trainings.take(_keys(visitor))
 
     def attack(self, visitor: Visitor) -> None:
         """Count one attack measurement.
 
         Raises:
-            ValueError: if the page runs no attacks, or `training` refuses.
+            ValueError: as `may_attack`.
             RateLimited: if the visitor has started too many.
+        """
+        self.may_attack(visitor)
+        self.training(visitor)
+
+    def may_attack(self, visitor: Visitor) -> None:
+        """Check that the visitor may attack, without counting anything.
+
+        Raises:
+            ValueError: if the page runs no attacks, or `may_train` refuses.
         """
         if not self.hosting.attacks:
             raise ValueError(
                 "attacks are turned off on this page, which shows recorded ones; to run attacks, run sku yourself with "
                 "the two commands in the README"
             )
-        self.training(visitor)
+        self.may_train(visitor)
 
     def download(self) -> None:
         """Check that adapters may be downloaded.

@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Mapping
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -72,7 +72,7 @@ class HostingMiddleware:
             await _too_large(max_bytes)(scope, receive, send)
             return
         try:
-            self._count(path, visitor_of(request, self.gate.hosting.proxy), upload)
+            self._count(path, visitor_of(request), upload)
         except RateLimited as error:
             await _refuse(429, f"{error}.")(scope, receive, send)
             return
@@ -136,11 +136,13 @@ def _with_headers(send: Send, scope: Scope, is_new: bool) -> Send:
 
 
 def _new_cookie(scope: Scope) -> str:
-    """The Set-Cookie header with a new visitor's secret."""
-    secure = scope.get("scheme") == "https" or ("x-forwarded-proto", "https") in {
-        (name.decode().lower(), value.decode()) for name, value in scope["headers"]
-    }
-    in_frame = secure and on_spaces()  # a Space is shown in a frame of another site, where a Lax cookie is not sent
+    """The Set-Cookie header with a new visitor's secret.
+
+    A Space is shown in a frame of another site, where a browser sends no Lax cookie. An old browser does not say
+    whether it loads a frame; on a Space it is taken to do so.
+    """
+    secure = scope.get("scheme") == "https"
+    in_frame = secure and on_spaces() and Headers(scope=scope).get("sec-fetch-dest", "iframe") == "iframe"
     attributes = "SameSite=None; Secure; Partitioned" if in_frame else f"SameSite=Lax{'; Secure' if secure else ''}"
     return f"{VISITOR_COOKIE}={secrets.token_urlsafe(32)}; Max-Age={_YEAR_SECONDS}; Path=/; HttpOnly; {attributes}"
 

@@ -37,13 +37,28 @@ class RateLimit:
         with self._lock:
             self._drop_old_uses(now)
             for key, factor in keys.items():
-                uses = self._uses.get(key) or deque()
+                uses = self._uses.get(key, deque())
                 if len(uses) >= self.limit * factor:
                     window, wait = _duration(self.seconds), _duration(self.seconds - (now - uses[0]))
                     message = f"{self.limit} {self.what} in {window} are allowed, and they are used up"
                     raise RateLimited(f"{message}; try again in {wait}")
             for key in keys:
                 self._uses.setdefault(key, deque()).append(now)
+
+    def give_back(self, keys: dict[str, int]) -> None:
+        """Take back the newest use of all keys."""
+        with self._lock:
+            for key in keys:
+                if uses := self._uses.get(key):
+                    uses.pop()
+
+    def left(self, keys: dict[str, int]) -> int | None:
+        """How many more uses `take` would allow now; None: no limit."""
+        if not self.limit:
+            return None
+        with self._lock:
+            self._drop_old_uses(self._clock())
+            return max(0, min(self.limit * factor - len(self._uses.get(key, ())) for key, factor in keys.items()))
 
     def _drop_old_uses(self, now: float) -> None:
         for key in list(self._uses):

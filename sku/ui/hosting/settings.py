@@ -7,10 +7,11 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from sku.reporting.markdown_tables import markdown_table
@@ -21,9 +22,26 @@ _Limit = Annotated[int, Field(ge=0)]
 """0 means no limit."""
 
 
-def _switch(default: int | bool, public: int | bool, meaning: str) -> Any:
+def _switch(default: int | bool | str, public: int | bool | str, meaning: str) -> Any:
     """A field of `Hosting` with its default, its default on a public page, and its line in the table."""
     return field(default=default, metadata={"public": public, "meaning": meaning})
+
+
+_PRIVATE_NETWORKS = (
+    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "fc00::/7", "::1/128",
+)  # fmt: skip
+"""Where a Space's proxy sits. A visitor cannot come from there: a Space is reached through its proxy only."""
+
+
+def _checked_proxies(text: str) -> str:
+    """The networks in `text`, each written in full, separated by commas.
+
+    Raises:
+        ValueError: if one of them is neither an address nor a network.
+    """
+    if text in ("0", "1"):
+        return text
+    return ",".join(str(ip_network(part.strip(), strict=False)) for part in text.split(","))
 
 
 @dataclass(frozen=True)
@@ -58,7 +76,20 @@ class Hosting:
     acquired: bool = _switch(False, False, "1 if visitors can ask acquired (stage-1) models")
     queue: _Size = _switch(64, 64, "maximum number of waiting questions; when it is reached, new ones are refused")
     upload_kilobytes: _Size = _switch(1024, 1024, "maximum size of an uploaded file, in kB")
-    proxy: bool = _switch(False, True, "1 if a proxy in front of the app names the visitor in X-Forwarded-For")
+    proxy: Annotated[str, AfterValidator(_checked_proxies)] = _switch(
+        "0",
+        "0",
+        "addresses or networks of the proxies in front of the app, separated by commas, such as 127.0.0.1; only their "
+        "X-Forwarded-For and X-Forwarded-Proto are believed; 0: none; 1: a Space's own (the default on a Space, and "
+        "allowed only there)",
+    )
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The networks whose headers name the visitor."""
+        if self.proxy == "1":
+            return _PRIVATE_NETWORKS
+        return () if self.proxy == "0" else tuple(self.proxy.split(","))
 
     @property
     def changes_weights(self) -> bool:
@@ -67,6 +98,9 @@ class Hosting:
 
 
 _HOSTING = TypeAdapter(Hosting)
+_PROXY_ADVICE = (
+    "write the addresses or networks of your proxies, such as 127.0.0.1 or 10.0.0.0/8,127.0.0.1, or 0 if there is none"
+)
 _ADVICE = {
     "bool_parsing": "write 1 (on) or 0 (off)",
     "int_parsing": "write a whole number",
@@ -83,7 +117,10 @@ def read_hosting(environ: Mapping[str, str] = os.environ) -> Hosting:
     """
     fields = dataclasses.fields(Hosting)
     given = {field.name: environ.get(VARIABLE_PREFIX + field.name.upper(), "").strip() for field in fields}
-    chosen = {"public": "1" if on_spaces(environ) else "0"} | {name: text for name, text in given.items() if text}
+    on_space = "1" if on_spaces(environ) else "0"
+    chosen = {"public": on_space, "proxy": on_space} | {name: text for name, text in given.items() if text}
+    if chosen["proxy"] == "1" and not on_spaces(environ):
+        raise ValueError(f"SKU_PROXY is '1', which names no proxy; {_PROXY_ADVICE}")
     public = _parsed(chosen).public
     defaults = {field.name: str(field.metadata["public"]) for field in fields} if public else {}
     return _parsed(defaults | chosen)
@@ -100,16 +137,22 @@ def _first_error(error: ValidationError) -> str:
     """Names the first wrong setting, its value, and what to write instead."""
     details = error.errors(include_url=False)[0]
     minimum = details.get("ctx", {}).get("ge")
+    if details["loc"][0] == "proxy":
+        return f"SKU_PROXY is {details['input']!r}; {_PROXY_ADVICE}"
     range_advice = f"it must be at least {minimum}" if minimum else "it must be 0 (no limit) or more"
     advice = _ADVICE.get(details["type"], range_advice)
     return f"{VARIABLE_PREFIX}{str(details['loc'][0]).upper()} is {details['input']!r}; {advice}"
+
+
+def _cell(value: int | str) -> str:
+    return value if isinstance(value, str) else str(int(value))
 
 
 def switches_table() -> str:
     """A Markdown table of all settings with their defaults on your own machine and on a public page."""
     local = Hosting()
     rows = (
-        [f"`{VARIABLE_PREFIX}{field.name.upper()}`", f"{int(getattr(local, field.name))}", f"{int(public)}", meaning]
+        [f"`{VARIABLE_PREFIX}{field.name.upper()}`", _cell(getattr(local, field.name)), _cell(public), meaning]
         for field in dataclasses.fields(Hosting)
         for public, meaning in [(field.metadata["public"], field.metadata["meaning"])]
     )

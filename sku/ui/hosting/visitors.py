@@ -6,7 +6,8 @@ stored. Gradio's session hash identifies nobody, because the client chooses it.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -17,31 +18,22 @@ from sku.ui.hosting.gate import WITHOUT_COOKIE, Visitor
 VISITOR_COOKIE = "sku_visitor"
 
 
-def visitor_of(request: gr.Request | Any, proxy: bool) -> Visitor:
-    """The visitor who sent `request`.
+def visitor_of(request: gr.Request | Any) -> Visitor:
+    """The visitor who sent `request`, which gradio passes to a handler.
 
-    Args:
-        request: the request that gradio passes to a handler.
-        proxy: whether to trust X-Forwarded-For.
+    The address is that of the connection, unless this comes from a proxy that the owner named: then the server has put
+    the address there that the proxy wrote into X-Forwarded-For (`trust_proxies`).
     """
-    forwarded = str(request.headers.get("x-forwarded-for") or "") if proxy else ""
-    address = _client_address(forwarded) or str(getattr(request.client, "host", "") or "unknown")
+    address = str(getattr(request.client, "host", "") or "unknown")
     secret = str(request.cookies.get(VISITOR_COOKIE) or "")
     return Visitor(digest(secret, length=32) if len(secret) >= 32 else f"{WITHOUT_COOKIE}{address}", address)
 
 
-def _client_address(forwarded: str) -> str:
-    """The client's address as the owner's outermost proxy saw it; empty if X-Forwarded-For is empty.
+def trust_proxies(proxies: Sequence[str]) -> None:
+    """Let the server believe X-Forwarded-For and X-Forwarded-Proto from these networks only; call it before a launch.
 
-    Each proxy appends the address that it received the request from, and the owner's inner proxies have private
-    addresses. The last public address is therefore the client. Everything before it was written by the client itself
-    and cannot be trusted.
+    The server is uvicorn, which reads the networks from this variable when it starts. It would believe every program on
+    this machine otherwise. Of several addresses in the header it takes the last that is not a proxy's: each proxy
+    appends the address that it received the request from, so what stands before may be the client's invention.
     """
-    addresses = [address.strip() for address in forwarded.split(",") if address.strip()]
-    for address in reversed(addresses):
-        try:
-            if ip_address(address).is_global:
-                return address
-        except ValueError:
-            return address
-    return addresses[-1] if addresses else ""
+    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(proxies)

@@ -59,7 +59,7 @@ def build_attack_panel(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
     changes = [part.change for part in (parts.variants, parts.kinds, parts.limit)]
     gr.on(changes, handlers.price, parts.order, parts.price, **AT_ONCE)
     parts.start.click(handlers.start, parts.order, None, **QUIET)
-    buttons = JobButtons(access, jobs, access.gate.attack)
+    buttons = JobButtons(access, jobs, access.gate.may_attack)
     parts.cancel.click(buttons.cancel, None, None, **QUIET)
     parts.resume.click(buttons.resume, None, None, **QUIET)
     watched = {parts.state, parts.cancel, parts.resume, parts.seen, parts.finished}
@@ -127,7 +127,7 @@ class AttackHandlers:
         entries = self.access.entries(request)
         try:
             variants = [typed_variant(text, entries, gate) for text in values[parts.variants] or []]
-            self.jobs.refuse_second()  # checked first, so that a refusal does not count against the visitor
+            self.jobs.refuse_second(self.access.owner(request))  # first: a refusal must not count
             self.jobs.check(variants, values[parts.kinds] or [], int(values[parts.limit]))
             gate.attack(visitor)
             self.jobs.start(

@@ -1,16 +1,28 @@
-"""The panel of Trade-off that measures variants. It shows the cost first, and continues while the page is closed."""
+"""The panel of Trade-off that measures variants, on held-out prompts or on the visitor's own.
+
+It shows the cost first, and the measurement continues while the page is closed.
+"""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from sku.core import runs
 from sku.core.variants import BASE, parse_variant
-from sku.serving.evaluation_jobs import EVALUATION_NEW_TOKENS, PROMPT_LIMITS, EvaluationJob, EvaluationJobs
+from sku.data import load_pairs
+from sku.serving.evaluation_jobs import (
+    EVALUATION_NEW_TOKENS,
+    MAX_OWN_PROMPTS,
+    PROMPT_LIMITS,
+    EvaluationJob,
+    EvaluationJobs,
+)
 from sku.ui.compare.column import variant_options
 from sku.ui.compare.column_variant import typed_variant
 from sku.ui.events import AT_ONCE, QUIET, Updates, Values
@@ -30,6 +42,10 @@ class EvaluateComponents:
     """The chosen adapters, or typed variants such as `ga@0.5+sku@1`."""
     coefficients: gr.Textbox
     limit: gr.Slider
+    prompts: gr.Textbox
+    """The visitor's own prompts, one per line; empty for the bundled ones."""
+    upload: gr.UploadButton
+    """A file of prompts, which fills the box."""
     price: gr.HTML
     start: gr.Button
     cancel: gr.Button
@@ -42,7 +58,7 @@ class EvaluateComponents:
     @property
     def order(self) -> set[gr.components.Component]:
         """The components that say what to measure."""
-        return {self.names, self.coefficients, self.limit}
+        return {self.names, self.coefficients, self.limit, self.prompts}
 
 
 def build_evaluate(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
@@ -51,10 +67,11 @@ def build_evaluate(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
     access = context.access
     evaluations = EvaluationJobs(days=access.gate.hosting.keep_days)
     handlers = EvaluateHandlers(parts, access, evaluations)
-    changes = [part.change for part in (parts.names, parts.coefficients, parts.limit)]
+    changes = [part.change for part in (parts.names, parts.coefficients, parts.limit, parts.prompts)]
     gr.on(changes, handlers.price, parts.order, parts.price, **AT_ONCE)
+    parts.upload.upload(read_prompts, parts.upload, parts.prompts, **QUIET)
     parts.start.click(handlers.start, parts.order, None, **QUIET)
-    buttons = JobButtons(access, evaluations, access.gate.training)
+    buttons = JobButtons(access, evaluations, access.gate.may_train)
     parts.cancel.click(buttons.cancel, None, None, **QUIET)
     parts.resume.click(buttons.resume, None, None, **QUIET)
     watched = {parts.state, parts.cancel, parts.resume, parts.seen}
@@ -67,21 +84,19 @@ def build_evaluate(context: TabContext, tab: gr.Tab) -> Callable[..., Any]:
 
 def lay_out_evaluate() -> EvaluateComponents:
     """Lay out the panel."""
-    with gr.Accordion("Measure variants here, your own runs too", open=False, elem_id="measure"):
+    with gr.Accordion("Measure variants here, your own runs and your own prompts too", open=False, elem_id="measure"):
         with gr.Row():
-            names = gr.Dropdown(
-                [],
-                multiselect=True,
-                allow_custom_value=True,
-                label="Variants",
-                info="Choose from the list, or type a variant such as ga@0.5+sku@1.",
-                elem_id="measure-variants",
-                max_choices=6,
-                scale=3,
-            )
-            info = "Separated by commas. Variants typed with a coefficient keep it."
-            coefficients = gr.Textbox("1", label="Coefficients", info=info, elem_id="measure-coefficients", scale=1)
+            names, coefficients = _names(), _coefficients()
             limit = gr.Slider(*PROMPT_LIMITS, 15, step=1, label="Prompts per set", elem_id="measure-limit", scale=2)
+        with gr.Row():
+            prompts = _prompts()
+            upload = gr.UploadButton(
+                "Prompts from a file",
+                file_types=[".txt", ".csv", ".tsv", ".json", ".jsonl"],
+                scale=0,
+                min_width=160,
+                elem_id="measure-upload",
+            )
         price = gr.HTML(elem_id="measure-cost", elem_classes="facts")
         with gr.Row():
             start = gr.Button("Measure", elem_id="measure-start", scale=0, min_width=120)
@@ -89,7 +104,49 @@ def lay_out_evaluate() -> EvaluateComponents:
             resume = gr.Button("Resume", elem_id="measure-resume", scale=0, min_width=100, visible=False)
         state = gr.HTML(elem_id="measure-state", elem_classes="facts")
     return EvaluateComponents(
-        names, coefficients, limit, price, start, cancel, resume, state, seen=gr.State(""), clock=gr.Timer(4)
+        names=names,
+        coefficients=coefficients,
+        limit=limit,
+        prompts=prompts,
+        upload=upload,
+        price=price,
+        start=start,
+        cancel=cancel,
+        resume=resume,
+        state=state,
+        seen=gr.State(""),
+        clock=gr.Timer(4),
+    )
+
+
+def _names() -> gr.Dropdown:
+    recommended = [text for text in runs.shipped_variants() if text.split("@")[0] in ("ga", "sku")]
+    return gr.Dropdown(
+        recommended,
+        value=recommended,
+        multiselect=True,
+        allow_custom_value=True,
+        label="Variants",
+        info="Choose from the list, or type a variant such as ga@0.5+sku@1. The base is measured too.",
+        elem_id="measure-variants",
+        max_choices=6,
+        scale=3,
+    )
+
+
+def _coefficients() -> gr.Textbox:
+    info = "Separated by commas. Variants typed with a coefficient keep it."
+    return gr.Textbox("1", label="Coefficients", info=info, elem_id="measure-coefficients", scale=1)
+
+
+def _prompts() -> gr.Textbox:
+    return gr.Textbox(
+        label="Your own prompts (optional)",
+        info=f"Requests that a model should refuse, one per line, at most {MAX_OWN_PROMPTS}. They replace the bundled "
+        "harmful prompts. What forgetting costs is still measured on bundled harmless prompts.",
+        lines=2,
+        max_lines=8,
+        elem_id="measure-prompts",
     )
 
 
@@ -106,9 +163,12 @@ class EvaluateHandlers:
         try:
             chosen = [typed_variant(text, entries, gate) for text in values[parts.names] or []]
             variants = measured_variants(chosen, values[parts.coefficients])
-            self.evaluations.refuse_second()  # checked first, so that a refusal does not count against the visitor
+            prompts = [gate.prompt(prompt) for prompt in own_prompts(values[parts.prompts])]
+            self.evaluations.refuse_second(gate.owner(visitor))  # first: a refusal must not count
             gate.training(visitor)
-            self.evaluations.start(variants, int(values[parts.limit]), visitor.owner, self.access.session.model_name)
+            self.evaluations.start(
+                variants, int(values[parts.limit]), visitor.owner, self.access.session.model_name, prompts
+            )
         except REFUSED as error:
             raise refusal(error, "Not measured") from error
 
@@ -132,7 +192,7 @@ class EvaluateHandlers:
         """Show the cost of measuring the chosen variants."""
         parts, model = self.components, self.access.session.model_name
         chosen, coefficients, limit = values[parts.names], values[parts.coefficients], int(values[parts.limit])
-        return price_text(self.evaluations, model, chosen, coefficients, limit)
+        return price_text(self.evaluations, model, chosen, coefficients, limit, values[parts.prompts])
 
     def refresh_names(self, request: gr.Request) -> gr.Dropdown:
         """Update the list of variants, so that it contains new runs."""
@@ -166,23 +226,57 @@ def _numbers(text: str) -> list[float]:
 
 def _at_coefficients(text: str, numbers: Sequence[float]) -> list[str]:
     spec = parse_variant(str(text))
-    if spec.only_part is None or spec.only_part.coefficient is not None or spec.is_base:
+    if spec.only_part is None or spec.only_part.coefficient is not None or spec.is_base or spec.server:
         return [str(spec)]
     return [f"{spec}@{number:g}" for number in numbers]
 
 
-def price_text(evaluations: EvaluationJobs, model: str, chosen: Any, coefficients: str, limit: int) -> str:
+def own_prompts(text: Any) -> list[str]:
+    """The visitor's own prompts, without repetition; empty if there are none.
+
+    Raises:
+        ValueError: if there are more than `MAX_OWN_PROMPTS`.
+    """
+    lines = text.splitlines() if isinstance(text, str) else []
+    prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if len(prompts) > MAX_OWN_PROMPTS:
+        raise ValueError(f"{len(prompts)} prompts were given; give at most {MAX_OWN_PROMPTS}, one per line")
+    return prompts
+
+
+def read_prompts(path: str) -> str:
+    """The prompts of an uploaded file, one per line. Line breaks inside a prompt become spaces."""
+    try:
+        if Path(path).suffix.lower() == ".txt":
+            return Path(path).read_text(encoding="utf-8-sig")
+        pairs = load_pairs(path, "harmful").pairs
+        return "\n".join(dict.fromkeys(" ".join(pair.prompt.split()) for pair in pairs))
+    except UnicodeDecodeError as error:
+        raise refusal("this file is not text in UTF-8; give one prompt per line", "Not read") from error
+    except (ValueError, OSError) as error:
+        raise refusal(str(error).replace(path, Path(path).name), "Not read") from error
+
+
+def price_text(
+    evaluations: EvaluationJobs, model: str, chosen: Any, coefficients: str, limit: int, prompts: Any = ""
+) -> str:
     """The cost of measuring the chosen variants, or what is wrong with the choice."""
     try:
-        answers, seconds, source = evaluations.cost(len(measured_variants(chosen, coefficients)), limit, model)
+        own = len(own_prompts(prompts))
+        answers, seconds, source = evaluations.cost(len(measured_variants(chosen, coefficients)), limit, model, own)
     except ValueError as error:
         return html.escape(str(error)) if chosen else ""
     time = "the time is not known" if seconds is None else f"this takes about {duration(seconds)}"
     return (
         f"The models (base included) write {answers} answers of at most {EVALUATION_NEW_TOKENS} tokens and score given "
-        f"answers: {time} ({html.escape(source)}). The prompts are bundled and held out, decoding is greedy, and no "
-        "network is needed."
+        f"answers: {time} ({html.escape(source)}). {_asked_text(own)}, decoding is greedy, and no network is needed."
     )
+
+
+def _asked_text(own: int) -> str:
+    if not own:
+        return "The prompts are bundled and held out"
+    return f"{own} harmful {'prompt is' if own == 1 else 'prompts are'} yours, the others are bundled and held out"
 
 
 def _state_line(job: EvaluationJob | None) -> str:
@@ -190,5 +284,6 @@ def _state_line(job: EvaluationJob | None) -> str:
         return ""
     names = ", ".join(map(html.escape, job.variants))
     done = job.state == "finished"
-    message = "its rows are now in the figure and the table" if done else html.escape(job.message[:300])
+    where = "under Prompts: own" if job.own_prompts else "in the figure and the table"
+    message = f"its rows are now {where}" if done else html.escape(job.message[:300])
     return f"<b>{html.escape(job.name)}</b>: {job.state} · {names} · {message}"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sku.core.records import ResultRow
+from sku.core.records import OWN_SIDE, ResultRow
 from sku.core.variants import BASE
 from sku.models.pretrained import same_base
 from sku.reporting import result_files
@@ -18,6 +18,8 @@ from sku.reporting.row_text import harmful_change_text, method_label, row_line
 from sku.reporting.utilities import UTILITIES, share, utility_interval, utility_value
 
 OWN_SUFFIX = " (yours)"
+_REPEAT = re.compile(r"-seed\d+|/step-")
+"""In the name of a run that repeats another with another seed, or is a checkpoint of it."""
 NO_STUDY = "There is no recorded study yet. Run <code>python -m sku study</code> to see its points here."
 
 
@@ -35,22 +37,38 @@ class MeasuredRows(NamedTuple):
         return MeasuredRows(study, own, self.faults)
 
     def boxes(self) -> dict[str, ResultRow]:
-        """The checkboxes that show or hide rows, by name, each with one of its rows.
+        """The checkboxes that show or hide rows, by name, each with its first row: the visitor's, else the study's.
 
         Different trainings of one method have separate checkboxes.
         """
         box_name = self._box_names()
-        return {box_name(row): row for row in (*self.study, *self.own) if row.method != BASE}
+        rows = [(box_name(row), row) for row in (*self.study, *self.own) if row.method != BASE]
+        first = dict(reversed(rows)) | {name: row for name, row in reversed(rows) if row in self.own}
+        return {name: first[name] for name in dict(rows)}
 
-    def shown(self, side: str, boxes: Sequence[str]) -> tuple[list[ResultRow], list[ResultRow]]:
-        """The study's rows and the visitor's rows to show: the base first, then sorted by training and coefficient."""
+    def shown(self, side: str, boxes: Sequence[str], repeats: bool = True) -> tuple[list[ResultRow], list[ResultRow]]:
+        """The study's rows and the visitor's rows to show: the base first, then sorted by training and coefficient.
+
+        Args:
+            side: the prompt set. Of the visitor's own prompts, only the set that was measured last is shown, because
+                rows of different prompts cannot be compared.
+            boxes: the ticked checkboxes.
+            repeats: whether the study's other seeds and its checkpoints are shown.
+        """
         box_name = self._box_names()
 
         def select(rows: Sequence[ResultRow]) -> list[ResultRow]:
             selected = [row for row in rows if row.side == side and (row.method == BASE or box_name(row) in boxes)]
             return sorted(selected, key=_order)
 
-        return select(self.study), select(self.own)
+        study = [row for row in self.study if repeats or not _REPEAT.search(row.run)]
+        own = self.newest_own_prompts() if side == OWN_SIDE else self.own
+        return select(study), select(own)
+
+    def newest_own_prompts(self) -> list[ResultRow]:
+        """The rows of the visitor's own prompts that were measured last; earlier ones of the same prompts included."""
+        rows = [row for row in self.own if row.side == OWN_SIDE]
+        return [row for row in rows if row.sets.get("harmful") == rows[-1].sets.get("harmful")]
 
     def _box_names(self) -> Callable[[ResultRow], str]:
         """A function that names a row's checkbox. All seeds and checkpoints of a training share one checkbox."""
@@ -86,34 +104,48 @@ def load_measured(owner: str | None = None) -> MeasuredRows:
         return MeasuredRows([], own, [str(error), *faults])
 
 
-def table_cells(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> dict[str, Any]:
-    """The headers and data of the table. Columns without any value are left out, and shares are in percent."""
+def table_cells(study: Sequence[ResultRow], own: Sequence[ResultRow], utility: str = "kl") -> dict[str, Any]:
+    """The headers and data of the table: the harmful rate and what it costs come first.
+
+    Columns without any value are left out, and shares are in percent.
+
+    Args:
+        study: the study's rows.
+        own: the visitor's rows.
+        utility: the cost that the figure shows; its column stands beside the harmful rate.
+    """
     marked = mark_own(study, own)
-    changes = [None if row.harmful_change is None else harmful_change_text(row) for row, _ in marked]
+    rows = [row for row, _ in marked]
     columns: dict[str, list[Any]] = {
-        "variant": [row.variant for row, _ in marked],
+        "variant": [row.variant for row in rows],
+        "harmful %": [percent_number(row.harmful_rate) for row in rows],
+        "harmful, 95 %": [_range_text(row.harmful_low, row.harmful_high) for row in rows],
+        **_utility_column(utility, rows),
+        **_utility_column("over_refusal", rows),
+        "broken %": [percent_number(share(row.broken, row.n)) for row in rows],
+        "off-topic %": [percent_number(share(row.off_topic, row.n)) for row in rows],
         "method": [method_label(row) + suffix for row, suffix in marked],
-        "seed": [row.seed for row, _ in marked],
-        "steps": [row.steps for row, _ in marked],
-        "harmful %": [percent_number(row.harmful_rate) for row, _ in marked],
-        "low %": [percent_number(row.harmful_low) for row, _ in marked],
-        "high %": [percent_number(row.harmful_high) for row, _ in marked],
-        "change from base (95 %)": changes,
-        "broken %": [percent_number(share(row.broken, row.n)) for row, _ in marked],
-        "off-topic %": [percent_number(share(row.off_topic, row.n)) for row, _ in marked],
-        "answers": [row.n for row, _ in marked],
-        "tokens per answer": [row.answer_tokens and round(row.answer_tokens, 1) for row, _ in marked],
-        "unjudged": [row.unjudged for row, _ in marked],
+        "seed": [row.seed for row in rows],
+        "steps": [row.steps for row in rows],
+        "change from base (95 %)": [None if row.harmful_change is None else harmful_change_text(row) for row in rows],
+        "answers": [row.n for row in rows],
+        "tokens per answer": [row.answer_tokens and round(row.answer_tokens, 1) for row in rows],
+        "unjudged": [row.unjudged for row in rows],
     }
-    for name, utility in UTILITIES.items():
-        numbers = [utility_value(row, name) for row, _ in marked]
-        if utility.unit == "%":
-            columns[f"{utility.label} %"] = [percent_number(number) for number in numbers]
-            columns[f"{utility.label}, 95 %"] = [_interval_text(row, name) for row, _ in marked]
-        else:
-            columns[", ".join(filter(None, (utility.label, utility.unit)))] = [n and float(f"{n:.4g}") for n in numbers]
+    for name, found in UTILITIES.items():
+        columns |= _utility_column(name, rows)
+        if found.unit == "%":
+            columns[f"{found.label}, 95 %"] = [_interval_text(row, name) for row in rows]
     filled = {name: column for name, column in columns.items() if any(cell is not None for cell in column)}
     return {"headers": list(filled), "data": [list(row) for row in zip(*filled.values(), strict=True)]}
+
+
+def _utility_column(name: str, rows: Sequence[ResultRow]) -> dict[str, list[Any]]:
+    """The column of a utility, by its header."""
+    utility, numbers = UTILITIES[name], [utility_value(row, name) for row in rows]
+    if utility.unit == "%":
+        return {f"{utility.label} %": [percent_number(number) for number in numbers]}
+    return {", ".join(filter(None, (utility.label, utility.unit))): [n and float(f"{n:.3g}") for n in numbers]}
 
 
 def mark_own(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> list[tuple[ResultRow, str]]:
@@ -137,14 +169,16 @@ def notes_html(
     """Notes for the visitor: what is missing and why, and what must not be compared."""
     notes = [] if measured.study else [NO_STUDY]
     shown = [*study, *own]
-    incomparable = sum(base_row(row, study) is None for row in own) if study else 0
+    incomparable = sum(base_row(row, study) is None for row in own) if study and side != OWN_SIDE else 0
     if incomparable:
         were = "was" if incomparable == 1 else "were"
         notes.append(
             f"{incomparable} of your rows {were} measured on other prompts than the study, or in another way. "
             "Compare such rows only with the base that was measured with them."
         )
-    if not shown and (measured.study or measured.own):
+    if side == OWN_SIDE and not own:
+        notes.append("You have measured none of your own prompts yet; open “Measure” below.")
+    elif not shown and (measured.study or measured.own):
         notes.append(f"None of the chosen methods was measured on {side} prompts.")
     missing = sum(row.harmful_rate is None or utility_value(row, utility) is None for row in shown)
     if missing:
@@ -172,6 +206,10 @@ def _training_name(row: ResultRow, form: str | None) -> str:
 
 def _order(row: ResultRow) -> tuple[Any, ...]:
     return row.method != BASE, method_label(row), row.seed or 0, row.steps or 0, row.run, row.coefficient or 0.0
+
+
+def _range_text(low: float | None, high: float | None) -> str | None:
+    return None if low is None or high is None else percent_range(low, high)
 
 
 def _interval_text(row: ResultRow, utility: str) -> str | None:

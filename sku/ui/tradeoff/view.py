@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -19,6 +18,7 @@ from sku.reporting.pareto import least_cost, pareto_front
 from sku.reporting.row_text import row_line
 from sku.reporting.tradeoff_plot import MAIN_RUNS, tradeoff_figure
 from sku.reporting.utilities import UTILITIES
+from sku.ui.sortable_table import table_value
 from sku.ui.tradeoff import results_table
 
 MAX_BARS = 8
@@ -42,6 +42,16 @@ class TradeoffSelection:
     """The base that the page runs. Rows of other bases are not shown; None shows all."""
     limit: float = 0.1
     """The harmful rate below which the least cost is looked for."""
+    repeats: bool = True
+    """Whether the study's other seeds and its checkpoints are drawn."""
+    chosen: str | None = None
+    """The variant whose mark has whiskers, beside the recommended ones."""
+    openable: Collection[str] | None = None
+    """The adapters that this visitor may open in Compare; None: all."""
+
+    def can_open(self, variant: str) -> bool:
+        """Whether Compare can show `variant`: all its adapters are on this machine."""
+        return self.openable is None or set(parse_variant(variant).names) <= {*self.openable, BASE}
 
 
 @dataclass(frozen=True)
@@ -54,15 +64,15 @@ class TradeoffView:
     finding: str
     """The variant with the least cost below the limit, as HTML."""
     best: str | None
-    """That variant; None if there is none."""
+    """That variant; None if there is none, or it cannot be opened."""
     note: str
     figure: str
     """JSON for plotly; empty if there are no rows."""
     points: dict[str, str]
     """Maps a variant to its line in the list of points."""
     download: str
-    table: dict[str, Any]
-    """The table's headers and data."""
+    table: str
+    """The value of the sortable table; empty if there are no rows."""
 
 
 def tradeoff_view(owner: str | None, selection: TradeoffSelection) -> TradeoffView:
@@ -80,19 +90,19 @@ def tradeoff_view(owner: str | None, selection: TradeoffSelection) -> TradeoffVi
         for name, row in boxes.items()
         if name in selection.methods or (name not in selection.known and is_drawn_first(row, measured.own))
     ]
-    study, own = measured.shown(selection.side, ticked)
+    study, own = measured.shown(selection.side, ticked, selection.repeats)
     best = least_cost([*study, *own], selection.utility, selection.limit)
     return TradeoffView(
         boxes={name: f"{method_marker(row.method, row.preservation).mark} {name}" for name, row in boxes.items()},
         ticked=ticked,
         finding=finding_html(best, selection),
-        best=best.variant if best else None,
+        best=best.variant if best and selection.can_open(best.variant) else None,
         note=results_table.other_base_html(everything.study, measured.study, selection.model)
         or results_table.notes_html(measured, study, own, selection.utility, selection.side),
         figure=_figure_json(study, own, selection) if study or own else "",
-        points=_points(study, own, selection.utility),
+        points=_points(study, own, selection),
         download=results_table.csv_link(study, own),
-        table=results_table.table_cells(study, own),
+        table=_table(study, own, selection),
     )
 
 
@@ -130,16 +140,31 @@ def bar_rows(rows: Sequence[ResultRow], utility: str) -> list[ResultRow]:
 def _figure_json(study: Sequence[ResultRow], own: Sequence[ResultRow], selection: TradeoffSelection) -> str:
     rows = [*study, *own]
     if selection.figure == BARS:
-        figure: go.Figure = outcome_figure(bar_rows(rows, selection.utility))
+        figure: go.Figure = outcome_figure(bar_rows(rows, selection.utility), selection.can_open)
     else:
-        figure = tradeoff_figure(study, selection.utility, selection.standing, own, runs.shipped_variants(), MAIN_RUNS)
+        figure = tradeoff_figure(
+            study,
+            selection.utility,
+            selection.standing,
+            own,
+            runs.shipped_variants(),
+            MAIN_RUNS,
+            selection.chosen,
+            selection.can_open,
+        )
     description = results_table.figure_description(rows, selection.utility)
     figure_json: str = figure.update_layout(meta=description, uirevision=selection.figure).to_json()
     return figure_json
 
 
-def _points(study: Sequence[ResultRow], own: Sequence[ResultRow], utility: str) -> dict[str, str]:
+def _table(study: Sequence[ResultRow], own: Sequence[ResultRow], selection: TradeoffSelection) -> str:
+    cells = results_table.table_cells(study, own, selection.utility)
+    return table_value(cells["headers"], cells["data"], selection.can_open)
+
+
+def _points(study: Sequence[ResultRow], own: Sequence[ResultRow], selection: TradeoffSelection) -> dict[str, str]:
     points: dict[str, str] = {}
     for row, suffix in results_table.mark_own(study, own):  # if a variant has two rows, the study's wins
-        points.setdefault(row.variant, row_line(row, utility) + suffix)
+        note = "" if selection.can_open(row.variant) else " (recorded; its weights are not on this machine)"
+        points.setdefault(row.variant, row_line(row, selection.utility) + suffix + note)
     return points

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from sku.core.combining import OPERATIONS, CombineConfig
-from sku.core.variants import BASE, parse_variant
+from sku.core.variants import BASE, REMOTE, parse_variant
 from sku.serving.training_jobs import TrainingJobs
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare.column import variant_options
@@ -131,7 +131,7 @@ class CombineHandlers:
             if not variants:
                 raise ValueError("no vector is chosen; choose at least one")
             config = CombineConfig(str(values[self.components.operation]), tuple(variants), rank=rank)
-            self.trainings.refuse_second()  # checked first, so that a refusal does not count against the visitor
+            self.trainings.refuse_second(gate.owner(visitor))  # first: a refusal must not count
             gate.training(visitor)
             job = self.trainings.combine(config, visitor.owner)
         except REFUSED as error:
@@ -139,7 +139,7 @@ class CombineHandlers:
         return gr.Dropdown(choices=[one.name for one in self.trainings.all(gate.owner(visitor))], value=job.name)
 
     def _adapters(self, request: gr.Request) -> list[CatalogEntry]:
-        return [entry for entry in self.access.entries(request) if entry.name != BASE]
+        return [entry for entry in self.access.entries(request) if entry.name != BASE and entry.method != REMOTE]
 
     def _typed(self, values: Values) -> list[str]:
         """The chosen variants with their coefficients."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import shutil
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +17,21 @@ from sku.data import split_columns
 from sku.data.custom import parse_columns
 from sku.data.listing import page_sources
 from sku.serving.estimates import estimate_training
+from sku.ui.train.method_labels import FIRST_METHOD, method_label
 from sku.ui.train.own_file import file_columns
 from sku.ui.train.run_status import duration
 
 UPLOAD_LABEL = "a file of your own"
-HARMFUL_SOURCES = {**page_sources("harmful"), UPLOAD_LABEL: UPLOAD_LABEL}
-NORMAL_SOURCES = {**page_sources("normal"), UPLOAD_LABEL: UPLOAD_LABEL}
+PRESET_DATA = "preset"
+"""Stands for the sources that the preset names."""
+_OF_PRESET = {"bundled, as the preset says": PRESET_DATA}
+HARMFUL_SOURCES = {**_OF_PRESET, **page_sources("harmful"), UPLOAD_LABEL: UPLOAD_LABEL}
+NORMAL_SOURCES = {**_OF_PRESET, **page_sources("normal"), UPLOAD_LABEL: UPLOAD_LABEL}
 PRESET_NAMES = ("quick", "standard", "tiny", "opt-2.7b", "llama2-7b", "llama2-13b")
+"""In the order in which the page shows them."""
 MAX_PROBE_CHARACTERS = 200
 """The longest probe prompt."""
-_PROBES_PER_RUN = 6
+_PROBES_PER_RUN = 4
 """How many times the probe is answered during a run."""
 
 
@@ -45,12 +51,14 @@ class TrainForm:
     seed: float | None
     probe: str
     base: str = TrainConfig.model
-    """The base that the page runs. A preset that is not for a certain base trains this one."""
+    """The base that the page has loaded, which is what is trained."""
     harmful_prompt: str | None = None
     """The column of the prompts in the file of harmful pairs. None: found by its name, as in the next three."""
     harmful_answer: str | None = None
     normal_prompt: str | None = None
     normal_answer: str | None = None
+    all_rows: bool = False
+    """Whether every row of the own files is trained on, and none is kept for measuring."""
 
     @property
     def own_files(self) -> dict[PairKind, tuple[str | None, str | None, str | None]]:
@@ -77,11 +85,12 @@ class TrainForm:
             )
         steps = int(self.steps) if self.steps else None
         total = steps or int(find_preset(self.size).config(method=self.method).steps)
-        return find_preset(self.size).config(
+        config = find_preset(self.size).config(
             model=None if "model" in find_preset(self.size).settings else self.base,
             method=self.method,
-            harmful=(self._source("harmful", self.harmful, keep),),
-            normal=(self._source("normal", self.normal, keep),),
+            harmful=self._sources("harmful", self.harmful, keep),
+            normal=self._sources("normal", self.normal, keep),
+            hold_out=not (self.all_rows and self.own_files),
             preservation=self.preservation,
             steps=steps,
             learning_rate=float(self.rate) if self.rate else None,
@@ -90,28 +99,41 @@ class TrainForm:
             snapshots=_snapshot_steps(total) if METHODS[self.method].unbounded else None,
             probe=self.probe.strip() or None,
         )
+        if "normal" in self.own_files:  # a limit of the preset is not for a visitor's own file
+            config = dataclasses.replace(config, normal_limit=None)
+        return config
 
-    def _source(self, kind: PairKind, chosen: str, keep: bool) -> str:
-        """The name of the chosen data source, or the path of the uploaded file with its columns."""
+    def _sources(self, kind: PairKind, chosen: str, keep: bool) -> tuple[str, ...] | None:
+        """The chosen data source, or the path of the uploaded file with its columns; None for those of the preset."""
+        if chosen == PRESET_DATA:
+            return None
         if kind not in self.own_files:
-            return chosen
+            return (chosen,)
         path, prompt, answer = self.own_files[kind]
         if not path:
             raise ValueError(f"no file of {kind} pairs was uploaded; upload a JSONL, CSV or JSON file with two columns")
         stored = str(_stored_copy(Path(path)) if keep else path)
-        return stored if prompt is None else file_columns(kind, path, prompt, answer).spec(stored, kind)
+        return (stored if prompt is None else file_columns(kind, path, prompt, answer).spec(stored, kind),)
 
 
-INITIAL_FORM = TrainForm("sku_contrast", "quick", "bundled", "self", None, None, "keep", 0, 0, 0, TrainConfig.probe)
+INITIAL_FORM = TrainForm(
+    FIRST_METHOD, "quick", PRESET_DATA, PRESET_DATA, None, None, "keep", 0, 0, 0, TrainConfig.probe
+)
 """The form when the page opens."""
 
 
 def method_options() -> list[tuple[str, str]]:
-    """The methods that can be trained, as label and name: forms of SKU, baselines, methods of the literature, and last
-    the ablations and controls.
+    """The methods that can be trained, as label and name: ours, other forms of SKU, baselines, methods of the
+    literature, and last the ablations and controls.
     """
-    trained = [(method.label, name) for name, method in METHODS.items() if method.terms or method.closed_form]
-    return sorted(trained, key=lambda option: "_no_" in option[1] or METHODS[option[1]].fidelity == "control")
+    trained = [(method_label(name), name) for name, method in METHODS.items() if method.terms or method.closed_form]
+    last = [name for name, method in METHODS.items() if "_no_" in name or method.fidelity == "control"]
+    return sorted(trained, key=lambda option: (option[1] in last, option[1] != FIRST_METHOD))
+
+
+def offered_presets(base: str) -> list[str]:
+    """The presets that train the base that the page has loaded. A preset for another base is not offered."""
+    return [name for name in PRESET_NAMES if find_preset(name).settings.get("model", base) == base]
 
 
 def method_summary(method: str, size: str) -> str:
@@ -128,19 +150,19 @@ def estimate_text(form: TrainForm) -> str:
     """The expected time and memory on this machine and the source of the estimate; or what is wrong with the form."""
     try:
         config = form.config()
+        estimate = estimate_training(config)
     except (ValueError, OSError) as error:
-        return f"<p>{html.escape(str(error))}</p>"
-    estimate = estimate_training(config)
-    time = "unknown time" if estimate.seconds is None else f"about {duration(estimate.seconds)}"
-    warning = (
-        ""
-        if estimate.memory < estimate.free
-        else " <b>This is more memory than is free; close other programs first.</b>"
+        return f"<p class='fault'>{html.escape(str(error))}</p>"
+    time = "time unknown" if estimate.seconds is None else f"about {duration(estimate.seconds)}"
+    counted = (
+        f"everything counted, {html.escape(estimate.source)}" if estimate.seconds else html.escape(estimate.source)
     )
+    answers = f"the base first writes {estimate.answers} answers; " if estimate.answers else ""
+    memory = f"{estimate.memory / 1e9:.1f} GB of memory, {estimate.free / 1e9:.1f} GB free"
+    warning = "" if estimate.memory < estimate.free else " <b>More memory than is free: close other programs first.</b>"
     return (
-        f"<p>Estimate for this machine: {time} for {config.steps} steps (from {html.escape(estimate.source)}) and "
-        f"about {estimate.memory / 1e9:.1f} GB of memory; {estimate.free / 1e9:.1f} GB are free. Loading the model "
-        f"takes extra time, and so do the base's own answers if they are not stored yet.{warning}</p>"
+        f"<p><b>{time}</b> for {config.steps} steps on {html.escape(config.model)}, {counted}; {answers}{memory}."
+        f"{warning}</p>"
     )
 
 
@@ -148,27 +170,37 @@ def form_of_config(config: TrainConfig) -> TrainForm:
     """The form filled in with a run's settings, so that the run can be repeated with changes."""
     if not config.terms and not METHODS[config.method].closed_form:
         raise ValueError(f"a run of {METHODS[config.method].label} is not trained, so the form cannot repeat it")
-    harmful, normal = config.harmful[0], config.normal[0]
-    known_harmful, known_normal = harmful in HARMFUL_SOURCES.values(), normal in NORMAL_SOURCES.values()
     filled = TrainForm(
         method=config.method,
         size="quick",
-        harmful=harmful if known_harmful else UPLOAD_LABEL,
-        normal=normal if known_normal else UPLOAD_LABEL,
-        harmful_file=None if known_harmful else split_columns(harmful)[0],
-        normal_file=None if known_normal else split_columns(normal)[0],
+        harmful=_shown_source(config.harmful, HARMFUL_SOURCES.values()),
+        normal=_shown_source(config.normal, NORMAL_SOURCES.values()),
+        harmful_file=_own_file(config.harmful, HARMFUL_SOURCES.values()),
+        normal_file=_own_file(config.normal, NORMAL_SOURCES.values()),
         preservation=config.preservation,
         steps=config.steps,
         rate=config.learning_rate,
         seed=config.seed,
         probe=config.probe,
         base=config.model,
-        **_named_columns("harmful", harmful),
-        **_named_columns("normal", normal),
+        all_rows=not config.hold_out,
+        **_named_columns("harmful", config.harmful[0]),
+        **_named_columns("normal", config.normal[0]),
     )
     sizes = [dataclasses.replace(filled, size=name) for name in PRESET_NAMES]
     same = [form for form in sizes if form.config() == config]
     return (same or [form for form in sizes if form.config().model == config.model] or sizes)[0]
+
+
+def _shown_source(sources: Sequence[str], known: Collection[str]) -> str:
+    """What the list shows for the sources of a run."""
+    if len(sources) > 1:
+        return PRESET_DATA
+    return sources[0] if sources[0] in known else UPLOAD_LABEL
+
+
+def _own_file(sources: Sequence[str], known: Collection[str]) -> str | None:
+    return split_columns(sources[0])[0] if _shown_source(sources, known) == UPLOAD_LABEL else None
 
 
 def _named_columns(kind: PairKind, source: str) -> dict[str, str | None]:

@@ -3,83 +3,133 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from sku.core.records import PairKind
+from sku.serving.evaluation_jobs import EvaluationJob, EvaluationJobs
 from sku.serving.training_jobs import TrainingJob, TrainingJobs
-from sku.ui.events import Updates, Values
+from sku.ui.events import UNCHANGED, Updates, Values
 from sku.ui.hosting.access import Access
-from sku.ui.train import form, own_file, run_actions, run_status
-from sku.ui.train.layout import FormColumn, RunColumn
+from sku.ui.train import form, own_file, run_actions, run_result, run_status
+from sku.ui.train.form import UPLOAD_LABEL
+from sku.ui.train.form_layout import OrderForm
+from sku.ui.train.limits import limits_text
+from sku.ui.train.run_layout import OPEN_LABEL, RunPanel
 
 
 class FormHandlers:
-    """Handlers that update the estimate and the previews when the settings change."""
+    """Handlers that update the estimate and the preview of an own file when the settings change."""
 
-    def __init__(self, components: FormColumn) -> None:
+    def __init__(self, components: OrderForm) -> None:
         self.components = components
 
     def estimate(self, values: Values) -> str:
         """The time and memory to expect."""
         return form.estimate_text(self.components.form.read(values))
 
-    def preview(self, kind: PairKind) -> Callable[[str | None, str | None, str | None], Updates]:
-        """Return a handler that shows the first pairs of an uploaded file, or what is wrong with it."""
-        parts = self.components
+    def show_own_file(self, kind: PairKind) -> Callable[[Values], Updates]:
+        """Return a handler that shows the upload and its lists of columns if own data of one kind are chosen."""
+        parts, settings = self.components, self.components.form
+        file, lists = settings.file(kind), settings.column_lists(kind)
 
-        def preview(path: str | None, prompt: str | None, answer: str | None) -> Updates:
-            try:
-                found = own_file.preview_file(kind, path, prompt, answer)
-            except (ValueError, OSError) as error:
-                return {parts.preview_note: _fault(str(error)), parts.preview: gr.Dataframe(visible=False)}
-            note = f"<p>{html.escape(found.summary)}</p>" if found.summary else ""
-            note += _fault(found.fault) if found.fault else ""
-            return {parts.preview_note: note, parts.preview: gr.Dataframe(found.rows, visible=bool(found.rows))}
+        def show(values: Values) -> Updates:
+            chosen = {"harmful": values[settings.harmful], "normal": values[settings.normal]}
+            own = chosen[kind] == UPLOAD_LABEL
+            return {
+                file: gr.File(visible=own),
+                parts.own_file.panel: gr.Column(visible=UPLOAD_LABEL in chosen.values()),
+                **{one: gr.Dropdown(visible=own and bool(values[file])) for one in lists},
+            }
+
+        return show
+
+    def preview(self, kind: PairKind) -> Callable[[Values], Updates]:
+        """Return a handler that shows the first rows of an uploaded file, or what is wrong with it."""
+        settings = self.components.form
+        file, (prompts, answers) = settings.file(kind), settings.column_lists(kind)
+
+        def preview(values: Values) -> Updates:
+            if not values[file]:
+                return UNCHANGED
+            return self._previewed(kind, values, values[prompts], values[answers])
 
         return preview
 
-    def upload(self, kind: PairKind) -> Callable[[str | None, str | None, str | None], Updates]:
+    def upload(self, kind: PairKind) -> Callable[[Values], Updates]:
         """Return a handler that also fills the two lists of columns, when another file came."""
-        prompts, answers = self.components.form.column_lists(kind)
-        preview = self.preview(kind)
+        settings = self.components.form
+        file, (prompts, answers) = settings.file(kind), settings.column_lists(kind)
 
-        def upload(path: str | None, prompt: str | None, answer: str | None) -> Updates:
+        def upload(values: Values) -> Updates:
+            path = values[file]
             try:
-                columns = own_file.file_columns(kind, path, prompt, answer) if path else None
+                columns = own_file.file_columns(kind, path, values[prompts], values[answers]) if path else None
             except (ValueError, OSError):  # the preview says what is wrong
                 columns = None
             if columns is None:
                 hidden = gr.Dropdown(choices=[], value=None, visible=False)
-                return {**preview(path, None, None), prompts: hidden, answers: hidden}
+                return {**self._previewed(kind, values), prompts: hidden, answers: hidden}
             names = list(columns.names)
             return {
-                **preview(path, columns.prompt, columns.answer),
+                **self._previewed(kind, values, columns.prompt, columns.answer),
                 prompts: gr.Dropdown(choices=names, value=columns.prompt, visible=True),
                 answers: gr.Dropdown(choices=names, value=columns.answer, visible=True),
             }
 
         return upload
 
+    def _previewed(
+        self, kind: PairKind, values: Values, prompt: str | None = None, answer: str | None = None
+    ) -> Updates:
+        parts, settings = self.components.own_file, self.components.form
+        try:
+            found = own_file.preview_file(kind, values[settings.file(kind)], prompt, answer, values[settings.all_rows])
+        except (ValueError, OSError) as error:
+            return {parts.note: _fault(str(error)), parts.table: gr.Dataframe(visible=False)}
+        note = f"<p>{html.escape(found.summary)}</p>" if found.summary else ""
+        note += _fault(found.fault) if found.fault else ""
+        table = {"headers": found.headers, "data": found.rows} if found.rows else None
+        return {parts.note: note, parts.table: gr.Dataframe(table, visible=table is not None)}
+
 
 class RunHandlers:
     """Handlers that start, watch and use runs."""
 
-    def __init__(self, filled: FormColumn, runs: RunColumn, access: Access, trainings: TrainingJobs) -> None:
-        self.settings, self.runs, self.access, self.trainings = filled.form, runs, access, trainings
+    def __init__(
+        self, ordered: OrderForm, runs: RunPanel, access: Access, trainings: TrainingJobs, evaluations: EvaluationJobs
+    ) -> None:
+        self.settings, self.runs, self.access = ordered.form, runs, access
+        self.trainings, self.evaluations = trainings, evaluations
 
     def look(self, request: gr.Request, values: Values) -> Updates:
         """Update everything that shows runs, but only if something has changed, so that the page does not flicker."""
+        gate, visitor = self.access.gate, self.access.visitor(request)
+        owner = gate.owner(visitor)
         return look_at_runs(
             self.runs,
-            self.trainings,
-            self.access.owner(request),
-            values[self.runs.run],
-            values[self.runs.beside] or [],
-            values[self.runs.seen],
+            self.trainings.all(owner),
+            RunView(
+                name=values[self.runs.run],
+                beside=tuple(values[self.runs.beside] or ()),
+                seen=values[self.runs.seen],
+                busy=owner is not None and self.trainings.live() is not None,
+                limits=limits_text(gate.hosting, gate.trainings_left(visitor)),
+                evaluations=tuple(self.evaluations.all(owner)),
+                measuring=self._cost_of_measuring(),
+            ),
         )
+
+    def measure(self, request: gr.Request, name: str | None) -> None:
+        """Measure the chosen run."""
+        gate, visitor, model = self.access.gate, self.access.visitor(request), self.access.session.model_name
+        run_actions.measure_run(self.trainings, self.evaluations, gate, visitor, name, model)
+
+    def _cost_of_measuring(self) -> float | None:
+        return self.evaluations.cost(1, run_result.PROMPTS, self.access.session.model_name).seconds
 
     def start(self, request: gr.Request, values: Values) -> Any:
         """Start the training that the form describes."""
@@ -88,7 +138,7 @@ class RunHandlers:
 
     def cancel(self, request: gr.Request) -> None:
         """Cancel the training that is running."""
-        run_actions.cancel_run(self.trainings, self.access.owner(request))
+        run_actions.cancel_run(self.trainings, self.access.gate, self.access.visitor(request))
 
     def resume(self, request: gr.Request, name: str | None) -> None:
         """Resume a run that stopped."""
@@ -104,48 +154,85 @@ class RunHandlers:
 
     def rerun(self, request: gr.Request, name: str | None) -> Updates:
         """Fill the form with a run's settings."""
-        filled = run_actions.refill_form(self.trainings, self.access.owner(request), name)
+        base = self.access.session.model_name
+        filled = run_actions.refill_form(self.trainings, self.access.owner(request), name, base)
         return {self.settings.by_name[field]: value for field, value in filled.items()}
 
 
-def look_at_runs(
-    parts: RunColumn, trainings: TrainingJobs, owner: str | None, name: str | None, beside: list[str], seen: str
-) -> Updates:
+@dataclass(frozen=True)
+class RunView:
+    """What decides how the runs are shown, besides the runs themselves."""
+
+    name: str | None = None
+    """The chosen run. Without one, the run in progress or else the newest is shown."""
+    beside: tuple[str, ...] = ()
+    """The names of runs to compare it with."""
+    seen: str = ""
+    """The fingerprint of what the page shows now."""
+    busy: bool = False
+    """Whether a training is running, which may be another visitor's."""
+    limits: str = ""
+    evaluations: tuple[EvaluationJob, ...] = ()
+    """The visitor's, newest first."""
+    measuring: float | None = None
+    """The seconds that measuring a run takes; None if that is not known."""
+
+
+def look_at_runs(parts: RunPanel, jobs: Sequence[TrainingJob], view: RunView) -> Updates:
     """Updates of everything that shows runs; none if the page is up to date.
 
     Args:
         parts: the components.
-        trainings: the runs.
-        owner: the visitor whose runs are shown; None shows all.
-        name: the chosen run. Without one, the run in progress or else the newest is shown.
-        beside: the names of runs to compare it with.
-        seen: the fingerprint of what the page shows now.
+        jobs: the runs that the visitor may see, newest first.
+        view: how to show them.
     """
-    jobs = trainings.all(owner)
-    names = [job.name for job in jobs]
     live = next((job for job in jobs if job.live), None)
-    chosen = next((job for job in jobs if job.name == name), live or (jobs[0] if jobs else None))
-    busy = owner is not None and live is None and trainings.live() is not None
+    chosen = next((job for job in jobs if job.name == view.name), live or (jobs[0] if jobs else None))
+    others_run = view.busy and live is None
+    result = run_result.result_html(chosen, view.evaluations)
     states = "|".join(f"{job.name} {job.state} {job.step}" for job in jobs)
-    fingerprint = f"{states}|{name}|{beside}|{busy}|{chosen.message if chosen else ''}"
-    if fingerprint == seen:
-        return {parts.seen: seen}
-    curves = run_status.loss_plot(chosen, [job for job in jobs if job.name in beside and job != chosen])
+    said = f"{chosen.message} {len(chosen.probes)}" if chosen else ""
+    fingerprint = f"{states}|{view.name}|{view.beside}|{others_run}|{said}|{view.limits}|{result}"
+    if fingerprint == view.seen:
+        return {parts.seen: view.seen}
     return {
-        parts.status: run_status.status_html(chosen, busy),
+        parts.limits: gr.HTML(view.limits, visible=bool(view.limits)),
+        parts.status: run_status.status_html(chosen, others_run),
         parts.cancel: gr.Button("Cancel", visible=live is not None),
-        parts.curves: gr.Plot(curves, visible=True) if chosen else gr.Plot(visible=False),
+        parts.result: result,
         parts.probes: run_status.probe_table(chosen),
         parts.norms: _norms(chosen),
-        # a valid choice is not sent back: the visitor may have chosen another run in the meantime
-        parts.run: gr.Dropdown(choices=names)
-        if name in names
-        else gr.Dropdown(choices=names, value=chosen.name if chosen else None),
-        parts.beside: gr.Dropdown(choices=[other for other in names if chosen is None or other != chosen.name]),
         parts.table: [run_status.run_row(job) for job in jobs],
         parts.past: gr.Column(visible=bool(jobs)),
         parts.stages: gr.HTML(visible=not jobs),
         parts.seen: fingerprint,
+        **_finished_buttons(parts, chosen, view),
+        **_lists_and_curves(parts, jobs, chosen, view),
+    }
+
+
+def _finished_buttons(parts: RunPanel, chosen: TrainingJob | None, view: RunView) -> Updates:
+    """The buttons of a finished run. A button that was hidden needs its text again."""
+    done = chosen is not None and chosen.state == "finished"
+    time = f" (about {run_status.duration(view.measuring)})" if view.measuring else ""
+    return {
+        parts.open: gr.Button(OPEN_LABEL, visible=done),
+        parts.measure: gr.Button(f"Measure{time}", visible=done),
+    }
+
+
+def _lists_and_curves(
+    parts: RunPanel, jobs: Sequence[TrainingJob], chosen: TrainingJob | None, view: RunView
+) -> Updates:
+    names = [job.name for job in jobs]
+    curves = run_status.loss_plot(chosen, [job for job in jobs if job.name in view.beside and job != chosen])
+    return {
+        parts.curves: gr.Plot(curves, visible=True) if chosen and chosen.lines else gr.Plot(visible=False),
+        # a valid choice is not sent back: the visitor may have chosen another run in the meantime
+        parts.run: gr.Dropdown(choices=names)
+        if view.name in names
+        else gr.Dropdown(choices=names, value=chosen.name if chosen else None),
+        parts.beside: gr.Dropdown(choices=[other for other in names if chosen is None or other != chosen.name]),
     }
 
 

@@ -6,6 +6,8 @@ The columns are found by their names; the visitor may choose others from two lis
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +16,12 @@ from sku.core.records import PairKind
 from sku.data.columns import find_columns
 from sku.data.custom import column_names
 from sku.data.dataset import DataSet
-from sku.data.splits import split
-from sku.data.trainable import find_fault
+from sku.data.table import read_table
+from sku.data.trainable import find_fault, rows_to_train
 
-_PREVIEW_PAIRS = 5
-"""Pairs that the preview shows."""
+_PREVIEW_ROWS = 5
+"""Rows that the preview shows."""
+_CELL_CHARACTERS = 120
 _COMMAND_LINE_ADVICE = "; name yours after the path"
 
 
@@ -43,9 +46,12 @@ class FileColumns:
 class Preview:
     """What the page shows of a file before it is used."""
 
+    headers: list[str]
+    """All columns of the file."""
     rows: list[list[str]]
-    """Prompt and answer of the first pairs."""
+    """The first rows, cut short."""
     summary: str
+    """Counts the rows, and says what the split does with them."""
     fault: str = ""
     """Why it cannot be trained on; empty if it can."""
 
@@ -65,34 +71,44 @@ def file_columns(kind: PairKind, path: str, prompt: str | None = None, answer: s
     )
 
 
-def preview_file(kind: PairKind, path: str | None, prompt: str | None = None, answer: str | None = None) -> Preview:
-    """The first pairs of an uploaded file, and a line that counts what is in it.
+def preview_file(
+    kind: PairKind, path: str | None, prompt: str | None = None, answer: str | None = None, all_rows: bool = False
+) -> Preview:
+    """The first rows of an uploaded file with all columns, and a sentence that says how many of them are trained on.
 
     Args:
         kind: of the pairs in the file.
         path: the file; None if none was uploaded.
         prompt: the column of the prompts, if the visitor chose one.
         answer: the column of the answers, likewise.
+        all_rows: whether to train on every row.
 
     Raises:
-        ValueError: if the file is not a table of pairs. The message names the faulty row.
+        ValueError: if the file is not a table. The message names the faulty row.
     """
     if not path:
-        return Preview([], "")
+        return Preview([], [], "")
     columns = file_columns(kind, path, prompt, answer)
-    loaded = _load(columns, kind, path)
-    rows = [[pair.prompt[:120], pair.answer[:120]] for pair in loaded.pairs[:_PREVIEW_PAIRS]]
-    fault = find_fault(dataclasses.replace(loaded, name=Path(path).name), kind)
-    return Preview(rows, _summary(loaded, kind), f"{fault.problem}; {_advice(loaded)}" if fault else "")
+    first = itertools.islice(read_table(Path(path)), _PREVIEW_ROWS)
+    rows = [[_cell(row.values.get(name)) for name in columns.names] for row in first]
+    try:
+        loaded = _load(columns, kind, path)
+    except ValueError as error:  # the columns are shown all the same, so that others can be chosen
+        return Preview(list(columns.names), rows, "", str(error))
+    fault = find_fault(dataclasses.replace(loaded, name=Path(path).name), kind, hold_out=not all_rows)
+    said = f"{fault.problem}; {_advice(loaded)}" if fault else ""
+    return Preview(list(columns.names), rows, _summary(loaded, kind, all_rows), said)
 
 
-def check_file(kind: PairKind, path: str | None, prompt: str | None, answer: str | None) -> None:
+def check_file(
+    kind: PairKind, path: str | None, prompt: str | None, answer: str | None, all_rows: bool = False
+) -> None:
     """Check that a file can be trained on.
 
     Raises:
         ValueError: if it cannot; the message says what to do on the page.
     """
-    fault = preview_file(kind, path, prompt, answer).fault
+    fault = preview_file(kind, path, prompt, answer, all_rows).fault
     if fault:
         raise ValueError(fault)
 
@@ -114,13 +130,32 @@ def _load(columns: FileColumns, kind: PairKind, path: str) -> DataSet:
         raise ValueError(str(error).partition(_COMMAND_LINE_ADVICE)[0]) from error
 
 
-def _summary(loaded: DataSet, kind: PairKind) -> str:
-    train = len(split(loaded.pairs, "train"))
+def _summary(loaded: DataSet, kind: PairKind, all_rows: bool) -> str:
+    count, used = len(loaded.pairs), len(rows_to_train(loaded, hold_out=not all_rows))
     safe = sum(bool(pair.safe_answer) for pair in loaded.pairs)
-    summary = f"{len(loaded.pairs)} {kind} pairs: {train} are used for training (split by prompt)"
-    if kind == "harmful":
-        summary += f", {safe} have a safe answer"
-    return f"{summary}; {loaded.skipped} rows were skipped. Read: {loaded.columns_read}"
+    parts = [f"{count} {kind} pairs ({loaded.columns_read})"]
+    if kind == "harmful" and safe:
+        parts.append(f"{safe} have a safe answer")
+    if loaded.skipped:
+        parts.append(f"{loaded.skipped} rows were skipped")
+    return f"{', '.join(parts)}. {_split_sentence(count, used, all_rows)}"
+
+
+def _split_sentence(count: int, used: int, all_rows: bool) -> str:
+    """What the split does with the rows of a file."""
+    if not all_rows:
+        return (
+            f"{used} of {count} train; a hash of the prompt keeps the other {count - used} unseen, so that the run can "
+            "be measured on them."
+        )
+    if used == count:
+        return f"All {count} train, so no prompt of this file is left to measure the run on."
+    return f"{used} of {count} train; the other {count - used} are prompts that this project measures every run on."
+
+
+def _cell(value: object) -> str:
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _CELL_CHARACTERS else text[: _CELL_CHARACTERS - 1] + "…"
 
 
 def _advice(loaded: DataSet) -> str:

@@ -12,57 +12,77 @@ from typing import Any
 
 import gradio as gr
 
-from sku.core import storage
+from sku.serving import processes
+from sku.serving.estimates import estimate_training
+from sku.serving.evaluation_jobs import EvaluationJobs
 from sku.serving.training_jobs import TrainingJobs, check_room
 from sku.ui.hosting.gate import Gate, Visitor
 from sku.ui.hosting.rate_limit import RateLimited
 from sku.ui.messages import inform, refusal
-from sku.ui.train import form, own_file, run_status
-from sku.ui.train.form import PRESET_NAMES, UPLOAD_LABEL, TrainForm
-
-OFFERED_PRESETS = PRESET_NAMES[:3]
-"""Presets that need no download from a hub. Visitors of a public page may start only these."""
+from sku.ui.train import form, own_file, run_result, run_status
+from sku.ui.train.form import UPLOAD_LABEL, TrainForm
 
 
 def start_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, filled: TrainForm) -> Any:
     """Start the training that the form describes, and return an update of the list of runs."""
     try:
-        if gate.hosting.public and filled.size not in OFFERED_PRESETS:
-            raise ValueError(f"preset {filled.size!r} is not offered here; choose one from the list")
+        if filled.size not in form.offered_presets(filled.base):
+            raise ValueError(
+                f"preset {filled.size!r} is not for the loaded model {filled.base}; choose one of the list"
+            )
         for kind, (path, prompt, answer) in filled.own_files.items():
-            own_file.check_file(kind, path, prompt, answer)  # an unusable file must not count as a training
-        filled.config()
-        jobs.refuse_second()  # nor must a refusal because another training is running
-        check_room(storage.home())  # nor must a full disk
+            own_file.check_file(
+                kind, path, prompt, answer, filled.all_rows
+            )  # an unusable file must not count as a training
+        expected = estimate_training(filled.config()).seconds
+        jobs.refuse_second(gate.owner(visitor))  # nor must a refusal because another training is running
+        check_room()  # nor must a full disk
         gate.training(visitor)
-        job = jobs.start(filled.config(keep=True), visitor.owner)
+        job = jobs.start(filled.config(keep=True), visitor.owner, expected)
     except (ValueError, RuntimeError, OSError, RateLimited) as error:
         raise refusal(error, "Not started") from error
     return gr.Dropdown(choices=[job.name for job in jobs.all(gate.owner(visitor))], value=job.name)
 
 
-def cancel_run(jobs: TrainingJobs, owner: str | None) -> None:
-    """Stop the running training after its current step, if it belongs to `owner`."""
+def cancel_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor) -> None:
+    """Stop the visitor's running training after its current step. One that took no step is not counted."""
     live = jobs.live()
-    if live is None:
-        raise refusal("No training is running, so there is nothing to cancel.", "Nothing to cancel")
+    first = live is not None and not processes.was_cancelled(live.folder)  # a second click gives nothing back
     try:
-        jobs.cancel(live.name, owner)
+        jobs.cancel_live(gate.owner(visitor))
     except ValueError as error:
-        message = "The running training belongs to another visitor; only they can cancel it."
-        raise refusal(message, "Not yours") from error
+        raise refusal(error, "Not cancelled") from error
+    if live is None:  # it ended meanwhile
+        return
+    if first and live.step == 0:
+        gate.give_training_back(visitor)
     inform(f"{live.name} will stop after its current step. You can resume it later.")
 
 
 def resume_run(jobs: TrainingJobs, gate: Gate, visitor: Visitor, name: str | None) -> None:
-    """Resume a run that stopped."""
+    """Resume a run that stopped. It is not counted again, unless its start was given back when it was cancelled."""
     try:
-        jobs.read(name or "", gate.owner(visitor))
-        jobs.refuse_second()
-        gate.training(visitor)
-        jobs.resume(name or "", gate.owner(visitor))
+        job = jobs.read(name or "", gate.owner(visitor))
+        jobs.refuse_second(gate.owner(visitor))
+        given_back = job.state == "cancelled" and job.step == 0
+        (gate.training if given_back else gate.may_train)(visitor)
+        jobs.resume(job.name, gate.owner(visitor))
     except (ValueError, RuntimeError, OSError, RateLimited) as error:
         raise refusal(error, "Not resumed") from error
+
+
+def measure_run(
+    jobs: TrainingJobs, evaluations: EvaluationJobs, gate: Gate, visitor: Visitor, name: str | None, model: str
+) -> None:
+    """Measure a finished run at its recommended coefficient, beside the base."""
+    try:
+        job = jobs.read(name or "", gate.owner(visitor))
+        variant = run_result.measured_variant(job)
+        evaluations.refuse_second(gate.owner(visitor))
+        gate.training(visitor)
+        evaluations.start([variant], run_result.PROMPTS, visitor.owner, model)
+    except (ValueError, RuntimeError, OSError, RateLimited) as error:
+        raise refusal(error, "Not measured") from error
 
 
 def delete_run(jobs: TrainingJobs, owner: str | None, name: str) -> Any:
@@ -83,10 +103,10 @@ def download_run(jobs: TrainingJobs, gate: Gate, owner: str | None, name: str | 
         raise refusal(error, "Not downloaded") from error
 
 
-def refill_form(jobs: TrainingJobs, owner: str | None, name: str | None) -> dict[str, Any]:
-    """Updates that fill in a run's settings, by the names of `TrainForm`'s fields."""
+def refill_form(jobs: TrainingJobs, owner: str | None, name: str | None, base: str) -> dict[str, Any]:
+    """Updates that fill in a run's settings, by the names of `TrainForm`'s fields. The loaded base stays."""
     try:
-        filled = form.form_of_config(jobs.read(name or "", owner).config)
+        filled = form.form_of_config(dataclasses.replace(jobs.read(name or "", owner).config, model=base))
     except ValueError as error:
         raise refusal(error, "Form not filled in") from error
     values = dataclasses.asdict(filled)

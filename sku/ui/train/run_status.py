@@ -14,13 +14,13 @@ import plotly.graph_objects as go
 
 from sku.core import runs
 from sku.core.file_cache import read_growing_json_log, read_if_changed
-from sku.core.methods import METHODS
 from sku.reporting.loss_curves import loss_figure, run_comparison_figure
 from sku.reporting.norm_heatmap import norm_figure
 from sku.serving.training_jobs import TrainingJob
 from sku.training import vector_norms
+from sku.ui.train.method_labels import method_label
 
-RUN_HEADERS = ["run", "method", "preservation", "state", "steps", "time"]
+RUN_HEADERS = ["run", "method", "preservation", "state", "steps", "time", "expected"]
 
 
 def status_html(job: TrainingJob | None, busy: bool) -> str:
@@ -32,7 +32,7 @@ def status_html(job: TrainingJob | None, busy: bool) -> str:
     """
     notice = " Another visitor's training is running. Only one training runs at a time." if busy else ""
     if job is None:
-        hint = "There is no run yet. Choose a method and press Start. Training continues if you reload or change tabs."
+        hint = "There is no run yet. Press Start. Training continues if you reload or change tabs."
         return f"<div id='doing'>{hint}{notice}</div>"
     finished_without_steps = job.state == "finished" and not job.config.terms
     percent_done = 100 if finished_without_steps else 100 * job.step / job.config.steps
@@ -41,30 +41,32 @@ def status_html(job: TrainingJob | None, busy: bool) -> str:
     if job.config.terms:
         facts.append(f"step {job.step} of {job.config.steps}")
     if seconds_left is not None:
-        facts.append(f"{duration(seconds_left)} left")
+        facts.append(f"{duration(seconds_left)} left, probes counted")
+    if job.state == "finished" and job.took is not None:
+        expected = "" if job.expected is None else f" ({duration(job.expected)} was expected)"
+        facts.append(f"took {duration(job.took)}{expected}")
     if job.lines:
         newest = job.lines[-1]
         if job.live:
             facts.append(f"{newest['tokens'] / newest['seconds']:.0f} tok/s")
         title = "norm of the gradient in the newest step, before clipping"
         facts.append(f"<span title='{title}'>gradient norm {newest['gradient_norm']:.2f}</span>")
-    if job.state == "finished":
-        facts.append("choose it in Compare")
     message = "" if job.state in ("running", "finished") and job.lines else f"<br>{html.escape(job.message[:400])}"
     bar = f"<div id='bar'><div style='width:{percent_done:.0f}%'></div></div>"
     return f"<div id='doing'>{' · '.join(facts)}{message}{notice}</div>{bar}"
 
 
 def probe_table(job: TrainingJob | None) -> str:
-    """A table of the served model's answers to the probe: the first, the newest and one in between."""
+    """A table of the served model's answers to the probe: now, in between and before the training."""
     lines = read_growing_json_log(job.folder / runs.PROBES) if job else []
     if not lines:
         return ""
-    shown = [lines[i] for i in sorted({0, len(lines) // 2, len(lines) - 1})]
+    newest = len(lines) - 1
+    shown = [(lines[i], _when(i, newest)) for i in sorted({0, len(lines) // 2, newest}, reverse=True)]
     rows = "".join(
-        f"<tr><th scope='row'>step {line['step']}</th><td>{html.escape(line['answer'] or '(empty)')}</td>"
+        f"<tr><th scope='row'>{when}step {line['step']}</th><td>{html.escape(line['answer'] or '(empty)')}</td>"
         f"<td>{_perplexity(line['normal_perplexity'])}</td></tr>"
-        for line in shown
+        for line, when in shown
     )
     prompt = html.escape(lines[0]["prompt"])
     title = "perplexity of a few normal answers under the model that will be served; it should not change much"
@@ -93,15 +95,16 @@ def _norms_of_file(weights: Path) -> dict[str, list[float | None]]:
 
 def run_row(job: TrainingJob) -> list[Any]:
     """A run's row in the table of runs."""
-    seconds = sum(line["seconds"] for line in job.lines)
+    seconds = sum(line["seconds"] for line in job.lines) if job.took is None else job.took
     preservation = job.config.preservation if "preservation" in job.config.terms else "-"
     return [
         job.name,
-        METHODS[job.config.method].label,
+        method_label(job.config.method),
         preservation,
         job.state,
         f"{job.step}/{job.config.steps}" if job.config.terms else "-",
         duration(seconds),
+        "-" if job.expected is None else duration(job.expected),
     ]
 
 
@@ -134,6 +137,10 @@ def duration(seconds: float) -> str:
     """A time in minutes and seconds, for a reader."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _when(place: int, newest: int) -> str:
+    return "before, " if place == 0 else "now, " if place == newest else ""
 
 
 def _perplexity(value: float | None) -> str:

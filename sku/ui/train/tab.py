@@ -10,32 +10,38 @@ from typing import Any
 import gradio as gr
 
 from sku.core.records import PairKind
+from sku.serving.evaluation_jobs import EvaluationJobs
 from sku.ui.events import AT_ONCE, QUIET
 from sku.ui.tab_context import TabContext
 from sku.ui.train import form
 from sku.ui.train.combine_panel import build_combine
-from sku.ui.train.form import PRESET_NAMES, UPLOAD_LABEL
+from sku.ui.train.form_layout import OrderForm, lay_out_form
 from sku.ui.train.handlers import FormHandlers, RunHandlers
-from sku.ui.train.layout import FormColumn, RunColumn, lay_out_form, lay_out_runs
-from sku.ui.train.run_actions import OFFERED_PRESETS
+from sku.ui.train.limits import limits_text
+from sku.ui.train.rename_panel import build_rename
+from sku.ui.train.run_layout import RunPanel, lay_out_runs, lay_out_words
 
 _CONFIRM = "(name) => name && confirm(`Delete ${name} and its adapter?`) ? name : null"
 
 
 def build_train(context: TabContext, tab: gr.Tab) -> None:
     """Lay out the tab and wire its events."""
-    hosting = context.access.gate.hosting
-    with gr.Row():
-        filled = lay_out_form(
-            OFFERED_PRESETS if hosting.public else PRESET_NAMES, hosting.training, context.access.session.model_name
-        )
-        runs = lay_out_runs()
+    access = context.access
+    hosting, base = access.gate.hosting, access.session.model_name
+    limits = limits_text(hosting, hosting.trainings_a_day)
+    ordered = lay_out_form(form.offered_presets(base), hosting.training, base, limits)
+    runs = lay_out_runs(ordered.limits)
     build_combine(context, tab, runs.run)
-    _wire_form(filled, FormHandlers(filled))
-    _wire_runs(filled, runs, RunHandlers(filled, runs, context.access, context.trainings))
+    build_rename(context, runs.run)
+    lay_out_words()
+    evaluations = EvaluationJobs(days=hosting.keep_days)
+    _wire_form(ordered, FormHandlers(ordered))
+    handlers = RunHandlers(ordered, runs, access, context.trainings, evaluations)
+    _wire_runs(ordered, runs, handlers)
+    context.compare.open_beside(runs.open.click, runs.run)
 
 
-def _wire_form(parts: FormColumn, handlers: FormHandlers) -> None:
+def _wire_form(parts: OrderForm, handlers: FormHandlers) -> None:
     settings = parts.form
     gr.on(
         [settings.method.change, settings.size.change],
@@ -44,15 +50,17 @@ def _wire_form(parts: FormColumn, handlers: FormHandlers) -> None:
         parts.method_summary,
         **AT_ONCE,
     )
-    previewed = {parts.preview_note, parts.preview}
+    previewed = {parts.own_file.note, parts.own_file.table}
     kinds: tuple[PairKind, PairKind] = ("harmful", "normal")
     sources, files = (settings.harmful, settings.normal), (settings.harmful_file, settings.normal_file)
     for kind, source, file in zip(kinds, sources, files, strict=True):
         lists = settings.column_lists(kind)
-        source.change(_show_own_file, [source, file], [file, *lists], **AT_ONCE)
-        file.change(handlers.upload(kind), [file, *lists], previewed | set(lists), **QUIET)
-        for one in lists:
-            one.input(handlers.preview(kind), [file, *lists], previewed, **QUIET)
+        shown = {file, parts.own_file.panel, *lists}
+        source.change(handlers.show_own_file(kind), {*sources, file}, shown, **AT_ONCE)
+        read = {file, settings.all_rows, *lists}
+        file.change(handlers.upload(kind), read, previewed | set(lists), **QUIET)
+        for one in (*lists, settings.all_rows):
+            one.input(handlers.preview(kind), read, previewed, **QUIET)
     without_cost = (
         "rate",
         "seed",
@@ -64,18 +72,13 @@ def _wire_form(parts: FormColumn, handlers: FormHandlers) -> None:
     gr.on(changes, handlers.estimate, settings.all, parts.estimate, **AT_ONCE)
 
 
-def _show_own_file(source: str, path: str | None) -> list[Any]:
-    """Updates of the upload and its two lists of columns: shown for a file of one's own, the lists once it is there."""
-    own = source == UPLOAD_LABEL
-    return [gr.File(visible=own), *(gr.Dropdown(visible=own and bool(path)) for _ in range(2))]
-
-
-def _wire_runs(filled: FormColumn, runs: RunColumn, handlers: RunHandlers) -> None:
+def _wire_runs(ordered: OrderForm, runs: RunPanel, handlers: RunHandlers) -> None:
     refresh: dict[str, Any] = {"fn": handlers.look, "inputs": runs.choice, "outputs": runs.watched, **QUIET}
     runs.clock.tick(**refresh, queue=False)
-    filled.start.click(handlers.start, filled.form.all, runs.run, api_visibility="private").then(**refresh)
+    ordered.start.click(handlers.start, ordered.form.all, runs.run, api_visibility="private").then(**refresh)
     runs.cancel.click(handlers.cancel, None, None, **QUIET)
     runs.resume.click(handlers.resume, runs.run, None, **QUIET)
-    runs.rerun.click(handlers.rerun, runs.run, filled.form.all, **QUIET)
+    runs.measure.click(handlers.measure, runs.run, None, **QUIET).then(**refresh)
+    runs.rerun.click(handlers.rerun, runs.run, ordered.form.all, **QUIET)
     runs.download.click(handlers.download, runs.run, runs.package, **QUIET)
     runs.delete.click(handlers.delete, runs.run, runs.run, js=_CONFIRM, **QUIET)

@@ -10,36 +10,31 @@
 All four compute the same losses and gradients. GFLOP are those of the matrix products that a shape really does;
 `peak_gflops` is a large product in the same run. CPU seconds are those of all threads divided by their number: with one
 thread they hardly depend on what else the machine does.
-
-Run: `python -m tests.bench.training_step [--method sku_directions] [--rounds 3] [--threads 2]`. Prints JSON.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from sku.core.config import PRESETS, TrainConfig
+from sku.core.config import TrainConfig
 from sku.core.methods import METHODS
 from sku.core.terms import TERMS
 from sku.models.batching import EncodedPair, collate
 from sku.models.likelihood import answer_token_logits
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import load_variant_model
+from sku.serving.bench.figures import Figure
 from sku.training.lora import add_lora
 from sku.training.losses.inputs import TermInputs
 from sku.training.objective import Objective, find_loss
@@ -62,11 +57,11 @@ class Seconds(NamedTuple):
 class Shapes:
     """The three shapes on one model."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
+    def __init__(self, config: TrainConfig, say: Callable[[str], None]) -> None:
+        self.config, self.say = config, say
         model = load_variant_model(provision_base(config.model, say), config.dtype, "cpu")
-        pairs = [gather_pairs(config, kind, model, say)[0] for kind in ("harmful", "normal")]
-        self.batches = TermBatches(*pairs, config, model.template)
+        harmful, normal = (gather_pairs(config, kind, model, say)[0] for kind in ("harmful", "normal"))
+        self.batches = TermBatches(harmful, normal, config, model.template)
         self.base = copy.deepcopy(model.network)
         self.peft_model = add_lora(model.network, config)
         self.network = self.peft_model.get_base_model()
@@ -119,7 +114,7 @@ class Shapes:
     def step(self, shape: Shape, drawn: Drawn) -> float:
         """Losses and gradients; returns the weighted sum of the losses."""
         total = torch.stack([self.config.terms[name] * value for name, value in shape(drawn).items()]).sum()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         return float(total.detach())
 
     def reset(self) -> None:
@@ -137,20 +132,7 @@ class Shapes:
                 layer.scaling["default"] = unit * torch.tensor(signs)[:, None, None] if signs else unit
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", default="sku_directions")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    shapes = Shapes(PRESETS["standard"].config(method=given.method))
-    with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(shapes, given.rounds, Path(folder)), indent=2))
-
-
-def measure(shapes: Shapes, rounds: int, folder: Path) -> dict[str, Any]:
+def measure(shapes: Shapes, rounds: int, folder: Path) -> list[Figure]:
     """Take the shapes in turn, so that a slower phase of the machine affects all of them."""
     times: dict[str, list[Seconds]] = {}
     flops: dict[str, float] = {}
@@ -173,37 +155,28 @@ def measure(shapes: Shapes, rounds: int, folder: Path) -> dict[str, Any]:
                     total = shapes.step(shape, drawn)
                 flops[name] = counter.get_total_flops() / 1e9
             totals.append(total)
-            say(f"round {number}, {name}: loss {total:.4f}")
+            shapes.say(f"round {number}, {name}: loss {total:.4f}")
         peaks.append(peak_gflops())
         if max(totals) - min(totals) > 1e-4 * abs(totals[0]):
             raise ArithmeticError(f"the shapes do not compute the same loss: {totals}")
     return report(shapes, times, flops, statistics.median(peaks))
 
 
-def report(shapes: Shapes, times: dict[str, list[Seconds]], flops: dict[str, float], peak: float) -> dict[str, Any]:
+def report(shapes: Shapes, times: dict[str, list[Seconds]], flops: dict[str, float], peak: float) -> list[Figure]:
     """Medians, and how many times faster ours is."""
     wall = {name: statistics.median(one.wall for one in taken) for name, taken in times.items()}
     cpu = {name: statistics.median(one.cpu for one in taken) for name, taken in times.items()}
     rows = [row for of_stream in shapes.batches.at(1).values() for row in of_stream.encoded]
-    return {
-        "method": shapes.config.method,
-        "rows": len(rows),
-        "tokens": sum(len(row.ids) for row in rows),
-        "scored_tokens": scored_tokens(rows),
-        "threads": torch.get_num_threads(),
-        "peak_gflops": round(peak, 1),
-        "shapes": {
-            name: {
-                "wall_seconds": round(wall[name], 2),
-                "cpu_seconds": round(cpu[name], 2),
-                "gflop": round(flops[name]),
-                "share_of_peak": round(flops[name] / cpu[name] / peak, 2),
-                "ours_known_is_faster_by": round(cpu[name] / cpu["ours, known rows"], 2),
-                "ours_new_is_faster_by": round(cpu[name] / cpu["ours, new rows"], 2),
-            }
-            for name in times
-        },
-    }
+    tokens = sum(len(row.ids) for row in rows)
+    figures = [Figure(f"tokens of a step of `{shapes.config.method}`, {len(rows)} rows", tokens)]
+    figures += [Figure(f"a step, {name}", wall[name], "s", cpu[name]) for name in times]
+    for name in ("reference", "trainer"):
+        for ours in ("ours, known rows", "ours, new rows"):
+            figures.append(Figure(f"{name} over {ours}", wall[name] / wall[ours], "times", cpu[name] / cpu[ours]))
+    figures += [
+        Figure(f"share of the processor's peak, {name}", 100 * flops[name] / cpu[name] / peak, "%") for name in times
+    ]
+    return [*figures, Figure("peak, a large product", peak, "GFLOP a CPU second")]
 
 
 def peak_gflops() -> float:
@@ -236,12 +209,3 @@ def terms_of(config: TrainConfig, stream: TermStream) -> list[str]:
 def scored_tokens(rows: list[EncodedPair]) -> int:
     """The number of answer tokens."""
     return sum(len(row.answer) for row in rows)
-
-
-def say(doing: str) -> None:
-    """Progress, apart from the result."""
-    print(doing, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()
