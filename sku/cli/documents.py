@@ -26,7 +26,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "validation": partial(results_table, VALIDATION),
     "test": partial(results_table, TEST),
     "larger": partial(results_table, JUDGED),
-    "knowledge": partial(results_table, JUDGED, _LIKELIHOOD, ("base", "sku@1", "sku@1.4", "contrast-open@2.5", "ga@0.5", "ga@1", "keep@2")),
+    "knowledge": partial(
+        results_table,
+        JUDGED,
+        _LIKELIHOOD,
+        ("base", "sku@1", "sku@1.4", "contrast-open@2.5", "ga@0.5", "ga@1", "keep@2"),
+    ),
     "truthfulqa": partial(results_table, JUDGED, ("mc1", "mc2")),
     "trainings": grid_table,
     "methods": partial(markdown_tables.methods_table, ablations=False, measured=True),

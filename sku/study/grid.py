@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-FINE, CURVE, TWO = (0.5, 1.0, 1.4, 1.7, 2.0), (0.5, 1.0, 2.0), (1.4, 1.7)
+FINE, CURVE, TWO = (0.5, 0.8, 1.0, 1.2, 1.4), (0.5, 1.0, 2.0), (1.0, 1.4)
 _WITH_XSTEST = ("self", "self:sounds_harmful", "self:xstest")
 COMMON_SETTINGS: dict[str, Any] = {
     "steps": 60,
@@ -55,12 +55,21 @@ class GridEntry:
     """The tuned method of which this is one setting; None if the training is no part of a search."""
 
 
-_DIRECTIONS = {"steps": 140}
-_FAR = {
+_DIRECTIONS: dict[str, Any] = {
+    "steps": 300,
+    "weights": {"forgetting": 2.5},
+    "forget_margin": 3.0,
+    "opening_weight": 12.0,
+    "kl_budget": 0.03,
+}
+_SHORT: dict[str, Any] = {"steps": 140}
+_SHORT_LARGER_MARGIN = _DIRECTIONS | {"steps": 140, "kl_budget": 0.04, "normal_limit": 160}
+_SHORT_FAR = _SHORT | {
     "steps": 160,
     "weights": {"forgetting": 4.0, "refusing": 2.5, "safe_answers": 2.0},
     "forget_margin": 4.0,
 }
+_WIDE = {"layers": (0.3, 0.9), "rank": 48, "alpha": 48}
 _UPPER_MLP = {"targets": ("mlp",), "layers": (0.43, 0.9)}
 _ATTENTION = {"targets": ("q_proj", "v_proj"), "layers": (0.0, 1.0)}
 _RATES = {"slow": 5e-4, "fast": 1.5e-3}
@@ -123,7 +132,10 @@ ONCE: dict[str, GridEntry] = {name: GridEntry(name, {}, CURVE) for name in _ONCE
 
 GRID: dict[str, GridEntry] = {
     "directions": GridEntry("sku_directions", _DIRECTIONS, FINE),
-    "directions-far": GridEntry("sku_directions", _FAR, (0.6, 0.8, 1.0)),
+    "directions-wide": GridEntry("sku_directions", _DIRECTIONS | _WIDE, FINE),
+    "directions-short": GridEntry("sku_directions", _SHORT, TWO),
+    "directions-short-margin": GridEntry("sku_directions", _SHORT_LARGER_MARGIN, TWO),
+    "directions-short-far": GridEntry("sku_directions", _SHORT_FAR, (0.8, 1.0)),
     "contrast-open": GridEntry("sku_contrast", _OPEN, (2.5,)),
     "keep": GridEntry("sku", _FIRST_STUDY | {"weights": _KEEP}, (1.0, 2.0)),
     "ga": GridEntry("ga", _ASCENT, (0.5, 1.0)),
@@ -138,5 +150,13 @@ GRID: dict[str, GridEntry] = {
 }
 """All trainings of the study, the most important first."""
 
-SKU_FORMS = ("directions", "directions-far", "contrast-open", "keep")
+SKU_FORMS = (
+    "directions",
+    "directions-wide",
+    "directions-short",
+    "directions-short-margin",
+    "directions-short-far",
+    "contrast-open",
+    "keep",
+)
 """The forms of SKU. The selection rule chooses one of them to be shipped as `sku`."""

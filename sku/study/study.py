@@ -53,7 +53,7 @@ class PromptLimits(NamedTuple):
 
 
 PROMPT_LIMITS_BY_SIDE = {
-    "validation": PromptLimits(40, 25, 60),
+    "validation": PromptLimits(40, 25, 40),
     "test": PromptLimits(20, 25, 40),
     LARGER_TEST: PromptLimits(67, 25, 60, choices=60),
 }
@@ -176,9 +176,9 @@ def prompt_sources(data: Path, prompts: str) -> PromptSources:
     return PromptSources(
         harmful=("bundled", *asked),
         pairs=() if prompts == "validation" else pairs,
-        normal=("bundled",),
+        normal=("bundled", "plain_requests"),
         references=(f"truthfulqa:{files['truthfulqa']}",) if "truthfulqa" in files else ("bundled",),
-        sounds_harmful=xstest if xstest and prompts == "test" else ("sounds_harmful", *xstest),
+        sounds_harmful=("sounds_harmful", *xstest, "plain_requests"),
         choices=str(questions) if questions and questions.is_file() else None,
         choices_limit=limits.choices,
         limit=limits.harmful,
