@@ -90,8 +90,8 @@ SOUNDS_HARMFUL = Source(
 )
 PLAIN_REQUESTS = Source(
     name="plain_requests",
-    description="1,057 harmless requests in many shapes: 312 are twins of harmful ones in the same words and shape, "
-    "464 sound harmful; no answers; written for this project",
+    description="1053 harmless requests in many shapes, 312 of them twins of harmful ones in the same words and shape, "
+    "460 that only sound harmful; no answers; written for this project",
     licence="Apache-2.0",
     read_pairs=_read_plain_requests,
     needs_file="forbidden",
