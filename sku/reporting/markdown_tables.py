@@ -25,8 +25,8 @@ SUMMARY_VARIANTS = {
     "ga@1": "gradient ascent, the default",
 }
 """The variants in the summary, each with a description for a reader who does not know our names."""
-JUDGED, RATED = "more test", "more test, rated"
-"""The larger test set, with harmful answers counted by the embedded judge and by the ratings."""
+JUDGED = "more test"
+"""The larger test set."""
 
 
 def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

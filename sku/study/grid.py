@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from sku.core.config import PRESETS
+
 FINE, CURVE, TWO = (0.5, 0.8, 1.0, 1.2, 1.4), (0.5, 1.0, 2.0), (1.0, 1.4)
 _WITH_XSTEST = ("self", "self:sounds_harmful", "self:xstest")
 COMMON_SETTINGS: dict[str, Any] = {
@@ -70,6 +72,7 @@ _SHORT_FAR = _SHORT | {
     "forget_margin": 4.0,
 }
 _WIDE = {"layers": (0.3, 0.9), "rank": 48, "alpha": 48}
+_QUICK = PRESETS["quick"].recipe | {"max_tokens": PRESETS["quick"].settings["max_tokens"]}
 _UPPER_MLP = {"targets": ("mlp",), "layers": (0.43, 0.9)}
 _ATTENTION = {"targets": ("q_proj", "v_proj"), "layers": (0.0, 1.0)}
 _RATES = {"slow": 5e-4, "fast": 1.5e-3}
@@ -135,7 +138,8 @@ GRID: dict[str, GridEntry] = {
     "directions-wide": GridEntry("sku_directions", _DIRECTIONS | _WIDE, FINE),
     "directions-short": GridEntry("sku_directions", _SHORT, TWO),
     "directions-short-margin": GridEntry("sku_directions", _SHORT_LARGER_MARGIN, TWO),
-    "directions-short-far": GridEntry("sku_directions", _SHORT_FAR, (0.8, 1.0)),
+    "directions-short-far": GridEntry("sku_directions", _SHORT_FAR, (0.8, 0.9, 1.0)),
+    "directions-quick": GridEntry("sku_directions", _QUICK, TWO),
     "contrast-open": GridEntry("sku_contrast", _OPEN, (2.5,)),
     "keep": GridEntry("sku", _FIRST_STUDY | {"weights": _KEEP}, (1.0, 2.0)),
     "ga": GridEntry("ga", _ASCENT, (0.5, 1.0)),
