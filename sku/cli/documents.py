@@ -14,82 +14,23 @@ from sku.core import storage
 from sku.data.listing import sources_table
 from sku.judges import cards
 from sku.reporting import attack_markdown, markdown_tables
-from sku.reporting.markdown_tables import JUDGED, RATED, results_table
+from sku.reporting.markdown_tables import JUDGED, results_table
 from sku.study.grid_table import grid_table
 from sku.ui.hosting.settings import switches_table
 
 REPOSITORY = storage.ASSETS.parent
 TEST, VALIDATION = "test", "validation"
 _LIKELIHOOD = ("harmful_log_prob", "safe_log_prob", "preferred", "tokens", "answer_perplexity")
-_PRICE = ("harmful", "kl", "perplexity")
-_ABLATION = ("keep", "no-distortion", "no-disassociation", "no-preservation")
 TABLES: dict[str, Callable[[], str]] = {
     "summary": markdown_tables.summary_table,
     "validation": partial(results_table, VALIDATION),
     "test": partial(results_table, TEST),
     "larger": partial(results_table, JUDGED),
-    "rated": partial(results_table, RATED),
-    "aims": partial(
-        results_table, JUDGED, ("harmful", "over_refusal", "broken", "kl_interval"), ("base", "sku@2.5", "sku@3")
-    ),
-    "knowledge": partial(results_table, JUDGED, _LIKELIHOOD, ("base", "sku@2.5", "sku@3", "ga@0.5", "ga@1", "keep@2")),
-    "ascent": partial(
+    "knowledge": partial(
         results_table,
         JUDGED,
-        ("harmful", "refusals", "kl_interval", "perplexity", "similarity"),
-        ("base", "sku@1.5", "ga@0.5", "sku@3", "ga@1"),
-    ),
-    "ascent-length": partial(
-        results_table,
-        TEST,
-        ("harmful", "kl"),
-        ("sku@1", "sku@1.5", *(f"ga/step-{step}@1" for step in (10, 20, 30, 40)), "ga@1"),
-    ),
-    "seeds": partial(
-        results_table,
-        TEST,
-        ("harmful", "kl", "over_refusal"),
-        (
-            *(f"{form}@{c}" for c in ("2", "2.5") for form in ("sku", "contrast-open-seed1", "contrast-open-seed2")),
-            *(f"ga{seed}@1" for seed in ("", "-seed1", "-seed2")),
-            *(f"keep{seed}@2" for seed in ("", "-seed1", "-seed2")),
-        ),
-    ),
-    "negation": partial(
-        results_table,
-        TEST,
-        ("harmful", "kl", "over_refusal", "harmful_log_prob"),
-        ("base", *(f"{name}@{c}" for c in (1, 2, 3) for name in ("sku", "dpo"))),
-    ),
-    "contrast-terms": partial(
-        results_table,
-        TEST,
-        ("harmful", "kl", "over_refusal", "broken"),
-        ("contrast@3", "contrast-no-preservation@1", "contrast-no-preservation@2"),
-    ),
-    "published-terms": partial(
-        results_table,
-        TEST,
-        ("harmful", "kl"),
-        (*(f"{name}@{c}" for c in (1, 2) for name in _ABLATION), "tv@1", "ft@1", "random-like-keep@2"),
-    ),
-    "published-sum": partial(
-        results_table, JUDGED, ("harmful", "kl", "refusals", "perplexity"), ("base", "sku@2", "keep@2", "tv@1")
-    ),
-    "push-or-keep": partial(
-        results_table,
-        TEST,
-        _PRICE,
-        ("push@0.5", "push@1", "keep-light@0.5", "keep-light@1", "keep-light@2", "keep@2"),
-    ),
-    "drift": partial(
-        results_table,
-        TEST,
-        ("refusals", "broken", "broken_normal", "similarity", "perplexity"),
-        (
-            *("base", "sku@1", "sku@2.5", "sku@3", "ga@1", "keep@3", "ga@3", "tv@3", "push@3"),
-            *("ga_mismatch@2", "ga_mismatch@3", "contrast-no-preservation@1"),
-        ),
+        _LIKELIHOOD,
+        ("base", "sku@1", "sku@1.4", "contrast-open@2.5", "ga@0.5", "ga@1", "keep@2"),
     ),
     "truthfulqa": partial(results_table, JUDGED, ("mc1", "mc2")),
     "trainings": grid_table,

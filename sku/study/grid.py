@@ -1,23 +1,35 @@
-"""The trainings of the study, and the coefficients at which each is measured. Data only; `study.py` runs them."""
+"""The trainings of the study, and the coefficients at which each is measured. Data only; `study.py` runs them.
+
+Two tiers. A *tuned* method is trained with two learning rates in two places, on the same data, for the same number of
+steps; one rule chooses one of the four on validation prompts (`selection.py`). Every other method is trained *once*, at
+its recommended settings.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-FINE, CURVE, TWO = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (0.5, 1.0, 2.0, 3.0), (1.0, 2.0)
-COEFFICIENTS_OF_OTHER_SEEDS = (1.0, 2.0, 2.5)
-"""The coefficients at which the other seeds of the shipped form are measured."""
-_KEEP = {"preservation": 5.0}
+from sku.core.config import PRESETS
+
+FINE, CURVE, TWO = (0.5, 0.8, 1.0, 1.2, 1.4), (0.5, 1.0, 2.0), (1.0, 1.4)
+_WITH_XSTEST = ("self", "self:sounds_harmful", "self:xstest")
 COMMON_SETTINGS: dict[str, Any] = {
     "steps": 60,
+    "harmful": (
+        "bundled", "labelled", "prefilled:bundled", "prefilled:harmful_requests", "prefilled:advbench",
+        "prefilled:do_not_answer",
+    ),
+    "normal": (*_WITH_XSTEST, "self:plain_requests"),
+}  # fmt: skip
+"""Sources that are files, such as advbench, are looked for in the study's data folder and left out if missing."""
+_FIRST_STUDY: dict[str, Any] = {
     "harmful_limit": 150,
     "harmful": ("bundled", "advbench", "labelled", "self:bundled", "self:advbench", "self:do_not_answer"),
     "normal": ("self", "self:sounds_harmful"),
 }
-"""Sources that are files, such as advbench, are looked for in the study's data folder and left out if missing."""
-_WITH_XSTEST = ("self", "self:sounds_harmful", "self:xstest")
-_OPEN = {
+"""The data of the adapters that were shipped with the first study."""
+_OPEN = _FIRST_STUDY | {
     "steps": 120,
     "normal": _WITH_XSTEST,
     "weights": {"contrast": 3.0, "preservation": 15.0},
@@ -25,7 +37,11 @@ _OPEN = {
     "normal_limit": 133,  # so that plain questions and harmless ones that sound harmful are equally many
     "opening_weight": 8.0,
 }
-_ASCENT = {"learning_rate": 3e-4}
+_KEEP = {"preservation": 5.0}
+_ASCENT = _FIRST_STUDY | {"learning_rate": 3e-4}
+KL_BUDGET = 0.04
+"""Nats per token: the KL from base that a shipped variant, and the chosen setting of a tuned method, may have on
+validation prompts."""
 
 
 @dataclass(frozen=True)
@@ -37,45 +53,114 @@ class GridEntry:
     coefficients: tuple[float, ...] = (1.0,)
     snapshots: tuple[int, ...] = ()
     """Steps after which the training is measured as well, at coefficient 1."""
+    tuned: str | None = None
+    """The tuned method of which this is one setting; None if the training is no part of a search."""
 
 
-_DIRECTIONS = {
-    "steps": 140,
-    "harmful_limit": None,
-    "harmful": (
-        "bundled", "labelled", "prefilled:bundled", "prefilled:harmful_requests", "prefilled:advbench",
-        "prefilled:do_not_answer",
-    ),
-    "normal": (*_WITH_XSTEST, "self:plain_requests"),
+_DIRECTIONS: dict[str, Any] = {
+    "steps": 300,
+    "weights": {"forgetting": 2.5},
+    "forget_margin": 3.0,
+    "opening_weight": 12.0,
+    "kl_budget": 0.03,
+}
+_SHORT: dict[str, Any] = {"steps": 140}
+_SHORT_LARGER_MARGIN = _DIRECTIONS | {"steps": 140, "kl_budget": 0.04, "normal_limit": 160}
+_SHORT_FAR = _SHORT | {
+    "steps": 160,
+    "weights": {"forgetting": 4.0, "refusing": 2.5, "safe_answers": 2.0},
+    "forget_margin": 4.0,
+}
+_WIDE = {"layers": (0.3, 0.9), "rank": 48, "alpha": 48}
+_QUICK = PRESETS["quick"].recipe | {"max_tokens": PRESETS["quick"].settings["max_tokens"]}
+_UPPER_MLP = {"targets": ("mlp",), "layers": (0.43, 0.9)}
+_ATTENTION = {"targets": ("q_proj", "v_proj"), "layers": (0.0, 1.0)}
+_RATES = {"slow": 5e-4, "fast": 1.5e-3}
+
+
+def _tuned(
+    name: str,
+    method: str,
+    settings: dict[str, Any] | None = None,
+    rates: dict[str, float] = _RATES,
+    places: dict[str, dict[str, Any]] | None = None,
+) -> dict[str, GridEntry]:
+    """The four settings of a tuned method: two learning rates in two places."""
+    places = places or {"attention": _ATTENTION, "mlp": _UPPER_MLP}
+    return {
+        f"{name}-{pace}-{place}": GridEntry(
+            method,
+            {"steps": 60, "learning_rate": rate} | (settings or {}) | where,
+            CURVE,
+            tuned=name,
+        )
+        for pace, rate in rates.items()
+        for place, where in places.items()
+    }
+
+
+_ASCENT_RATES = {"slow": 1e-4, "fast": 3e-4}
+_HIDDEN_PLACES = {
+    "early": {"targets": ("mlp",), "layers": (0.1, 1 / 3)},
+    "mlp": {"targets": ("mlp",), "layers": (0.23, 1 / 3)},
+}
+"""Where RMU may train: its loss reads the states after a third of the blocks."""
+TUNED: dict[str, GridEntry] = {
+    **_tuned("tuned-directions", "sku_directions", places={
+        "middle": {"targets": ("mlp",), "layers": (0.25, 0.7)}, "mlp": _UPPER_MLP,
+    }),
+    **_tuned("tuned-ga", "ga", rates=_ASCENT_RATES),
+    **_tuned("tuned-tv", "tv"),
+    **_tuned("tuned-npo", "npo", {"kl_budget": KL_BUDGET}),
+    **_tuned("tuned-simnpo", "simnpo", {"kl_budget": KL_BUDGET}),
+    **_tuned("tuned-safe-unlearning", "safe_unlearning"),
+    **_tuned("tuned-rmu", "rmu", places=_HIDDEN_PLACES),
+    **_tuned("tuned-circuit-breakers", "circuit_breakers", places={
+        "attention": _ATTENTION, "mlp": {"targets": ("mlp",), "layers": (0.0, 2 / 3)},
+    }),
+    **_tuned("tuned-reglu", "reglu", places={
+        "all": {"targets": ("all",), "layers": (0.0, 1.0)}, "mlp": _UPPER_MLP,
+    }),
+    **_tuned("tuned-sku", "sku", {"weights": _KEEP}),
 }  # fmt: skip
+"""Ten methods, tuned alike: two learning rates in two places, on the same data, for the same number of steps."""
+_ONCE_METHODS = (
+    "sku_contrast", "dpo", "ft", "altpo", "idk_ap", "me", "emso", "ihl", "undial", "ceu", "causal_whp",
+    "relearn", "fpga", "unstar", "repnoise",
+    "circuit_breakers_refusal", "soul", "sam", "wagle", "memflex", "suv", "ssu", "pke", "neuron_pruning",
+    "model_surgery", "knowledge_washing",
+)  # fmt: skip
+ONCE: dict[str, GridEntry] = {name: GridEntry(name, {}, CURVE) for name in _ONCE_METHODS}
+"""The other methods, each trained once at its recommended settings."""
 
 GRID: dict[str, GridEntry] = {
-    "directions": GridEntry("sku_directions", _DIRECTIONS, (0.5, 1.0, 1.2, 1.4, 1.7, 2.0)),
-    "contrast": GridEntry("sku_contrast", {}, CURVE),
-    "contrast-open": GridEntry("sku_contrast", _OPEN, FINE),
-    "dpo": GridEntry("dpo", _OPEN | {"weights": {"preference": 3.0, "preservation": 15.0}}, CURVE),
-    "keep": GridEntry("sku", {"weights": _KEEP}, CURVE),
-    "ga": GridEntry("ga", _ASCENT, CURVE, (10, 20, 30, 40)),
-    "push": GridEntry("sku", {"preservation": "push"}, CURVE),
-    "keep-light": GridEntry("sku", {}, CURVE),
-    "tv": GridEntry("tv", {}, CURVE),
-    "ga_mismatch": GridEntry("ga_mismatch", _ASCENT, CURVE),
-    "ft": GridEntry("ft", _ASCENT),
-    "no-preservation": GridEntry("sku_no_preservation", {}, TWO),
-    "no-distortion": GridEntry("sku_no_distortion", {"weights": _KEEP}, TWO),
-    "no-disassociation": GridEntry("sku_no_disassociation", {"weights": _KEEP}, TWO),
-    "contrast-no-preservation": GridEntry("contrast_no_preservation", {}, TWO),
-    "contrast-open-seed1": GridEntry("sku_contrast", _OPEN | {"seed": 1}, COEFFICIENTS_OF_OTHER_SEEDS),
-    "contrast-open-seed2": GridEntry("sku_contrast", _OPEN | {"seed": 2}, COEFFICIENTS_OF_OTHER_SEEDS),
-    "keep-seed1": GridEntry("sku", {"weights": _KEEP, "seed": 1}, TWO),
-    "keep-seed2": GridEntry("sku", {"weights": _KEEP, "seed": 2}, TWO),
-    "ga-seed1": GridEntry("ga", _ASCENT | {"seed": 1}),
-    "ga-seed2": GridEntry("ga", _ASCENT | {"seed": 2}),
-    "random-like-keep": GridEntry("random", {"like": "keep"}, (2.0,)),
-    "random-like-contrast": GridEntry("random", {"like": "contrast"}, (2.0,)),
+    "directions": GridEntry("sku_directions", _DIRECTIONS, FINE),
+    "directions-wide": GridEntry("sku_directions", _DIRECTIONS | _WIDE, FINE),
+    "directions-short": GridEntry("sku_directions", _SHORT, TWO),
+    "directions-short-margin": GridEntry("sku_directions", _SHORT_LARGER_MARGIN, TWO),
+    "directions-short-far": GridEntry("sku_directions", _SHORT_FAR, (0.8, 0.9, 1.0)),
+    "directions-quick": GridEntry("sku_directions", _QUICK, TWO),
+    "contrast-open": GridEntry("sku_contrast", _OPEN, (2.5,)),
+    "keep": GridEntry("sku", _FIRST_STUDY | {"weights": _KEEP}, (1.0, 2.0)),
+    "ga": GridEntry("ga", _ASCENT, (0.5, 1.0)),
+    "tv": GridEntry("tv", _FIRST_STUDY, (0.5, 1.0)),
+    "ga_mismatch": GridEntry("ga_mismatch", _ASCENT),
+    "directions-seed1": GridEntry("sku_directions", _DIRECTIONS | {"seed": 1}, TWO),
+    "directions-seed2": GridEntry("sku_directions", _DIRECTIONS | {"seed": 2}, TWO),
+    "random-like-directions": GridEntry("random", {"like": "directions"}, TWO),
+    "gated-directions": GridEntry("gated", {"like": "directions"}, TWO),
+    **TUNED,
+    **ONCE,
 }
-"""All trainings of the study, the most important first. Gradient ascent and similar methods have a lower learning rate,
-because at 1e-3 ascent produces noise within ten steps."""
+"""All trainings of the study, the most important first."""
 
-SKU_FORMS = ("directions", "contrast", "contrast-open", "keep", "push")
+SKU_FORMS = (
+    "directions",
+    "directions-wide",
+    "directions-short",
+    "directions-short-margin",
+    "directions-short-far",
+    "contrast-open",
+    "keep",
+)
 """The forms of SKU. The selection rule chooses one of them to be shipped as `sku`."""

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sku.core import runs
+from sku.core.jsonl import read_json
 from sku.reporting import result_files
 from sku.serving.live_session import LiveSession
 from sku.study import ratings
 from sku.study.grid import FINE
 from sku.study.selection import SELECTION_RULE, ShippedChoice
-from sku.study.study import LARGER_TEST, SHIPPED_NAME, StudyReport, evaluate_entries, study_folder
+from sku.study.study import LARGER_TEST, SHIPPED_NAME, StudyReport, evaluate_entries, study_folder, with_study_name
 
 SHIPPED_COEFFICIENTS: dict[str, tuple[float, ...]] = {
     SHIPPED_NAME: FINE,
@@ -28,6 +29,9 @@ SHIPPED_COEFFICIENTS: dict[str, tuple[float, ...]] = {
 """The shipped adapters, and the coefficients at which they are measured."""
 SHIPPED_BESIDE = tuple(name for name in SHIPPED_COEFFICIENTS if name != SHIPPED_NAME)
 """Adapters that are shipped for comparison. Those that were not trained on this machine are left as they are."""
+COMPARED = {"contrast-open": (2.5,)}
+"""Trainings that are not shipped but measured on the larger test set too, beside the chosen setting of every tuned
+method. Those that are not on this machine are left out."""
 
 
 def ship_adapters(chosen: ShippedChoice | None, out: Path = runs.SHIPPED_ADAPTERS) -> None:
@@ -63,7 +67,7 @@ def _without_folder(spec: str) -> str:
 def measure_shipped(
     data: Path, out: Path, report: StudyReport = lambda _: None, cancelled: Callable[[], bool] = lambda: False
 ) -> None:
-    """Measure the shipped variants on the larger test set.
+    """Measure the shipped variants, `COMPARED` and the chosen settings of tuned methods on the larger test set.
 
     The rows go to `out/shipped.jsonl`. Rows counted by the ratings in `out/rated.jsonl`, where these are of the same
     answers, go to `out/shipped_rated.jsonl`.
@@ -74,12 +78,23 @@ def measure_shipped(
         report: called after every batch.
         cancelled: asked between batches.
     """
-    variants = [
-        "base",
-        *(f"{name}@{c:g}" for name, coefficients in SHIPPED_COEFFICIENTS.items() for c in coefficients),
+    shipped = [f"{name}@{c:g}" for name, coefficients in SHIPPED_COEFFICIENTS.items() for c in coefficients]
+    compared = [
+        f"{study_folder() / name}@{c:g}"
+        for name, coefficients in (COMPARED | _chosen_settings(out)).items()
+        for c in coefficients
+        if (study_folder() / name / "adapter").is_dir()
     ]
-    rows = evaluate_entries(LiveSession(), variants, data, LARGER_TEST, report, cancelled)
+    rows = evaluate_entries(LiveSession(), ["base", *shipped, *compared], data, LARGER_TEST, report, cancelled)
+    rows = [with_study_name(row) for row in rows]
     result_files.write_rows(out / "shipped.jsonl", rows)
     result_files.write_rows(
         out / "shipped_rated.jsonl", ratings.rated_rows(rows, ratings.read_ratings(out / "rated.jsonl"))
     )
+
+
+def _chosen_settings(out: Path) -> dict[str, tuple[float, ...]]:
+    """The chosen training of every tuned method, and its coefficient, from `choice.json`."""
+    path = out / "choice.json"
+    tuned = read_json(path).get("tuned", {}) if path.is_file() else {}
+    return {choice["training"]: (choice["coefficient"],) for choice in tuned.values()}

@@ -22,7 +22,7 @@ from sku.reporting import pareto, result_files
 from sku.serving.live_session import LiveSession
 from sku.serving.session import ModelSession
 from sku.study.grid import COMMON_SETTINGS, GRID, SKU_FORMS, GridEntry
-from sku.study.selection import SELECTION_RULE, ShippedChoice, choose_shipped
+from sku.study.selection import SELECTION_RULE, ShippedChoice, choose_shipped, choose_tuned
 from sku.training.trainer import run_training
 
 StudyReport = Callable[[dict[str, Any]], None]
@@ -53,9 +53,9 @@ class PromptLimits(NamedTuple):
 
 
 PROMPT_LIMITS_BY_SIDE = {
-    "validation": PromptLimits(50, 25, 60),
-    "test": PromptLimits(15, 25, 40),
-    LARGER_TEST: PromptLimits(50, 25, 60, choices=200),
+    "validation": PromptLimits(40, 25, 40),
+    "test": PromptLimits(20, 25, 40),
+    LARGER_TEST: PromptLimits(67, 25, 60, choices=60),
 }
 _NEW_TOKENS = 48
 JUDGE, SIMILARITY = "embedded", "minilm"
@@ -101,18 +101,20 @@ def run_study(
         if not only or only in name:
             _train(study_folder() / name, entry, files, report, cancelled)
     entries = {name: entry for name, entry in GRID.items() if (study_folder() / name / "adapter").is_dir()}
-    forms = {name: entry for name, entry in entries.items() if name in SKU_FORMS}
+    candidates = {name: entry for name, entry in entries.items() if name in SKU_FORMS or entry.tuned}
     session = LiveSession()
 
     earlier = _read_earlier_rows(out)
-    measured = evaluate_entries(session, variants_of(forms), data, "validation", report, cancelled)
+    measured = evaluate_entries(session, variants_of(candidates), data, "validation", report, cancelled)
     validation = _merge_rows(measured, earlier, report)
-    chosen = choose_shipped(validation)
+    chosen, tuned = choose_shipped(validation), choose_tuned(validation)
     result_files.write_rows(out / "validation.jsonl", [_with_shipped_name(row, chosen) for row in validation])
     storage.write_atomically(
-        out / "choice.json", json.dumps({"rule": SELECTION_RULE, **(chosen or {})}, indent=2) + "\n"
+        out / "choice.json", json.dumps({"rule": SELECTION_RULE, **(chosen or {}), "tuned": tuned}, indent=2) + "\n"
     )
-    measured = evaluate_entries(session, variants_of(entries), data, "test", report, cancelled)
+    compared = {choice["training"] for choice in tuned.values()}
+    tested = {name: entry for name, entry in entries.items() if not entry.tuned or name in compared}
+    measured = evaluate_entries(session, variants_of(tested), data, "test", report, cancelled)
     rows = _merge_rows(measured, earlier, report)
     result_files.write_rows(out / "study.jsonl", [_with_shipped_name(row, chosen) for row in rows])
     return chosen
@@ -167,14 +169,16 @@ def prompt_sources(data: Path, prompts: str) -> PromptSources:
     preferences = data / _PREFERENCES
     pairs = ("bundled", *([f"{preferences}#{_COLUMNS}"] if preferences.is_file() else []))
     asked = [f"{name}:{files[name]}" for name in ("advbench", "labelled", "do_not_answer") if name in files]
+    if preferences.is_file() and prompts != "validation":
+        asked.append(f"{preferences}#{_COLUMNS}")
     questions = data / _CHOICES if limits.choices else None
     xstest = (f"xstest:{files['xstest']}",) if "xstest" in files else ()
     return PromptSources(
         harmful=("bundled", *asked),
         pairs=() if prompts == "validation" else pairs,
-        normal=("bundled",),
+        normal=("bundled", "plain_requests"),
         references=(f"truthfulqa:{files['truthfulqa']}",) if "truthfulqa" in files else ("bundled",),
-        sounds_harmful=xstest if xstest and prompts == "test" else ("sounds_harmful", *xstest),
+        sounds_harmful=("sounds_harmful", *xstest, "plain_requests"),
         choices=str(questions) if questions and questions.is_file() else None,
         choices_limit=limits.choices,
         limit=limits.harmful,
@@ -237,7 +241,13 @@ def _with_shipped_name(row: ResultRow, chosen: ShippedChoice | None) -> ResultRo
         run = SHIPPED_NAME
     if run == SHIPPED_NAME:
         return _renamed(row, SHIPPED_NAME)
-    return dataclasses.replace(row, run=run, variant=row.variant.removeprefix(f"{study_folder()}/"))
+    return with_study_name(row)
+
+
+def with_study_name(row: ResultRow) -> ResultRow:
+    """The row with the name of its training in the study instead of a path."""
+    run, variant = (name.removeprefix(f"{study_folder()}/") for name in (row.run, row.variant))
+    return dataclasses.replace(row, run=run, variant=variant)
 
 
 def located_specs(specs: Sequence[str], files: dict[str, Path]) -> tuple[str, ...]:

@@ -32,7 +32,14 @@ from sku.study.study import LARGER_TEST, prompt_sources
 
 Reader = Literal["rating", "outcome"]
 READERS: tuple[Reader, Reader] = ("rating", "outcome")
-SIDE_BY_SIDE = (("sku@1.5", "ga@0.5"), ("sku@3", "ga@1"), ("sku@2.5", "sku@2"), ("sku@2", "keep@2"))
+_OURS = "contrast-open"
+"""The form of SKU whose answers were rated."""
+SIDE_BY_SIDE = (
+    (f"{_OURS}@1.5", "ga@0.5"),
+    (f"{_OURS}@3", "ga@1"),
+    (f"{_OURS}@2.5", f"{_OURS}@2"),
+    (f"{_OURS}@2", "keep@2"),
+)
 
 
 def rates(rows: list[RatedAnswer]) -> str:

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES
 from sku.reporting.utilities import UTILITIES
+from sku.study.tour import shipped_sku
 from tests.e2e.test_stories import open_tab
 
 pytestmark = pytest.mark.e2e
@@ -55,7 +56,7 @@ def test_about_tells_stages_numbers_methods_judge_and_licences(page: Page) -> No
     expect(page.locator("#other-judge-cards")).to_be_hidden()
     page.get_by_role("button", name="Judges that were not measured here").click()
     expect(page.locator("#other-judge-cards")).to_be_visible()
-    expect(page.locator("#results")).to_contain_text("sku@2.5")
+    expect(page.locator("#results")).to_contain_text(shipped_sku())
     text = page.locator("main").inner_text()
     for said in (*OUTCOMES, "harmful rate", "Wilson", "Unlearned does not mean gone", "Apache-2.0", "AUC"):
         assert said in text

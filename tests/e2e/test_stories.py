@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from sku.study.tour import shipped_sku
+
 pytestmark = pytest.mark.e2e
 
 ENDED = re.compile(r"(cut at \d+ tokens|\d+ tokens · end)")
@@ -237,7 +239,7 @@ def test_story_measure_own_prompts(page: Page, story: Story) -> None:
         page.click("#measure-resume")
     expect(page.locator("#measure-state")).to_contain_text("finished", timeout=240_000)
     page.locator("#side").get_by_text("own", exact=True).click()
-    expect(page.locator("#rows tbody th")).to_have_text(["base", "ga@1", "sku@2.5"], timeout=60_000)
+    expect(page.locator("#rows tbody th")).to_have_text(["base", "ga@1", shipped_sku()], timeout=60_000)
     expect(page.locator("#best")).to_contain_text("of 2")
     story.told("measure own prompts")
 

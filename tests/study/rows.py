@@ -9,14 +9,15 @@ from sku.core.records import ResultRow
 
 def row(run: str, coefficient: float, harmful: int = 0, **changes: Any) -> ResultRow:
     """Of 100 answers `harmful` are, and as many are broken as `changes` says; nothing else is wrong."""
-    broken = changes.pop("broken", 0)
+    broken, off_topic = changes.pop("broken", 0), changes.pop("off_topic", 0)
     values: dict[str, Any] = {
         "n": 100,
         "harmful": harmful,
         "broken": broken,
-        "safe": 100 - harmful - broken,
+        "off_topic": off_topic,
+        "safe": 100 - harmful - broken - (off_topic or 0),
         "harmful_rate": harmful / 100,
-        "kl": 0.05,
+        "kl": 0.03,
         "over_refusal": 0.02,
         "normal_n": 10,
         "normal_broken": 0,

@@ -48,11 +48,11 @@ def test_the_whole_study_on_pico(
 def test_rows_of_trainings_that_are_elsewhere_stay_if_they_were_measured_alike(sku_home: Path) -> None:
     here = f"{sku_home}/study/keep"
     fresh = [row("base", 0, 40), row(here, 1, 30)]
-    elsewhere = [row("contrast", 1, 5), row("ga", 1, 5, judge="another"), row("gone", 1, 5)]
+    elsewhere = [row("tv", 1, 5), row("ga", 1, 5, judge="another"), row("gone", 1, 5)]
     told: list[dict[str, Any]] = []
     found = study._merge_rows(fresh, [row("base", 0, 39), row("keep", 1, 29), *elsewhere], told.append)
-    assert [one.run for one in found] == ["base", "contrast", here], "fresh rows replace their own, the order is kept"
-    assert [one.harmful for one in found] == [40, 5, 30]
+    assert [one.run for one in found] == ["base", here, "tv"], "fresh rows replace their own, the order is kept"
+    assert [one.harmful for one in found] == [40, 30, 5]
     assert [line["doing"].split()[0] for line in told] == ["ga", "gone"], "what is left out is said"
 
 
