@@ -12,7 +12,7 @@ from typing import Any
 
 from sku.core.config import PRESETS
 
-FINE, CURVE, TWO = (0.5, 0.8, 1.0, 1.2, 1.4), (0.5, 1.0, 2.0), (1.0, 1.4)
+FINE, CURVE, TWO = (0.5, 0.8, 1.0, 1.2), (0.5, 1.0, 2.0), (1.0, 1.4)
 _WITH_XSTEST = ("self", "self:sounds_harmful", "self:xstest")
 COMMON_SETTINGS: dict[str, Any] = {
     "steps": 60,
@@ -58,20 +58,21 @@ class GridEntry:
 
 
 _DIRECTIONS: dict[str, Any] = {
-    "steps": 300,
-    "weights": {"forgetting": 2.5},
-    "forget_margin": 3.0,
+    "steps": 180,
+    "weights": {"forgetting": 4.0, "refusing": 2.5, "safe_answers": 2.0},
+    "forget_margin": 4.0,
     "opening_weight": 12.0,
     "kl_budget": 0.03,
 }
+_LONG = _DIRECTIONS | {"steps": 300, "weights": {"forgetting": 2.5}, "forget_margin": 3.0}
 _SHORT: dict[str, Any] = {"steps": 140}
-_SHORT_LARGER_MARGIN = _DIRECTIONS | {"steps": 140, "kl_budget": 0.04, "normal_limit": 160}
-_SHORT_FAR = _SHORT | {
-    "steps": 160,
-    "weights": {"forgetting": 4.0, "refusing": 2.5, "safe_answers": 2.0},
-    "forget_margin": 4.0,
+_SHORT_MARGIN = _SHORT | {
+    "weights": {"forgetting": 2.5},
+    "forget_margin": 3.0,
+    "opening_weight": 12.0,
+    "normal_limit": 160,
 }
-_WIDE = {"layers": (0.3, 0.9), "rank": 48, "alpha": 48}
+_SHORT_FAR = _SHORT | {"steps": 160, "weights": _DIRECTIONS["weights"], "forget_margin": 4.0}
 _QUICK = PRESETS["quick"].recipe | {"max_tokens": PRESETS["quick"].settings["max_tokens"]}
 _UPPER_MLP = {"targets": ("mlp",), "layers": (0.43, 0.9)}
 _ATTENTION = {"targets": ("q_proj", "v_proj"), "layers": (0.0, 1.0)}
@@ -135,9 +136,9 @@ ONCE: dict[str, GridEntry] = {name: GridEntry(name, {}, CURVE) for name in _ONCE
 
 GRID: dict[str, GridEntry] = {
     "directions": GridEntry("sku_directions", _DIRECTIONS, FINE),
-    "directions-wide": GridEntry("sku_directions", _DIRECTIONS | _WIDE, FINE),
+    "directions-long": GridEntry("sku_directions", _LONG, (0.8, 1.0, 1.2)),
     "directions-short": GridEntry("sku_directions", _SHORT, TWO),
-    "directions-short-margin": GridEntry("sku_directions", _SHORT_LARGER_MARGIN, TWO),
+    "directions-short-margin": GridEntry("sku_directions", _SHORT_MARGIN, TWO),
     "directions-short-far": GridEntry("sku_directions", _SHORT_FAR, (0.8, 0.9, 1.0)),
     "directions-quick": GridEntry("sku_directions", _QUICK, TWO),
     "contrast-open": GridEntry("sku_contrast", _OPEN, (2.5,)),
@@ -154,13 +155,7 @@ GRID: dict[str, GridEntry] = {
 }
 """All trainings of the study, the most important first."""
 
-SKU_FORMS = (
-    "directions",
-    "directions-wide",
-    "directions-short",
-    "directions-short-margin",
-    "directions-short-far",
-    "contrast-open",
-    "keep",
-)
+TRIED_FORMS = ("directions-long", "directions-short", "directions-short-margin", "directions-short-far")
+"""Other settings of `directions`. They are measured on validation prompts only, unless the rule selects one."""
+SKU_FORMS = ("directions", *TRIED_FORMS, "contrast-open", "keep")
 """The forms of SKU. The selection rule chooses one of them to be shipped as `sku`."""

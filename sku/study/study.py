@@ -21,7 +21,7 @@ from sku.evaluation.plan import PromptSources
 from sku.reporting import pareto, result_files
 from sku.serving.live_session import LiveSession
 from sku.serving.session import ModelSession
-from sku.study.grid import COMMON_SETTINGS, GRID, SKU_FORMS, GridEntry
+from sku.study.grid import COMMON_SETTINGS, GRID, SKU_FORMS, TRIED_FORMS, GridEntry
 from sku.study.selection import SELECTION_RULE, ShippedChoice, choose_shipped, choose_tuned
 from sku.training.trainer import run_training
 
@@ -112,8 +112,9 @@ def run_study(
     storage.write_atomically(
         out / "choice.json", json.dumps({"rule": SELECTION_RULE, **(chosen or {}), "tuned": tuned}, indent=2) + "\n"
     )
-    compared = {choice["training"] for choice in tuned.values()}
-    tested = {name: entry for name, entry in entries.items() if not entry.tuned or name in compared}
+    selected = {choice["training"] for choice in tuned.values()} | ({chosen["form"]} if chosen else set())
+    searched = {name for name, entry in entries.items() if entry.tuned} | set(TRIED_FORMS)
+    tested = {name: entry for name, entry in entries.items() if name not in searched - selected}
     measured = evaluate_entries(session, variants_of(tested), data, "test", report, cancelled)
     rows = _merge_rows(measured, earlier, report)
     result_files.write_rows(out / "study.jsonl", [_with_shipped_name(row, chosen) for row in rows])
