@@ -149,6 +149,8 @@ METHODS: dict[str, Method] = {
         "budget instead of a fixed weight.",
         Marker("#0b7d5b", "◈", "diamond-wide"),
         settings={
+            "harmful": ("bundled", "prefilled:bundled", "prefilled:harmful_requests"),
+            "normal": ("self", "self:sounds_harmful", "self:plain_requests"),
             "targets": ("mlp",),
             "layers": (0.43, 0.9),
             "rank": 32,

@@ -54,7 +54,7 @@ def _read_sounds_harmful(path: Path, kind: PairKind) -> Iterator[PromptPair]:
 
 
 def _read_plain_requests(path: Path, kind: PairKind) -> Iterator[PromptPair]:
-    """The category is `twin` for a harmless prompt in the words of a harmful one, else `plain`."""
+    """The category is `twin`: in the words of a harmful prompt, `figure`: only sounds harmful, or `plain`."""
     return _read_prompts(path, kind, "plain_requests")
 
 
@@ -90,8 +90,8 @@ SOUNDS_HARMFUL = Source(
 )
 PLAIN_REQUESTS = Source(
     name="plain_requests",
-    description="593 harmless requests in many shapes, 312 of them twins of harmful ones in the same words and shape; "
-    "no answers; written for this project",
+    description="1053 harmless requests in many shapes, 312 of them twins of harmful ones in the same words and shape, "
+    "460 that only sound harmful; no answers; written for this project",
     licence="Apache-2.0",
     read_pairs=_read_plain_requests,
     needs_file="forbidden",

@@ -2,7 +2,7 @@
 
 Training takes from here what pairs do not carry: alternatives to a harmful answer, answers that reveal nothing, and the
 base's own harmful answers after a friendly beginning. The same base, wording and length always give the same answers,
-so a resumed run sees what it saw before. Answers of the default base to the prompts of the preset `quick` come with the
+so a resumed run sees what it saw before. Answers of the default base to the bundled training prompts come with the
 project, so that a first run need not write them. Knows no adapter.
 """
 

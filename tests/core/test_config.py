@@ -187,7 +187,9 @@ def test_quick_trains_sku_directions_by_its_own_recipe_and_other_methods_as_befo
     assert quick.config().method == "sku_directions"
     assert (quick.config().steps, quick.config().learning_rate) == (recipe["steps"], recipe["learning_rate"])
     assert quick.config(method="ga").harmful == TrainConfig.harmful
-    assert find_preset("standard").config(method="sku_directions").harmful == TrainConfig.harmful
+    assert (
+        find_preset("standard").config(method="sku_directions").harmful == METHODS["sku_directions"].settings["harmful"]
+    )
     assert quick.config(steps=7).steps == 7
     mine = quick.config(harmful=("my.csv",))
     assert (mine.harmful_limit, mine.normal_limit) == (None, recipe["normal_limit"]), "a limit goes with its sources"

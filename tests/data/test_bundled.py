@@ -63,12 +63,14 @@ def test_the_record_says_how_many_pairs_there_are() -> None:
     plain, requests = load_pairs("plain_requests", "normal"), load_pairs("harmful_requests", "harmful")
     twins = sum(pair.category == "twin" for pair in plain.pairs)
     assert f"{len(plain)} harmless requests in many shapes, {twins} of them twins" in PLAIN_REQUESTS.description
+    figures = sum(pair.category == "figure" for pair in plain.pairs)
+    assert f"{figures} that only sound harmful" in PLAIN_REQUESTS.description
     categories = {pair.category for pair in requests.pairs}
     assert f"{len(requests)} mild harmful requests in {len(categories)} categories" in HARMFUL_REQUESTS.description
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "categories"), [("plain_requests", "normal", 2), ("harmful_requests", "harmful", 18)]
+    ("name", "kind", "categories"), [("plain_requests", "normal", 3), ("harmful_requests", "harmful", 18)]
 )
 def test_our_requests_have_no_answers_and_no_repeats(name: str, kind: PairKind, categories: int) -> None:
     found = load_pairs(name, kind)
