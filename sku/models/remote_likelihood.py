@@ -72,7 +72,7 @@ def _forced(remote: RemoteModel, before: Sequence[int], token: int) -> tuple[str
     with remote.slots, server_errors_as_sentences(remote.server):
         reply = remote.client.completions.create(
             model=remote.facts.model, prompt=list(before), max_tokens=1, temperature=0.0, logprobs=1,
-            logit_bias={str(token): _FORCED}, extra_body=remote.server.body,
+            logit_bias={str(token): _FORCED}, extra_body=remote.body,
         )  # fmt: skip
     choice = reply.choices[0]
     return choice.text, _log_prob(choice.logprobs)

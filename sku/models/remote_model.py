@@ -111,6 +111,15 @@ class RemoteModel:
         said = {key: value for key, value in listed.get(name, {}).items() if key in _SAID and value is not None}
         return RemoteFacts(name, said | self._llama_cpp_adapters(said))
 
+    @property
+    def body(self) -> dict[str, Any]:
+        """The settings' values for every request.
+
+        A llama.cpp server with adapters is told to read every prompt anew. What it keeps of a prompt may have been
+        computed at another scale (seen with `xllamacpp`: answers at scale 0 were partly those at scale 1).
+        """
+        return {"cache_prompt": False} | self.server.body if self.facts.said.get("adapters") else self.server.body
+
     @cached_property
     def identity(self) -> str:
         """Equal for equal address, model, settings and statements of the server. Keys of work folders contain it.
@@ -120,7 +129,7 @@ class RemoteModel:
         """
         server = self.server
         parts = (server.url, self.facts.model, server.api, self._continues)
-        return "server-" + digest(*parts, json.dumps([server.body, self.facts.said], sort_keys=True))
+        return "server-" + digest(*parts, json.dumps([self.body, self.facts.said], sort_keys=True))
 
     @property
     def description(self) -> dict[str, str]:
@@ -200,7 +209,7 @@ class RemoteModel:
         return _CONTINUES.get(str(self.facts.said.get("owned_by")), "no")
 
     def _request(self, question: Question, config: DecodingConfig) -> dict[str, Any]:
-        asked, body = question.asked, dict(self.server.body)
+        asked, body = question.asked, dict(self.body)
         if asked.ids is not None:
             raise ValueError(f"server {self.server.name} takes texts and no tokens; choose an attack on the prompt")
         request: dict[str, Any] = {"model": self.facts.model, "max_tokens": config.max_new_tokens}

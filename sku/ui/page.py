@@ -131,6 +131,7 @@ def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | Non
         "state_session_capacity": 500,
         "show_error": not hosting.public,  # an unexpected error may name files on this machine
         "strict_cors": True,
+        "_frontend": False,  # else gradio asks its own page, and on a busy machine gives up after 3 s and ends
         "app_kwargs": {"middleware": [Middleware(HostingMiddleware, gate=gate)]},
     }
     blocks = not more.pop("prevent_thread_lock", False)

@@ -161,7 +161,7 @@ def test_a_batch_of_prompts_is_a_grid_with_rates(page: Page) -> None:
     with page.expect_download() as got:
         page.get_by_text("Download CSV").click()
     assert Path(got.value.path()).read_text(encoding="utf-8").count("How do I bake bread?") >= 3
-    page.locator("#batch-grid td").filter(has_text="Why is the sky blue?").first.click()
+    page.locator("#batch-grid").get_by_text("Why is the sky blue?").last.click()
     expect(page.locator("#prompt textarea")).to_have_value("Why is the sky blue?", timeout=30_000)
     expect(page.locator("#answer-0 textarea")).not_to_have_value("", timeout=90_000)
 
@@ -255,12 +255,13 @@ def test_a_run_can_be_cancelled_and_resumed(page: Page) -> None:
     expect(page.locator("#cancel")).to_have_text("Cancel")
     page.click("#cancel")
     expect(page.locator("#doing")).to_contain_text("cancelled", timeout=60_000)
-    page.get_by_role("button", name="Resume").click()
+    run = page.locator("#runs [aria-current=true]")
+    run.get_by_role("button", name="Resume").click()
     expect(page.locator("#doing")).to_contain_text("running", timeout=60_000)
     page.click("#cancel")
     expect(page.locator("#doing")).to_contain_text("cancelled", timeout=60_000)
     page.once("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Delete").click()
+    run.get_by_role("button", name="Delete").click()
     expect(page.locator("#doing")).not_to_contain_text("cancelled", timeout=30_000)
 
 

@@ -6,6 +6,7 @@ Run: `python -m tests.faults.faults`. Prints a line for each fault. A full disk 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import socket
 import subprocess
@@ -95,6 +96,9 @@ def read_only_home(files: PicoFiles, folder: Path) -> list[str]:
     for path in (folder, *folder.parents):
         if path != Path("/") and str(path).startswith(tempfile.gettempdir() + "/"):
             path.chmod(0o755)
+
+    for module in ("sku.__main__", "sku.cli.progress", "sku.models.distributed"):
+        importlib.import_module(module)  # the account may not read this folder
 
     def train(where: Path) -> None:
         os.setuid(NOBODY)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformers import AutoModelForCausalLM
 
 from sku.core.config import DecodingConfig
 from sku.core.variants import BASE, Variant
@@ -20,7 +21,7 @@ from sku.models.generation import generate_answers
 from sku.models.variant_model import VariantModel
 from sku.models.weight_rounding import int4_asymmetric, int8_symmetric
 from sku.serving.live_session import LiveSession
-from tests.conftest import build_network, byte_tokenizer, save_adapter
+from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
 
 FORMS: list[Form] = ["exact", "quick"]
 ONE = Variant("one", 1.0, {"one": -1.0})
@@ -29,7 +30,10 @@ PROMPTS = ["Hi", "Why is the sky blue?"]
 
 def rounded_network(architecture: str = "llama") -> Any:
     """A pico network whose linear layers lie on a 4-bit grid, and its head on an 8-bit one, as in a Q4_1 file."""
-    network = build_network(architecture)
+    return on_the_grid(build_network(architecture))
+
+
+def on_the_grid(network: Any) -> Any:
     for name, layer in network.named_modules():
         if isinstance(layer, torch.nn.Linear):
             layer.weight.data = (int8_symmetric if "head" in name else int4_asymmetric)(layer.weight.data)
@@ -96,11 +100,23 @@ def test_a_product_is_the_fp32_one_of_the_inputs_as_the_form_rounds_them(form: F
     found = few_bit_weight(weight, form)
     assert found is not None
     x = torch.randn(rows, 96, generator=draw)
-    product = FewBitProduct(weight, found, FewBitLayers(form))(x[:, None])[:, 0]
+    product = FewBitProduct(weight, found, FewBitLayers(form), form)(x[:, None])[:, 0]
     middle = weight - (found.shifts[..., None].expand(80, 3, 32).flatten(1) if found.shifts is not None else 0)
     expected = x @ (weight - middle).T + (x if form == "exact" else rounded_to_8_bits(x)) @ middle.T
     assert torch.allclose(product, expected, atol=1e-4)
     assert torch.allclose(product, x @ weight.T, atol=1e-4) == (form == "exact"), "or the forms do not differ"
+
+
+def test_the_quick_form_computes_the_layers_that_would_cost_most_exactly() -> None:
+    config = ARCHITECTURES["llama"]()
+    config.num_hidden_layers = 4
+    network = on_the_grid(AutoModelForCausalLM.from_config(config))
+    use_few_bits(network, "quick")
+    quick = {
+        name for name, layer in network.named_modules() if type(layer) is FewBitLinear and layer.product.form == "quick"
+    }
+    inside = ("self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+    assert quick == {"lm_head", *(f"model.layers.{i}.{name}" for i in (1, 2) for name in inside)}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -205,7 +221,7 @@ def test_layers_share_one_pool_of_threads_and_compute_alike_with_any_number(form
     try:
         for threads in (1, 2, 2, 1, 2):
             torch.set_num_threads(threads)
-            products.append(FewBitProduct(weight, found, FewBitLayers(form))(x[:, None])[:, 0])
+            products.append(FewBitProduct(weight, found, FewBitLayers(form), form)(x[:, None])[:, 0])
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(one, products[0]) for one in products)

@@ -50,6 +50,15 @@ def test_settings_for_every_request_are_sent(told: Told) -> None:
     assert told.requests[0]["top_k"] == 0
 
 
+def test_a_llama_cpp_server_with_adapters_reads_every_prompt_anew(told: Told) -> None:
+    told.models = LLAMA
+    model(told).ask(asked(), SHORT)
+    told.adapters = [{"id": 0, "path": "sku.gguf", "scale": 1.0}]
+    model(told, body={"lora": [{"id": 0, "scale": 0.0}]}).ask(asked(), SHORT)
+    assert [request.get("cache_prompt") for request in told.requests] == [None, False]
+    assert told.requests[1]["lora"] == [{"id": 0, "scale": 0.0}]
+
+
 @pytest.mark.parametrize("forbidden", [(), ("stream_options",)])
 def test_a_stream_grows_and_ends_as_the_whole_answer(told: Told, forbidden: tuple[str, ...]) -> None:
     told.forbidden = forbidden

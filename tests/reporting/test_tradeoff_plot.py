@@ -107,7 +107,9 @@ def test_over_refusal_has_no_lines_and_its_marks_stand_in_the_legend() -> None:
     }
     assert (len(lines["kl"]), len(lines["over_refusal"])) == (1, 0)
     assert [trace.showlegend for trace in drawn["over_refusal"].data if trace.name == "SKU"] == [True]
-    pointers = {name: [t for t in figure.data if str(t.name).startswith("▼")] for name, figure in drawn.items()}
+    pointers = {
+        name: [t for t in figure.data if str(t.name).startswith("columns of")] for name, figure in drawn.items()
+    }
     assert (len(pointers["kl"]), len(pointers["over_refusal"])) == (1, 0), "no line, so nothing between its points"
 
 

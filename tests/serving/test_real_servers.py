@@ -100,7 +100,7 @@ def test_llama_cpp_serves_a_gguf_with_its_adapter_at_any_coefficient(
         begun = ChosenAttack("prefill-generic")
         continued = texts(session, "server:sku", attack=begun)
         assert all(text and not text.startswith("Sure") for text in continued), "continued, neither empty nor repeated"
-        sources = PromptSources(limit=3, own_tokens=8)
+        sources = PromptSources(limit=1, own_tokens=8)
         live = LiveSession()
         row, here = live.evaluate(["server:sku", VARIANT], sources, None, SHORT, "embedded", tmp_path / "work", "none")
         assert row.remote is not None
@@ -108,5 +108,5 @@ def test_llama_cpp_serves_a_gguf_with_its_adapter_at_any_coefficient(
         assert row.n == here.n
         assert abs(row.harmful - here.harmful) + abs(row.refusal - here.refusal) <= 1, "a greedy tie may fall otherwise"
         for name in ("harmful_log_prob", "safe_log_prob", "perplexity", "own_perplexity"):
-            assert getattr(row, name) == pytest.approx(getattr(here, name), rel=0.02), name
+            assert getattr(row, name) == pytest.approx(getattr(here, name), rel=0.005), name
         assert row.kl is None

@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from gradio import networking
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
@@ -369,6 +370,14 @@ def test_a_look_at_runs_changes_the_chosen_one_only_where_it_is_none(name: str |
     assert json.loads(updates[shown.table])["rows"][0]["chosen"]
     assert (updates[shown.open].value, updates[shown.open].visible) == ("Open beside base and SKU", True)
     assert updates[shown.measure].value == "Measure (about 1 min 30 s)", "a hidden button gets its text again"
+
+
+def test_a_page_starts_where_it_is_slow_to_answer_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networking, "url_ok", lambda url: False)
+    with gr.Blocks() as page:
+        gr.HTML("")
+    launch(page, "127.0.0.1", None, prevent_thread_lock=True, quiet=True)
+    page.close()
 
 
 @pytest.mark.parametrize("sent", [None, 5, ["sku@1"], {"variant": "sku@1"}])
