@@ -183,6 +183,11 @@ def shipped_variants() -> list[str]:
     return [f"{run.name}@{run.manifest.default_coefficient:g}" for run in shipped_runs()]
 
 
+def shipped_sku() -> str:
+    """The shipped SKU at its default coefficient, as the text of a variant; `sku` if this copy came without it."""
+    return next((text for text in shipped_variants() if text.partition("@")[0] == "sku"), "sku")
+
+
 def own_runs() -> list[Run]:
     """The runs under `SKU_HOME`, newest first."""
     return sorted(_runs_in(home() / "runs"), key=lambda run: run.folder.name, reverse=True)

@@ -29,9 +29,10 @@ from sku.core.peft_folders import PEFT_WEIGHTS
 from sku.core.records import PromptPair, digest
 from sku.core.variants import Variant
 from sku.evaluation.attacks.attack_data import AttackData
-from sku.evaluation.attacks.attacked_likelihood import encode_given, mean_given_log_prob
+from sku.evaluation.attacks.attacked_likelihood import mean_given_log_prob
 from sku.evaluation.attacks.procedure import AttackContext, AttackedModel, variant_key
 from sku.evaluation.attacks.quantise import base_linear, decoder_linears
+from sku.evaluation.given_answers import encode_given
 from sku.models.batching import collate
 from sku.models.gating import gated_rows
 from sku.models.likelihood import answer_token_logits
