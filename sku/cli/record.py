@@ -32,7 +32,7 @@ def record(
     import json
 
     from sku.cli.progress import report_work
-    from sku.core import storage
+    from sku.core import runs, storage
     from sku.core.attacks import WITHOUT_ATTACK, ChosenAttack
     from sku.serving import recorded_session
     from sku.serving.live_session import LiveSession
@@ -59,6 +59,6 @@ def record(
     storage.write_atomically(out, "".join(lines))
     if tour:
         harmful = {example["prompt"] for example in groups.get("harmful", ())}
-        found = tours.recorded_candidates(map(json.loads, lines), harmful, tours.shipped_sku())
+        found = tours.recorded_candidates(map(json.loads, lines), harmful, runs.shipped_sku())
         tours.write_tour(tours.choose_tour(found), tour)
     typer.echo(f"wrote {len(lines)} answers to {out}")

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from sku.core.file_cache import read_growing_json_log, read_if_changed
 from sku.core.jsonl import read_json
 from sku.core.methods import FOREIGN
-from sku.core.peft_folders import describe_other_folder, find_peft_folder, is_hub_id, read_peft_config
+from sku.core.peft_folders import PEFT_WEIGHTS, describe_other_folder, find_peft_folder, is_hub_id, read_peft_config
 from sku.core.records import digest
 from sku.core.storage import ASSETS, home, write_atomically
 from sku.core.validation import validate
@@ -102,7 +102,7 @@ class Run:
     @property
     def weights_hash(self) -> str:
         """A hash of the adapter's weights and of its gate, if it has one. It does not depend on the name."""
-        state = hashlib.sha256((self.adapter / "adapter_model.safetensors").read_bytes())
+        state = hashlib.sha256((self.adapter / PEFT_WEIGHTS).read_bytes())
         if self.gated:  # the gate is not in the weights, but changes the answers
             state.update((self.folder / GATE).read_bytes())
         return state.hexdigest()[:16]
@@ -181,6 +181,11 @@ def shipped_runs() -> list[Run]:
 def shipped_variants() -> list[str]:
     """Every shipped adapter at its default coefficient, as the text of a variant."""
     return [f"{run.name}@{run.manifest.default_coefficient:g}" for run in shipped_runs()]
+
+
+def shipped_sku() -> str:
+    """The shipped SKU at its default coefficient, as the text of a variant; `sku` if this copy came without it."""
+    return next((text for text in shipped_variants() if text.partition("@")[0] == "sku"), "sku")
 
 
 def own_runs() -> list[Run]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sku.core.records import PromptPair, digest
+from sku.evaluation.given_answers import encode_given
 from sku.evaluation.passes import ProgressReport, WorkPasses, chunks
-from sku.evaluation.plan import MIN_SCORED_TOKENS, EvaluationPlan, MeasuredVariant
+from sku.evaluation.plan import EvaluationPlan, MeasuredVariant
 from sku.evaluation.similarity import SimilarityMetric
 from sku.evaluation.work_lines import (
     AnswerLine,
@@ -28,7 +29,7 @@ from sku.evaluation.work_lines import (
     line_key,
 )
 from sku.judges.protocol import Judge
-from sku.models.batching import EncodedPair, encode_pair
+from sku.models.batching import EncodedPair
 from sku.models.generation import generate_answers
 from sku.models.likelihood import answer_kl, by_length
 from sku.models.remote_likelihood import answer_log_probs, tells_likelihoods
@@ -244,12 +245,7 @@ class EvaluationRunner(WorkPasses):
         return batches
 
     def _encoded(self, pair: PromptPair, kind: LikelihoodKind) -> EncodedPair:
-        template = self.model.template
-        room = min(
-            max(self.plan.max_tokens, len(template.prompt_ids(pair.prompt, pair.before)) + MIN_SCORED_TOKENS),
-            self.model.context,
-        )
-        return encode_pair(template, replace(pair, answer=_given_text(pair, kind)), room)
+        return encode_given(self.model, replace(pair, answer=_given_text(pair, kind)), self.plan.max_tokens)
 
     def _score_batch(self, items: list[GivenAnswer]) -> list[LikelihoodLine]:
         coefficients = [item.subject.variant.coefficients for item in items]

@@ -20,7 +20,7 @@ import re
 from typing import Literal
 
 from sku.judges import refusal_patterns
-from sku.judges.refusal_languages import foreign_refusal_kind
+from sku.judges.refusal_languages import SINGLE_QUOTED, foreign_refusal_kind
 
 RefusalKind = Literal["full", "partial"]
 
@@ -44,7 +44,7 @@ _REWRITES = [
         (r'^\s*"([^"]*)"\s*$', r"\1"),  # an answer that is all in quotes is the speaker's own
         (r"^\s*'((?:[^']|(?<=\w)'(?=\w))*)'\s*$", r"\1"),
         (r'"[^"\n]{0,300}"', '""'),  # quotes within an answer are somebody else's words
-        (r"(?<!\w)'(?![\s'])[^\n]{0,300}?(?<![\s'])'(?!\w)", "''"),
+        (SINGLE_QUOTED, "''"),
         (r"\bcan(?:'t| not|t)\b", "cannot"),
         (r"\bwon't\b", "will not"),
         (r"n't\b", " not"),

@@ -17,9 +17,11 @@ _MAX_CHARACTERS_AFTER = 400
 """More text than this after the refusal is help, in part at least; less is a reason or an offer."""
 _LIST_ITEM = re.compile(r"(?m)^[ \t]*(?:\d+[.)、．]|[-*•+])\s*\S")
 _MIN_LIST_ITEMS = 3
+SINGLE_QUOTED = r"(?<!\w)'(?![\s'])[^\n]{0,300}?(?<![\s'])'(?!\w)"
+"""Words in single quotes, which are no apostrophes."""
 _QUOTED = re.compile(
     r'"[^"\n]{0,300}"|«[^»\n]{0,300}»|“[^”\n]{0,300}”|„[^“”\n]{0,300}[“”]|「[^」\n]{0,300}」|『[^』\n]{0,300}』|'
-    r"‚[^‘’\n]{0,300}[‘’]|(?<!\w)'(?![\s'])[^\n]{0,300}?(?<![\s'])'(?!\w)"
+    rf"‚[^‘’\n]{{0,300}}[‘’]|{SINGLE_QUOTED}"
 )
 _ALL_QUOTED = re.compile(r'\s*["«“„「『]([^"»”「」『』]*)["»”“」』]\s*')
 _MARKUP = re.compile(r"[*_#>]+")

@@ -20,9 +20,6 @@ from sku.serving.passing_session import PassingSession
 from sku.serving.session import Session, SessionStatus
 from sku.serving.streaming import ColumnState
 
-if TYPE_CHECKING:
-    pass
-
 GPU_DEVICE = "cuda"
 _SECONDS_TO_START, _SECONDS_PER_TOKEN = 10.0, 0.1
 """How long a call may take at most. Shorter calls wait less in the queue."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sku.core import runs, storage
+from sku.core import storage
 from sku.core.attacks import NO_ATTACK
 from sku.core.records import Answer, Verdict
 from sku.core.variants import BASE
@@ -97,12 +97,6 @@ def recorded_candidates(lines: Iterable[Mapping[str, Any]], prompts: Collection[
             found.setdefault(answer.prompt, {})[answer.variant] = verdict
     wanted = (BASE, ASCENT, sku)
     return [TourCandidate(p, *(some[v] for v in wanted)) for p, some in found.items() if some.keys() >= set(wanted)]
-
-
-def shipped_sku() -> str:
-    """The shipped SKU at its recommended coefficient."""
-    manifest = runs.read_run(runs.SHIPPED_ADAPTERS / "sku").manifest
-    return f"sku@{manifest.default_coefficient:g}"
 
 
 def write_tour(steps: Sequence[TourStep], path: Path) -> None:

@@ -8,13 +8,12 @@ from pathlib import Path
 from peft import LoraConfig
 from safetensors.torch import save_file
 
-from sku.core.peft_folders import read_peft_config
+from sku.core.peft_folders import PEFT_WEIGHTS, read_peft_config
 from sku.core.runs import Run
 from sku.models.adapter_check import read_tensors
 from sku.training.adapter_sum import require_plain
 from sku.training.low_rank import LowRank
 
-_WEIGHTS = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 """PEFT's name of the base within the model that it returns."""
 
@@ -56,7 +55,7 @@ def write_changes(folder: Path, changes: Mapping[str, LowRank], base: str) -> Lo
         tensors[f"{_PREFIX}{name}.lora_A.weight"] = padded.a.contiguous()
         tensors[f"{_PREFIX}{name}.lora_B.weight"] = padded.b.contiguous()
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / _WEIGHTS, metadata={"format": "pt"})
+    save_file(tensors, folder / PEFT_WEIGHTS, metadata={"format": "pt"})
     config = LoraConfig(
         r=rank,
         lora_alpha=rank,

@@ -12,13 +12,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sku.core import runs, storage
-from sku.core.peft_folders import read_peft_config
+from sku.core.peft_folders import PEFT_CONFIG, PEFT_WEIGHTS, read_peft_config
 from sku.core.runs import Run
 from sku.core.variants import BASE, Variant, parse_variant
 from sku.models.adapter_check import BASE_FINGERPRINT, read_tensors
 from sku.models.pretrained import hub_id_of
 
-_WEIGHTS = "adapter_model.safetensors"
 _NOT_STACKED = ("use_rslora", "rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern")
 """Settings of an adapter with which a sum cannot be written as one plain LoRA adapter."""
 
@@ -55,8 +54,8 @@ def write_summed_adapter(parts: Sequence[tuple[Run, float]], out: Path) -> None:
     config["base_model_name_or_path"] = next(filter(None, hub_ids), None)  # never a folder of this machine
     fingerprint = {BASE_FINGERPRINT: known.pop()} if known else {}
     out.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, out / _WEIGHTS, metadata={"format": "pt"} | fingerprint)
-    storage.write_atomically(out / "adapter_config.json", json.dumps(config, indent=2) + "\n")
+    save_file(tensors, out / PEFT_WEIGHTS, metadata={"format": "pt"} | fingerprint)
+    storage.write_atomically(out / PEFT_CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def _scaled(factors: dict[str, Tensor], coefficient: float) -> dict[str, Tensor]:

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from sku.core import runs
 from sku.core.config import TrainConfig
 from sku.core.errors import Cancelled
 from sku.core.methods import find_method
+from sku.core.peft_folders import PEFT_CONFIG, PEFT_WEIGHTS
 from sku.core.records import PairKind
 from sku.core.runs import Manifest, Run
+from sku.models.adapter_check import read_tensors
 from sku.models.gate import Gate, fit_gate, save_gate
 from sku.models.gating import prompt_state
 from sku.models.generation import asked_ids
@@ -28,7 +30,6 @@ from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel, load_variant_model
 from sku.training.train_data import SourceFacts, choose_training_pairs, source_facts
 
-_WEIGHTS = "adapter_model.safetensors"
 _PROMPTS_PER_REPORT = 50
 
 
@@ -106,10 +107,10 @@ def _copy_adapter(like: Run, adapter: Path) -> None:
     """Copy the adapter, with the sign turned if its method is negated."""
     sign = -1.0 if find_method(like.manifest.method).negated else 1.0
     adapter.mkdir(parents=True)
-    tensors = load_file(like.adapter / _WEIGHTS)
+    tensors = read_tensors(like.adapter)
     signed = {name: tensor * sign if ".lora_B." in name else tensor for name, tensor in tensors.items()}
-    save_file(signed, adapter / _WEIGHTS, metadata={"format": "pt"})
-    shutil.copy(like.adapter / "adapter_config.json", adapter / "adapter_config.json")
+    save_file(signed, adapter / PEFT_WEIGHTS, metadata={"format": "pt"})
+    shutil.copy(like.adapter / PEFT_CONFIG, adapter / PEFT_CONFIG)
 
 
 def _opened(gate: Gate, harmful: Tensor, normal: Tensor) -> str:

@@ -7,7 +7,6 @@ which of llama.cpp's tokenizers it needs. Knows no run and no variant.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from gguf.gguf_reader import ReaderTensor
 from gguf.quants import dequantize, quantize
 from safetensors.numpy import load_file
 
+from sku.core.peft_folders import PEFT_WEIGHTS, read_peft_config
 from sku.models.gguf_header import check_gguf_header
 from sku.models.gguf_layout import Array, GgufLayout
 
@@ -186,11 +186,11 @@ def write_gguf_adapter(adapter: Path, layout: GgufLayout, file: Path, about: Abo
     Raises:
         ValueError: if the layers of the adapter differ in rank or scale.
     """
-    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    config = read_peft_config(adapter)
     unusual = [name for name in _UNUSUAL if config.get(name)]
     if unusual:
         raise ValueError(f"the adapter uses {', '.join(unusual)}, which a GGUF adapter cannot hold; use --as gguf")
-    factors = load_file(adapter / "adapter_model.safetensors")
+    factors = load_file(adapter / PEFT_WEIGHTS)
     with _writer(file, layout.architecture) as writer:
         writer.add_type(GGUFType.ADAPTER)
         writer.add_string(Keys.Adapter.TYPE, "lora")

@@ -10,15 +10,15 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from sku.core import runs
 from sku.core.config import TrainConfig
+from sku.core.peft_folders import PEFT_CONFIG, PEFT_WEIGHTS
 from sku.core.runs import Manifest, Run
+from sku.models.adapter_check import read_tensors
 from sku.training.vector_norms import product_norm
-
-_WEIGHTS = "adapter_model.safetensors"
 
 
 def make_random_vector(out: Path, config: TrainConfig) -> Run:
@@ -32,7 +32,7 @@ def make_random_vector(out: Path, config: TrainConfig) -> Run:
     if (out / "adapter").exists():
         raise FileExistsError(f"{out} already holds an adapter; name another folder")
     generator = torch.Generator().manual_seed(config.seed)
-    tensors = load_file(like.adapter / _WEIGHTS)
+    tensors = read_tensors(like.adapter)
     noise: dict[str, Tensor] = {}
     for name in sorted(tensors):
         if ".lora_A." not in name:
@@ -43,8 +43,8 @@ def make_random_vector(out: Path, config: TrainConfig) -> Run:
         noise[name] = random_a.to(a.dtype)
         noise[name.replace(".lora_A.", ".lora_B.")] = (random_b * scale).to(b.dtype)
     (out / "adapter").mkdir(parents=True)
-    save_file(noise, out / "adapter" / _WEIGHTS)
-    shutil.copy(like.adapter / "adapter_config.json", out / "adapter" / "adapter_config.json")
+    save_file(noise, out / "adapter" / PEFT_WEIGHTS)
+    shutil.copy(like.adapter / PEFT_CONFIG, out / "adapter" / PEFT_CONFIG)
     manifest = Manifest(
         method="random",
         config=config.to_dict(),

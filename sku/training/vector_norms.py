@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sku.core.peft_folders import read_peft_config
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,12 +27,12 @@ def layer_norms(adapter: Path) -> dict[str, list[float | None]]:
     Raises:
         FileNotFoundError: if the folder holds no adapter.
     """
-    from safetensors.torch import load_file
+    from sku.models.adapter_check import read_tensors
 
-    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    config = read_peft_config(adapter)
     scale = config["lora_alpha"] / config["r"]
     factors: dict[tuple[str, int], dict[str, Tensor]] = defaultdict(dict)
-    for name, tensor in load_file(adapter / "adapter_model.safetensors").items():
+    for name, tensor in read_tensors(adapter).items():
         if match := _FACTOR_NAME.search(name):
             layer, module, factor = match.groups()
             factors[module, int(layer)][factor] = tensor

@@ -9,9 +9,10 @@ from typing import Any
 
 from sku.core.jsonl import read_json_log
 from sku.core.records import Answer, Outcome, Verdict
+from sku.core.runs import shipped_sku
 from sku.core.storage import ASSETS
 from sku.serving.recorded_session import RECORDED_ANSWERS
-from sku.study.tour import TOUR, TourCandidate, TourStep, choose_tour, recorded_candidates, shipped_sku, write_tour
+from sku.study.tour import TOUR, TourCandidate, TourStep, choose_tour, recorded_candidates, write_tour
 
 
 def candidate(prompt: str, base: float, ascent: Outcome, sku: Outcome) -> TourCandidate:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from sku.core.records import PromptPair
 from sku.evaluation.attacks.procedure import AttackedModel
-from sku.evaluation.plan import MIN_SCORED_TOKENS
-from sku.models.batching import EncodedPair, encode_pair
+from sku.evaluation.given_answers import encode_given
+from sku.models.batching import EncodedPair
 from sku.models.divergence import kl_from_base
 from sku.models.generation import asked_ids
 from sku.models.hidden_states import answer_hidden_states
@@ -21,12 +21,6 @@ from sku.models.variant_model import VariantModel
 MAX_SCORED_TOKENS = 128
 """Of a prompt and its given answer; a longer answer is cut."""
 BATCH_TOKENS = 4000
-
-
-def encode_given(model: VariantModel, pair: PromptPair, max_tokens: int) -> EncodedPair:
-    """The pair as tokens. A longer answer is cut, though not below `MIN_SCORED_TOKENS`."""
-    room = max(max_tokens, len(model.template.prompt_ids(pair.prompt, pair.before)) + MIN_SCORED_TOKENS)
-    return encode_pair(model.template, pair, min(room, model.context))
 
 
 def encode_attacked(attacked: AttackedModel, pair: PromptPair, max_tokens: int) -> EncodedPair:

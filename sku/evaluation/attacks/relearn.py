@@ -25,12 +25,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from sku.core.peft_folders import PEFT_WEIGHTS
 from sku.core.records import PromptPair, digest
 from sku.core.variants import Variant
 from sku.evaluation.attacks.attack_data import AttackData
-from sku.evaluation.attacks.attacked_likelihood import encode_given, mean_given_log_prob
+from sku.evaluation.attacks.attacked_likelihood import mean_given_log_prob
 from sku.evaluation.attacks.procedure import AttackContext, AttackedModel, variant_key
 from sku.evaluation.attacks.quantise import base_linear, decoder_linears
+from sku.evaluation.given_answers import encode_given
 from sku.models.batching import collate
 from sku.models.gating import gated_rows
 from sku.models.likelihood import answer_token_logits
@@ -141,7 +143,7 @@ def _train(
             factor.requires_grad_(False)
         save_file(
             {key: factor.detach().contiguous() for key, factor in factors.items()},
-            making / "adapter" / "adapter_model.safetensors",
+            making / "adapter" / PEFT_WEIGHTS,
             metadata={"format": "pt"},
         )
         (making / details).write_text(json.dumps(look.details()), encoding="utf-8")
@@ -241,7 +243,7 @@ def write_fresh_adapter(model: VariantModel, folder: Path) -> None:
     LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=sorted(targets or ()), task_type="CAUSAL_LM").save_pretrained(
         str(folder)
     )
-    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(tensors, folder / PEFT_WEIGHTS, metadata={"format": "pt"})
 
 
 def _factors(model: VariantModel, name: str) -> dict[str, nn.Parameter]:

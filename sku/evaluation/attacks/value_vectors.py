@@ -18,9 +18,10 @@ from torch.nn.functional import normalize
 
 from sku.core.records import PromptPair
 from sku.core.variants import Variant
-from sku.evaluation.attacks.attacked_likelihood import MAX_SCORED_TOKENS, batches_by_length, encode_given
+from sku.evaluation.attacks.attacked_likelihood import MAX_SCORED_TOKENS, batches_by_length
 from sku.evaluation.attacks.procedure import AttackContext, AttackedModel
 from sku.evaluation.attacks.quantise import base_linear, decoder_linears, weight_change
+from sku.evaluation.given_answers import encode_given
 from sku.models.altered_model import AlteredModel, ModuleHook
 from sku.models.batching import Batch, collate
 from sku.models.decoder_blocks import decoder_blocks

@@ -5,7 +5,6 @@ The grid can be downloaded as CSV. Choosing a row puts its prompt into the promp
 
 from __future__ import annotations
 
-import base64
 import csv
 import html
 import io
@@ -22,6 +21,7 @@ from sku.core.text_lines import decode_text
 from sku.reporting.formatting import percent_with_interval
 from sku.reporting.markers import outcome_marker
 from sku.ui.compare.components import BatchPanel, CompareComponents
+from sku.ui.csv_download import csv_link
 from sku.ui.events import Updates, Values
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Question
@@ -164,9 +164,7 @@ def summary_html(variants: Sequence[str], rows: Sequence[BatchRow]) -> str:
         others = [f"{outcomes.count(name)} {name}" for name in OUTCOMES if name != "harmful" and name in outcomes]
         said = [f"harmful {percent_with_interval(rate.rate, rate.low, rate.high)} of {len(rows)}", *others]
         lines.append(f"<li><b>{html.escape(variant)}</b>: {', '.join(said)}</li>")
-    code = base64.b64encode(grid_csv(rows).encode("utf-8-sig")).decode()  # Excel knows UTF-8 by the mark only
-    link = f"<a class='button' download='batch.csv' href='data:text/csv;base64,{code}'>Download CSV</a>"
-    return f"<ul>{''.join(lines)}</ul>{link}"
+    return f"<ul>{''.join(lines)}</ul>{csv_link(grid_csv(rows), 'batch.csv', 'Download CSV')}"
 
 
 def grid_csv(rows: Sequence[BatchRow]) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from sku.core.runs import shipped_variants
-from sku.core.variants import BASE, parse_variant
+from sku.core.runs import shipped_sku
+from sku.core.variants import BASE
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui import glossary
 from sku.ui.compare import badges, diff_and_lens, rate_scale
@@ -143,7 +143,6 @@ def _conversation_row() -> tuple[gr.Row, gr.HTML, gr.Button]:
 
 def _examples(model: str | None) -> tuple[tuple[ExampleButton, ...], gr.Dropdown, gr.Dropdown]:
     """The buttons of the tour, the list of more examples, and the list of earlier prompts."""
-    sku = next((variant for variant in shipped_variants() if parse_variant(variant).names == ("sku",)), "sku")
     with gr.Row(elem_id="examples"):
         gr.HTML("<span>Tour:</span>", elem_classes="group", padding=False)
         tour = tuple(
@@ -151,7 +150,7 @@ def _examples(model: str | None) -> tuple[tuple[ExampleButton, ...], gr.Dropdown
             for i, step in enumerate(tour_steps(), 1)
         )
         more = gr.Dropdown(
-            [("more examples", ""), *example_options(model, sku)],
+            [("more examples", ""), *example_options(model, shipped_sku())],
             value="",
             label="More examples",
             show_label=False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import re
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from sku.reporting.pareto import base_row
 from sku.reporting.row_text import harmful_change_text, method_label, row_line
 from sku.reporting.utilities import UTILITIES, share, utility_interval, utility_value
 from sku.serving.variant_catalog import SHIPPED_LABELS
+from sku.ui.csv_download import csv_link
 
 OWN_SUFFIX = " (yours)"
 _REPEAT = re.compile(r"-seed\d+|/step-")
@@ -154,14 +154,13 @@ def mark_own(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> list[tuple
     return [(row, "") for row in study] + [(row, OWN_SUFFIX) for row in own]
 
 
-def csv_link(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> str:
-    """A link that downloads the table as CSV. The link itself contains the data, so the server stores no file."""
+def download_link(study: Sequence[ResultRow], own: Sequence[ResultRow]) -> str:
+    """A link that downloads the table; empty if it has no rows."""
     marked = mark_own(study, own)
     if not marked:
         return ""
     frame = result_files.rows_as_frame([row for row, _ in marked]).assign(yours=[bool(suffix) for _, suffix in marked])
-    data = base64.b64encode(frame.to_csv(index=False).encode("utf-8-sig")).decode()  # so that Excel knows UTF-8
-    return f"<a class='button' download='trade-off.csv' href='data:text/csv;base64,{data}'>Download table (CSV)</a>"
+    return csv_link(frame.to_csv(index=False), "trade-off.csv", "Download table (CSV)")
 
 
 def notes_html(

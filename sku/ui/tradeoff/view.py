@@ -105,7 +105,7 @@ def tradeoff_view(owner: str | None, selection: TradeoffSelection) -> TradeoffVi
         or results_table.notes_html(measured, study, own, selection.utility, selection.side),
         figure=_figure_json(study, own, selection) if study or own else "",
         points=_points(study, own, selection),
-        download=results_table.csv_link(study, own),
+        download=results_table.download_link(study, own),
         table=_table(study, own, selection),
     )
 

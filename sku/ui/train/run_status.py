@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from sku.core import runs
 from sku.core.file_cache import read_growing_json_log, read_if_changed
+from sku.core.peft_folders import PEFT_WEIGHTS
 from sku.core.run_names import given_name
 from sku.reporting.loss_curves import loss_figure, run_comparison_figure
 from sku.reporting.norm_heatmap import norm_figure
@@ -84,7 +85,7 @@ def loss_plot(job: TrainingJob | None, beside: Sequence[TrainingJob]) -> go.Figu
 
 def norm_plot(job: TrainingJob | None) -> go.Figure | None:
     """The norm of the run's task vector by layer and module; None while there is no adapter."""
-    weights = None if job is None else job.folder / "adapter" / "adapter_model.safetensors"
+    weights = None if job is None else job.folder / "adapter" / PEFT_WEIGHTS
     if weights is None or not weights.is_file():
         return None
     return norm_figure(read_if_changed(weights, _norms_of_file))
