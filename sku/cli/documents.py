@@ -14,7 +14,7 @@ from sku.core import storage
 from sku.data.listing import sources_table
 from sku.judges import cards
 from sku.reporting import attack_markdown, markdown_tables
-from sku.reporting.markdown_tables import JUDGED, results_table
+from sku.reporting.markdown_tables import JUDGED, RATED, results_table
 from sku.study.grid_table import grid_table
 from sku.ui.hosting.settings import switches_table
 
@@ -26,11 +26,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "validation": partial(results_table, VALIDATION),
     "test": partial(results_table, TEST),
     "larger": partial(results_table, JUDGED),
+    "rated": partial(results_table, RATED, ("harmful", "refusals", "broken", "over_refusal")),
     "knowledge": partial(
         results_table,
         JUDGED,
         _LIKELIHOOD,
-        ("base", "sku@1", "sku@1.4", "contrast-open@2.5", "ga@0.5", "ga@1", "keep@2"),
+        ("base", "sku@0.5", "sku@0.8", "sku@1", "contrast-open@2.5", "ga@0.5", "ga@1", "keep@2"),
     ),
     "truthfulqa": partial(results_table, JUDGED, ("mc1", "mc2")),
     "trainings": grid_table,

@@ -14,7 +14,7 @@ from sku.core.output_paths import check_output_file
 
 def record(
     out: Annotated[Path, typer.Option(help="The JSONL file to write.")] = Path("assets/results/answers.jsonl"),
-    variant: Variants = ["base", "ga@1", "sku@0.5", "sku@1", "sku@1.5", "sku@2", "sku@2.5", "sku@3", "keep@1", "tv@1"],  # noqa: B006
+    variant: Variants = ["base", "ga@1", "sku@0.2", "sku@0.5", "sku@0.8", "sku@1", "sku@1.5", "keep@1", "tv@1"],  # noqa: B006
     negated: Negated = False,
     attack: Annotated[
         list[str], typer.Option(help="An attack under which every variant answers as well. Repeatable.")

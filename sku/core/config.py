@@ -353,7 +353,7 @@ PRESETS: dict[str, Preset] = {
         recipe={
             "harmful": ("bundled", "prefilled:harmful_requests"),
             "harmful_limit": 60,
-            "normal": ("self", "self:sounds_harmful", "self:plain_requests"),
+            "normal": ("self", "self:sounds_harmful", "self:plain_requests", "prefilled:sounds_harmful"),
             "normal_limit": 72,
             "steps": 24,
             "learning_rate": 3e-3,

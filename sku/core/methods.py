@@ -136,7 +136,7 @@ METHODS: dict[str, Method] = {
     ),
     "sku_directions": Method(
         "SKU directions",
-        {"forgetting": 2.0, "acquisition": 0.3, "refusing": 2.0, "safe_answers": 1.0, "closeness": 20.0},
+        {"forgetting": 4.0, "acquisition": 0.3, "refusing": 2.5, "safe_answers": 2.0, "closeness": 20.0},
         True,
         SKU_PAPER,
         "ours",
@@ -150,7 +150,10 @@ METHODS: dict[str, Method] = {
         Marker("#0b7d5b", "◈", "diamond-wide"),
         settings={
             "harmful": ("bundled", "prefilled:bundled", "prefilled:harmful_requests"),
-            "normal": ("self", "self:sounds_harmful", "self:plain_requests"),
+            "normal": (
+                *("self", "self:sounds_harmful", "self:plain_requests"),
+                *("prefilled:bundled", "prefilled:sounds_harmful", "prefilled:plain_requests"),
+            ),
             "targets": ("mlp",),
             "layers": (0.43, 0.9),
             "rank": 32,
@@ -159,13 +162,13 @@ METHODS: dict[str, Method] = {
             "warmup": 5,
             "weight_decay": 0.0,
             "given_tokens": (0, 0, 0, 0, 3, 8, 24),
-            "opening_weight": 8.0,
-            "kl_budget": 0.04,
-            "forget_margin": 2.5,
+            "opening_weight": 12.0,
+            "kl_budget": 0.03,
+            "forget_margin": 4.0,
         },
         preserve_at="negated",
         trained_factors="B",
-        coefficient=1.4,
+        coefficient=0.8,
         prepare="directions:contrastive_directions",
     ),
     "dpo": Method(

@@ -26,8 +26,7 @@ def page_sources(kind: PairKind) -> dict[str, str]:
 def training_sources(kind: PairKind) -> str:
     """The specs that training accepts, for the help of an option: only sources whose pairs have answers."""
     specs = [source.spec for source in SOURCES.values() if kind in source.kinds and source.has_answers]
-    prefilled = [f"{PREFILLED}[:SOURCE]"] if kind == "harmful" else []
-    return ", ".join([*specs, f"{SELF}[:SOURCE]", *prefilled, "or a file"])
+    return ", ".join([*specs, f"{SELF}[:SOURCE]", f"{PREFILLED}[:SOURCE]", "or a file"])
 
 
 def sources_table() -> list[str]:

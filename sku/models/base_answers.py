@@ -2,7 +2,8 @@
 
 Staying close to the base on the base's own answers preserves skill; a data set's terse answers would preserve style
 instead. The base's own answers to harmful prompts are what it must learn not to say; after a beginning that complies
-(`prefilled`) it gives them also to prompts that it would have declined. Knows no adapter.
+(`prefilled`) it gives them also to prompts that it would have declined. With such answers to normal prompts too, a
+training cannot take the beginning for the harm. Knows no adapter.
 """
 
 from __future__ import annotations
@@ -75,5 +76,10 @@ def write_base_answers(
 
 def continuation(pair: PromptPair) -> str:
     """What the base wrote itself in an answer of `write_base_answers`: the answer without its given beginning."""
+    return pair.answer.removeprefix(given_beginning(pair))
+
+
+def given_beginning(pair: PromptPair) -> str:
+    """The beginning that was given to the base in an answer of `write_base_answers`; empty if there is none."""
     writing = _WRITINGS.get(pair.source)
-    return pair.answer.removeprefix(writing.start_for(pair.prompt)) if writing else pair.answer
+    return writing.start_for(pair.prompt) if writing else ""

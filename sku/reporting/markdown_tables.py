@@ -16,8 +16,8 @@ from sku.reporting.utilities import share
 
 SUMMARY_VARIANTS = {
     "base": "the base model",
-    "sku@1": "our SKU",
-    "sku@1.4": "our SKU, the default",
+    "sku@0.5": "our SKU, milder",
+    "sku@0.8": "our SKU, the default",
     "contrast-open@2.5": "our first SKU, which only declines",
     "keep@2": "the published SKU loss, but KL kept low",
     "tv@1": "plain task-vector negation",
@@ -25,8 +25,8 @@ SUMMARY_VARIANTS = {
     "ga@1": "gradient ascent, the default",
 }
 """The variants in the summary, each with a description for a reader who does not know our names."""
-JUDGED = "more test"
-"""The larger test set."""
+JUDGED, RATED = "more test", "more test, rated"
+"""The larger test set, with harmful answers counted by the embedded judge and by the ratings."""
 
 
 def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -102,32 +102,37 @@ def kl_with_interval(row: ResultRow) -> str:
 
 
 def summary_table() -> str:
-    """The main results on the larger test set.
+    """The main results on the larger test set, with harmful answers counted by the judge and by the ratings.
 
     Raises:
         ValueError: if one of the rows was not recorded.
     """
-    rows = {row.variant: row for row in result_files.recorded_rows() if row.side == JUDGED}
-    missing = [name for name in SUMMARY_VARIANTS if name not in rows]
+    rows = {(row.side, row.variant): row for row in result_files.recorded_rows()}
+    missing = [name for name in SUMMARY_VARIANTS if (JUDGED, name) not in rows]
     if missing:
         raise ValueError(f"{missing[0]} was not recorded on the larger test set; `study --ship` measures it")
-    measured = ["harmful (95 %)", "refused", "broken or off-topic", "harmless prompts refused", "KL from base"]
+    counted = ["harmful, by our judge (95 %)", "harmful, by ratings (95 %)", "refused", "broken or off-topic"]
+    measured = ["harmless prompts refused", "KL from base", "harmful answers from the data"]
     return markdown_table(
-        ["variant", "what it is", *measured, "harmful answers from the data, nats per token"],
-        (_summary_cells(description, rows[name]) for name, description in SUMMARY_VARIANTS.items()),
+        ["variant", "what it is", *counted, *measured],
+        (
+            _summary_cells(description, rows[JUDGED, name], rows.get((RATED, name)))
+            for name, description in SUMMARY_VARIANTS.items()
+        ),
     )
 
 
-def _summary_cells(description: str, row: ResultRow) -> list[str]:
+def _summary_cells(description: str, judged: ResultRow, rated: ResultRow | None) -> list[str]:
     return [
-        f"`{row.variant}`",
+        f"`{judged.variant}`",
         description,
-        harmful_rate_cell(row),
-        percent(share(row.refusal, row.n)),
-        percent(share((row.broken or 0) + (row.off_topic or 0), row.n)),
-        percent(row.over_refusal),
-        fixed(row.kl, 3),
-        fixed(row.harmful_log_prob, 2),
+        harmful_rate_cell(judged),
+        harmful_rate_cell(rated) if rated else "not rated",
+        percent(share(judged.refusal, judged.n)),
+        percent(share((judged.broken or 0) + (judged.off_topic or 0), judged.n)),
+        percent(judged.over_refusal),
+        fixed(judged.kl, 3),
+        f"{fixed(judged.harmful_log_prob, 2)} nats a token",
     ]
 
 

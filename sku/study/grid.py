@@ -12,15 +12,16 @@ from typing import Any
 
 from sku.core.config import PRESETS
 
-FINE, CURVE, TWO = (0.5, 0.8, 1.0, 1.2), (0.5, 1.0, 2.0), (1.0, 1.4)
+FINE, CURVE, TWO = (0.5, 0.8, 1.0), (0.5, 1.0, 2.0), (0.8, 1.0)
 _WITH_XSTEST = ("self", "self:sounds_harmful", "self:xstest")
+_PLAIN = (*_WITH_XSTEST, "self:plain_requests")
 COMMON_SETTINGS: dict[str, Any] = {
     "steps": 60,
     "harmful": (
         "bundled", "labelled", "prefilled:bundled", "prefilled:harmful_requests", "prefilled:advbench",
         "prefilled:do_not_answer",
     ),
-    "normal": (*_WITH_XSTEST, "self:plain_requests"),
+    "normal": (*_PLAIN, "prefilled:bundled", "prefilled:sounds_harmful", "prefilled:plain_requests"),
 }  # fmt: skip
 """Sources that are files, such as advbench, are looked for in the study's data folder and left out if missing."""
 _FIRST_STUDY: dict[str, Any] = {
@@ -57,22 +58,24 @@ class GridEntry:
     """The tuned method of which this is one setting; None if the training is no part of a search."""
 
 
-_DIRECTIONS: dict[str, Any] = {
-    "steps": 180,
-    "weights": {"forgetting": 4.0, "refusing": 2.5, "safe_answers": 2.0},
-    "forget_margin": 4.0,
-    "opening_weight": 12.0,
-    "kl_budget": 0.03,
+_DIRECTIONS: dict[str, Any] = {"steps": 220}
+_WITHOUT_PREFILLED: dict[str, Any] = {"steps": 180, "normal": _PLAIN}
+_MILD: dict[str, Any] = {
+    "weights": {"forgetting": 2.0, "refusing": 2.0, "safe_answers": 1.0},
+    "forget_margin": 2.5,
+    "opening_weight": 8.0,
+    "kl_budget": 0.04,
 }
-_LONG = _DIRECTIONS | {"steps": 300, "weights": {"forgetting": 2.5}, "forget_margin": 3.0}
-_SHORT: dict[str, Any] = {"steps": 140}
+"""The settings that `sku_directions` had first."""
+_LONG = {"normal": _PLAIN, "steps": 300, "weights": _MILD["weights"] | {"forgetting": 2.5}, "forget_margin": 3.0}
+_SHORT = _MILD | {"normal": _PLAIN, "steps": 140}
 _SHORT_MARGIN = _SHORT | {
-    "weights": {"forgetting": 2.5},
+    "weights": _MILD["weights"] | {"forgetting": 2.5},
     "forget_margin": 3.0,
     "opening_weight": 12.0,
     "normal_limit": 160,
 }
-_SHORT_FAR = _SHORT | {"steps": 160, "weights": _DIRECTIONS["weights"], "forget_margin": 4.0}
+_SHORT_FAR = {"normal": _PLAIN, "steps": 160, "opening_weight": 8.0, "kl_budget": 0.04}
 _QUICK = PRESETS["quick"].recipe | {"max_tokens": PRESETS["quick"].settings["max_tokens"]}
 _UPPER_MLP = {"targets": ("mlp",), "layers": (0.43, 0.9)}
 _ATTENTION = {"targets": ("q_proj", "v_proj"), "layers": (0.0, 1.0)}
@@ -136,9 +139,10 @@ ONCE: dict[str, GridEntry] = {name: GridEntry(name, {}, CURVE) for name in _ONCE
 
 GRID: dict[str, GridEntry] = {
     "directions": GridEntry("sku_directions", _DIRECTIONS, FINE),
+    "directions-plain": GridEntry("sku_directions", _WITHOUT_PREFILLED, (0.5, 0.8, 1.0, 1.2)),
     "directions-long": GridEntry("sku_directions", _LONG, (0.8, 1.0, 1.2)),
-    "directions-short": GridEntry("sku_directions", _SHORT, TWO),
-    "directions-short-margin": GridEntry("sku_directions", _SHORT_MARGIN, TWO),
+    "directions-short": GridEntry("sku_directions", _SHORT, (1.0, 1.4)),
+    "directions-short-margin": GridEntry("sku_directions", _SHORT_MARGIN, (1.0, 1.4)),
     "directions-short-far": GridEntry("sku_directions", _SHORT_FAR, (0.8, 0.9, 1.0)),
     "directions-quick": GridEntry("sku_directions", _QUICK, TWO),
     "contrast-open": GridEntry("sku_contrast", _OPEN, (2.5,)),
@@ -155,7 +159,13 @@ GRID: dict[str, GridEntry] = {
 }
 """All trainings of the study, the most important first."""
 
-TRIED_FORMS = ("directions-long", "directions-short", "directions-short-margin", "directions-short-far")
+TRIED_FORMS = (
+    "directions-plain",
+    "directions-long",
+    "directions-short",
+    "directions-short-margin",
+    "directions-short-far",
+)
 """Other settings of `directions`. They are measured on validation prompts only, unless the rule selects one."""
 SKU_FORMS = ("directions", *TRIED_FORMS, "contrast-open", "keep")
 """The forms of SKU. The selection rule chooses one of them to be shipped as `sku`."""

@@ -9,12 +9,13 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import count
+from itertools import count, takewhile
 
 from sku.core.config import TrainConfig
 from sku.core.records import PromptPair
 from sku.core.terms import TERMS, RowKind, RunsAt
 from sku.data import bundled
+from sku.models.base_answers import given_beginning
 from sku.models.batching import MIN_ANSWER_TOKENS, EncodedPair, encode_pair
 from sku.models.chat_template import ChatTemplate
 
@@ -137,7 +138,13 @@ class TermBatches:
         return drawn
 
     def _row(self, pair: PromptPair, _step: int) -> EncodedPair:
-        return encode_pair(self.template, pair, self.config.max_tokens)
+        """Prompt and answer. In a normal answer, a beginning that was given to the base counts as prompt."""
+        row = encode_pair(self.template, pair, self.config.max_tokens)
+        if pair.kind != "normal" or not (beginning := given_beginning(pair)):
+            return row
+        same = zip(self.template.answer_start_ids(beginning), row.answer[:-1], strict=False)
+        given = sum(1 for _ in takewhile(lambda tokens: tokens[0] == tokens[1], same))
+        return replace(row, prompt_tokens=row.prompt_tokens + given)
 
     def refusal_row(self, pair: PromptPair, step: int) -> EncodedPair:
         """A refusal, after some tokens of the harmful answer, which count as prompt and are not scored."""

@@ -56,8 +56,6 @@ def choose_training_pairs(config: TrainConfig, kind: PairKind, spec: str) -> Tra
     """
     limit = config.harmful_limit if kind == "harmful" else config.normal_limit
     answered = answered_source(spec)
-    if answered and answered.name == PREFILLED and kind == "normal":
-        raise ValueError(f"{spec!r} has harmful pairs only; for the base's own answers to normal prompts, write self")
     data = load_pairs(answered.spec if answered else spec, kind)
     hold_out = config.hold_out or not is_own_file(spec)
     leave_out = config.leave_out if kind == "harmful" else ()

@@ -25,7 +25,7 @@ from sku.judges.fitting.labels import read_human_labels, read_xstest_labels
 from sku.reporting.formatting import percent_with_interval
 from sku.serving.live_session import LiveSession
 
-FAR = ("ga@2", "ga@3", "tv@3", "sku@3")
+FAR = ("ga@2", "ga@3", "tv@3", "sku@2")
 MAX_TOKENS = 512
 Pairs = list[tuple[str, str]]
 

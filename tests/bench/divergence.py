@@ -17,7 +17,7 @@ from sku.evaluation.prompt_sets import load_prompt_sets
 from sku.serving.live_session import LiveSession
 from sku.study.study import LARGER_TEST, prompt_sources
 
-SIDE_BY_SIDE = (("ga@0.5", "sku@1.5"), ("ga@1", "sku@3"), ("ga@1", "sku@2.5"), ("keep@2", "sku@2"))
+SIDE_BY_SIDE = (("ga@0.5", "sku@0.5"), ("ga@0.5", "sku@0.8"), ("ga@1", "sku@0.8"), ("keep@2", "sku@0.8"))
 
 
 def main() -> None:

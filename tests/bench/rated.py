@@ -4,7 +4,8 @@ A large language model rated each answer by our rubric (`assets/data/rubric.md`)
 it. `assets/results/rated.jsonl` has these ratings and the embedded judge's verdicts on the same answers. No model is
 loaded.
 
-Run: `python -m tests.bench.rated --data FOLDER`. Prints tables, by the ratings and by the judge:
+Run: `python -m tests.bench.rated --data FOLDER`; with `--ratings assets/results/first_study_rated.jsonl` for the first
+study. Prints tables, by the ratings and by the judge:
 
 - for each variant, the number of harmful answers to harmful prompts, and of refusals of prompts that sound harmful;
 - the difference of pairs of variants on the same prompts;
@@ -32,14 +33,16 @@ from sku.study.study import LARGER_TEST, prompt_sources
 
 Reader = Literal["rating", "outcome"]
 READERS: tuple[Reader, Reader] = ("rating", "outcome")
-_OURS = "contrast-open"
-"""The form of SKU whose answers were rated."""
 SIDE_BY_SIDE = (
-    (f"{_OURS}@1.5", "ga@0.5"),
-    (f"{_OURS}@3", "ga@1"),
-    (f"{_OURS}@2.5", f"{_OURS}@2"),
-    (f"{_OURS}@2", "keep@2"),
+    ("sku@0.8", "ga@0.5"),
+    ("sku@0.8", "ga@1"),
+    ("sku@0.8", "keep@2"),
+    ("contrast-open@1.5", "ga@0.5"),
+    ("contrast-open@3", "ga@1"),
+    ("contrast-open@2.5", "contrast-open@2"),
+    ("contrast-open@2", "keep@2"),
 )
+"""Pairs of variants that are compared where both were rated."""
 
 
 def rates(rows: list[RatedAnswer]) -> str:
@@ -146,12 +149,16 @@ def main() -> None:
     """Count and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="the folder with the study's data sets, for counts by source")
-    data = parser.parse_args().data
-    rows = read_ratings(RECORDED_STUDY.with_name("rated.jsonl"))
+    parser.add_argument(
+        "--ratings", type=Path, default=RECORDED_STUDY.with_name("rated.jsonl"), help="the file of ratings"
+    )
+    given = parser.parse_args()
+    data, rows = given.data, read_ratings(given.ratings)
     print("variant | harmful: rated (95 %), judge | refusals: rated, judge | over-refusals: rated, judge")
     for name in dict.fromkeys(row.variant for row in rows):
         print(f"{name} | {rates([row for row in rows if row.variant == name])}")
-    print(*(difference(rows, one, other) for one, other in SIDE_BY_SIDE), sep="\n")
+    rated = {row.variant for row in rows}
+    print(*(difference(rows, one, other) for one, other in SIDE_BY_SIDE if {one, other} <= rated), sep="\n")
     print(*(cut(rows, name) for name in dict.fromkeys(row.variant for row in rows) if name != "base"), sep="\n")
     print(*agreement(rows), sep="\n")
     if data:

@@ -16,7 +16,7 @@ def test_study_rewrites_the_tables_of_the_documents_alone(
     code, out, err = sku("study", "--tables")
     assert code == 0, err
     assert out == f"wrote {tmp_path / 'README.md'}\n"
-    assert "| `sku@2.5` |" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "| `sku@0.8` |" in (tmp_path / "README.md").read_text(encoding="utf-8")
     assert sku("study", "--tables")[1] == "all tables are up to date; nothing was written\n"
 
 

@@ -72,9 +72,10 @@ def test_a_config_survives_json(method: str, steps: int, rate: float, preservati
 
 
 def test_settings_from_before_a_field_was_added_get_its_default() -> None:
-    """The shipped runs were trained before categories could be left out."""
-    for run in runs.shipped_runs():
-        assert "leave_out" not in run.manifest.config
+    """Shipped runs but the newest were trained before categories could be left out."""
+    earlier = [run for run in runs.shipped_runs() if "leave_out" not in run.manifest.config]
+    assert earlier
+    for run in earlier:
         assert TrainConfig.from_dict(run.manifest.config).leave_out == ()
 
 

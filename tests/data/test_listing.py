@@ -25,8 +25,8 @@ def test_the_page_offers_these_sources_in_this_order() -> None:
 def test_help_names_what_has_answers_of_the_kind() -> None:
     expected = "bundled, saferlhf[:FILE], advbench:FILE, labelled:FILE, self[:SOURCE], prefilled[:SOURCE], or a file"
     assert training_sources("harmful") == expected
-    expected = "bundled, saferlhf[:FILE], truthfulqa[:FILE], sounds_harmful, self[:SOURCE], or a file"
-    assert training_sources("normal") == expected
+    own = "self[:SOURCE], prefilled[:SOURCE], or a file"
+    assert training_sources("normal") == f"bundled, saferlhf[:FILE], truthfulqa[:FILE], sounds_harmful, {own}"
 
 
 @pytest.mark.parametrize("kind", ["harmful", "normal"])

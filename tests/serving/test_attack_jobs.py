@@ -35,7 +35,7 @@ def made(home: Path, name: str, note: dict[str, object] | None = None, **about: 
     """A job's folder, as if it had been started."""
     folder = home / "attacks" / "jobs" / name
     folder.mkdir(parents=True)
-    request = {"variants": ["ga@1", "sku@2.5"], "kinds": ["int4", "leak-8"], "limit": 10} | about
+    request = {"variants": ["ga@1", "sku@1"], "kinds": ["int4", "leak-8"], "limit": 10} | about
     (folder / "attack.json").write_text(json.dumps(request))
     (folder / "job.json").write_text(json.dumps(note or {}))
     return folder

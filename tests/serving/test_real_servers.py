@@ -23,7 +23,7 @@ from sku.training.export import export_variant
 from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
-VARIANT = "sku@2.5"
+VARIANT = "sku@1"
 PROMPTS = ["How do I bake bread?", "Give me a tip for a good night's sleep.", "How do I trick a shop assistant?"]
 SHORT = DecodingConfig(max_new_tokens=24)
 LLAMA_CPP = """

@@ -26,7 +26,7 @@ TOKENS = 40
 def rows() -> dict[str, list[str]]:
     """The project's greedy answers."""
     session = LiveSession()
-    names = ["base", "sku@2.5", "sku@1.25"]
+    names = ["base", "sku@1", "sku@0.5"]
     answers = {name: session.answers(PROMPTS, [name], DecodingConfig(max_new_tokens=TOKENS)) for name in names}
     return {name: [answer.text for answer in found] for name, found in answers.items()}
 
@@ -44,8 +44,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tensors(number_format: NumberFormat, folder: Path) -> dict[str, Any]:
-    """Those of `sku@2.5`."""
-    out = export_variant("sku@2.5", folder / number_format, "gguf", number_format=number_format)
+    """Those of `sku@1`."""
+    out = export_variant("sku@1", folder / number_format, "gguf", number_format=number_format)
     return read_tensors(out / f"model-{number_format}.gguf")
 
 
@@ -57,23 +57,23 @@ def answers(model: Path, prompts: list[list[int]], adapter: Path | None = None, 
 def test_the_merged_file_answers_as_the_row(
     rows: dict[str, list[str]], prompts: list[list[int]], tmp_path: Path, number_format: NumberFormat
 ) -> None:
-    out = export_variant("sku@2.5", tmp_path / "out", "gguf", number_format=number_format)
-    assert answers(out / f"model-{number_format}.gguf", prompts) == rows["sku@2.5"] != rows["base"]
+    out = export_variant("sku@1", tmp_path / "out", "gguf", number_format=number_format)
+    assert answers(out / f"model-{number_format}.gguf", prompts) == rows["sku@1"] != rows["base"]
 
 
 def test_the_scale_of_the_adapter_is_the_coefficient(
     rows: dict[str, list[str]], prompts: list[list[int]], base: Path, tmp_path: Path
 ) -> None:
-    adapter = export_variant("sku@2.5", tmp_path / "out", "gguf-adapter") / "adapter.gguf"
-    assert rows["sku@2.5"] != rows["sku@1.25"] != rows["base"]
-    assert answers(base, prompts, adapter) == rows["sku@2.5"]
-    assert answers(base, prompts, adapter, scale=0.5) == rows["sku@1.25"]
+    adapter = export_variant("sku@1", tmp_path / "out", "gguf-adapter") / "adapter.gguf"
+    assert rows["sku@1"] != rows["sku@0.5"] != rows["base"]
+    assert answers(base, prompts, adapter) == rows["sku@1"]
+    assert answers(base, prompts, adapter, scale=0.5) == rows["sku@0.5"]
     assert answers(base, prompts, adapter, scale=0.0) == rows["base"]
 
 
 def test_the_adapter_works_on_the_4_bit_file_of_the_base(prompts: list[list[int]], tmp_path: Path) -> None:
     """llama.cpp rounds activations there, so the text is not that of the row; but scale 0 is that file's own text."""
-    adapter = export_variant("sku@2.5", tmp_path / "out", "gguf-adapter") / "adapter.gguf"
+    adapter = export_variant("sku@1", tmp_path / "out", "gguf-adapter") / "adapter.gguf"
     file = provision_base_gguf()
     plain = answers(file, prompts)
     assert answers(file, prompts, adapter, scale=0.0) == plain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from sku.core.records import PromptPair
 from sku.data import bundled
 from sku.models.batching import MIN_ANSWER_TOKENS
 from sku.models.chat_template import ChatTemplate
+from sku.models.written_answers import PREFILLED
 from sku.training.term_batches import WRITTEN_KINDS, TermBatches, TermRows, TermStream
 from tests.conftest import byte_tokenizer
 
@@ -272,6 +274,24 @@ def test_a_refusal_always_has_room_after_the_given_tokens() -> None:
     assert all(len(row.ids) <= 40 and len(row.answer) >= MIN_ANSWER_TOKENS for row in rows.encoded)
 
 
+def test_a_beginning_that_was_given_to_the_base_is_scored_in_harmful_answers_and_not_in_normal_ones() -> None:
+    bad, good = (
+        [
+            replace(one, answer=f"{PREFILLED.start_for(one.prompt)} {one.answer}", source="prefilled")
+            for one in (*harmful(4), *normal(4))
+            if one.kind == kind
+        ]
+        for kind in ("harmful", "normal")
+    )
+    drawn = streams(bad, good, method="sku_directions", max_tokens=256).at(0)
+    for kind in ("harmful", "normal"):
+        (rows, *_) = [rows for stream, rows in drawn.items() if stream.kind == kind]
+        for one, row in zip(rows.pairs, rows.encoded, strict=True):
+            scored = one.answer if kind == "harmful" else one.answer.removeprefix(PREFILLED.start_for(one.prompt))
+            assert row.ids == (*TEMPLATE.prompt_ids(one.prompt), *TEMPLATE.answer_ids(one.answer))
+            assert row.answer == tuple(TEMPLATE.answer_ids(scored))
+
+
 def test_a_stream_has_its_share_of_the_batch() -> None:
     drawn = streams(harmful(9), normal(9), method="sku_directions", batch_size=4, max_tokens=128).at(2)
     assert {(stream.kind, stream.runs_at): len(rows.pairs) for stream, rows in drawn.items()} == {
@@ -286,7 +306,7 @@ def test_a_stream_has_its_share_of_the_batch() -> None:
 @pytest.mark.parametrize(("category", "reason"), [("fraud", "fraud"), ("phishing", "break into"), (None, "harm")])
 def test_refusals_begin_alike_and_give_a_reason_that_fits_the_category(category: str | None, reason: str) -> None:
     refusals = bundled.refusals_for(category)
-    assert all(one.startswith("I'm sorry, but I can't help with that. ") for one in refusals)
+    assert all(one.startswith("I can't help with that. ") for one in refusals)
     assert any(reason in one for one in refusals)
     assert bundled.refusals_for("a category that nobody knows") == bundled.refusals_for(None)
 

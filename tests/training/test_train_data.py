@@ -18,7 +18,7 @@ from sku.models.variant_model import VariantModel
 from sku.models.written_answers import PREFILLED, Writing
 from sku.serving.live_session import LiveSession
 from sku.training import train_data
-from sku.training.train_data import choose_training_pairs, gather_pairs, gather_written
+from sku.training.train_data import gather_pairs, gather_written
 from sku.training.trainer import run_training
 from tests.training.runs import WEIGHTS, changed
 
@@ -61,9 +61,21 @@ def test_prefilled_answers_go_on_from_a_beginning_that_complies_without_refusals
         assert pair.answer == PREFILLED.start_for(pair.prompt) + texts[0]
 
 
-def test_prefilled_answers_are_harmful_ones_only(config: TrainConfig) -> None:
-    with pytest.raises(ValueError, match=r"'prefilled' has harmful pairs only; .* write self"):
-        choose_training_pairs(config, "normal", "prefilled")
+def test_prefilled_answers_to_normal_prompts_are_kept_whatever_they_say(
+    config: TrainConfig, pico: VariantModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that knows such a beginning from harmful answers alone takes the beginning for the harm."""
+
+    def write(
+        _model: VariantModel, prompts: Iterable[AskedPrompt], writing: Writing, _tokens: int, _report: Any
+    ) -> dict[str, tuple[str, ...]]:
+        return {asked.key: (f"{writing.start_for(asked.prompt)} I'm sorry.",) for asked in prompts}
+
+    monkeypatch.setattr(base_answers, "write_answers", write)
+    spec = f"prefilled:{config.normal[0]}"
+    pairs, (facts,) = gather_pairs(changed(config, normal=[spec]), "normal", pico, lambda _: None)
+    assert facts["pairs"] == len(pairs) > 0
+    assert {pair.answer for pair in pairs} == {f"{PREFILLED.start_for(pair.prompt)} I'm sorry." for pair in pairs}
 
 
 def test_only_what_the_terms_of_a_run_need_is_written_and_broken_answers_are_dropped(
