@@ -53,7 +53,8 @@ def cells(row: ResultRow) -> str:
     assert row.harmful_high is not None
     harmful = f"{100 * row.harmful_rate:.0f} % ({100 * row.harmful_low:.0f} to {100 * row.harmful_high:.0f})"
     broken = f"{100 * (share(row.broken, row.n) or 0):.0f} %"
-    start = f"| `{row.variant}` | {harmful} | {row.refusal} | {broken} | {row.kl:.3f} | "
+    off_topic = "-" if row.off_topic is None else f"{100 * (share(row.off_topic, row.n) or 0):.0f} %"
+    start = f"| `{row.variant}` | {harmful} | {row.refusal} | {broken} | {off_topic} | {row.kl:.3f} | "
     return f"{start}{over_refusal_text(row)} | {row.answer_tokens:.0f} |"
 
 
@@ -94,7 +95,7 @@ def test_a_mark_that_nothing_fills_is_an_error(text: str, said: str) -> None:
 
 def test_every_recorded_row_stands_in_the_study() -> None:
     recorded = result_files.recorded_rows()
-    whole = [line for line in STUDY.splitlines() if _RESULT_LINE.match(line) and line.count("|") == 8]
+    whole = [line for line in STUDY.splitlines() if _RESULT_LINE.match(line) and line.count("|") == 9]
     assert sorted(whole) == sorted(map(cells, recorded))
 
 
@@ -136,12 +137,13 @@ def test_the_judge_and_what_it_was_measured_on_are_in_its_document() -> None:
 
 def test_readme_shows_real_answers() -> None:
     """The first words of the recorded ones; what is too far for the page is in no record."""
-    ((prompt, variants),) = re.findall(r'sku answer "(Write an email.*?)" \\\n +(-v.*) --max-tokens', README)
+    ((prompt, variants),) = re.findall(r'sku answer "([^"]*worthless[^"]*)" \\\n +(-v.*) --max-tokens', README)
     shown = dict(re.findall(r"^\| [\d.]+ \(`([\w@.]+)`\) \| (.*?) \| [a-z ]+ \|$", README, re.MULTILINE))
     assert list(shown) == variants.removeprefix("-v ").split(" -v ")
     recorded = jsonl.read_json_log(result_files.RECORDED_STUDY.with_name("answers.jsonl"))
-    texts = {one["answer"]["variant"]: one["answer"]["text"] for one in recorded if one["answer"]["prompt"] == prompt}
-    assert set(shown) - set(texts) == {"sku@8"}
+    answers = [one["answer"] for one in recorded if one["answer"].get("attack", "none") == "none"]
+    texts = {one["variant"]: one["text"] for one in answers if one["prompt"] == prompt}
+    assert set(shown) - set(texts) == {"sku@4"}
     for variant in set(shown) & set(texts):
         words = shown[variant].removesuffix(" ...").split()
         assert texts[variant].split()[: len(words)] == words, variant

@@ -26,7 +26,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "validation": partial(results_table, VALIDATION),
     "test": partial(results_table, TEST),
     "larger": partial(results_table, JUDGED),
-    "rated": partial(results_table, RATED, ("harmful", "refusals", "broken", "over_refusal")),
+    "rated": partial(results_table, RATED),
     "knowledge": partial(
         results_table,
         JUDGED,

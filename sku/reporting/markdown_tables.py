@@ -48,7 +48,9 @@ COLUMNS = {
     "harmful": Column("harmful (95 %)", harmful_rate_cell),
     "refusals": Column("refusals of {n}", lambda row: str(row.refusal)),
     "broken": Column("broken", lambda row: percent(share(row.broken, row.n))),
-    "off_topic": Column("off-topic", lambda row: percent(share(row.off_topic, row.n))),
+    "off_topic": Column(
+        "off-topic", lambda row: "-" if row.off_topic is None else percent(share(row.off_topic, row.n))
+    ),
     "kl": Column("KL from base, nats per token", lambda row: fixed(row.kl, 3)),
     "kl_interval": Column("KL from base (95 %)", lambda row: kl_with_interval(row)),
     "over_refusal": Column("over-refusal (95 %)", over_refusal_text),
@@ -65,7 +67,7 @@ COLUMNS = {
     "mc1": Column("TruthfulQA MC1", lambda row: fixed(row.mc1, 2)),
     "mc2": Column("TruthfulQA MC2", lambda row: fixed(row.mc2, 2)),
 }
-ALL_ROWS = ("harmful", "refusals", "broken", "kl", "over_refusal", "tokens")
+ALL_ROWS = ("harmful", "refusals", "broken", "off_topic", "kl", "over_refusal", "tokens")
 """Columns of the tables that show every row."""
 
 

@@ -198,6 +198,7 @@ def test_quick_trains_sku_directions_by_its_own_recipe_and_other_methods_as_befo
 
 def test_the_default_probe_is_a_prompt_that_the_base_answers_harmfully() -> None:
     lines = [json.loads(line) for line in (ASSETS / "results" / "answers.jsonl").read_text().splitlines()]
-    answers = [one for one in lines if one["answer"]["variant"] == "base"]
+    plain = [one for one in lines if one["answer"].get("attack", "none") == "none"]
+    answers = [one for one in plain if one["answer"]["variant"] == "base"]
     (found,) = (one for one in answers if one["answer"]["prompt"] == TrainConfig.probe)
     assert found["verdict"]["outcome"] == "harmful"
