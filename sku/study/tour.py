@@ -88,7 +88,7 @@ def recorded_candidates(lines: Iterable[Mapping[str, Any]], prompts: Collection[
     Args:
         lines: of the record (`serving/recorded_session.py`).
         prompts: the prompts that may be chosen.
-        sku: the shipped variant, such as `sku@2.5`.
+        sku: the shipped variant, such as `sku@0.8`.
     """
     found: dict[str, dict[str, Verdict]] = {}
     for line in lines:

@@ -27,7 +27,7 @@ from sku.models.gguf_layout import Array, GgufLayout
 
 NumberFormat = Literal["f32", "f16", "q8_0", "q4_1"]
 DEFAULT_FORMAT: NumberFormat = "f16"
-"""Half the size of f32. On the default base f16 and q8_0 keep all of the vector of `sku@2.5`, q4_1 keeps 24 %."""
+"""Half the size of f32. On the default base q8_0 keeps all of the vector of `sku@0.8`, q4_1 keeps 86 %."""
 
 _FILE_TYPES = {
     "f32": (Type.F32, LlamaFileType.ALL_F32),

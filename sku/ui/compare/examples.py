@@ -29,7 +29,7 @@ def example_options(model: str | None, sku: str) -> list[tuple[str, str]]:
 
     Args:
         model: the base that answers. What was recorded of another base is not said of it.
-        sku: the variant of SKU that stands beside the base, such as `sku@2.5`.
+        sku: the variant of SKU that stands beside the base, such as `sku@0.8`.
     """
     recorded = RecordedSession()
     told = recorded if model is not None and same_base(recorded.model_name, model) else None
