@@ -32,7 +32,7 @@ def test_the_shipped_adapters_are_small_finished_and_of_this_base(session: LiveS
     assert [run.name for run in runs.shipped_runs()] == ["ga", "ga_mismatch", "keep", "sku", "tv"]
     for run in runs.shipped_runs():
         files = [path for path in run.folder.rglob("*") if path.is_file()]
-        assert sum(path.stat().st_size for path in files) <= 8e6, f"{run.name} is larger than 8 MB"
+        assert sum(path.stat().st_size for path in files) <= 12e6, f"{run.name} is larger than 12 MB"
         assert {path.suffix for path in files} <= {".json", ".jsonl", ".safetensors"}
         assert run.manifest.status == "finished"
         assert run.manifest.base_fingerprint == session.load().fingerprint

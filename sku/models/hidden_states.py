@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers.cache_utils import DynamicCache
 
 from sku.models.batching import EncodedPair, collate
 from sku.models.coefficients import CoefficientKey, nonzero_coefficients

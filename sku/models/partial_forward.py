@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
+from transformers.cache_utils import DynamicCache
 
 from sku.models.decoder_blocks import decoder_blocks, hidden_states_of
 from sku.models.shared_tokens import RowLayout

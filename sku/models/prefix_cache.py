@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PretrainedConfig
+from transformers.cache_utils import DynamicCache
+from transformers.configuration_utils import PretrainedConfig
 
 from sku.models.batching import left_pad
 from sku.models.chat_template import ChatTemplate, shared_prefix_length

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
-from transformers import DynamicCache
+from transformers.cache_utils import DynamicCache
 
 from sku.models.batching import EncodedPair
 from sku.models.partial_forward import PartialForward

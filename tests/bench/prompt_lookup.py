@@ -18,7 +18,7 @@ from statistics import mean, median
 from typing import Any, NamedTuple
 
 import torch
-from transformers import DynamicCache
+from transformers.cache_utils import DynamicCache
 
 from sku.core.attacks import NO_ATTACK
 from sku.core.jsonl import read_json_log

@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 
 from sku.core.methods import METHODS
 from sku.core.records import OUTCOMES
+from sku.core.runs import shipped_sku
 from sku.reporting.utilities import UTILITIES
-from sku.study.tour import shipped_sku
 from tests.e2e.test_stories import open_tab
 
 pytestmark = pytest.mark.e2e

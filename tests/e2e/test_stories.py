@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from sku.study.tour import shipped_sku
+from sku.core.runs import shipped_sku
 
 pytestmark = pytest.mark.e2e
 

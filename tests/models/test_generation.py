@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from transformers import DynamicCache
+from transformers.cache_utils import DynamicCache
 
 from sku.core.config import DecodingConfig
 from sku.core.variants import BASE, KnownAdapter, Variant, resolve_variant

@@ -76,9 +76,9 @@ def test_probes_are_counted_at_the_start_at_intervals_and_at_the_end(
     assert probes(TrainConfig(steps=steps, probe_every=every), first) == due
 
 
-def test_a_first_quick_run_is_expected_to_take_under_three_minutes_and_writes_no_answer() -> None:
+def test_a_first_quick_run_is_expected_to_take_under_five_minutes_and_writes_no_answer() -> None:
     found = estimate_training(find_preset("quick").config(probe_every=6))
     assert found.answers == 0, "the answers of the base that the preset needs come with the project"
     assert found.seconds is not None
-    assert found.seconds < 180
+    assert found.seconds < 300
     assert "no run of this method was timed here yet" in found.source

@@ -134,7 +134,7 @@ def test_visitors_of_a_started_session_share_the_batch(pico_folder: Path) -> Non
     assert len(set(expected)) > 3, "equal answers would not show a mix-up"
     session.start()
     shapes, start = forward_shapes(session.load()), threading.Barrier(len(prompts))
-    session.load().network.register_forward_pre_hook(lambda *_: time.sleep(0.005))  # steps of a real base are longer
+    session.load().network.register_forward_pre_hook(lambda *_: time.sleep(0.02))  # steps of a real base are longer
 
     def asked(prompt: str) -> str:
         start.wait()

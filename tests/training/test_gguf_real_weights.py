@@ -28,7 +28,7 @@ def rows() -> dict[str, list[str]]:
     session = LiveSession()
     names = ["base", "sku@1", "sku@0.5"]
     answers = {name: session.answers(PROMPTS, [name], DecodingConfig(max_new_tokens=TOKENS)) for name in names}
-    return {name: [answer.text for answer in found] for name, found in answers.items()}
+    return {name: [answer.text.strip() for answer in found] for name, found in answers.items()}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_the_base_in_4_bits_is_the_file_that_it_came_from(base: Path, tmp_path: 
         assert all(np.array_equal(exported[name], source[name]) for name in source)
 
 
-def test_merged_and_rounded_to_4_bits_loses_most_of_the_vector(base: Path, tmp_path: Path) -> None:
+def test_merged_and_rounded_to_4_bits_keeps_most_of_the_vector(base: Path, tmp_path: Path) -> None:
     """What `export` says when it merges. f16 and q8_0 keep all of it."""
     plain, exact = read_tensors(base), tensors("f32", tmp_path)
     vector = {name: exact[name] - plain[name] for name in plain if (exact[name] != plain[name]).any()}
@@ -103,4 +103,4 @@ def test_merged_and_rounded_to_4_bits_loses_most_of_the_vector(base: Path, tmp_p
 
     assert kept("f16", GGMLQuantizationType.F16) == pytest.approx(1, abs=0.01)
     assert kept("q8_0", GGMLQuantizationType.Q8_0) == pytest.approx(1, abs=0.01)
-    assert kept("q4_1", GGMLQuantizationType.Q4_1) < 0.4
+    assert 0.85 < kept("q4_1", GGMLQuantizationType.Q4_1) < 0.98

@@ -14,7 +14,7 @@ from sku.ui.compare.examples import example_options
 
 
 def test_each_example_says_what_it_shows() -> None:
-    labels = [label for label, _ in example_options(DEFAULT_BASE, "sku@2.5")]
+    labels = [label for label, _ in example_options(DEFAULT_BASE, "sku@0.8")]
     assert "stalking (harmful): base helps to do harm, SKU refuses" in labels
     assert "shoplifting (harmful): base helps to do harm, SKU too" in labels
     assert all(": base " in label for label in labels)
@@ -22,7 +22,7 @@ def test_each_example_says_what_it_shows() -> None:
 
 def test_what_was_recorded_of_one_base_is_not_said_of_another() -> None:
     for model in ("facebook/opt-350m", None):
-        assert "stalking (harmful)" in dict(example_options(model, "sku@2.5")), model
+        assert "stalking (harmful)" in dict(example_options(model, "sku@0.8")), model
     assert "stalking (harmful)" in dict(example_options(DEFAULT_BASE, "sku@9")), "not recorded"
 
 

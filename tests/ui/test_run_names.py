@@ -61,9 +61,9 @@ def test_what_came_with_the_project_keeps_its_name() -> None:
 @pytest.mark.parametrize(
     ("method", "manifest", "opened"),
     [
-        ("sku_contrast", {"config": {"preservation": "keep"}}, 2.5),
-        ("sku_contrast", {"config": {"preservation": "off"}}, 1.0),
-        ("sku_contrast", {"config": {"preservation": "keep"}, "default_coefficient": 0.5}, 0.5),
+        ("sku_directions", {"config": {"preservation": "keep"}}, 0.8),
+        ("sku_directions", {"config": {"preservation": "off"}}, 1.0),
+        ("sku_directions", {"config": {"preservation": "keep"}, "default_coefficient": 0.5}, 0.5),
         ("ga", {}, 1.0),
         ("combined", {}, 1.0),
     ],
