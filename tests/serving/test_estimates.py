@@ -81,4 +81,4 @@ def test_a_first_quick_run_is_expected_to_take_under_five_minutes_and_writes_no_
     assert found.answers == 0, "the answers of the base that the preset needs come with the project"
     assert found.seconds is not None
     assert found.seconds < 300
-    assert "no run of this method was timed here yet" in found.source
+    assert "as the shipped run of this method took" in found.source
