@@ -52,12 +52,8 @@ COLUMNS = {
         "off-topic", lambda row: "-" if row.off_topic is None else percent(share(row.off_topic, row.n))
     ),
     "kl": Column("KL from base, nats per token", lambda row: fixed(row.kl, 3)),
-    "kl_interval": Column("KL from base (95 %)", lambda row: kl_with_interval(row)),
     "over_refusal": Column("over-refusal (95 %)", over_refusal_text),
     "tokens": Column("tokens", lambda row: fixed(row.answer_tokens, 0)),
-    "perplexity": Column("perplexity of reference answers", lambda row: fixed(row.perplexity, 0)),
-    "similarity": Column("similarity to the base's normal answers", lambda row: fixed(row.similarity, 2)),
-    "broken_normal": Column("broken normal answers", lambda row: f"{row.normal_broken} of {row.normal_n}"),
     "harmful_log_prob": Column(
         "harmful answers from the data, nats per token", lambda row: fixed(row.harmful_log_prob, 2)
     ),
@@ -95,12 +91,6 @@ def results_table(side: str, columns: Sequence[str] = ALL_ROWS, variants: Sequen
     shown = [COLUMNS[name] for name in columns]
     headers = ["variant", *(column.header.format(n=sizes[0]) for column in shown)]
     return markdown_table(headers, ([f"`{row.variant}`", *(column.cell(row) for column in shown)] for row in rows))
-
-
-def kl_with_interval(row: ResultRow) -> str:
-    """The KL from base with its interval. The base itself has no interval."""
-    interval = f" ({fixed(row.kl_low, 3)} to {fixed(row.kl_high, 3)})" if row.kl and row.kl_low is not None else ""
-    return fixed(row.kl, 3) + interval
 
 
 def summary_table() -> str:

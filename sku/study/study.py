@@ -168,15 +168,13 @@ def prompt_sources(data: Path, prompts: str) -> PromptSources:
     """
     files, limits = _existing_files(data), PROMPT_LIMITS_BY_SIDE[prompts]
     preferences = data / _PREFERENCES
-    pairs = ("bundled", *([f"{preferences}#{_COLUMNS}"] if preferences.is_file() else []))
+    preferred = [f"{preferences}#{_COLUMNS}"] if preferences.is_file() and prompts != "validation" else []
     asked = [f"{name}:{files[name]}" for name in ("advbench", "labelled", "do_not_answer") if name in files]
-    if preferences.is_file() and prompts != "validation":
-        asked.append(f"{preferences}#{_COLUMNS}")
     questions = data / _CHOICES if limits.choices else None
     xstest = (f"xstest:{files['xstest']}",) if "xstest" in files else ()
     return PromptSources(
-        harmful=("bundled", *asked),
-        pairs=() if prompts == "validation" else pairs,
+        harmful=("bundled", *asked, *preferred),
+        pairs=() if prompts == "validation" else ("bundled", *preferred),
         normal=("bundled", "plain_requests"),
         references=(f"truthfulqa:{files['truthfulqa']}",) if "truthfulqa" in files else ("bundled",),
         sounds_harmful=("sounds_harmful", *xstest, "plain_requests"),
