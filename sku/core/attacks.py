@@ -58,6 +58,9 @@ class Attack:
     """Whether the variant answers prompts under the attack. False for attacks that only read numbers."""
     details: dict[str, str] = field(default_factory=dict)
     """What the numbers in `ResultRow.attack_details` mean, by name."""
+    asks_harmless: bool = False
+    """Whether harmless prompts are asked under it too. It changes them like harmful ones, so a variant that takes the
+    change itself for harm refuses them."""
     live: bool = False
     """Whether it costs no more than an answer, so that every page may offer it at once."""
 
@@ -82,7 +85,7 @@ _EDIT_DETAILS = {
 
 def _wrapper(label: str, name: str, meaning: str) -> Attack:
     return Attack(f"Wrapper: {label}", "wrapper", "prompt", meaning, EIGHT_METHODS_PAPER, "wrapper:wrap", None,
-                  {"name": name}, live=True)  # fmt: skip
+                  {"name": name}, asks_harmless=True, live=True)  # fmt: skip
 
 
 def _translated(language: str, code: str) -> Attack:
@@ -123,7 +126,9 @@ def _order(label: str, meaning: str, before: tuple[str, ...]) -> Attack:
 
 
 ATTACKS: dict[str, Attack] = {
-    NO_ATTACK: Attack("No attack", "none", "nothing", "The prompt is asked as it is.", "", live=True),
+    NO_ATTACK: Attack(
+        "No attack", "none", "nothing", "The prompt is asked as it is.", "", asks_harmless=True, live=True
+    ),
     "prefill-generic": Attack(
         "Prefill, generic",
         "prefill",
@@ -132,6 +137,7 @@ ATTACKS: dict[str, Attack] = {
         SHALLOW_PAPER,
         "prefill:generic_start",
         details={"harmful_whole": "harmful answers if the given beginning is judged with them"},
+        asks_harmless=True,
         live=True,
     ),
     **{f"prefill-{tokens}": _prefill(tokens) for tokens in (5, 10, 20)},

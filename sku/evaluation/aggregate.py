@@ -37,7 +37,11 @@ def result_rows(plan: EvaluationPlan, lines: EvaluationLines) -> list[ResultRow]
             **_outcomes(plan.sets.harmful, found, lines.tells_off_topic),
             **(_harmful_change(plan.sets.harmful, found, base) if base and not subject.is_base else {}),
             **_likelihoods(plan.sets, found),
-            **_harmless_prompts(plan.sets, found, lines.tells_off_topic),
+            **metrics.harmless_fields(
+                [found.verdicts[pair.prompt_id].outcome for pair in plan.sets.normal],
+                [found.verdicts[pair.prompt_id].outcome for pair in plan.sets.sounds_harmful],
+                lines.tells_off_topic,
+            ),
             **_similarity(plan.sets.normal, found, lines.similarity_metric),
             **_multiple_choice(plan.sets, found),
         )
@@ -136,21 +140,6 @@ def _likelihoods(sets: PromptSets, found: VariantLines) -> dict[str, Any]:
         "kl_high": kl.high,
         "own_perplexity": _perplexity_of_lines(list(own.values())),
         "perplexity": _perplexity_of_lines(list(reference.values())),
-    }
-
-
-def _harmless_prompts(sets: PromptSets, found: VariantLines, tells_off_topic: bool) -> dict[str, Any]:
-    """What became of the answers to normal prompts and to prompts that only sound harmful."""
-    normal = Counter(found.verdicts[pair.prompt_id].outcome for pair in sets.normal)
-    sounds_harmful = Counter(found.verdicts[pair.prompt_id].outcome for pair in sets.sounds_harmful)
-    judged = len(sets.sounds_harmful) - sounds_harmful["unjudged"]
-    return {
-        "normal_n": len(sets.normal),
-        "normal_broken": normal["broken"] if sets.normal else None,
-        "normal_refusal": normal["refusal"] if sets.normal else None,
-        "normal_off_topic": normal["off-topic"] if sets.normal and tells_off_topic else None,
-        "over_refusal": sounds_harmful["refusal"] / judged if judged else None,
-        "over_refusal_n": judged,
     }
 
 

@@ -24,8 +24,13 @@ RELEARNING = ("relearn-10", "relearn-50", "relearn-slow", "relearn-benign", "rel
 
 
 def recorded_matrix() -> RobustnessMatrix:
-    """The matrix of the measurement that came with the project."""
+    """The matrix of the default suite that was recorded with the project."""
     return robustness_matrix(result_files.read_rows(result_files.RECORDED_ATTACKS))
+
+
+def full_suite_matrix() -> RobustnessMatrix:
+    """The matrix of the recorded measurement under every attack."""
+    return robustness_matrix(result_files.read_rows(result_files.full_suite()))
 
 
 def attacks_table() -> str:
@@ -57,7 +62,7 @@ def rows_table() -> str:
     """Every recorded cell that has answers."""
     headers = (
         "variant", "attack", "harmful (95 %)", "recovery (95 %)", "refused", "safe", "off-topic", "broken", "of",
-        "likelihood of given harmful answers", "KL",
+        "harmless refused", "likelihood of given harmful answers", "KL",
     )  # fmt: skip
     matrix = recorded_matrix()
     lines = [
@@ -123,6 +128,7 @@ def _whole_line(cell: MatrixCell) -> Sequence[str]:
         cell.harmful_text,
         cell.recovery_text or UNKNOWN,
         *(UNKNOWN if not cell.answers or count is None else str(count) for count in counts),
+        cell.harmless_text,
         fixed(row.harmful_log_prob, 2),
         fixed(row.kl, 3),
     )

@@ -10,7 +10,7 @@ from sku.reporting.robustness_matrix import MatrixCell, log_probs_text, number_t
 
 _HEADERS = (
     "variant", "attack", "harmful (95 %)", "recovery (95 %)", "refused", "safe", "off-topic", "broken", "answers",
-    "log p from token 0, 5, 10, 20", "KL",
+    "harmless refused", "log p from token 0, 5, 10, 20", "KL",
 )  # fmt: skip
 
 
@@ -37,6 +37,7 @@ def _texts(cell: MatrixCell) -> tuple[str, ...]:
         cell.harmful_text if cell.harmful.rate is not None else number_text(cell),
         cell.recovery_text or UNKNOWN,
         *(UNKNOWN if count is None or not cell.answers else str(count) for count in counts),
+        cell.harmless_text,
         log_probs_text(row),
         fixed(row.kl, 3),
     )

@@ -28,11 +28,15 @@ _OTHER_STUDY_FILES = ("shipped.jsonl", "shipped_rated.jsonl", "validation.jsonl"
 ratings (`study/ratings.py`). The last has the validation prompts, on which the shipped form and its coefficient were
 selected."""
 RECORDED_ATTACKS = RECORDED_STUDY.with_name("robustness.jsonl")
-"""The rows of the shipped variants under attack."""
+"""The rows of the shipped variants under the default suite of attacks."""
+_FULL_SUITE = "robustness_full.jsonl"
+"""A file beside it: the most important of them, and DPO, under every attack."""
 ATTACK_JOBS = "attacks/jobs"
 """The folder under `SKU_HOME` with the attack measurements that the page started."""
 RECORDED = "recorded"
-"""The name of the attack measurement that came with the project."""
+"""The name of the measurement with the default suite that came with the project."""
+RECORDED_FULL = "recorded-full"
+"""The name of the one with every attack."""
 _COLUMNS = {field.name: field for field in dataclasses.fields(ResultRow)}
 _REQUIRED_COLUMNS = [
     name
@@ -92,7 +96,7 @@ def own_rows(owner: str | None = None) -> tuple[list[ResultRow], list[str]]:
 
 
 def attack_measurements(owner: str | None = None) -> tuple[list[AttackMeasurement], list[str]]:
-    """The recorded measurement under attack, then those of this machine, the newest first; and an error message for
+    """The recorded measurements under attack, then those of this machine, the newest first; and an error message for
     every file that cannot be read.
 
     Args:
@@ -100,14 +104,19 @@ def attack_measurements(owner: str | None = None) -> tuple[list[AttackMeasuremen
             files in `SKU_HOME/results`.
     """
     own = sorted(_own_files(ATTACK_JOBS, owner), key=lambda path: path.stat().st_mtime, reverse=True)
-    recorded = [RECORDED_ATTACKS] if RECORDED_ATTACKS.is_file() else []
-    found, errors = _read_each([*recorded, *own])
+    recorded = {RECORDED_ATTACKS: RECORDED, full_suite(): RECORDED_FULL}
+    found, errors = _read_each([*filter(Path.is_file, recorded), *own])
     measurements = []
     for path, rows in found:
-        name = RECORDED if path == RECORDED_ATTACKS else path.parent.name if path.name == "rows.jsonl" else path.stem
+        name = recorded.get(path) or (path.parent.name if path.name == "rows.jsonl" else path.stem)
         if attacked := [row for row in rows if row.attack is not None]:
             measurements.append(AttackMeasurement(name, attacked))
     return measurements, errors
+
+
+def full_suite() -> Path:
+    """The file with the recorded rows under every attack."""
+    return RECORDED_ATTACKS.with_name(_FULL_SUITE)
 
 
 def _own_files(folder: str, owner: str | None) -> list[Path]:

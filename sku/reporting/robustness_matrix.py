@@ -60,6 +60,23 @@ class MatrixCell:
         return TOO_LITTLE if self.recovery.ratio is None else percent_with_interval(*self.recovery)
 
     @property
+    def harmless_refused(self) -> int | None:
+        """How many of `harmless` answers refuse; None if no harmless prompt was asked."""
+        if not self.harmless:
+            return None
+        return (self.row.normal_refusal or 0) + round((self.row.over_refusal or 0.0) * self.row.over_refusal_n)
+
+    @property
+    def harmless(self) -> int:
+        """The number of answers to harmless prompts under this attack."""
+        return self.row.normal_n + self.row.over_refusal_n
+
+    @property
+    def harmless_text(self) -> str:
+        """`3 of 40`: refused answers to harmless prompts; a dash if none was asked."""
+        return f"{self.harmless_refused} of {self.harmless}" if self.harmless else UNKNOWN
+
+    @property
     def numbers(self) -> dict[str, float]:
         """The plain numbers that only this attack has, such as the AUC of a probe."""
         found = self.row.attack_details.items()
@@ -84,6 +101,8 @@ class MatrixCell:
                 f"of {row.n} answers: harmful {row.harmful}, refusal {row.refusal}, safe {row.safe}{_off_topic(row)}, "
                 f"broken {row.broken}, unjudged {row.unjudged}"
             )
+        if self.harmless:
+            found.append(f"of {self.harmless} harmless prompts under it, refused: {self.harmless_refused}")
         if row.harmful_log_prob is not None:
             found.append(f"{_LOG_PROB}: {row.harmful_log_prob:.2f} nats per token")
         if row.kl is not None:

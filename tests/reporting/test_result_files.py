@@ -147,6 +147,9 @@ def test_attacks_are_recorded_ones_first_then_their_owners(sku_home: Path, recor
     write_rows(sku_home / "results" / "mine.jsonl", [BASE, *ATTACKED])
     write_rows(recorded_attacks, ATTACKED)
     assert [one.name for one in attack_measurements("me")[0]] == ["recorded", "1"]
+    write_rows(recorded_attacks.with_name("robustness_full.jsonl"), ATTACKED)
+    assert [one.name for one in attack_measurements("me")[0]] == ["recorded", "recorded-full", "1"]
+    recorded_attacks.with_name("robustness_full.jsonl").unlink()
     found, faults = attack_measurements()
     assert (found[0].name, sorted(one.name for one in found), faults) == (
         "recorded",

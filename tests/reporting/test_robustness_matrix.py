@@ -78,6 +78,15 @@ def test_broken_and_off_topic_are_counted_apart_in_every_cell() -> None:
     assert "broken" not in "; ".join(MATRIX.cells["ga@1", "any"].lines()), "the worst case has no answers of its own"
 
 
+def test_refused_harmless_prompts_are_said_of_how_many() -> None:
+    refusing = attacked("ga@1", "int4", 1, normal_n=20, normal_refusal=7, over_refusal=0.25, over_refusal_n=12)
+    cell = robustness_matrix([refusing]).cells["ga@1", "int4"]
+    assert cell.harmless_text == "10 of 32"
+    assert "of 32 harmless prompts under it, refused: 10" in cell.lines()
+    assert MATRIX.cells["ga@1", "int4"].harmless_refused is None, "none was asked"
+    assert not [line for line in MATRIX.cells["ga@1", "int4"].lines() if "harmless" in line]
+
+
 def test_the_worst_case_names_its_attacks_and_the_one_over_more_attacks_counts() -> None:
     rows = [worst("ga@1", 0.5, "int4"), worst("ga@1", 0.7, "int4", "leak-8"), worst("ga@1", 0.6, "int4")]
     cell = robustness_matrix(rows).cells["ga@1", "any"]
@@ -119,6 +128,7 @@ def test_the_terminal_has_a_line_for_every_cell_with_recovery_and_likelihoods() 
     cells = {tuple(re.split(r"\s{2,}", line)[:2]): line for line in lines}
     assert "100 % (80 to 120)" in cells["ga@1", "int4"]
     assert cells["ga@1", "relearn-10"].split("  ")[-1].strip() == "-"
+    assert "harmless refused" in head
     assert "-4.03 -3.90 -3.80 -3.70" in cells["ga@1", "relearn-10"]
     places = [head.index(name) for name in ("attack", "harmful", "recovery", "off-topic", "log p")]
     assert places == sorted(places)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from sku.core.records import Outcome
 from sku.evaluation.work_lines import KeyedLine, VerdictLine
 
 
@@ -61,6 +62,9 @@ class CellLines:
     """Everything found about one variant under one attack."""
 
     answers: tuple[AttackedAnswer, ...] = ()
+    """Of harmful prompts."""
+    harmless_outcomes: dict[str, Outcome] = field(default_factory=dict)
+    """What became of the answers to harmless prompts, by prompt id; empty if the attack does not ask them."""
     log_probs: dict[str, list[float]] = field(default_factory=dict)
     """By pair id; empty where the attack changes only prompts."""
     kl: dict[str, float] = field(default_factory=dict)

@@ -11,12 +11,12 @@ from typing import Any
 from sku.core import intervals
 from sku.core.attacks import ANY_ATTACK, ATTACKS, CONTROL_METHOD, NO_ATTACK
 from sku.core.intervals import mean_interval, wilson
-from sku.core.records import ResultRow
+from sku.core.records import Outcome, PromptPair, ResultRow
 from sku.evaluation.aggregate import subject_facts
 from sku.evaluation.attacks.attack_lines import AttackedAnswer, CellLines
 from sku.evaluation.attacks.plan import AttackPlan
 from sku.evaluation.attacks.recovery import POSITIONS, leak_at, mean_from, recovery
-from sku.evaluation.metrics import outcome_counts
+from sku.evaluation.metrics import harmless_fields, outcome_counts
 from sku.evaluation.plan import MeasuredVariant
 from sku.judges.protocol import JudgeCard
 
@@ -65,18 +65,26 @@ def _row(plan: AttackPlan, cells: Cells, subject: MeasuredVariant, name: str, ju
     if whole:
         details["harmful_whole"] = whole.count("harmful")
     scores = harmful_by_prompt(cell.answers)
+    tells_off_topic = attack.answers and judge.topic_threshold is not None
     several = len(cell.answers) > len({one.prompt_id for one in cell.answers})
     if attack.samples > 1:
         details["leak_at"] = {str(k): _mean(harmful_by_prompt(cell.answers, k)) for k in LEAKS if k <= attack.samples}
     return ResultRow(
         **_description(plan, subject, name),
         judge=judge.id,
-        **_outcomes(cell.answers, tells_off_topic=attack.answers and judge.topic_threshold is not None),
+        **_outcomes(cell.answers, tells_off_topic),
+        **harmless_fields(
+            _harmless_outcomes(cell, plan.normal), _harmless_outcomes(cell, plan.sounds_harmful), tells_off_topic
+        ),
         **(_any_harmful(scores) if several else {}),
         **(_recovery(plan, cells, subject, name, scores) if name != NO_ATTACK and scores else {}),
         **_likelihoods(cell),
         attack_details=details,
     )
+
+
+def _harmless_outcomes(cell: CellLines, pairs: Sequence[PromptPair]) -> list[Outcome]:
+    return [cell.harmless_outcomes[p.prompt_id] for p in pairs if p.prompt_id in cell.harmless_outcomes]
 
 
 def _worst_row(plan: AttackPlan, cells: Cells, subject: MeasuredVariant, judge: str) -> ResultRow:

@@ -34,6 +34,10 @@ class AttackPlan:
     attacks: tuple[str, ...]
     """Names in `ATTACKS`. `none` is always measured, and is not among them."""
     data: AttackData
+    normal: tuple[PromptPair, ...] = ()
+    """Normal prompts, asked under the attacks that ask harmless ones too."""
+    sounds_harmful: tuple[PromptPair, ...] = ()
+    """Harmless prompts that sound harmful, asked under the same attacks."""
     side: str = "test"
     decoding: DecodingConfig = field(default_factory=lambda: DecodingConfig(max_new_tokens=48))
     max_tokens: int = 128
@@ -65,6 +69,10 @@ class AttackPlan:
         pairs = tuple(sorted(by_prompt.values(), key=lambda pair: pair.prompt_id))
         return pairs[: asked_count(attack, len(pairs))]
 
+    def harmless(self, attack: Attack) -> tuple[PromptPair, ...]:
+        """The harmless prompts that are asked under `attack`."""
+        return (*self.normal, *self.sounds_harmful) if attack.asks_harmless else ()
+
     def decoding_under(self, attack: Attack) -> DecodingConfig:
         """How answers are written under `attack`."""
         return DecodingConfig(
@@ -74,5 +82,7 @@ class AttackPlan:
 
     def hashes(self) -> dict[str, str]:
         """Content hashes of the prompts and of what the attacks use."""
-        sets = {"harmful": self.harmful, "own": self.own}
+        sets = {
+            "harmful": self.harmful, "own": self.own, "normal": self.normal, "sounds_harmful": self.sounds_harmful,
+        }  # fmt: skip
         return {n: digest(*(pair.id for pair in some)) for n, some in sets.items() if some} | {"attack": self.data.key}

@@ -18,6 +18,7 @@ JUDGED_PER_WRITTEN = 0.5
 def cost(plan: AttackPlan, attack: Attack) -> float:
     """What one attack on one variant costs, in answers."""
     answers = len(plan.asked(attack)) * attack.samples if attack.answers else len(plan.harmful) / 4
+    answers += len(plan.harmless(attack))
     return answers + ANSWERS_PER_TRAINING_STEP * float(attack.settings.get("steps", 0))
 
 

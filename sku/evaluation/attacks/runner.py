@@ -134,7 +134,7 @@ class AttackRunner(WorkPasses):
     def wordings(self, attack: Attack) -> Iterator[Wording]:
         """The wordings of every prompt under an attack that changes only prompts."""
         ask = find_ask(attack)
-        for pair in self.plan.asked(attack):
+        for pair in (*self.plan.asked(attack), *self.plan.harmless(attack)):
             for one in ask(self.context, pair, **attack.settings) if ask else ask_as_it_is(pair):
                 yield Wording(pair, digest(one.text, one.answer_start, length=8), one)
 
@@ -304,11 +304,17 @@ class AttackRunner(WorkPasses):
 
         given = {p.id: key(f"given/{p.id}") for p in self.plan.harmful}
         own = {p.id: key(f"own/{p.id}") for p in self.plan.own}
+        harmless = set(self.plan.harmless(attack))
+        answers, harmless_outcomes = [], {}
+        for pair, line in self._answers_of(name, attack, subject):
+            verdict, whole = verdicts[line.key], verdicts.get(f"{line.key}/whole")
+            if pair in harmless:
+                harmless_outcomes[pair.prompt_id] = verdict.outcome
+            else:
+                answers.append(AttackedAnswer(pair.prompt_id, line, verdict, whole))
         return CellLines(
-            answers=tuple(
-                AttackedAnswer(pair.prompt_id, line, verdicts[line.key], verdicts.get(f"{line.key}/whole"))
-                for pair, line in self._answers_of(name, attack, subject)
-            ),
+            answers=tuple(answers),
+            harmless_outcomes=harmless_outcomes,
             log_probs={i: self.log_probs[k].log_probs for i, k in given.items() if k in self.log_probs},
             kl={i: self.kl[k].kl for i, k in own.items() if k in self.kl},
             details=self.details[key("details")].details if key("details") in self.details else {},

@@ -82,15 +82,33 @@ def plan_attacks(
     Raises:
         ValueError: if a source is unknown or has no prompt that can be attacked.
     """
-    harmless = split(load_pairs("sounds_harmful", "normal").pairs, "train")
-    own_answers = write_base_answers(model, sorted(harmless, key=lambda pair: pair.id)[:40], OWN_TOKENS)
+    sounds_harmful = load_pairs("sounds_harmful", "normal").pairs
+    harmless = sorted(split(sounds_harmful, "train"), key=lambda pair: pair.id)
+    own_answers = write_base_answers(model, harmless[:40], OWN_TOKENS)
     # Set aside from all prompts, not from the first `limit`, so that every limit trains the attacks on the same pairs.
     data = load_attack_data(attacked_prompts(dataclasses.replace(sources, limit=None)), own_answers)
     harmful = attacked_prompts(sources, data)
     check_apart(harmful, data)
-    normal = sorted(split(load_pairs("bundled", "normal").pairs, "test"), key=lambda pair: pair.prompt_id)
+    normal = _by_prompt(split(load_pairs("bundled", "normal").pairs, "test"))
     own = tuple(write_base_answers(model, normal[:OWN_ANSWERS], OWN_TOKENS))
-    return AttackPlan(model_name, tuple(subjects), harmful, own, attacks, data, sources.side, decoding)
+    each = max(1, len(harmful) // 2)  # half as many normal prompts, and as many that sound harmful
+    return AttackPlan(
+        model_name,
+        tuple(subjects),
+        harmful,
+        own,
+        attacks,
+        data,
+        normal=normal[:each],
+        sounds_harmful=_by_prompt(split(sounds_harmful, "test"))[:each],
+        side=sources.side,
+        decoding=decoding,
+    )
+
+
+def _by_prompt(pairs: Sequence[PromptPair]) -> tuple[PromptPair, ...]:
+    """One pair for each prompt, in a fixed order."""
+    return tuple(pair for _, pair in sorted({pair.prompt_id: pair for pair in pairs}.items()))
 
 
 def measure_attacks(

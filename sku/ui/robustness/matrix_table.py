@@ -68,9 +68,15 @@ def matrix_html(matrix: RobustnessMatrix, openable: Collection[str]) -> str:
     )
 
 
-def sentence_html(finding: RecoveryFinding | None) -> str:
-    """The finding in a sentence, each number with its interval on hover or focus; empty if there is none."""
-    return f"<p>{finding_text(finding, _number, html.escape)}</p>" if finding else ""
+def sentence_html(finding: RecoveryFinding | None, more: str = "") -> str:
+    """The finding in a sentence, each number with its interval on hover or focus, and `more`; empty if there is none.
+
+    Args:
+        finding: what an attack brings back.
+        more: a further sentence, escaped.
+    """
+    sentences = [finding_text(finding, _number, html.escape) if finding else "", more]
+    return f"<p>{' '.join(filter(None, sentences))}</p>" if any(sentences) else ""
 
 
 def _number(cell: MatrixCell) -> str:

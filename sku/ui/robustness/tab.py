@@ -62,10 +62,10 @@ class RobustnessHandlers:
 
 def view_updates(parts: RobustnessComponents, view: RobustnessView, selection: RobustnessSelection) -> Updates:
     """Updates that show `view`. They send back no valid choice, so a late response cannot undo a newer click."""
-    has_own = any(name != RECORDED for _, name in view.measurements)
+    has_choice = any(name != RECORDED for _, name in view.measurements)
     return {
         parts.sentence: view.sentence,
-        parts.measurement: _list(view.measurements, view.measurement, selection.measurement, has_own),
+        parts.measurement: _list(view.measurements, view.measurement, selection.measurement, has_choice),
         parts.attacks: gr.Radio(visible=view.has_more_attacks),
         parts.table: view.table,
         parts.legend: gr.HTML(visible=bool(view.table)),

@@ -16,8 +16,9 @@ from sku.core.records import ResultRow
 from sku.models.pretrained import same_base
 from sku.reporting import result_files
 from sku.reporting.recovery_sentence import recovery_finding
+from sku.reporting.refusing_sentence import refusing_text
 from sku.reporting.relearn_curves import relearning_attacks, relearning_figure
-from sku.reporting.result_files import RECORDED, AttackMeasurement
+from sku.reporting.result_files import RECORDED, RECORDED_FULL, AttackMeasurement
 from sku.reporting.robustness_matrix import RobustnessMatrix, is_unlearned, robustness_matrix, variant_label
 from sku.reporting.survival_plot import rounding_attacks, survival_figure
 from sku.ui.robustness.matrix_table import matrix_html, sentence_html
@@ -90,7 +91,7 @@ def robustness_view(owner: str | None, selection: RobustnessSelection, openable:
         measurements=[(_measurement_label(one), one.name) for one in measurements],
         measurement=chosen,
         has_more_attacks=has_more,
-        sentence=sentence_html(recovery_finding(whole)),
+        sentence=sentence_html(recovery_finding(whole), refusing_text(whole, html.escape)),
         table=matrix_html(whole if selection.attacks == ALL_ATTACKS else shown, openable),
         note=_note(whole, faults) if measurements else _no_measurement(everything, faults, selection.model),
         relearnings=_choices(relearnings),
@@ -131,6 +132,8 @@ def _choices(attacks: Sequence[str]) -> Choices:
 def _measurement_label(measurement: AttackMeasurement) -> str:
     if measurement.name == RECORDED:
         return "recorded with the project"
+    if measurement.name == RECORDED_FULL:
+        return "recorded with the project, every attack"
     labels = dict.fromkeys(variant_label(row) for row in measurement.rows if is_unlearned(row))
     return f"yours, {measurement.name}: {', '.join(labels) or 'base'}"
 

@@ -16,7 +16,7 @@ from sku.evaluation.attacks.suite import measure_attacks
 from sku.judges.keyword import KeywordJudge
 from sku.models.altered_model import AlteredModel
 from sku.models.variant_model import VariantModel
-from tests.evaluation.attacks.conftest import MEASURED
+from tests.evaluation.attacks.conftest import DATA, MEASURED
 from tests.models.test_altered_model import weights
 
 ALL = ("prefill-generic", "prefill-5", "wrapper-role", "leak-8", "int8", "int4-apart", "relearn-10")
@@ -60,6 +60,22 @@ def test_likelihood_is_measured_where_the_model_changes_and_kl_of_the_base_is_ze
     assert rows["one@1", "none"].harmful_log_prob is not None
     assert set(rows["one@1", "none"].log_prob_from) >= {"0", "5"}
     assert rows["one@1", "wrapper-role"].harmful_log_prob is None
+
+
+def test_harmless_prompts_are_asked_where_the_attack_changes_them_and_counted_apart(
+    duo: VariantModel, make_plan: MakePlan, tmp_path: Path
+) -> None:
+    attacks = ("prefill-generic", "prefill-5", "wrapper-role", "int8")
+    plain = by_cell(measure(duo, make_plan(*attacks), tmp_path / "work"))
+    asked = make_plan(*attacks, normal=DATA.normal[:4], sounds_harmful=DATA.sounds_harmful[:3])
+    rows = by_cell(measure(duo, asked, tmp_path / "work"))
+    both = {attack for (_, attack), row in rows.items() if (row.normal_n, row.over_refusal_n) == (4, 3)}
+    assert both == {"none", "prefill-generic", "wrapper-role"}
+    assert {row.normal_n for (_, attack), row in rows.items() if attack not in both} == {0}
+    for cell, row in rows.items():
+        for name in ("n", "harmful", "refusal", "harmful_rate", "recovery"):
+            assert getattr(row, name) == getattr(plain[cell], name), "harmful prompts are counted without harmless ones"
+    assert rows["base", "none"].sets.keys() - plain["base", "none"].sets.keys() == {"normal", "sounds_harmful"}
 
 
 def test_the_base_recovers_nothing_of_itself(duo: VariantModel, make_plan: MakePlan, tmp_path: Path) -> None:
