@@ -126,6 +126,9 @@ class TrainConfig:
     kl_budget: float | None = None
     """The KL from base that a step may have, in nats per token. The weight of the KL term then rises while the KL is
     above the budget and falls while it is below. None keeps the weight as it is."""
+    round_every: int = 0
+    """In every so many-th step, rows that are scored where the model is served see it merged and rounded to 4 bits
+    (`attack int4`). So forgetting is learned that survives rounding. 0: never."""
     disassociation_answers: int = 1
     """Random answers per harmful prompt (K in the paper)."""
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -178,6 +181,12 @@ class TrainConfig:
         _require(bool(given) and all(0 <= k <= 512 for k in given), "given_tokens", given, "numbers from 0 to 512")
         _require(16 <= self.max_tokens <= 8192, "max_tokens", self.max_tokens, "from 16 to 8192")
         _require(self.preservation in ("push", "keep", "off"), "preservation", self.preservation, "push, keep or off")
+        _require(self.round_every >= 0, "round_every", self.round_every, "0 (never) or more steps")
+        if self.round_every and self.gradient_checkpointing:
+            raise ValueError(
+                "round_every does not work with gradient_checkpointing, which runs layers again without the rounding; "
+                "leave one of the two out"
+            )
         _require(self.push_bound > 0, "push_bound", self.push_bound, "above 0 nats per token")
         _require(
             self.preserve_at in (None, "acquired", "negated"), "preserve_at", self.preserve_at, "acquired or negated"

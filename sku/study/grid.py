@@ -52,8 +52,6 @@ class GridEntry:
     method: str
     settings: dict[str, Any] = field(default_factory=dict)
     coefficients: tuple[float, ...] = (1.0,)
-    snapshots: tuple[int, ...] = ()
-    """Steps after which the training is measured as well, at coefficient 1."""
     tuned: str | None = None
     """The tuned method of which this is one setting; None if the training is no part of a search."""
 
@@ -76,6 +74,8 @@ _SHORT_MARGIN = _SHORT | {
     "normal_limit": 160,
 }
 _SHORT_FAR = {"normal": _PLAIN, "steps": 160, "opening_weight": 8.0, "kl_budget": 0.04}
+_LEVER: dict[str, Any] = {"steps": 60}
+"""Against one lever more, on 60 steps: compare with `tuned-directions-fast-mlp`, which is the same without a lever."""
 _QUICK = PRESETS["quick"].recipe | {"max_tokens": PRESETS["quick"].settings["max_tokens"]}
 _UPPER_MLP = {"targets": ("mlp",), "layers": (0.43, 0.9)}
 _ATTENTION = {"targets": ("q_proj", "v_proj"), "layers": (0.0, 1.0)}
@@ -154,6 +154,8 @@ GRID: dict[str, GridEntry] = {
     "directions-seed2": GridEntry("sku_directions", _DIRECTIONS | {"seed": 2}, TWO),
     "random-like-directions": GridEntry("random", {"like": "directions"}, TWO),
     "gated-directions": GridEntry("gated", {"like": "directions"}, TWO),
+    "directions-rounded": GridEntry("sku_directions", _LEVER | {"round_every": 2}, TWO),
+    "directions-sam": GridEntry("sku_directions", _LEVER | {"gradient": "sam@0.01"}, TWO),
     **TUNED,
     **ONCE,
 }

@@ -10,7 +10,7 @@ from sku.study.grid import GRID, GridEntry
 
 def grid_table() -> str:
     """A table of all trainings: method, settings that differ from the common ones, and measured coefficients."""
-    rows = ([f"`{name}`", f"`{entry.method}`", _settings(entry), _measured(entry)] for name, entry in GRID.items())
+    rows = ([f"`{name}`", f"`{entry.method}`", _settings(entry), _coefficients(entry)] for name, entry in GRID.items())
     return markdown_table(["training", "method", "settings of its own", "coefficients"], rows)
 
 
@@ -27,7 +27,5 @@ def _value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else "all" if value is None else str(value)
 
 
-def _measured(entry: GridEntry) -> str:
-    coefficients = ", ".join(f"{coefficient:g}" for coefficient in entry.coefficients)
-    steps = ", ".join(map(str, entry.snapshots))
-    return f"{coefficients}; after {steps} steps at 1" if steps else coefficients
+def _coefficients(entry: GridEntry) -> str:
+    return ", ".join(f"{coefficient:g}" for coefficient in entry.coefficients)

@@ -127,11 +127,10 @@ def study_folder() -> Path:
 
 
 def variants_of(entries: dict[str, GridEntry]) -> list[str]:
-    """The variants to measure: the base, every training at its coefficients, and its snapshots at coefficient 1."""
+    """The variants to measure: the base, and every training at its coefficients."""
     variants = ["base"]
     for name, entry in entries.items():
         variants += [f"{study_folder() / name}@{c:g}" for c in entry.coefficients]
-        variants += [f"{study_folder() / name / f'step-{step}'}@1" for step in entry.snapshots]
     return variants
 
 
@@ -270,7 +269,7 @@ def _train(
     settings = COMMON_SETTINGS | METHODS[entry.method].settings | entry.settings
     if "like" in settings:
         settings["like"] = str(out.parent / settings["like"])
-    config = TrainConfig(method=entry.method, snapshots=entry.snapshots, **settings)
+    config = TrainConfig(method=entry.method, **settings)
     config = dataclasses.replace(
         config, harmful=located_specs(config.harmful, files), normal=located_specs(config.normal, files)
     )

@@ -8,6 +8,7 @@ head runs on scored tokens only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pkgutil import resolve_name
 from typing import Any
 
@@ -26,6 +27,7 @@ from sku.models.shared_tokens import RowLayout, lay_out, use_shared_tokens
 from sku.training.base_states import BaseStates
 from sku.training.losses.inputs import TermInputs, TermLoss
 from sku.training.losses.kl import OPENING_TOKENS
+from sku.training.rounded_serving import RoundedServing
 from sku.training.state_cache import StateCache
 from sku.training.term_batches import TermRows, TermStream
 
@@ -61,6 +63,12 @@ class Objective(nn.Module):
         usable = prefix if self._shares_tokens else ()  # a sliding window could not see all of it
         self._base = BaseStates(peft_model, self._partial, self._start, cache or StateCache(), usable)
         self._check_levels()
+        self._rounding = RoundedServing(self._lora_layers, self._scale * self._served) if config.round_every else None
+        self._rounds = False
+
+    def begin_step(self, step: int) -> None:
+        """Say which step comes; some are scored with rounded weights (`TrainConfig.round_every`)."""
+        self._rounds = bool(self.config.round_every) and step % self.config.round_every == 0
 
     def forward(self, drawn: dict[TermStream, TermRows]) -> tuple[dict[str, Tensor], int]:
         """Compute every term of the method on the rows of one step.
@@ -74,7 +82,9 @@ class Objective(nn.Module):
         """
         rows = [row for of_stream in drawn.values() for row in of_stream.encoded]
         layout = self.set_coefficients(drawn)
-        hidden = self._partial.run(layout, self._levels(self.config.terms), self._start, self._given(rows, layout))
+        given = self._given(rows, layout)
+        with self._rounded(drawn, layout):
+            hidden = self._partial.run(layout, self._levels(self.config.terms), self._start, given)
         terms: dict[str, Tensor] = {}
         first = 0
         for stream, of_stream in drawn.items():
@@ -186,8 +196,25 @@ class Objective(nn.Module):
         layout = lay_out(rows, signs, self._shares_tokens, self._device)
         column = 1.0 if all(sign == 1.0 for sign in signs) else layout.column(signs)
         for layer in self._lora_layers:
-            layer.scaling["default"] = self.config.alpha / self.config.rank * column
+            layer.scaling["default"] = self._scale * column
         return layout
+
+    def _rounded(self, drawn: dict[TermStream, TermRows], layout: RowLayout) -> AbstractContextManager[None]:
+        """Rounded weights in the rows that are scored where the model is served, if this step has them."""
+        if self._rounding is None or not self._rounds:
+            return nullcontext()
+        served = [float(sign == self._served) for sign in self._signs(drawn)]
+        return self._rounding.on_rows(1.0 if all(served) else layout.column(served))
+
+    @property
+    def _scale(self) -> float:
+        """What the product of the LoRA factors is multiplied by."""
+        return self.config.alpha / self.config.rank
+
+    @property
+    def _served(self) -> float:
+        """The sign of tau in the model that will be served."""
+        return self._sign("served")
 
     def _sign(self, runs_at: RunsAt) -> float:
         negated = {

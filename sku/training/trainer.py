@@ -250,6 +250,7 @@ class _Training:
             rate = config.learning_rate * (1 - step / config.steps) * min(1.0, (step + 1) / max(1, config.warmup))
             for group in prepared.param_groups:
                 group["lr"] = rate
+            objective.begin_step(step)
             drawn = batches.at(step, accelerator.process_index, accelerator.num_processes)
             terms, tokens = gradient.forward(wrapped, drawn)
             weights = budget.weights

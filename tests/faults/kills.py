@@ -117,7 +117,7 @@ def small_study(files: PicoFiles, folder: Path) -> None:
 
     settings = {"model": str(files.base), "rank": 4, "preservation": "off", "checkpoint_every": 2}
     study.GRID.clear()
-    study.GRID["keep"] = GridEntry("sku", settings, (0.5, 1.0), (1,))
+    study.GRID["keep"] = GridEntry("sku", settings, (0.5, 1.0))
     study.COMMON_SETTINGS.clear()
     study.COMMON_SETTINGS.update({"steps": 8, "batch_size": 2, "max_tokens": 128})
     study.LiveSession = lambda: LiveSession(str(files.base))  # type: ignore[attr-defined, assignment, misc]

@@ -19,7 +19,7 @@ from tests.study.rows import row
 def test_the_whole_study_on_pico(
     pico_folder: Path, pairs_file: Path, sku_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = GridEntry("sku", {"model": str(pico_folder), "rank": 4, "preservation": "off"}, (0.5, 1.0), (1,))
+    entry = GridEntry("sku", {"model": str(pico_folder), "rank": 4, "preservation": "off"}, (0.5, 1.0))
     monkeypatch.setattr(study, "GRID", {"keep": entry})
     monkeypatch.setattr(study, "COMMON_SETTINGS", {"steps": 2, "batch_size": 2, "max_tokens": 128})
     monkeypatch.setattr(study, "LiveSession", lambda: LiveSession(str(pico_folder)))
@@ -36,7 +36,7 @@ def test_the_whole_study_on_pico(
     rows = result_files.read_rows(tmp_path / "out" / "study.jsonl")
     assert chosen is not None, "two steps change pico so little that the rule takes one of its rows"
     assert (chosen["form"], chosen["coefficient"]) in {("keep", 0.5), ("keep", 1.0)}
-    assert [r.variant for r in rows] == ["base", "sku@0.5", "sku@1", "keep/step-1@1"]
+    assert [r.variant for r in rows] == ["base", "sku@0.5", "sku@1"]
     assert all(r.kl is not None and r.kl > 0 for r in rows[1:])
     assert {r.side for r in result_files.read_rows(tmp_path / "out" / "validation.jsonl")} == {"validation"}
     assert json.loads((tmp_path / "out" / "choice.json").read_text())["rule"] == SELECTION_RULE
