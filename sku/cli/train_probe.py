@@ -20,7 +20,7 @@ def train_probe(
     normal: Annotated[
         list[str], typer.Option(help="A source of harmless prompts to fit and test the probe on. Repeatable.")
     ] = ["bundled", "sounds_harmful", "plain_requests"],  # noqa: B006
-    limit: Annotated[int, typer.Option(help="The most prompts of each source, for fitting and for testing.")] = 200,
+    limit: Annotated[int, typer.Option(help="The most prompts of each source, for fitting and for testing.")] = 600,
     test_harmful: Annotated[
         list[str], typer.Option(help="A source of harmful prompts that only tests the probe. Repeatable.")
     ] = [],  # noqa: B006

@@ -26,7 +26,7 @@ from sku.models.variant_model import VariantModel
 
 PROBE_DEPTH = 0.6
 """Where the probe reads, as a fraction of the base's decoder blocks."""
-FALSE_ALARMS = 0.05
+FALSE_ALARMS = 0.08
 """The share of harmless training prompts that may be taken for harmful ones. Their answers are hidden until judged."""
 _PROMPTS_PER_FORWARD = 32
 
