@@ -254,8 +254,8 @@ def _check_layer(folder: Path, name: str, size: tuple[int, int] | None, tensors:
         raise ValueError(f"adapter {folder} has numbers that are not finite; train it again or choose another")
     if (change := float(a.double().norm() * b.double().norm())) > _MAX_CHANGE:
         raise ValueError(
-            f"adapter {folder} changes {name} by up to {change:.0e}, so its training diverged; train it again at a lower "
-            "learning rate, or choose another"
+            f"adapter {folder} changes {name} by up to {change:.0e}, so its training diverged; train it again at a "
+            "lower learning rate, or choose another"
         )
     return len(a)
 
