@@ -172,6 +172,7 @@ class TrainConfig:
         _require(self.optimizer in (None, "adamw", "sophia"), "optimizer", self.optimizer, "adamw or sophia")
         parse_gradient(self.gradient or known.gradient)
         _require(1 <= self.rank <= 1024, "rank", self.rank, "from 1 to 1024")
+        _require(1 <= self.alpha <= 1_000_000, "alpha", self.alpha, "from 1 to 1000000")  # 0 would train nothing
         _require(bool(self.targets), "targets", self.targets, "at least one module name, such as q_proj")
         start, end = self.layers
         _require(0 <= start < end <= 1, "layers", self.layers, "two fractions of the depth, such as 0.4,0.9")

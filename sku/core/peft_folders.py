@@ -39,9 +39,11 @@ def find_peft_folder(name: str) -> Path | None:
 
 
 def describe_other_folder(name: str) -> str:
-    """What is in a folder that holds no adapter itself, and what to name instead; empty if `name` is no folder."""
+    """What is in a folder that holds no adapter itself, and what to name instead; empty if `name` is no path here."""
     folder = Path(os.path.expanduser(name))
-    if not name or not os.path.isdir(folder):  # unlike Path's, it takes any text
+    if name and os.path.isfile(folder):  # unlike Path's, it takes any text
+        return "is a file; name the folder of the adapter"
+    if not name or not os.path.isdir(folder):
         return ""
     inside = sorted(path.parent.name for path in folder.glob(f"*/{PEFT_CONFIG}"))
     if inside:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from peft.utils.other import get_pattern_key
@@ -35,7 +36,7 @@ SUPPORTED_VALUES: dict[str, tuple[Any, ...]] = {
     "peft_type": ("LORA",),
     "task_type": ("CAUSAL_LM", None),
     "bias": ("none",),
-    "init_lora_weights": (True, False, None, "gaussian", "orthogonal", "eva"),
+    "init_lora_weights": (True, False, None, "gaussian", "orthogonal", "eva", "mica"),
 }
 """Settings of which rows support these values only. PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA initialise by changing the
 base."""
@@ -52,11 +53,11 @@ IGNORED = frozenset(
         *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
         *("lora_dropout", "fan_in_fan_out", "inference_mode", "runtime_config", "eva_config"),
         *("base_model_name_or_path", "revision", "peft_version", "auto_mapping"),
-        *("megatron_core", "qalora_group_size"),
+        *("megatron_core", "qalora_group_size", "ensure_weight_tying"),
     )
 )
 """Settings that change nothing in a loaded adapter: its tensors say which layers they are for, dropout is for training
-only, and the others describe the file or belong to a setting that is refused if it is on."""
+only, and the others describe the file or belong to a setting or layer that is refused."""
 _MEANINGS = {
     "bias": "a trained bias",
     "lora_bias": "a trained bias",
@@ -68,6 +69,8 @@ _MEANINGS = {
     "target_parameters": "parameters that are no linear layer",
     "alora_invocation_tokens": "aLoRA",
 }
+_CONDITIONS = ("exclude_modules", "layers_to_transform")
+"""Settings that take layers out of those that `target_modules` names."""
 _CONVERTIBLE = frozenset(("init_lora_weights", "corda_config", "loftq_config", "lora_ga_config"))
 _CONVERT = (
     "convert it to plain LoRA (in PEFT: save_pretrained with path_initial_model_for_weight_conversion), or choose "
@@ -78,6 +81,9 @@ _WRAPPER_NAMES = re.compile(r"^(module\.|_orig_mod\.)+|(?<=\.)_orig_mod\.|\.defa
 _FACTOR_NAME = re.compile(r"\blora_[AB]\b", re.IGNORECASE)
 """In the names that other libraries give to the two factors, too."""
 _TENSOR_NAME = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
+_NUMBERS = {torch.float64, torch.float32, torch.bfloat16, torch.float16}
+_MAX_CHANGE = 1e12
+"""The largest norm of A times that of B. Beyond it B A x may be infinite, and 0 times that is no longer the base."""
 _MAX_PATTERN_CHARACTERS = 200
 _MAX_CHOICES_IN_PATTERN = 4
 """Groups and repetitions in a pattern of layer names. The time of a match can be exponential in their number."""
@@ -114,6 +120,7 @@ def read_plain_lora(folder: Path, network: Any, base: str) -> PlainLora:
     check_adapter_base(folder, base)
     tensors = read_tensors(folder)
     ranks = _check_layers(folder, tensors, network)
+    _check_complete(folder, settings, ranks, network)
     config = _config(folder, settings, ranks)
     config.fan_in_fan_out = any(isinstance(module, Conv1D) for module in network.modules())  # PEFT warns otherwise
     return PlainLora(config, tensors)
@@ -133,6 +140,8 @@ def read_settings(folder: Path) -> dict[str, Any]:
         kind = "an MLX adapter" if "fine_tune_type" in settings else "no adapter of PEFT (no peft_type in its settings)"
         raise ValueError(f"{folder} holds {kind}; convert it to the format of PEFT, or choose another")
     found = {key: text for key, value in settings.items() if (text := _unsupported(key, value))}
+    if "peft_type" in found:  # the settings of another type mean nothing here
+        found = {"peft_type": found["peft_type"]}
     if found:
         advice = _CONVERT if set(found) <= _CONVERTIBLE else "train one without it, or choose another"
         raise ValueError(
@@ -172,8 +181,13 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
             f"it cannot be read: save it as {WEIGHTS_FILE}"
         )
     if not path.is_file():
-        there = ", ".join(sorted(one.name for one in folder.iterdir() if one.suffix == path.suffix)) or "none"
-        raise ValueError(f"adapter {folder} has no {WEIGHTS_FILE} (other weights there: {there}); get the whole folder")
+        if path.is_symlink():
+            raise ValueError(f"{path} is a link to a file that is not there; get the file itself")
+        there = ", ".join(sorted(one.name for one in folder.iterdir() if one.suffix == path.suffix))
+        advice = (
+            "put its weights into one file of that name, or get the whole folder" if there else "get the whole folder"
+        )
+        raise ValueError(f"adapter {folder} has no {WEIGHTS_FILE} (other weights there: {there or 'none'}); {advice}")
     require_fetched(path)
     try:
         written: dict[str, Tensor] = load_file(path)
@@ -191,7 +205,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     if other:
         raise ValueError(
             f"adapter {folder} has tensors that are not lora_A or lora_B: {_listed(other)}; rows of coefficients need "
-            "plain LoRA"
+            "plain LoRA for layers between the two ends: train one without them, or choose another"
         )
     return tensors
 
@@ -231,9 +245,39 @@ def _check_layer(folder: Path, name: str, size: tuple[int, int] | None, tensors:
             )
     if a.shape[0] != b.shape[1]:
         raise ValueError(f"adapter {folder} has rank {a.shape[0]} in lora_A and {b.shape[1]} in lora_B at {name}")
-    if not (a.is_floating_point() and b.is_floating_point() and a.isfinite().all() and b.isfinite().all()):
+    if not {a.dtype, b.dtype} <= _NUMBERS:
+        raise ValueError(
+            f"adapter {folder} has numbers of type {str(a.dtype).removeprefix('torch.')} at {name}; save it as "
+            "float32, bfloat16 or float16"
+        )
+    if not (a.isfinite().all() and b.isfinite().all()):
         raise ValueError(f"adapter {folder} has numbers that are not finite; train it again or choose another")
+    if (change := float(a.double().norm() * b.double().norm())) > _MAX_CHANGE:
+        raise ValueError(
+            f"adapter {folder} changes {name} by up to {change:.0e}, so its training diverged; train it again at a "
+            "lower learning rate, or choose another"
+        )
     return len(a)
+
+
+def _check_complete(folder: Path, settings: dict[str, Any], ranks: dict[str, int], network: Any) -> None:
+    """Check that every layer that the settings name has its factors, if they name layers without conditions.
+
+    Raises:
+        ValueError: if some are missing, as in a file of which a part was lost.
+    """
+    targets = settings.get("target_modules")
+    if not isinstance(targets, list) or any(settings.get(key) is not None for key in _CONDITIONS):
+        return
+    endings = tuple(f".{target}" for target in targets)
+    ends = (network.get_input_embeddings(), network.get_output_embeddings())
+    layers = [name for name, layer in network.named_modules() if _linear_size(layer) and layer not in ends]
+    missing = [name for name in layers if f".{name}".endswith(endings) and name not in ranks]
+    if missing:
+        raise ValueError(
+            f"adapter {folder} has no lora_A and lora_B for {_listed(missing)}, which its target_modules name; get the "
+            "whole file, or train it again"
+        )
 
 
 def _linear_size(layer: nn.Module | None) -> tuple[int, int] | None:
@@ -262,7 +306,9 @@ def _config(folder: Path, settings: dict[str, Any], ranks: dict[str, int]) -> Lo
             raise ValueError(f"adapter {folder} has a pattern that is no regular expression ({error})") from error
         if wanted != found:
             raise ValueError(
-                f"adapter {folder} has rank {found} at {name}, but its settings say {wanted}; train it again"
+                f"adapter {folder} has rank {found} at {name}, but its settings say {wanted}"
+                f"{'' if settings.get('r') else ' (the default, as r is missing)'}; get the settings and the weights "
+                "of one adapter"
             )
         if not math.isfinite(alphas[name]):
             raise ValueError(f"adapter {folder} has alpha {alphas[name]} at {name}, which is no number")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import json
 import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +27,58 @@ from sku.models.precision import loading_settings
 _PICKLE_STARTS = (b"PK", b"\x80")
 """How the files begin that `torch.save` writes, now and before."""
 _CHECKED_ENDINGS = (".safetensors", ".bin", ".json", ".model", ".txt", ".jinja")
+_TEXT_ENDINGS = (".json", ".txt", ".jinja")
 _WEIGHT_ENDINGS = (".safetensors", ".bin")
 _INDEX = "model.safetensors.index.json"
+_OTHER_HEADS = (
+    *("ForMaskedLM", "ForPreTraining", "ForSequenceClassification", "ForTokenClassification"),
+    *("ForQuestionAnswering", "ForMultipleChoice", "ForNextSentencePrediction"),
+)
+"""Endings of the names of models for other tasks, of which transformers would load what fits."""
+_WEIGHT_NAMES = ("model.safetensors", _INDEX, "pytorch_model.bin", "pytorch_model.bin.index.json")
 _PLAIN = (torch.float32, torch.bfloat16, torch.float16)
+_EXPLANATIONS = (
+    (
+        "ignore_mismatched_sizes",
+        "its weights have other sizes than its config.json says",
+        "fetch both again, or name another",
+    ),
+    *(
+        (part, "it brings program code of its own, which is not run here", "name a base that transformers knows")
+        for part in ("trust_remote_code", "custom code")
+    ),
+    (
+        "does not recognize this architecture",
+        "its config.json has a model_type that this version of transformers does not know",
+        "correct it, install a newer transformers, or name another",
+    ),
+    (
+        "Unrecognized configuration class",
+        "its config.json is that of a model that is no causal language model",
+        "name one that is",
+    ),
+    (
+        "instantiate the backend tokenizer",
+        "it has no tokenizer that transformers can read, such as a tokenizer.json",
+        "fetch the files of the tokenizer too, or name another",
+    ),
+    (
+        "module 'torch' has no attribute",
+        "its config.json names a dtype that PyTorch does not have",
+        "correct it there, such as to float32",
+    ),
+    (
+        "Padding_idx must be within",
+        "its config.json has a pad_token_id beyond its vocab_size",
+        "correct it there, such as to null",
+    ),
+    (
+        "Weights only load failed",
+        "its .bin file holds more than weights, and could run code",
+        "name a checkpoint in safetensors",
+    ),
+)
+"""A part of what a library says, what it means, and what to do about it."""
 _LAYER_NUMBER = re.compile(r"\.\d+\.")
 
 
@@ -40,10 +91,11 @@ def load_network(folder: str | Path, dtype: str = "float32", device_map: str | d
         device_map: where accelerate puts the layers; None: on the CPU.
 
     Raises:
-        ValueError: if a file is damaged, is only a git-lfs pointer, or lacks weights.
+        ValueError: if a file is damaged, is only a git-lfs pointer, or lacks weights, or if the model is no causal
+            language model.
         OSError: if a file is missing, or there is not enough memory.
     """
-    check_files(Path(folder))
+    check_checkpoint(Path(folder))
     with _one_sentence(Path(folder)), memory_errors_as_sentences(), _quiet():
         network, loading = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -56,12 +108,51 @@ def load_network(folder: str | Path, dtype: str = "float32", device_map: str | d
     return network
 
 
+def check_checkpoint(folder: Path) -> None:
+    """Check the files and the settings of a checkpoint. Reads only the beginnings of weights.
+
+    Raises:
+        ValueError: if a file is damaged, or the model is no causal language model.
+        FileNotFoundError: if the weights or a part of them are missing.
+    """
+    check_files(folder)
+    _check_config(folder, load_model_config(folder))
+
+
+def _check_config(folder: Path, config: Any) -> None:
+    """Check that the settings are those of a causal language model whose weights transformers can read.
+
+    Raises:
+        ValueError: if the model reads both ways, which transformers would load as if it wrote answers, or if the
+            weights are whole numbers that no setting explains.
+    """
+    heads = config.architectures or []
+    if config.is_encoder_decoder or (heads and all(head.endswith(_OTHER_HEADS) for head in heads)):
+        raise ValueError(
+            f"{folder} holds {' and '.join(heads) or config.model_type}, which is no causal language model and cannot "
+            "write answers; name one that is"
+        )
+    if not (getattr(config, "quantization_config", None) or {}).get("quant_method"):
+        for path in sorted(folder.glob("*.safetensors")):
+            _check_numbers(path)
+
+
+def _check_numbers(path: Path) -> None:
+    with safe_open(path, "pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            if name.endswith(".weight") and file.get_slice(name).get_dtype().startswith(("I", "U", "BOOL")):
+                raise ValueError(
+                    f"{path} holds whole numbers at {name}, as quantised checkpoints of other programs do; name a "
+                    "checkpoint that is not quantised"
+                )
+
+
 def _check_weights(folder: Path, network: Any, loading: Mapping[str, Any]) -> None:
     """Check that the files held exactly the weights of the network, and numbers.
 
     Raises:
-        ValueError: if weights are missing, which transformers fills in at random; if there are more layers than
-            `config.json` says, which it leaves out; or if a number is not finite.
+        ValueError: if weights are missing, which transformers fills in at random; if there are more layers or parts
+            of layers than `config.json` says, which it leaves out; or if a number is not finite.
     """
     missing = sorted(loading["missing_keys"])
     if missing:
@@ -76,6 +167,13 @@ def _check_weights(folder: Path, network: Any, loading: Mapping[str, Any]) -> No
             f"the weights in {folder} hold {', '.join(left_out[:3])} ({len(left_out)} in all), which its config.json "
             "has no layers for; fetch the checkpoint again, or correct num_hidden_layers"
         )
+    modules = dict(network.named_modules())
+    parts = sorted(name for name in loading["unexpected_keys"] if _is_part_of_layer(name, modules))
+    if parts:
+        raise ValueError(
+            f"the weights in {folder} hold {', '.join(parts[:3])} ({len(parts)} in all), which its config.json has no "
+            "place for; correct its config.json, or fetch the checkpoint again"
+        )
     here = {name: weight for name, weight in network.named_parameters() if not weight.is_meta}
     plain = {name: weight for name, weight in here.items() if weight.dtype in _PLAIN}
     wrong = [name for name, weight in plain.items() if not weight.isfinite().all()]
@@ -84,6 +182,18 @@ def _check_weights(folder: Path, network: Any, loading: Mapping[str, Any]) -> No
             f"the weights in {folder} are not all numbers: {wrong[0]} has some that are infinite or NaN ({len(wrong)} "
             "weights in all); fetch the checkpoint again, or name another"
         )
+
+
+def _is_part_of_layer(name: str, modules: Mapping[str, Any]) -> bool:
+    """Whether a weight without a place belongs to a layer that the network has, such as the bias of a linear layer.
+
+    Buffers, and heads for other tasks beside the network, do not.
+    """
+    module = name.rpartition(".")[0]
+    if module in modules and modules[module]._parameters:
+        return True
+    above = module.rpartition(".")[0]
+    return name.endswith(".weight") and bool(_LAYER_NUMBER.search(f".{name}")) and above in modules
 
 
 def load_tokenizer(folder: str | Path) -> Any:
@@ -133,7 +243,9 @@ def check_files(folder: Path) -> None:
             f"{folder} holds a PEFT adapter beside the base, and transformers would load both as one; move "
             f"{PEFT_CONFIG} and its weights to a folder of their own, and name that as a variant (-v)"
         )
-    for path in sorted(path for path in folder.iterdir() if path.suffix in _CHECKED_ENDINGS and path.is_file()):
+    for path in sorted(path for path in folder.iterdir() if path.suffix in _CHECKED_ENDINGS and not path.is_dir()):
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is a link to a file that is not there; fetch the file itself")
         _check_start(path)
         if path.suffix == ".safetensors":
             _check_safetensors(path)
@@ -152,6 +264,12 @@ def check_files(folder: Path) -> None:
             f"{folder} holds no weights (no model.safetensors); fetch the checkpoint again, in the format of "
             "transformers: a GGUF file is no base"
         )
+    if not any((folder / name).is_file() for name in _WEIGHT_NAMES):
+        there = sorted(path.name for path in folder.iterdir() if path.suffix in _WEIGHT_ENDINGS)
+        raise FileNotFoundError(
+            f"{folder} holds no {' or '.join(_WEIGHT_NAMES[:2])}, but {', '.join(there[:3])}; rename it, or fetch the "
+            "checkpoint again, with its index if it is in parts"
+        )
 
 
 def _check_start(path: Path) -> None:
@@ -163,7 +281,9 @@ def _check_start(path: Path) -> None:
         raise ValueError(f"{path} is empty; fetch it again")
     if path.match("pytorch_model*.bin") and not start.startswith(_PICKLE_STARTS):
         raise ValueError(f"{path} is no file of PyTorch weights; fetch it again")
-    if path.suffix == ".json" and start.startswith(codecs.BOM_UTF8):
+    if path.match("pytorch_model*.bin") and start.startswith(b"PK") and not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is cut; fetch it again")
+    if path.suffix in _TEXT_ENDINGS and start.startswith(codecs.BOM_UTF8):
         raise ValueError(
             f"{path} begins with a byte-order mark, which transformers cannot read; save it as UTF-8 without one"
         )
@@ -185,18 +305,31 @@ def _one_sentence(folder: Path) -> Iterator[None]:
     except OutOfMemory:
         raise
     except Exception as error:
-        reason, advice = _explained(error)
+        reason, advice = _explained(folder, error)
         raise ValueError(f"the model in {folder} cannot be loaded ({reason}); {advice}") from error
 
 
-def _explained(error: Exception) -> tuple[str, str]:
+def _explained(folder: Path, error: Exception) -> tuple[str, str]:
     """What a library means with an error, and what to do about it."""
     said = " ".join(str(error).split()) or "no reason given"
-    if "ignore_mismatched_sizes" in said:
-        return "its weights have other sizes than its config.json says", "fetch both again, or name another"
-    if "trust_remote_code" in said or "custom code" in said:
-        return "it brings program code of its own, which is not run here", "name a base that transformers knows"
+    if isinstance(error, json.JSONDecodeError):  # it does not say of which file
+        return f"{_broken_json(folder) or said}", "fetch it again, or name another"
+    for part, reason, advice in _EXPLANATIONS:
+        if part in said:
+            return reason, advice
+    if isinstance(error, ImportError):
+        return said[:200], "install what is missing, or name another"
     return f"{type(error).__name__}: {said[:200]}", "fetch it again, or name another"
+
+
+def _broken_json(folder: Path) -> str:
+    """What is wrong with the first file that is not JSON; empty if all are."""
+    for path in sorted(folder.glob("*.json")):
+        try:
+            read_json(path)
+        except ValueError as error:
+            return str(error)
+    return ""
 
 
 @contextmanager

@@ -68,5 +68,6 @@ class ControlTokens:
         return both[len(anchor) :] if both[: len(anchor)] == anchor else self._ids(part)
 
     def _ids(self, text: str, add_special_tokens: bool = False) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=add_special_tokens)["input_ids"]
+        given = self.tokenizer(text, add_special_tokens=add_special_tokens, verbose=False)  # it warns of long texts
+        ids: list[int] = given["input_ids"]
         return ids

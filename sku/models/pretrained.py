@@ -159,10 +159,18 @@ def dtype_of(model: str) -> str:
 
 
 def cost_of(model: str) -> BaseCost | None:
-    """What a base needs, of which nothing need be here; None if neither a table nor the hub knows it."""
+    """What a base needs, of which nothing need be here; None if neither a table nor the hub knows it.
+
+    Raises:
+        ValueError: if it is a folder with a damaged file, or with a model that is no causal language model.
+        FileNotFoundError: if it is a folder without a checkpoint.
+    """
     if model in KNOWN_BASES:
         return KNOWN_BASES[model].cost
     if Path(model).expanduser().is_dir():
+        from sku.models.checkpoint_files import check_checkpoint
+
+        check_checkpoint(provision_base(model))
         return BaseCost(checkpoint_parameters(Path(model).expanduser()), 0)
     found = base_cost.hub_model(model)
     return None if found is None else BaseCost(found.parameters, 0 if is_present(model) else found.download_bytes)

@@ -7,7 +7,9 @@ a transformers tokenizer; no torch.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ _PROMPT, _ANSWER, _NEXT, _SYSTEM = "Zq7xpromptq7Z", "Zq7xanswerq7Z", "Zq7xnextq7
 """Words that no template contains, whatever its tags are called."""
 _LONG = f"{_PROMPT}: is 1 < 2 & 'so'?\n\nAgain. " + "long words " * 2_000 + _NEXT
 """A question of several lines, which a template that cuts or changes texts does not write as it is."""
+_DAY = datetime(2024, 7, 26)
+"""The date that every template is told. It is the one that Llama 3's template takes where there is no clock."""
+_CLOCK = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
 _MAX_SHOWN_CHARACTERS = 160
 _ADVICE = "correct chat_template in its folder, or remove it there to ask in the form '### Question: ... ### Answer:'"
 
@@ -79,12 +84,15 @@ class ProbedTemplate:
             messages.insert(0, {"role": "system", "content": self._content(system)})
         try:
             rendered: str = self.tokenizer.apply_chat_template(
-                messages, add_generation_prompt=generate, tokenize=False, enable_thinking=False
-            )  # answers are short here: a model that may think first would do nothing else
+                messages,
+                add_generation_prompt=generate,
+                tokenize=False,
+                enable_thinking=False,  # answers are short here: a model that may think first would do nothing else
+                chat_template=_CLOCK.sub(_same_date, self.tokenizer.get_chat_template()),
+            )
         except Exception as error:  # a program from outside may raise anything
-            raise ValueError(
-                f"{_named(self.tokenizer)} refuses a question without more: {_shown(error)}; {_ADVICE}"
-            ) from error
+            what = "a question without more" if len(turns) == 1 else "a question with its answer"
+            raise ValueError(f"{_named(self.tokenizer)} refuses {what}: {_shown(error)}; {_ADVICE}") from error
         return rendered
 
     def _content(self, text: str) -> str | list[dict[str, str]]:
@@ -95,13 +103,21 @@ def probe_template(tokenizer: Any) -> ProbedTemplate:
     """The tokenizer's chat template, if it can be used.
 
     Raises:
-        ValueError: if it raises, is no template, drops, cuts or changes the question, drops the answer, or writes one
-            of them twice.
+        ValueError: if it raises, is no template, writes another text each time, drops, cuts or changes the question,
+            drops the answer, or writes one of them twice.
     """
+    names = tokenizer.chat_template if isinstance(tokenizer.chat_template, dict) else {"default": ""}
+    if "default" not in names:
+        raise ValueError(
+            f"{_named(tokenizer)} has the forms {', '.join(sorted(names)[:3])}, and none is named default; name one so"
+        )
     template = ProbedTemplate(tokenizer, in_parts=False)
-    if _PROMPT not in template.render(_PROMPT):
-        template = ProbedTemplate(tokenizer, in_parts=True)
+    in_parts = ProbedTemplate(tokenizer, in_parts=True)
+    if _PROMPT not in _rendered(template, _PROMPT) and _PROMPT in _rendered(in_parts, _PROMPT):
+        template = in_parts
     asked = template.render(_PROMPT)
+    if template.render(_PROMPT) != asked:
+        raise ValueError(f"{_named(tokenizer)} writes another text each time; {_ADVICE}")
     _require_once(asked, _PROMPT, "the question", tokenizer)
     if _LONG not in template.render(_LONG):
         raise ValueError(f"{_named(tokenizer)} cuts or changes a long question; {_ADVICE}")
@@ -120,6 +136,11 @@ def probe_template(tokenizer: Any) -> ProbedTemplate:
         takes_system=_in_order(_rendered(template, _PROMPT, system=_SYSTEM), _SYSTEM, _PROMPT),
         takes_turns=_in_order(two, _PROMPT, _ANSWER, _NEXT),
     )
+
+
+def _same_date(clock: re.Match[str]) -> str:
+    """The same date every day, in the form that the template asks for: a prompt always has the same tokens."""
+    return repr(_DAY.strftime(clock[2]))
 
 
 def _rendered(template: ProbedTemplate, *turns: str, system: str = "") -> str:

@@ -24,7 +24,7 @@ from sku.core.runs import run_folder_of
 from sku.models.arithmetic import Arithmetic
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
-from sku.models.checkpoint_files import check_tokens_fit, load_network, load_tokenizer
+from sku.models.checkpoint_files import check_checkpoint, check_tokens_fit, load_network, load_tokenizer
 from sku.models.decode_linear import use_decode_linear
 from sku.models.few_bit_linear import FewBitLayers, use_few_bits
 from sku.models.flattened_inputs import FlattenedInputs
@@ -337,7 +337,9 @@ def load_variant_model(
         keep_weights_packed(network)
         return VariantModel(network, load_tokenizer(folder), base_fingerprint=unrounded)
     stamp = checkpoint_stamp(Path(folder), dtype)  # before loading: files that change meanwhile get another stamp
-    network, tokenizer = load_network(folder, dtype, device_map), load_tokenizer(folder)
+    check_checkpoint(Path(folder))
+    tokenizer = load_tokenizer(folder)  # first: it is small, and the network may take minutes
+    network = load_network(folder, dtype, device_map)
     check_tokens_fit(folder, network, tokenizer)
     with memory_errors_as_sentences():
         if device_map is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
+from transformers.pytorch_utils import Conv1D
 
 from sku.core.config import TrainConfig
 from sku.core.methods import METHODS
@@ -30,6 +31,7 @@ def add_lora(network: Any, config: TrainConfig) -> Any:
         lora_alpha=config.alpha,
         target_modules=adapted_modules(network, config.targets, config.layers),
         task_type="CAUSAL_LM",
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in network.modules()),  # PEFT warns otherwise
     )
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)

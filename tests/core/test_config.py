@@ -27,6 +27,7 @@ from sku.core.storage import ASSETS
         {"learning_rate": float("nan")},
         {"clip": -1.0},
         {"rank": 0},
+        {"alpha": 0},
         {"targets": ()},
         {"max_tokens": 2},
         {"preservation": "maybe"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,6 +20,12 @@ def test_new_and_old_files_and_folders_are_fine_and_nothing_is_made(tmp_path: Pa
     for path in (tmp_path, tmp_path / "new", tmp_path / "a" / "b"):
         check_output_folder(path)
     assert [path.name for path in tmp_path.iterdir()] == ["old.jsonl"]
+
+
+def test_a_device_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # as /dev/null is no ordinary file either
+    with pytest.raises(ValueError, match=r"--out .*pipe is no ordinary file, and a result would replace it"):
+        check_output_file(tmp_path / "pipe")
 
 
 def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:

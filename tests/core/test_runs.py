@@ -60,6 +60,8 @@ def test_a_folder_that_holds_no_adapter_is_told_what_it_holds(tmp_path: Path) ->
     with pytest.raises(ValueError, match=r"is a folder without an adapter \(no adapter_config.json\)"):
         find_run(str(tmp_path))
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match="is a file; name the folder of the adapter"):
+        find_run(str(tmp_path / "config.json"))
     with pytest.raises(ValueError, match="is a whole model and no adapter; ask it as the base, with --model"):
         find_run(str(tmp_path))
     for step in (100, 200, 300, 400):

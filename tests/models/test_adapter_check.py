@@ -50,6 +50,19 @@ def copied(adapter: Path, folder: Path, **changes: Any) -> Path:
     return folder
 
 
+def link_to_nothing(path: Path) -> None:
+    """Replace a file by a link as copying the hub's cache leaves it."""
+    path.unlink()
+    path.symlink_to("../../blobs/0123")
+
+
+def changed_tensors(adapter: Path, folder: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Path:
+    """A copy of an adapter with other tensors."""
+    copied(adapter, folder)
+    save_file(change(load_file(folder / WEIGHTS_FILE)), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    return folder
+
+
 GOOD: list[dict[str, Any]] = [
     {},
     {"use_rslora": True},
@@ -62,6 +75,7 @@ GOOD: list[dict[str, Any]] = [
     {"layers_to_transform": [1], "layers_pattern": "layers"},
     {"exclude_modules": ["v_proj"]},
     {"lora_dropout": 0.5},
+    {"init_lora_weights": "mica"},
 ]
 
 
@@ -151,6 +165,7 @@ def test_settings_that_are_off_or_change_nothing_are_accepted(
 ) -> None:
     pico.add("one", copied(adapters["one"], tmp_path / "adapter", future=False, other=None, another={}))
     pico.add("two", copied(adapters["two"], tmp_path / "other", init_lora_weights="eva", eva_config={"rho": 2.0}))
+    pico.add("three", copied(adapters["one"], tmp_path / "third", ensure_weight_tying=True))
 
 
 @pytest.mark.parametrize(
@@ -227,8 +242,9 @@ def test_names_of_another_library_are_refused_with_those_of_peft(
         (lambda folder: (folder / WEIGHTS_FILE).unlink(), f"has no {WEIGHTS_FILE} (other weights there: none)"),
         (
             lambda folder: (folder / WEIGHTS_FILE).rename(folder / "adapters.safetensors"),
-            f"has no {WEIGHTS_FILE} (other weights there: adapters.safetensors); get the whole folder",
+            f"has no {WEIGHTS_FILE} (other weights there: adapters.safetensors); put its weights into one",
         ),
+        (lambda folder: link_to_nothing(folder / WEIGHTS_FILE), "is a link to a file that is not there; get the file"),
         (lambda folder: (folder / WEIGHTS_FILE).write_text(POINTER), f"{WEIGHTS_FILE} is a git-lfs pointer"),
         (lambda folder: (folder / CONFIG_FILE).write_text(POINTER), f"{CONFIG_FILE} is a git-lfs pointer"),
         (
@@ -237,7 +253,15 @@ def test_names_of_another_library_are_refused_with_those_of_peft(
         ),
         (lambda folder: (folder / CONFIG_FILE).write_text('{"r": 4}'), "holds no adapter of PEFT (no peft_type in"),
     ],
-    ids=["no weights", "other weights", "weights not fetched", "settings not fetched", "MLX", "no settings of PEFT"],
+    ids=[
+        "no weights",
+        "other weights",
+        "dead link",
+        "weights not fetched",
+        "settings not fetched",
+        "MLX",
+        "no settings of PEFT",
+    ],
 )
 def test_what_is_wrong_with_the_files_of_an_adapter_is_said(
     pico: VariantModel, adapters: dict[str, Path], tmp_path: Path, damage: Callable[[Path], object], said: str
@@ -247,6 +271,48 @@ def test_what_is_wrong_with_the_files_of_an_adapter_is_said(
     with pytest.raises(ValueError, match=re.escape(said)):
         pico.add("one", folder)
     assert pico.adapters == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda tensors: {}, "has no layer that this base has"),
+        (
+            lambda tensors: {name: one for name, one in tensors.items() if "layers.0" not in name},
+            "has no lora_A and lora_B for model.layers.0.self_attn.q_proj, model.layers.0.self_attn.v_proj, which its "
+            "target_modules name; get the whole file",
+        ),
+        (
+            lambda tensors: {name: one.to(torch.int8) for name, one in tensors.items()},
+            "has numbers of type int8 at model.layers.0.self_attn.q_proj; save it as float32",
+        ),
+        (lambda tensors: {name: one.to(torch.float8_e4m3fn) for name, one in tensors.items()}, "of type float8_e4m3fn"),
+        (lambda tensors: {name: one * 1e30 for name, one in tensors.items()}, "so its training diverged"),
+    ],
+    ids=["empty", "a part is lost", "integers", "8 bits", "diverged"],
+)
+def test_weights_that_are_not_all_of_an_adapter_are_refused(
+    pico: VariantModel,
+    adapters: dict[str, Path],
+    tmp_path: Path,
+    change: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+    said: str,
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        pico.add("one", changed_tensors(adapters["one"], tmp_path / "adapter", change))
+    assert pico.adapters == ()
+
+
+def test_an_adapter_of_another_type_is_named_by_its_type_alone(
+    pico: VariantModel, adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"has type VERA instead of LORA; rows"):
+        pico.add("one", copied(adapters["one"], tmp_path / "adapter", peft_type="VERA", d_initial=0.1))
+
+
+def test_a_missing_rank_is_said(pico: VariantModel, adapters: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"settings say 8 \(the default, as r is missing\)"):
+        pico.add("one", copied(adapters["one"], tmp_path / "adapter", r=None))
 
 
 def test_only_an_initialisation_can_be_converted(pico: VariantModel, adapters: dict[str, Path], tmp_path: Path) -> None:

@@ -190,6 +190,11 @@ def templated(source: str) -> PreTrainedTokenizerFast:
     [
         ("{{ raise_exception('a system turn comes first') }}", "refuses a question without more: a system turn comes"),
         ("{% for m in messages %}{{ m['content'] }", "refuses a question without more: unexpected '}'"),
+        ("{{ range(10**5) | random }}{{ messages[0]['content'] }}", "writes another text each time"),
+        (
+            "{% if messages[-1]['role'] == 'assistant' %}{{ 1 / 0 }}{% endif %}{{ messages[0]['content'] }}",
+            "refuses a question with its answer: division",
+        ),
         ("{{ messages[0]['content'] + 1 }}", "refuses a question without more: "),
         ("{% if messages|length > 1 %}{{ 1 / 0 }}{% endif %}{{ messages[0]['content'] }}", "refuses a .* by zero"),
         ("Say something.", "drops the question"),
@@ -269,8 +274,25 @@ def test_an_answer_ends_at_the_markers_of_its_template(tokenizer: Any, marker: s
     assert template.written_text(written) == "Yo > a < b."
 
 
-def test_a_template_that_takes_only_lists_of_parts_gets_them() -> None:
-    source = CHAT_SOURCE.replace("{{ m['content'] }}", "{% for part in m['content'] %}{{ part['text'] }}{% endfor %}")
+def test_a_template_with_several_forms_needs_a_default() -> None:
+    tokenizer = templated(CHAT_SOURCE)
+    tokenizer.chat_template = {"rag": CHAT_SOURCE, "tool_use": CHAT_SOURCE}
+    with pytest.raises(ValueError, match="has the forms rag, tool_use, and none is named default; name one so"):
+        ChatTemplate.of(tokenizer)
+    tokenizer.chat_template["default"] = CHAT_SOURCE
+    assert ChatTemplate.of(tokenizer).render("How?") == ChatTemplate.of(templated(CHAT_SOURCE)).render("How?")
+
+
+def test_a_prompt_has_the_same_tokens_every_day() -> None:
+    template = ChatTemplate.of(templated("{{ strftime_now('%d %b %Y, %H:%M:%S.%f') }}\n" + CHAT_SOURCE))
+    assert template.render("How?").startswith("26 Jul 2024, 00:00:00.000000\n<|turn|>user")
+
+
+@pytest.mark.parametrize("check", ["", "{% if m['content'] is string %}{{ raise_exception('lists only') }}{% endif %}"])
+def test_a_template_that_takes_only_lists_of_parts_gets_them(check: str) -> None:
+    source = CHAT_SOURCE.replace(
+        "{{ m['content'] }}", check + "{% for part in m['content'] %}{{ part['text'] }}{% endfor %}"
+    )
     template = ChatTemplate.of(templated(source))
     assert template.render("How?") == "<|turn|>user\nHow?<|end|>\n<|turn|>assistant\n"
 

@@ -10,12 +10,40 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from sku.core.errors import OutOfMemory
 from sku.models.variant_model import VariantModel, load_variant_model
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 538090408\n"
 WEIGHTS = "model.safetensors"
+PROJECTION, NORM = "model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.q_norm.weight"
+
+
+def with_tensors(change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Callable[[Path], object]:
+    def write(folder: Path) -> None:
+        save_file(change(load_file(folder / WEIGHTS)), folder / WEIGHTS, metadata={"format": "pt"})
+
+    return write
+
+
+def linked_to_nothing(name: str) -> Callable[[Path], object]:
+    def link(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).symlink_to("../../blobs/0123")
+
+    return link
+
+
+def as_pickle(*, cut_off: bool = False, code: bool = False) -> Callable[[Path], object]:
+    def save(folder: Path) -> None:
+        path = folder / "pytorch_model.bin"
+        torch.save({"x": Path("here")} if code else load_file(folder / WEIGHTS), path)
+        (folder / WEIGHTS).unlink()
+        if cut_off:
+            path.write_bytes(path.read_bytes()[:5000])
+
+    return save
 
 
 def pointer(name: str) -> Callable[[Path], object]:
@@ -106,6 +134,34 @@ def written(name: str, content: bytes) -> Callable[[Path], object]:
         (written("config.json", b'{"model_type": "nosuch"}'), "cannot be loaded"),
         (written("tokenizer.json", b"{}"), "cannot be loaded"),
         (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS),
+        (
+            lambda folder: (folder / WEIGHTS).rename(folder / "weights.safetensors"),
+            "but weights.safetensors; rename it",
+        ),
+        (linked_to_nothing(WEIGHTS), f"{WEIGHTS} is a link to a file that is not there"),
+        (linked_to_nothing("tokenizer.json"), "tokenizer.json is a link to a file that is not there"),
+        (as_pickle(cut_off=True), "pytorch_model.bin is cut; fetch it again"),
+        (as_pickle(code=True), "its .bin file holds more than weights, and could run code"),
+        (marked("chat_template.jinja"), "chat_template.jinja begins with a byte-order mark"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "it has no tokenizer that transformers can read"),
+        (written("tokenizer_config.json", b"{"), "tokenizer_config.json is not JSON"),
+        (changed_config(model_type="llama9"), "a model_type that this version of transformers does not know"),
+        (changed_config(dtype="banana"), "its config.json names a dtype that PyTorch does not have"),
+        (changed_config(pad_token_id=5000), "a pad_token_id beyond its vocab_size); correct it"),
+        (
+            changed_config(architectures=["LlamaForSequenceClassification"]),
+            "ForSequenceClassification, which is no causal",
+        ),
+        (changed_config(model_type="bart"), "which is no causal language model and cannot write answers"),
+        (with_tensors(lambda all_: all_ | {f"{PROJECTION}.bias": torch.ones(32)}), "q_proj.bias (1 in all), which its"),
+        (
+            with_tensors(lambda all_: all_ | {NORM: torch.ones(8)}),
+            "q_norm.weight (1 in all), which its config.json has no",
+        ),
+        (
+            with_tensors(lambda all_: {name: one.to(torch.int8) for name, one in all_.items()}),
+            "holds whole numbers at lm_head.weight, as quantised checkpoints of other programs do",
+        ),
     ],
 )
 def test_a_damaged_checkpoint_is_named_in_one_sentence(
@@ -119,6 +175,22 @@ def test_a_damaged_checkpoint_is_named_in_one_sentence(
     assert str(folder) in str(refused.value)
     assert "\n" not in str(refused.value)
     assert capfd.readouterr() == ("", ""), "the one sentence must stand alone"
+
+
+def test_weights_that_change_nothing_may_lie_beside(pico_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(pico_folder, tmp_path / "base"))
+    others = {
+        "model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4),
+        "model.layers.0.self_attn.bias": torch.ones(1, 1, 8, 8),  # a causal mask, as GPT-2's
+        "v_head.summary.weight": torch.ones(1, 32),
+        "model.vision_tower.layers.0.fc.weight": torch.ones(2, 2),
+        "model.layers.2.eh_proj.weight": torch.ones(2, 2),  # a layer for the token after the next
+    }
+    with_tensors(lambda tensors: tensors | others)(folder)
+    assert (
+        load_variant_model(folder, device="cpu").fingerprint
+        == load_variant_model(pico_folder, device="cpu").fingerprint
+    )
 
 
 def test_short_memory_is_one_sentence_and_leaves_the_model_as_it_was(duo: VariantModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -120,6 +121,15 @@ def test_the_hub_is_asked_for_sizes_and_the_check_comes_before_the_download(monk
     with pytest.raises(OutOfMemory, match="nothing was fetched"):
         provision_base("me/mine")
     assert not asked
+
+
+def test_a_folder_that_holds_no_base_has_no_cost(pico_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
+        cost_of(str(tmp_path))
+    folder = Path(shutil.copytree(pico_folder, tmp_path / "base"))
+    (folder / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(ValueError, match="is cut or damaged"):
+        cost_of(str(folder))
 
 
 def test_the_parameters_of_a_folder_are_counted(pico_folder: Path, pico: VariantModel) -> None:
