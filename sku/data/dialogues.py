@@ -65,7 +65,7 @@ def dialogue_of(turns: Sequence[tuple[str, str]]) -> Dialogue:
                 texts.append([text.strip()])
             else:
                 texts[-1].append(text.strip())
-    joined = ["\n".join(one) for one in texts]
+    joined = ["\n".join(filter(None, one)) for one in texts]  # a call of a tool has no text
     answered = tuple(Turn(*pair) for pair in zip(joined[::2], joined[1::2], strict=False))
     return Dialogue(Conversation(system, answered), joined[-1] if len(joined) % 2 else "")
 
