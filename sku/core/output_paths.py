@@ -14,11 +14,13 @@ def check_output_file(path: Path, needs_bytes: int = MIN_FREE_BYTES, flag: str =
     """Check that the file `path` can be written or replaced.
 
     Raises:
-        ValueError: if it is a folder.
+        ValueError: if it is a folder, or a device such as /dev/null, which the file would replace.
         OSError: if its folder cannot be written to, or the disk is too full.
     """
     if path.is_dir():
         raise ValueError(f"{flag} {path} is a folder; name a file, such as {path / 'result'}{path.suffix or '.jsonl'}")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{flag} {path} is not a file; name one that can be replaced")
     _check_writable(path, path.parent, needs_bytes, flag)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -30,6 +31,13 @@ def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
         check_output_folder(file)
     with pytest.raises(OSError, match=r"--out .* cannot be written \(.* is a file\)"):
         check_output_file(file / "rows.jsonl")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "null")
+    with pytest.raises(ValueError, match=r"--out .*null is not a file; name one that can be replaced"):
+        check_output_file(tmp_path / "null")
 
 
 def test_a_disk_that_is_full_or_read_only_is_found_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
