@@ -170,6 +170,8 @@ def rows_as_frame(rows: Sequence[ResultRow]) -> pandas.DataFrame:
 
 
 def _row(values: dict[str, Any], place: str) -> ResultRow:
+    if "variant" not in values:
+        raise ValueError(f"{place} is no result row; give a file that evaluate or attack wrote")
     unknown = [name for name in values if name not in _COLUMNS]
     missing = [name for name in _REQUIRED_COLUMNS if name not in values]
     if unknown or missing:

@@ -80,6 +80,7 @@ GOOD = {"variant": "sku@1", "method": "sku", "coefficient": 1.0, "run": "sku", "
         ("[1, 2]", "is not an object"),
         (json.dumps(GOOD | {"tomorrow": 1}), "unknown column 'tomorrow'"),
         (json.dumps({"variant": "sku@1"}), "lacks the column 'method'"),
+        (json.dumps({"prompt": "Who?"}), "is no result row; give a file that evaluate or attack wrote"),
         (json.dumps(GOOD | {"kl": "low"}), "line 3: kl is 'low'; it must be a valid number"),
         (json.dumps(GOOD | {"n": None}), "line 3: n is None; it must be a valid integer"),
         (json.dumps(GOOD | {"n": True}), "line 3: n is True; it must be a valid integer"),
