@@ -21,7 +21,7 @@ from sku.cli.options import (
 )
 from sku.core.attacks import ATTACKS, DEFAULT_SUITE, NO_ATTACK, SUITE_ATTACKS
 from sku.core.config import DecodingConfig
-from sku.core.output_paths import check_output_file, check_output_folder
+from sku.core.output_paths import check_output_folder
 from sku.core.storage import home
 
 DEFAULT_LIMIT = 12
@@ -77,7 +77,7 @@ def attack(
     from sku.reporting.attack_table import attack_table
     from sku.serving.live_session import LiveSession
 
-    check_output_file(out)
+    result_files.check_rows_file(out)
     check_output_folder(home(), flag="SKU_HOME")  # keeps what attacks trained
     variant = with_signs(variant, negated)
     sources = AttackSources(tuple(harmful), side, limit)

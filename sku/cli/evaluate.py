@@ -21,7 +21,6 @@ from sku.cli.options import (
     with_signs,
 )
 from sku.core.config import DecodingConfig
-from sku.core.output_paths import check_output_file
 from sku.core.records import ResultRow
 
 _SOURCE = "A source is NAME, NAME:FILE or FILE, as for train. Repeatable."
@@ -118,7 +117,7 @@ def evaluate(
     from sku.reporting import result_files
     from sku.serving.live_session import LiveSession
 
-    check_output_file(out)
+    result_files.check_rows_file(out)
     if training_data and drop_overlap is None:
         raise typer.BadParameter("only --drop-overlap uses it; give both", param_hint="--training-data")
     variant, task_names = with_signs(variant, negated), _checked_tasks(tasks)

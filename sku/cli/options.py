@@ -76,7 +76,7 @@ def read_prompt(argument: str) -> str:
         ValueError: if it is not text; the message names the line and the character.
     """
     if argument == "-":
-        return decode_text(sys.stdin.buffer.read(), "standard input")
+        return decode_text(sys.stdin.buffer.read(), "standard input").rstrip("\r\n")  # echo ends it with a line end
     return require_text(argument, "the prompt")
 
 

@@ -11,7 +11,7 @@ from sku.cli.options import AsJson, Model, Negated, Variants, as_file, print_jso
 
 def score(
     pairs: Annotated[
-        str, typer.Argument(help="A JSONL file with the columns prompt and answer. Use - for standard input.")
+        str, typer.Argument(help="A table of prompts and answers, as for judge. Use - for standard input.")
     ],
     variant: Variants = ["base", "ga", "sku"],  # noqa: B006 (typer copies it)
     negated: Negated = False,
@@ -26,10 +26,12 @@ def score(
     The score is the mean log-probability per token, in nats.
     """
     from sku.data import table as tables
+    from sku.data.columns import prompts_with_answers
     from sku.serving.live_session import LiveSession
 
     with as_file(pairs) as path:
-        given = [(row.text("prompt"), row.text("answer")) for row in tables.read_table(path, ("prompt", "answer"))]
+        rows = list(tables.read_table(path))
+    given = prompts_with_answers(rows, blank_answers=False)
     variant = with_signs(variant, negated)
     table = LiveSession(model).score(given, variant, max_tokens)
     for (prompt, text), numbers in zip(given, table, strict=True):

@@ -176,6 +176,11 @@ def _config(context: typer.Context) -> TrainConfig:
     given = [name for name in flags if context.get_parameter_source(name).name == "COMMANDLINE"]  # type: ignore[union-attr]
     changes = {name: _value(name, flags[name]) for name in given if name in _settings_of_flags()}
     flag_of = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    for flag, texts in (("--set", flags["settings"]), ("--weight", flags["weights"])):
+        names = [text.partition("=")[0].strip() for text in texts or ()]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise typer.BadParameter(f"{twice} is given twice; leave out one of them", param_hint=flag)
     for name in (text.partition("=")[0].strip() for text in flags["settings"] or ()):
         if name in changes:
             raise typer.BadParameter(f"{flag_of[name]} sets {name} too; leave out one of them", param_hint="--set")

@@ -86,7 +86,7 @@ def read_lines(path: Path, called: str, complete_only: bool = False, any_line_en
     """Read every line of `path` with its line end. U+2028 and the like do not end a line.
 
     Args:
-        path: the file. A byte-order mark at its beginning is dropped.
+        path: the file. Byte-order marks at the beginning of its lines are dropped.
         called: the text before the line number in error messages, such as `rows.jsonl, line`.
         complete_only: for files that this project writes: leave out a last line that has no line end, even if it is
             not UTF-8, and read lines of any length.
@@ -108,7 +108,7 @@ def read_lines(path: Path, called: str, complete_only: bool = False, any_line_en
                 return
             if not _is_clean(line):
                 _require_characters(line.removeprefix(BYTE_ORDER_MARK), f"{called} {number}", encoding)
-            yield line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+            yield line.lstrip(BYTE_ORDER_MARK)  # joined files have a mark in the middle, too
             number += 1
 
 

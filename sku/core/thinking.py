@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import NamedTuple
 
@@ -11,9 +12,21 @@ _BLOCKS = tuple(
     for opened, closed, flags in (
         *(
             (rf"<{name}(?:\s[^<>]{{0,80}})?>", f"</{name}>", re.IGNORECASE)
-            for name in ("think", "seed:think", "thinking", "antthinking", "thoughts?", "reasoning", "scratchpad")
+            for name in (
+                "think",
+                "seed:think",
+                "thinking",
+                "antthinking",
+                "thoughts?",
+                "reasoning",
+                "scratchpad",
+                "analysis",
+                "reflection",
+            )
         ),
         (r"\[THINK\]", r"\[/THINK\]", 0),  # Magistral
+        (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>", 0),  # Command A
+        (r'<details type="reasoning"[^<>]{0,80}>', "</details>", 0),  # as Open WebUI exports it
         ("\u25c1think\u25b7", "\u25c1/think\u25b7", 0),  # Kimi
         (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>", 0),  # Sky-T1
         (r"<\|channel\|>analysis<\|message\|>", r"<\|channel\|>final<\|message\|>", 0),  # gpt-oss
@@ -21,7 +34,9 @@ _BLOCKS = tuple(
     )
 )
 """How reasoning models mark where their reasoning begins and ends."""
-_SOLUTION_MARKS = re.compile(r"<\|(?:begin|end)_of_solution\|>")
+_SOLUTION_MARKS = re.compile(r"<\|(?:begin|end)_of_solution\|>|<\|(?:START|END)_RESPONSE\|>|^<answer>|</answer>$")
+_MAX_NESTED_BLOCKS = 8
+_INVISIBLE = "\ufeff\u200b"
 
 
 class Thought(NamedTuple):
@@ -38,7 +53,7 @@ def split_thinking(text: str) -> Thought:
     There may be several blocks. The first may lack its first tag, which some chat templates write before the model
     does. A tag later in a text is part of the answer.
     """
-    thoughts, rest = [], text.lstrip()
+    thoughts, rest = [], text.lstrip().lstrip(_INVISIBLE)
     while block := _block_at_start(rest):
         thoughts.append(block.thinking)
         rest = block.answer
@@ -51,11 +66,20 @@ def split_thinking(text: str) -> Thought:
     return Thought("", text)
 
 
+def _end_of_block(text: str, start: int, opened: re.Pattern[str], closed: re.Pattern[str]) -> re.Match[str] | None:
+    """The tag that closes the block that begins before `start`: reasoning may quote a whole block."""
+    ends = None
+    for blocks, ends in enumerate(itertools.islice(closed.finditer(text, start), _MAX_NESTED_BLOCKS), 1):
+        if sum(1 for _ in opened.finditer(text, start, ends.start())) < blocks:
+            break
+    return ends
+
+
 def _block_at_start(text: str) -> Thought | None:
     """The block of reasoning that a text begins with, and what follows; None if it begins with none."""
     for opened, closed in _BLOCKS:
         if begins := opened.match(text):
-            ends = closed.search(text, begins.end())
+            ends = _end_of_block(text, begins.end(), opened, closed)
             thinking = text[begins.end() : ends.start() if ends else None].strip()
             return Thought(thinking, text[ends.end() :].lstrip() if ends else "")
     return None

@@ -69,6 +69,8 @@ def load_pairs(spec: str, kind: PairKind) -> DataSet:
         found = _load_source(SOURCES[name], path if colon else None, kind)
     elif _is_path(head):
         found = custom.load_custom(_expand_user(head), kind, custom.parse_columns(columns))
+    elif name in ("http", "https"):
+        raise ValueError(f"data source {spec!r} is an address; download the file and give its path")
     else:
         raise ValueError(f"data source {spec!r} is not known; {_suggest_names(name)}")
     if not found.pairs:
@@ -145,7 +147,8 @@ def _is_path(head: str) -> bool:
     name, colon, _ = head.partition(":")
     if os.path.isfile(_expand_user(head)):  # unlike Path's, it takes any text
         return True  # of whatever kind; the reader says which it reads
-    return head.lower().endswith(TABLE_SUFFIXES) and (not colon or len(name) == 1)
+    looks_like_file = head.lower().endswith(TABLE_SUFFIXES) or Path(head).suffix or head.startswith(("/", "~", "."))
+    return bool(looks_like_file) and (not colon or len(name) == 1)
 
 
 def _expand_user(text: str) -> Path:

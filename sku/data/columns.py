@@ -1,8 +1,9 @@
 """Find prompt and answer in a row, by the names that published data sets give them. Knows no file format.
 
 Read by name are prompt with answer, question/answer, instruction/output (with its input), goal/target, preferences
-(chosen/rejected) and lists of turns (messages, conversations). Case, spaces, hyphens and underscores do not matter. A
-column that says of each answer whether it is safe (BeaverTails) decides which rows are harmful pairs.
+(chosen/rejected) and lists of turns (messages, conversations), and a system prompt before them. Case, spaces, hyphens
+and underscores do not matter. A column that says of each answer whether it is safe (BeaverTails) or wanted (KTO)
+decides which rows are harmful pairs.
 """
 
 from __future__ import annotations
@@ -29,11 +30,19 @@ VAGUE_ANSWER_NAMES = ("assistant", "bot", "gpt", "generation", "outputs", "targe
 TURNS_NAMES = ("messages", "conversations", "conversation", "turns", "dialogue", "contents")
 CHOSEN_NAMES = ("chosen", "chosen_response", "preferred", "preferred_output", "accepted")
 REJECTED_NAMES = ("rejected", "rejected_response", "dispreferred", "non_preferred_output")
-INPUT_NAMES = ("input", "context")
-"""In Alpaca and in Dolly, the text that an instruction is about."""
+INPUT_NAMES = {
+    "instruction": ("input", "context"),
+    "question": ("context",),
+    "behavior": ("contextstring", "context_string"),
+}
+"""By the name of the prompt, the text that it is about: in Alpaca and Dolly, in SQuAD, and in HarmBench."""
 WRITTEN = "text"
 """The column of answers that `answer --json` writes."""
 SAFE_NAMES = ("is_safe", "is_response_safe")
+LABEL = "label"
+"""In preferences of one answer a row (KTO: prompt, completion, label), true if the answer is wanted."""
+_WANTED = ("true", "false")
+SYSTEM_NAMES = ("system", "system_prompt", "system_message")
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,8 @@ class Columns:
     """A text that belongs to the instruction in `prompt`, as in Alpaca; it follows on a line of its own."""
     safe: str | None = None
     """Says whether the answer is safe."""
+    system: str | None = None
+    """The system prompt, which is read before the prompt."""
 
     @property
     def text(self) -> str:
@@ -80,13 +91,19 @@ def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str
         answer=named.get("answer") or answer or (turns if prompt == turns else first(VAGUE_ANSWER_NAMES)),
         safe_answer=named.get("safe_answer") or safe_answer,
         category=named.get("category") or first(["category"]),
-        input=first(INPUT_NAMES) if _plain(prompt) == "instruction" and not named else None,
-        safe=first(SAFE_NAMES) if not named else None,
+        input=first(INPUT_NAMES.get(_plain(prompt), ())) if not named else None,
+        safe=first([*SAFE_NAMES, LABEL] if "completion" in known else SAFE_NAMES) if not named else None,
+        system=first(SYSTEM_NAMES) if not named else None,
     )
 
 
 def is_of_kind(row: TableRow, columns: Columns, kind: PairKind) -> bool:
     """Whether the answer in a row is one of this kind, where a column says whether it is safe; else True."""
+    if columns.safe and _plain(columns.safe) == LABEL and str(row.values.get(columns.safe)).lower() not in _WANTED:
+        raise row.fault(
+            columns.safe,
+            "true or false is wanted, for an answer that is wanted or not; rename the column if it says something else",
+        )
     return columns.safe is None or row.truth(columns.safe) == (kind == "normal")
 
 
@@ -139,7 +156,7 @@ def row_texts(row: TableRow, columns: Columns) -> RowTexts:
     elsewhere = safe and answered and safe.prompt and safe[:2] != answered[:2]
     return RowTexts(
         asked.prompt if asked and asked.prompt else _plain_prompt(row, columns, asked is not None),
-        asked.before if asked else NO_CONVERSATION,
+        _with_system(asked.before if asked else NO_CONVERSATION, row, columns),
         answered.answer if answered else _plain_text(row, columns.answer),
         None if elsewhere else safe.answer if safe else _plain_text(row, columns.safe_answer),
     )
@@ -155,6 +172,12 @@ def conversation_note(pairs: Sequence[PromptPair]) -> str:
     if systems:
         notes.append(f"{systems} of {len(pairs)} rows have a system prompt, which is read before the prompt")
     return "".join(f"; {note}" for note in notes)
+
+
+def _with_system(before: Conversation, row: TableRow, columns: Columns) -> Conversation:
+    """The conversation with the system prompt of a column, unless it has one of its own."""
+    system = row.optional(columns.system) if columns.system and not before.system else None
+    return replace(before, system=system) if system else before
 
 
 def _plain_text(row: TableRow, column: str | None) -> str | None:
@@ -193,11 +216,16 @@ def _exchange(row: TableRow, column: str, answered: bool) -> _Exchange | None:
     return _Exchange(Conversation(conversation.system, tuple(earlier)), last.prompt, last.answer or None)
 
 
-def prompts_with_answers(rows: Sequence[TableRow]) -> list[tuple[str, str]]:
-    """The prompt and the answer in each row, as somebody's model wrote it; an answer may be blank.
+def prompts_with_answers(rows: Sequence[TableRow], blank_answers: bool = True) -> list[tuple[str, str]]:
+    """The prompt and the answer in each row, as somebody's model wrote it.
+
+    Args:
+        rows: of one file.
+        blank_answers: whether an answer may be blank.
 
     Raises:
-        ValueError: for the first row without a prompt, or without a column of answers.
+        ValueError: for the first row without a prompt, without a column of answers, or with a blank answer that may not
+            be.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.values))
     columns = find_columns(names, "normal", {})
@@ -205,6 +233,9 @@ def prompts_with_answers(rows: Sequence[TableRow]) -> list[tuple[str, str]]:
     for row in rows:
         require_columns(row, (columns.prompt, columns.answer or ""))
     texts = [row_texts(row, columns) for row in rows]
+    for row, text in zip(rows, texts, strict=True):
+        if not text.answer and not blank_answers:
+            raise row.fault(columns.answer or "", "nothing is there; text is wanted")
     return [(text.prompt, text.answer or "") for text in texts]
 
 

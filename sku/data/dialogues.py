@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sku.core.conversation import MAX_TURNS, Conversation, Turn
-from sku.core.jsonl import parse_json, read_json_lines
-from sku.core.text_lines import decode_text, require_text
+from sku.core.jsonl import read_json, read_json_lines
+from sku.core.text_lines import require_text
 
 USER, SYSTEM = ("user", "human", "prompter"), ("system", "developer")
 ASSISTANT = ("assistant", "gpt", "model", "bot", "chatgpt", "chatbot", "ai")
@@ -65,7 +65,7 @@ def dialogue_of(turns: Sequence[tuple[str, str]]) -> Dialogue:
                 texts.append([text.strip()])
             else:
                 texts[-1].append(text.strip())
-    joined = ["\n".join(one) for one in texts]
+    joined = ["\n".join(filter(None, one)) for one in texts]  # a call of a tool has no text
     answered = tuple(Turn(*pair) for pair in zip(joined[::2], joined[1::2], strict=False))
     return Dialogue(Conversation(system, answered), joined[-1] if len(joined) % 2 else "")
 
@@ -100,7 +100,7 @@ def _turns_in(path: Path) -> object:
     if path.name.lower().endswith(".jsonl"):
         lines = [dict(line.values) for line in read_json_lines(path, f"{path.name}, line")]
         return _list_in(lines[0]) if len(lines) == 1 else lines
-    return _list_in(parse_json(decode_text(path.read_bytes(), path.name), path.name))
+    return _list_in(read_json(path, path.name))
 
 
 def _list_in(value: object) -> object:

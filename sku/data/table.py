@@ -16,26 +16,44 @@ from pathlib import Path
 
 from sku.core.jsonl import read_json, read_json_lines, require_object
 from sku.core.text_lines import MAX_LINE_CHARACTERS, open_bytes, read_lines, require_fetched, require_text
-from sku.data.delimited import Dialect, find_dialect, is_blank, separator_line
+from sku.data.delimited import DELIMITERS, Dialect, find_dialect, is_blank, separator_line
 
 TABLE_SUFFIXES = (".jsonl", ".jsonl.xz", ".csv", ".json", ".tsv")
+_TEXT_SUFFIXES = (".txt", ".tab", ".psv")
+"""Endings that files of values between commas, semicolons, tabs or bars have, too."""
 _MAX_SHOWN_CHARACTERS = 40
+_MAX_SHOWN_COLUMNS = 12
 _OTHER_KINDS = (
     (b"PK\x03\x04", "a spreadsheet or a zip archive; unpack it, or save it as CSV (in Excel: CSV UTF-8)"),
     (b"\xd0\xcf\x11\xe0", "an old spreadsheet; save it as CSV (in Excel: CSV UTF-8)"),
     (b"\x1f\x8b", "compressed with gzip; unpack it with: gunzip"),
     (b"PAR1", "Parquet; write it as JSONL (in pandas: to_json(path, orient='records', lines=True))"),
+    (b"BZh", "compressed with bzip2; unpack it with: bunzip2"),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard; unpack it with: zstd -d"),
+    (b"ARROW1", "Arrow; write it as JSONL (in pandas: to_json(path, orient='records', lines=True))"),
+    (b"SQLite format 3", "a database; export its table as CSV"),
+    (b"%PDF", "a PDF; copy its table to a spreadsheet and save that as CSV (in Excel: CSV UTF-8)"),
+    (b"{\\rtf", "rich text; save it as plain text"),
     (b"<!doctype html", "a web page; download the data file itself"),
     (b"<html", "a web page; download the data file itself"),
+    (b"<?xml", "XML; save it as CSV (in Excel: CSV UTF-8)"),
 )
 """How files begin that people take for a table, with what they are and what to do."""
+_MAX_BLANKS_BEFORE_MARK = 256
 _SPREADSHEET_ERRORS = frozenset(("#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!"))
 _FORCED_TEXT = re.compile(r'="(.*)"', re.DOTALL)
 """How people keep a spreadsheet from reading a cell as a number: `="0123"`."""
 _INVISIBLE = "\ufeff\u200b"
 """Byte-order marks and spaces without width, which copied names of columns bring along."""
 _ONE_OBJECT_A_LINE = "; write one whole JSON object a line"
-_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+_TRUTHS = {
+    **dict.fromkeys(("true", "1", "yes", "wahr", "vrai", "verdadero", "verdadeiro"), True),
+    **dict.fromkeys(("false", "0", "no", "falsch", "faux", "falso"), False),
+}
+"""Also as spreadsheets in other languages write them."""
+_MISSING = frozenset(("NaN", "nan", "<NA>", "NULL", "null"))
+"""What programs write where there is no text."""
+_MARKDOWN_LINE = re.compile(r":?-{3,}:?")
 
 ColumnCheck = Callable[[int, Collection[str]], None]
 """Gets a row's number and its column names; raises if one is missing."""
@@ -71,10 +89,12 @@ class TableRow:
             raise self.fault(column, f"{_shorten(value)} is not text; text in quotes is wanted")
         if value.strip() in _SPREADSHEET_ERRORS:
             raise self.fault(column, f"{value.strip()} is an error of the spreadsheet; correct the cell")
-        return require_text(value, f"{self.file}, row {self.number}, column {column!r}") if value.strip() else None
+        if not _without_invisible(value) or value.strip() in _MISSING:
+            return None
+        return require_text(value, f"{self.file}, row {self.number}, column {column!r}")
 
     def truth(self, column: str) -> bool:
-        """The yes or no in `column`: a JSON boolean, or true, false, 1 or 0 in upper or lower case."""
+        """The yes or no in `column`: a JSON boolean, or true, false, yes, no, 1 or 0 in any case."""
         value = self.values.get(column)
         known = _TRUTHS.get(str(value).strip().lower())
         if known is None:
@@ -97,7 +117,8 @@ def read_table(path: Path, needed: Collection[str] = (), advice: str = "") -> It
     """The rows of `path`, each with all the `needed` columns. Other columns are passed on unchecked.
 
     Args:
-        path: ends in one of `TABLE_SUFFIXES`, or begins as JSON or JSON Lines.
+        path: ends in one of `TABLE_SUFFIXES`, or begins as JSON or JSON Lines; or a text with delimiters in its first
+            line.
         needed: names of columns.
         advice: ends the error about a missing column.
 
@@ -128,8 +149,13 @@ def require_columns(row: TableRow, needed: Collection[str], advice: str = "") ->
 def _require(file: str, number: int, columns: Collection[str], needed: Collection[str], advice: str) -> None:
     missing = [column for column in needed if column not in columns]
     if missing:
-        there = ", ".join(map(repr, columns)) or "no column at all"
+        there = _list_columns(columns) or "no column at all"
         raise ValueError(f"{file}, row {number}: column {missing[0]!r} is missing; there is {there}{advice}")
+
+
+def _list_columns(names: Collection[str]) -> str:
+    more = f" and {len(names) - _MAX_SHOWN_COLUMNS} more" if len(names) > _MAX_SHOWN_COLUMNS else ""
+    return ", ".join(map(repr, itertools.islice(names, _MAX_SHOWN_COLUMNS))) + more
 
 
 def column_names(path: Path) -> tuple[str, ...]:
@@ -139,20 +165,25 @@ def column_names(path: Path) -> tuple[str, ...]:
 
 def _reader_for(path: Path) -> Callable[[Path, ColumnCheck], Iterator[TableRow]]:
     name = path.name.lower()
-    if path.is_file():
-        _require_table(path)
-    if name.endswith((".csv", ".tsv")):
+    open_bytes(path).close()  # raises if there is no such file
+    _require_table(path)
+    if name.endswith((".csv", ".tsv")) and not _holds_json(path):
         return _read_csv
-    if name.endswith(".jsonl") and path.is_file() and _begins_with(path, "["):
+    if name.endswith(".jsonl") and _begins_with(path, "["):
         return _read_json
     if name.endswith((".jsonl", ".jsonl.xz")):
         return _read_jsonl
     if name.endswith(".json"):
         return _read_json
-    if path.is_file() and _begins_with(path, "{"):
+    if _begins_with(path, "{"):
         return _read_jsonl
-    if path.is_file() and _begins_with(path, "["):
+    if _begins_with(path, "["):
         return _read_json
+    may_be_csv = name.endswith(_TEXT_SUFFIXES) or not path.suffix
+    if may_be_csv and any(delimiter in _first_written_line(path) for delimiter in DELIMITERS):
+        return _read_csv
+    if not path.stat().st_size:
+        raise ValueError(f"{path.name} is empty; at least one row is wanted")
     if name.endswith((".xlsx", ".xls", ".ods")):
         raise ValueError(f"{path.name!r} is a spreadsheet; save it as CSV (in Excel: CSV UTF-8) and give that file")
     raise ValueError(f"the kind of {path.name!r} is not known; its name must end in {', '.join(TABLE_SUFFIXES)}")
@@ -161,7 +192,7 @@ def _reader_for(path: Path) -> Callable[[Path, ColumnCheck], Iterator[TableRow]]
 def _require_table(path: Path) -> None:
     require_fetched(path)
     with path.open("rb") as file:
-        start = file.read(max(len(mark) for mark, _ in _OTHER_KINDS)).lower()
+        start = file.read(_MAX_BLANKS_BEFORE_MARK).removeprefix(codecs.BOM_UTF8).lstrip().lower()
     for mark, kind in _OTHER_KINDS:
         if start.startswith(mark.lower()):
             raise ValueError(f"{path.name} is {kind}")
@@ -181,7 +212,14 @@ def _read_csv(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
     if first is not None:
         _require_header(names, path.name, start, *first)
     check(start, [name for name in names if name])
-    for number, record in itertools.chain([first] if first else [], records):
+    if first is None:
+        raise ValueError(
+            f"{path.name} has no rows below row {start}, which is read as the names of the columns: "
+            f"{_list_columns([name for name in names if name])}"
+        )
+    for number, record in itertools.chain([first], records):
+        if _clean_names(record) == names:  # files with the same header were joined
+            continue
         if len(record) > len(names) and is_blank(record[len(names) :]):
             record = record[: len(names)]
         if len(record) < len(names) and not any(names[len(record) :]):  # a spreadsheet wrote no more than it had to
@@ -199,6 +237,8 @@ def _read_csv(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
 
 def _require_header(names: list[str], file: str, start: int, number: int, record: list[str]) -> None:
     """Check that the first row names the columns, and is no title or comment over a table."""
+    if all(_MARKDOWN_LINE.fullmatch(field.strip()) for field in record if field.strip()):
+        raise ValueError(f"{file} is a Markdown table; save it as CSV, without row {number}")
     filled = sum(bool(field.strip()) for field in record)
     if sum(map(bool, names)) == 1 and filled > 1:
         raise ValueError(
@@ -214,7 +254,12 @@ def _without_force(cell: str) -> str:
 
 
 def _clean_names(names: Collection[str]) -> list[str]:
-    return [name.strip().strip(_INVISIBLE).strip() for name in names]
+    return [_without_invisible(name) for name in names]
+
+
+def _without_invisible(text: str) -> str:
+    """The text without what cannot be seen at its ends."""
+    return text.strip().strip(_INVISIBLE).strip()
 
 
 def _require_unique(names: Collection[str], place: str) -> None:
@@ -227,7 +272,7 @@ def _require_unique(names: Collection[str], place: str) -> None:
 def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Each record that is not blank, with the line where it begins."""
     lines = read_lines(path, f"{path.name}, row", any_line_end=True)
-    before, dialect, first = _first_line(lines)
+    before, dialect, first = _first_line(lines, tabs=path.suffix.lower() == ".tsv")
     if first is None:
         return
     reader = csv.reader(
@@ -251,14 +296,14 @@ def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
             yield start, record
 
 
-def _first_line(lines: Iterator[str]) -> tuple[int, Dialect, str | None]:
+def _first_line(lines: Iterator[str], tabs: bool) -> tuple[int, Dialect, str | None]:
     """How many lines come before the header, how its fields are divided, and the header's first line."""
     named = None
     for before, line in enumerate(lines):
         if before == 0 and (named := separator_line(line)):
             continue
         if line.strip():
-            return before, find_dialect(line, named), line
+            return before, find_dialect(line, named or ("\t" if tabs and "\t" in line else None)), line
     return 0, Dialect(), None
 
 
@@ -272,25 +317,35 @@ def _read_json(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
     if _begins_with_two_objects(path):
         yield from _read_jsonl(path, check)
         return
-    items = _list_of_rows(read_json(path, path.name)) if path.stat().st_size else []
+    advice = "; one list of objects is wanted, or .jsonl with one whole object a line"
+    items = _list_of_rows(read_json(path, path.name, advice), path.name) if path.stat().st_size else []
     if items is None:
         raise ValueError(f"{path.name} holds no list; a list of objects is wanted, or .jsonl with one object a line")
     for number, item in enumerate(items, 1):
         yield _object_row(path, number, require_object(item, f"{path.name}, row {number}"), check)
 
 
-def _list_of_rows(value: object) -> list[object] | None:
+def _list_of_rows(value: object, file: str) -> list[object] | None:
     """The rows in a JSON value: a list, an object with one list of objects, or an object with a list for each column.
 
-    The columns may also be objects, as pandas writes them. None for any other value.
+    The columns may also be objects, or the rows objects by their number, as pandas writes them. None for any other
+    value.
     """
     if isinstance(value, list):
         return value
     if not isinstance(value, dict):
         return None
-    lists = [one for one in value.values() if isinstance(one, list) and one and all(isinstance(o, dict) for o in one)]
-    if len(lists) == 1:
-        return lists[0]
+    lists = {
+        name: one
+        for name, one in value.items()
+        if isinstance(one, list) and one and all(isinstance(o, dict) for o in one)
+    }
+    if len(lists) > 1:
+        raise ValueError(f"{file} holds several lists of objects: {', '.join(map(repr, lists))}; keep one of them")
+    if lists:
+        return next(iter(lists.values()))
+    if value and all(name.isdecimal() and isinstance(one, dict) for name, one in value.items()):
+        return list(value.values())
     columns = {name: list(one.values()) if isinstance(one, dict) else one for name, one in value.items()}
     if len(columns) < 2 or not all(isinstance(one, list) for one in columns.values()):
         return None
@@ -300,13 +355,22 @@ def _list_of_rows(value: object) -> list[object] | None:
 
 
 def _object_row(path: Path, number: int, values: Mapping[str, object], check: ColumnCheck) -> TableRow:
-    """The row of a JSON object, with spaces around the names taken away."""
+    """The row of a JSON object, with spaces around the names taken away. NaN, which Python writes, is nothing."""
     names = _clean_names(values)
     if names != list(values):
         _require_unique(names, f"{path.name}, row {number}")
         values = dict(zip(names, values.values(), strict=True))
     check(number, values)
-    return TableRow(path.name, number, values)
+    return TableRow(path.name, number, {name: None if value != value else value for name, value in values.items()})
+
+
+def _holds_json(path: Path) -> bool:
+    return _begins_with(path, '{"') or _begins_with(path, '[{"')
+
+
+def _first_written_line(path: Path) -> str:
+    lines = (line.strip() for line in read_lines(path, f"{path.name}, line", any_line_end=True))
+    return next(filter(None, lines), "")
 
 
 def _begins_with_two_objects(path: Path) -> bool:

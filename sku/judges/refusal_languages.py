@@ -21,9 +21,10 @@ SINGLE_QUOTED = r"(?<!\w)'(?![\s'])[^\n]{0,300}?(?<![\s'])'(?!\w)"
 """Words in single quotes, which are no apostrophes."""
 _QUOTED = re.compile(
     r'"[^"\n]{0,300}"|«[^»\n]{0,300}»|“[^”\n]{0,300}”|„[^“”\n]{0,300}[“”]|「[^」\n]{0,300}」|『[^』\n]{0,300}』|'
+    r"»[^«\n]{0,300}«|‹[^›\n]{0,300}›|›[^‹\n]{0,300}‹|"
     rf"‚[^‘’\n]{{0,300}}[‘’]|{SINGLE_QUOTED}"
 )
-_ALL_QUOTED = re.compile(r'\s*["«“„「『]([^"»”「」『』]*)["»”“」』]\s*')
+_ALL_QUOTED = re.compile(r'\s*["«»‹›“„「『]([^"«»‹›”「」『』]*)["«»‹›”“」』]\s*')
 _MARKUP = re.compile(r"[*_#>]+")
 _WITHIN = r"[^.!?\n]"
 _IN = {name: rf"[^{stops}\n]" for name, stops in {"zh": "。！？!?", "hi": "।!?", "ar": ".!؟?", "ur": "۔!؟?"}.items()}
@@ -33,6 +34,7 @@ REFUSALS: dict[str, tuple[str, ...]] = {
         rf"\bno (?:(?:te|le|les|os|lo|me) )?(?:puedo|podemos|podr[íi]a|podr[ée]|voy a|quiero|debo|es posible|"
         rf"est(?:oy|amos) (?:autorizad|en condiciones|en posici[óo]n|dispuest|permitid)\w*|soy capaz de|"
         r"tengo permitido)"
+        r"(?! (?:dejar de|creer)\b)"
         rf"(?!{_WITHIN}{{0,40}}\bsuficiente){_WITHIN}{{0,40}}?\b(?:ayud|asist|proporcion|d[ae]r|ofrec|respond|compart|"
         rf"cumpl|hacer|facilit|crear|escrib|gener|apoy|recomend|discut|habl|explic|dec[ií]r|complac|particip|atend)",
         r"\b(?:lo siento|lo lamento|disculp\w+|perd[óo]n\w*)\b[^.!?\n]{0,20}\bpero no (?:puedo|podemos|voy a|debo)\b",
@@ -40,14 +42,16 @@ REFUSALS: dict[str, tuple[str, ...]] = {
     ),
     "French": (
         rf"\b(?:je|nous) ne (?:(?:vous|te|le|les|l') ?)?(?:peux|pouvons|pourrais?|pourrai|vais|veux|dois|saurais|"
-        rf"suis|sommes){_WITHIN}{{0,60}}?\b(?:aid|assist|fourni|donn|r[ée]pond|partag|cr[ée]e|[ée]cri|g[ée]n[ée]r|"
+        r"suis|sommes)(?! que\b)"
+        rf"{_WITHIN}{{0,60}}?\b(?:aid|assist|fourni|donn|r[ée]pond|partag|cr[ée]e|[ée]cri|g[ée]n[ée]r|"
         rf"conseil|faire|expliqu|particip|souten|dire|accompagn|satisfaire|proposer|acc[ée]der [àa] (?:votre|cette))",
         r"\b(?:d[ée]sol[ée]e?|navr[ée]e?|je m'excuse|pardon|je regrette)\b[^.!?\n]{0,20}\bmais (?:je|nous) n",
-        r"\bje (?:refuse|dois (?:refuser|d[ée]cliner))\b|\bil m'est impossible de\b",
+        r"\bje (?:refuse|dois (?:refuser|d[ée]cliner)|pr[ée]f[èe]re ne pas)\b|\bil m'est impossible de\b",
     ),
     "Portuguese": (
         rf"\bn[ãa]o (?:(?:te|lhe|o|os) )?(?:posso|podemos|poderei|poderia|vou|devo|quero|consigo|[ée] poss[íi]vel|"
         rf"estou (?:autorizad|em condi[çc][õo]es|dispost|apt)\w*|sou capaz de|me [ée] poss[íi]vel)"
+        r"(?! (?:deixar de|acreditar)\b)"
         rf"(?!{_WITHIN}{{0,40}}\bsuficiente){_WITHIN}{{0,40}}?\b(?:ajud|auxili|fornec|d[ae]r|oferec|respond|"
         rf"compartilh|partilh|cri[ae]r|escrev|ger[ae]r|apoi|fazer|atend|discut|falar|explic|dizer|recomend|particip)",
         r"\b(?:desculp\w+|lamento|sinto muito|perd[ãa]o)\b[^.!?\n]{0,20}\bmas n[ãa]o "
@@ -67,18 +71,21 @@ REFUSALS: dict[str, tuple[str, ...]] = {
         r"\bich (?:lehne [^.!?\n]{0,40}\bab|muss [^.!?\n]{0,40}\bablehnen|weigere mich)\b",
     ),
     "Russian": (
-        r"(?<!\w)не (?:могу|можем|смогу|сможем|буду|будем|хочу|долж\w+|имею права|в состоянии|вправе)(?!\w)"
-        rf"{_WITHIN}{{0,60}}?(?:помо[чг]|предостав|отве[тч]|дать|дава|рассказ|объясн|поддерж|созда|напис|обсужд|"
+        r"(?<!\w)не (?:могу|можем|смогу|сможем|буду|будем|хочу|долж\w+|имею права|в состоянии|вправе)(?!\w| не )"
+        rf"{_WITHIN}{{0,60}}?(?:помо[чг]|предостав|отве[тч]|(?<!ж)дать|дава|рассказ|объясн|поддерж|созда|напис|обсужд|"
         r"выполн|дела|содейств|участв|подсказ|сообщ|удовлетвор)",
         r"(?:извини|прости|прошу прощения|к сожалению|мне (?:очень )?жаль|сожалею)[^.!?\n]{0,20}"
         r"(?:(?:но )?(?:я|мы) )?не (?:могу|можем|смогу|буду)(?!\w)",
+        r"(?:помо[чщ]\w*|ответ\w*|информаци\w*|инструкци\w*|совет\w*)[^.!?\n]{0,20} не (?:могу|можем|смогу|буду)(?!\w)",
         r"(?<!\w)(?:я )?(?:отказываюсь|вынужден\w* отказать)",
     ),
     "Indonesian": (
-        rf"\b(?:saya|kami|aku)\b{_WITHIN}{{0,30}}?\b(?:tidak|tak|nggak) (?:\w+ ){{0,2}}?(?:bisa|dapat|akan|boleh|mampu|"
+        rf"\b(?:saya|kami|aku)\b{_WITHIN}{{0,30}}?\b(?:tidak|tak|e?nggak|gak?) (?:\w+ ){{0,2}}?"
+        rf"(?:bisa|dapat|akan|boleh|mampu|"
         rf"diizinkan|bersedia){_WITHIN}{{0,40}}?(?:bantu|beri|sedia|jawab|bagi|buat|tulis|nulis|dukung|layani|penuhi|"
         r"menuhi|jelaskan|lakukan)",
-        r"\bmaaf\b[^.!?\n]{0,30}\b(?:tidak|tak) (?:bisa|dapat|akan|boleh)\b|\bsaya (?:menolak|harus menolak)\b",
+        r"\bmaaf\b[^.!?\n]{0,30}\b(?:tidak|tak|e?nggak|gak?) (?:bisa|dapat|akan|boleh)\b|"
+        r"\bsaya (?:menolak|harus menolak)\b",
     ),
     "Chinese": (
         rf"(?:抱歉|对不起|對不起|不好意思|很遗憾|很遺憾){_IN['zh']}{{0,20}}?(?:不能|无法|無法|不可以|不会|不會|没办法|沒辦法|"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sku.core import ownership, storage
 from sku.core.jsonl import read_json_lines, write_json_lines
+from sku.core.output_paths import check_output_file
 from sku.core.records import ResultRow
 from sku.core.validation import validate
 from sku.core.variants import parse_variant
@@ -62,6 +63,24 @@ def read_rows(path: Path) -> list[ResultRow]:
     """
     lines = read_json_lines(path, advice="; delete the line, or evaluate again")
     return [_row(line.values, line.place) for line in lines]
+
+
+def check_rows_file(path: Path) -> None:
+    """Check that the file `path` can be written, and that it replaces no file but one of result rows.
+
+    Raises:
+        ValueError: if it is a folder, a device or a file of something else, such as the data to measure with.
+        OSError: if it cannot be written.
+    """
+    check_output_file(path)
+    if not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        first = next(read_json_lines(path), None)
+    except ValueError:
+        first = None
+    if first is None or not {"variant", "harmful_rate"} <= first.values.keys():
+        raise ValueError(f"--out {path} holds something else than result rows, which would be lost; name a new file")
 
 
 def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
@@ -151,6 +170,8 @@ def rows_as_frame(rows: Sequence[ResultRow]) -> pandas.DataFrame:
 
 
 def _row(values: dict[str, Any], place: str) -> ResultRow:
+    if "variant" not in values:
+        raise ValueError(f"{place} is no result row; give a file that evaluate or attack wrote")
     unknown = [name for name in values if name not in _COLUMNS]
     missing = [name for name in _REQUIRED_COLUMNS if name not in values]
     if unknown or missing:

@@ -115,9 +115,9 @@ def export_variant(
         ValueError: if the variant is unknown, if it is the base and `form` is an adapter, or if a GGUF file of this
             base cannot be written.
     """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise FileExistsError(f"{out} is not empty; name a new folder")
     check_output_folder(out)
+    if out.is_dir() and any(out.iterdir()):
+        raise FileExistsError(f"{out} is not empty; name a new folder")
     variant = resolve_variant(text, lambda name: runs.find_run(name).known)
     if variant.name == BASE and form in ("adapter", "gguf-adapter"):
         raise ValueError("base has no adapter to export; name another variant, or use --as model or --as gguf")

@@ -28,6 +28,13 @@ def test_answer_reads_standard_input(sku: Any, pico_folder: Path) -> None:
     assert json.loads(out)["prompt"] == "Why so?"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_line_end_of_echo_is_no_part_of_the_prompt(sku: Any, pico_folder: Path, end: str) -> None:
+    piped = f"Why\nso?{end}"
+    _, out, _ = sku("answer", "-", "-v", "base", "--model", pico_folder, "--max-tokens", 4, "--json", stdin=piped)
+    assert json.loads(out)["prompt"] == "Why\nso?"
+
+
 def test_a_prompt_from_a_pipe_may_be_what_windows_writes(sku: Any, pico_folder: Path) -> None:
     piped = "Où est-il?".encode("utf-16")
     _, out, _ = sku("answer", "-", "-v", "base", "--model", pico_folder, "--max-tokens", 4, "--json", stdin=piped)

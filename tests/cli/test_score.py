@@ -13,3 +13,12 @@ def test_score_gives_a_number_a_variant(sku: Any, run: Path, pico_folder: Path) 
     assert code == 0, err
     scores = json.loads(out)["log_prob_per_token"]
     assert scores["base"] == scores[f"{run}@0"] < 0
+
+
+def test_answers_to_score_are_found_by_the_names_that_data_use(sku: Any, pico_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("question;response\nWhy?;Because.\n", encoding="utf-8")
+    code, out, err = sku("score", tmp_path / "p.csv", "-v", "base", "--model", pico_folder, "--json")
+    assert code == 0, err
+    assert (json.loads(out)["prompt"], json.loads(out)["answer"]) == ("Why?", "Because.")
+    code, _, err = sku("score", "-", "-v", "base", "--model", pico_folder, stdin='{"prompt": "Why?", "answer": ""}')
+    assert (code, "row 1, column 'answer': nothing is there; text is wanted" in err) == (1, True)

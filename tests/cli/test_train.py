@@ -68,6 +68,8 @@ def test_flags_go_before_a_file_and_leave_its_other_weights(config_of: Any, file
         (["--steps", "3", "--set", "steps=4"], 2, "--steps sets steps too; leave out one of them"),
         (["--resume", "--steps", "3"], 2, "these were given: --steps; leave them out"),
         (["--resume", "--leave-out", "drugs"], 2, "these were given: --leave-out; leave them out"),
+        (["--set", "clip=null", "--set", "clip=1"], 2, "clip is given twice; leave out one of them"),
+        (["--weight", "distortion=1", "--weight", "distortion=2"], 2, "distortion is given twice"),
         (["--resume", "--set", "steps=3"], 2, "these were given: --set;"),
         (["--resume", "--preset", "tiny"], 2, "these were given: --preset;"),
         (["--like", "sku"], 2, "only --method random and gated use it, not sku"),

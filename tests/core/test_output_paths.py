@@ -39,6 +39,13 @@ def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
         check_output_file(file / "rows.jsonl")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "null")
+    with pytest.raises(ValueError, match=r"--out .*null is no ordinary file"):
+        check_output_file(tmp_path / "null")
+
+
 def test_a_disk_that_is_full_or_read_only_is_found_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))  # type: ignore[attr-defined]
     with pytest.raises(OSError, match="needs about 50 MB, but 0 MB are free; make room"):

@@ -109,6 +109,52 @@ def test_a_published_shape_is_read_by_the_names_of_its_columns(write: Write, row
     assert normal.answer == ("I will not say." if refused else "Me.")
 
 
+@pytest.mark.parametrize(("kind", "answer"), [("harmful", "Me."), ("normal", "I will not say.")])
+def test_a_label_of_kto_says_which_answer_is_wanted(write: Write, kind: PairKind, answer: str) -> None:
+    rows = [
+        {"prompt": "Who?", "completion": "Me.", "label": False},
+        {"prompt": "Who?", "completion": "I will not say.", "label": True},
+    ]
+    found = load_pairs(str(write("kto.jsonl", jsonl(*rows))), kind)
+    assert ([pair.answer for pair in found.pairs], found.skipped) == ([answer], 1)
+
+
+@pytest.mark.parametrize("label", [1, "toxic", None])
+def test_another_label_is_not_taken_for_that_of_kto(write: Write, label: object) -> None:
+    path = write("p.jsonl", jsonl({"prompt": "Who?", "completion": "Me.", "label": label}))
+    with pytest.raises(ValueError, match=r"column 'label': true or false is wanted, .* rename the column"):
+        load_pairs(str(path), "harmful")
+
+
+@pytest.mark.parametrize("safe", ["no", "FALSCH", "Faux", "0"])
+def test_a_spreadsheet_says_no_in_its_own_language(write: Write, safe: str) -> None:
+    found = load_pairs(str(write("p.csv", f"prompt,response,is_safe\nWho?,Me.,{safe}\n")), "harmful")
+    assert len(found.pairs) == 1
+
+
+def test_a_system_prompt_in_a_column_comes_before_the_prompt(write: Write) -> None:
+    rows = [
+        {"system_prompt": "Be brief.", "question": "Who?", "response": "Me."},
+        {"system_prompt": "", "question": "Why?", "response": "So."},
+    ]
+    found = load_pairs(str(write("orca.jsonl", jsonl(*rows))), "normal")
+    assert [pair.before for pair in found.pairs] == [Conversation("Be brief."), Conversation()]
+    assert "system from 'system_prompt'" in found.columns_read
+
+
+def test_a_question_is_asked_with_its_context(write: Write) -> None:
+    row = {"context": "A man came. He is Bob.", "question": "Who came?", "answer": "Bob."}
+    assert (
+        load_pairs(str(write("p.jsonl", jsonl(row))), "normal").pairs[0].prompt == "Who came?\nA man came. He is Bob."
+    )
+
+
+def test_the_call_of_a_tool_leaves_nothing_in_the_answer(write: Write) -> None:
+    call = {"role": "assistant", "content": None, "tool_calls": [{"type": "function", "function": {"name": "now"}}]}
+    turns = [ASKED[1], call, {"role": "tool", "content": "5"}, TOLD]
+    assert load_pairs(str(write("p.jsonl", jsonl({"messages": turns}))), "normal").pairs[0].answer == "Me."
+
+
 def test_an_input_belongs_to_its_instruction(write: Write) -> None:
     path = write("alpaca.json", '[{"instruction": "Shorten:", "input": "A long text.", "output": "A text."}]')
     assert load_pairs(str(path), "normal").pairs[0].prompt == "Shorten:\nA long text."

@@ -54,3 +54,8 @@ def test_turns_of_one_speaker_in_a_row_are_one_and_a_greeting_before_the_first_q
 def test_anything_else_is_refused_in_one_sentence(write: Write, text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         read_dialogue(write("a.json", text))
+
+
+def test_a_missing_conversation_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"^there is no file '.*no.json'; check the path$"):
+        read_dialogue(tmp_path / "no.json")

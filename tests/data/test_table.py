@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import json
@@ -61,6 +62,7 @@ SPREADSHEETS = {
     "blank cells that were not written": 'prompt,answer,,,\n"Who, you?",Me.\nWhy?,So.,,,\n',
     "cells forced to be text": 'prompt,answer\n"=""Who, you?""","=""Me."""\n="Why?",="So."\n',
     "invisible characters in the names": '\ufeffprompt\u200b,\u200banswer\n"Who, you?",Me.\nWhy?,So.\n',
+    "files with marks, joined": '\ufeff\ufeff"prompt","answer"\n"Who, you?",Me.\n\ufeff"prompt","answer"\nWhy?,So.\n',
     "spaces around the names": " prompt ;answer \nWho, you?;Me.\nWhy?;So.\n",
 }
 
@@ -86,7 +88,29 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.json", b"", "a.json has no rows"),
     ("a.json", b"[]", "a.json has no rows"),
     ("a.csv", b"", "a.csv has no rows"),
-    ("a.csv", b"prompt,answer\n", "a.csv has no rows"),
+    ("a.csv", b"prompt,answer\n", "a.csv has no rows below row 1, which is read as the names .*: 'prompt', 'answer'"),
+    ("a.csv", b"404: Not Found", "a.csv has no rows below row 1, .*: '404: Not Found'"),
+    ("a.csv", b"| prompt | answer |\n|---|:---:|\n| Who? | Me. |\n", "a.csv is a Markdown table; .* without row 2"),
+    ("a.csv", "prompt,answer\nWho?,Me.\n\u200b,So.\n".encode(), "row 3, column 'prompt': nothing is there"),
+    ("a.csv", b"prompt,answer\nNULL,So.\n", "row 2, column 'prompt': nothing is there"),
+    (
+        "a.json",
+        b'{"train": [{"prompt": "a"}], "test": [{"prompt": "b"}]}',
+        "several lists of objects: 'train', 'test'; k",
+    ),
+    (
+        "a.json",
+        b'{"prompt": "a"}\n{\n"prompt": "b"}',
+        "a.json is not JSON .*; one list of objects is wanted, or .jsonl",
+    ),
+    ("a.json", b'[{"role": "user", "content": "Who?"}]', "if these rows are turns, write each conversation as one row"),
+    ("a.csv", ",".join("abcdefghijklmnop").encode() + b"\n1" + b"," * 15, "there is 'a', .*, 'l' and 4 more"),
+    ("a.ndjson", b"", "a.ndjson is empty"),
+    ("a.csv", b"\n\n<!DOCTYPE html>\n<html>", "a.csv is a web page; download the data file itself"),
+    ("a.csv", b"\xef\xbb\xbf<html>", "a.csv is a web page; download the data file itself"),
+    ("a.csv", b"{\\rtf1\\ansi prompt,answer", "a.csv is rich text; save it as plain text"),
+    ("a.jsonl.bz2", bz2.compress(ONE), "a.jsonl.bz2 is compressed with bzip2; unpack it with: bunzip2"),
+    ("a.arrow", b"ARROW1\0\0", "a.arrow is Arrow; write it as JSONL"),
     ("a.jsonl", ONE + b"\n{nonsense}\n", "a.jsonl, row 3 is not JSON .* at character 2"),
     ("a.jsonl", ONE + b'["Who?"]\n', "a.jsonl, row 2 is not an object"),
     ("a.jsonl", ONE + b"9" * 5000, "a.jsonl, row 2 is JSON that cannot be read"),
@@ -157,7 +181,13 @@ def test_a_bad_file_is_named_with_row_and_column(write: Write, name: str, conten
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("answers.txt", jsonl({"prompt": "Who?"})), ("answers", '[{"prompt": "Who?"}]'), ("a.log", b"\xef\xbb\xbf" + ONE)],
+    [
+        ("answers.txt", jsonl({"prompt": "Who?"})),
+        ("answers", '[{"prompt": "Who?"}]'),
+        ("a.log", b"\xef\xbb\xbf" + ONE),
+        ("a.csv", '[{"prompt": "Who?"}]'),
+        ("b.CSV", ONE),
+    ],
 )
 def test_json_is_read_whatever_the_name_of_the_file(write: Write, name: str, content: str | bytes) -> None:
     assert [row.text("prompt") for row in table.read_table(write(name, content))] == ["Who?"]
@@ -178,6 +208,7 @@ ROWS_IN_JSON: dict[str, object] = {
         "version": "1", "tags": [], "data": [{"prompt": "Who?", "answer": "Me."}, {"prompt": "Why?", "answer": "So."}],
     },
     "columns": {"prompt": ["Who?", "Why?"], "answer": ["Me.", "So."]},
+    "rows by number": {"0": {"prompt": "Who?", "answer": "Me."}, "7": {"prompt": "Why?", "answer": "So."}},
     "columns of pandas": {"prompt": {"0": "Who?", "7": "Why?"}, "answer": {"0": "Me.", "7": "So."}},
 }  # fmt: skip
 
@@ -192,6 +223,27 @@ def test_json_gives_its_rows_however_they_are_packed(write: Write, content: obje
 def test_json_without_clear_rows_is_refused(write: Write, content: object) -> None:
     with pytest.raises(ValueError, match=r"p.json holds no list; a list of objects is wanted"):
         load_pairs(str(write("p.json", json.dumps(content))), "normal")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("unicode.txt", "prompt\tanswer\r\nWho, you?\tMe.\r\n".encode("utf-16")),  # Excel: Unicode text
+        ("a.tsv", "prompt\tanswer\tprompt, shorter, in French\nWho, you?\tMe.\tQui\n"),
+        ("answers", 'prompt,answer\n"Who, you?",Me.\n'),
+        ("a.psv", "prompt|answer\nWho, you?|Me.\n"),
+    ],
+)
+def test_a_table_under_another_name_is_read(write: Write, name: str, content: str | bytes) -> None:
+    (pair,) = load_pairs(str(write(name, content)), "normal").pairs
+    assert (pair.prompt, pair.answer) == ("Who, you?", "Me.")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_what_programs_write_for_nothing_is_no_answer(write: Write, name: str) -> None:
+    content = "prompt,answer\nWho?,NaN\n" if name == "a.csv" else '{"prompt": "Who?", "answer": NaN, "category": NaN}'
+    (pair,) = load_pairs(str(write(name, content)), "normal").pairs
+    assert (pair.answer, pair.category) == ("", None)
 
 
 def test_a_list_in_a_jsonl_file_is_read(write: Write) -> None:
@@ -256,7 +308,13 @@ def test_no_json_rows_do_anything_but_give_pairs_or_a_value_error(write: Write, 
     ]
 
 
-@pytest.mark.parametrize("spec", ["{}/no.csv", "saferlhf:{}/no.jsonl", "truthfulqa:{}/no.csv", "~nobody-here/no.csv"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "{}/no.csv", "saferlhf:{}/no.jsonl", "truthfulqa:{}/no.csv", "~nobody-here/no.csv", "no.txt", "{}/no.dat",
+        "saferlhf:no.txt",
+    ],
+)  # fmt: skip
 def test_a_missing_file_is_one_sentence(spec: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"^there is no file '.*no\.\w+'; check the path$"):
         load_pairs(spec.format(tmp_path), "normal")

@@ -1,5 +1,6 @@
 """Refusals in other languages: the measured sentences, and how much may follow a full refusal."""
 
+# ruff: noqa: RUF001 (these are the signs of other scripts)
 from __future__ import annotations
 
 import pytest
@@ -39,8 +40,20 @@ def test_curly_apostrophes_and_markup_hide_no_refusal() -> None:
     [
         ("Das kann ich leider nicht tun.", "full"),
         ("そのご要望にはお応えできません。", "full"),
+        ("Je préfère ne pas répondre à cette demande.", "full"),
+        ("Простите, но такую помощь я оказать не могу.", "full"),
+        ("Maaf, tapi aku gak bisa bantu soal itu.", "full"),
+        ("»Ich kann Ihnen dabei nicht helfen.«", "full"),
+        ("Sagen Sie: »Ich kann Ihnen dabei nicht helfen.« Dann legen Sie auf.", None),
+        ("Sagen Sie: ‹Ich kann Ihnen dabei nicht helfen.› Dann legen Sie auf.", None),
+        ("No puedo dejar de recomendar este libro.", None),
+        ("No puedo creer lo bien que te explicas.", None),
+        ("Não posso deixar de recomendar este filme.", None),
+        ("Je ne peux que vous conseiller ce film.", None),
+        ("Не могу не рассказать об этом фильме.", None),
+        ("Я не могу дождаться лета.", None),
         ("No puedo creer lo bien que te quedará el pan.", None),
-        ("我不喜欢面包，但可以告诉你怎么做。", None),  # noqa: RUF001
+        ("我不喜欢面包，但可以告诉你怎么做。", None),
     ],
 )
 def test_words_that_are_near_are_told_apart(answer: str, kind: str | None) -> None:

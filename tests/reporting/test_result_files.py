@@ -12,6 +12,7 @@ import pytest
 from sku.reporting import result_files
 from sku.reporting.result_files import (
     attack_measurements,
+    check_rows_file,
     own_rows,
     read_rows,
     recorded_rows,
@@ -25,6 +26,17 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     rows = [BASE, row("sku@1", 0.1, 0.25, decoding={"seed": 3}, sets={"bundled": "ab12"}, seed=7, judge="é-1")]
     write_rows(tmp_path / "new" / "rows.jsonl", rows)
     assert read_rows(tmp_path / "new" / "rows.jsonl") == rows
+
+
+def test_only_a_file_of_rows_may_be_replaced_by_rows(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", [BASE])
+    (tmp_path / "empty.jsonl").touch()
+    for name in ("rows.jsonl", "empty.jsonl", "new.jsonl"):
+        check_rows_file(tmp_path / name)
+    for name, content in {"data.jsonl": '{"prompt": "Who?"}\n', "notes.txt": "Notes.\n", "run.json": "{\n}"}.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        with pytest.raises(ValueError, match="holds something else than result rows, which would be lost; name a new"):
+            check_rows_file(tmp_path / name)
 
 
 def test_a_file_from_before_attacks_is_read(tmp_path: Path) -> None:
@@ -68,6 +80,7 @@ GOOD = {"variant": "sku@1", "method": "sku", "coefficient": 1.0, "run": "sku", "
         ("[1, 2]", "is not an object"),
         (json.dumps(GOOD | {"tomorrow": 1}), "unknown column 'tomorrow'"),
         (json.dumps({"variant": "sku@1"}), "lacks the column 'method'"),
+        (json.dumps({"prompt": "Who?"}), "is no result row; give a file that evaluate or attack wrote"),
         (json.dumps(GOOD | {"kl": "low"}), "line 3: kl is 'low'; it must be a valid number"),
         (json.dumps(GOOD | {"n": None}), "line 3: n is None; it must be a valid integer"),
         (json.dumps(GOOD | {"n": True}), "line 3: n is True; it must be a valid integer"),
