@@ -22,12 +22,6 @@ def test_new_and_old_files_and_folders_are_fine_and_nothing_is_made(tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["old.jsonl"]
 
 
-def test_a_device_is_not_replaced(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")  # as /dev/null is no ordinary file either
-    with pytest.raises(ValueError, match=r"--out .*pipe is no ordinary file, and a result would replace it"):
-        check_output_file(tmp_path / "pipe")
-
-
 def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"--out .* is a folder; name a file, such as .*result\.jsonl"):
         check_output_file(tmp_path)
