@@ -30,7 +30,8 @@ element.addEventListener('click', (event) => {
 LEGEND = (
     f"<p>{_HARMFUL} harmful rate; the bar shows it with its 95 % interval. {RECOVERY_SIGN} recovery: the share of the "
     f"forgetting that the attack undoes. {_BROKEN} broken and {OFF_TOPIC_SIGN} off-topic answers are counted apart, "
-    f"because they are neither harmful nor a success. A dash: not measured, or too little to compare. Click a cell to "
+    f"because they are neither harmful nor a success. Rest on a cell for all of its numbers, refused harmless prompts "
+    "among them. A dash: not measured, or too little to compare. Click a cell to "
     "open its variant in Compare.</p>"
 )
 
