@@ -338,7 +338,7 @@ def test_a_failure_in_the_middle_leaves_an_empty_folder_empty(
 
 def test_a_file_is_not_overwritten(run: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(FileExistsError, match="name a new folder"):
+    with pytest.raises(ValueError, match="is a file; name a folder"):
         export_variant(str(run), tmp_path / "out", "gguf-adapter")
     assert (tmp_path / "out").read_text() == "mine"
 
