@@ -29,7 +29,7 @@ def recorded_matrix() -> RobustnessMatrix:
 
 
 def full_suite_matrix() -> RobustnessMatrix:
-    """The matrix of the recorded measurement under every attack."""
+    """The matrix of the recorded measurement under more attacks."""
     return robustness_matrix(result_files.read_rows(result_files.full_suite()))
 
 

@@ -31,13 +31,13 @@ selected."""
 RECORDED_ATTACKS = RECORDED_STUDY.with_name("robustness.jsonl")
 """The rows of the shipped variants under the default suite of attacks."""
 _FULL_SUITE = "robustness_full.jsonl"
-"""A file beside it: the most important of them, and DPO, under every attack."""
+"""A file beside it: the most important of them, and DPO, under more attacks."""
 ATTACK_JOBS = "attacks/jobs"
 """The folder under `SKU_HOME` with the attack measurements that the page started."""
 RECORDED = "recorded"
 """The name of the measurement with the default suite that came with the project."""
 RECORDED_FULL = "recorded-full"
-"""The name of the one with every attack."""
+"""The name of the one with more attacks."""
 _COLUMNS = {field.name: field for field in dataclasses.fields(ResultRow)}
 _REQUIRED_COLUMNS = [
     name
@@ -134,7 +134,7 @@ def attack_measurements(owner: str | None = None) -> tuple[list[AttackMeasuremen
 
 
 def full_suite() -> Path:
-    """The file with the recorded rows under every attack."""
+    """The file with the recorded rows under more attacks."""
     return RECORDED_ATTACKS.with_name(_FULL_SUITE)
 
 
