@@ -25,7 +25,7 @@ from sku.core.output_paths import check_output_folder
 from sku.core.storage import home
 
 DEFAULT_LIMIT = 12
-"""Prompts per source: the default suite then takes about six minutes for three variants on two cores."""
+"""Prompts per source: few enough that three variants under the default suite take minutes on two cores."""
 
 
 def attack(

@@ -47,6 +47,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "attacks": attack_markdown.attacks_table,
     "holds": partial(attack_markdown.summary_table, attack_markdown.SHORT_LIST),
     "robustness": attack_markdown.summary_table,
+    "more-attacks": attack_markdown.more_attacks_table,
     "exports": attack_markdown.export_table,
     "relearning": attack_markdown.relearning_table,
     "positions": attack_markdown.positions_table,

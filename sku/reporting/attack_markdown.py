@@ -8,7 +8,7 @@ from sku.core.attacks import ANY_ATTACK, ATTACKS, DEFAULT_SUITE, NO_ATTACK, SUIT
 from sku.reporting import result_files
 from sku.reporting.formatting import UNKNOWN, fixed, percent
 from sku.reporting.markdown_tables import markdown_table
-from sku.reporting.robustness_matrix import MatrixCell, RobustnessMatrix, robustness_matrix, variant_label
+from sku.reporting.robustness_matrix import MatrixCell, RobustnessMatrix, number_text, robustness_matrix, variant_label
 
 EXPORTS = {
     NO_ATTACK: "adapter, or merged in fp32",
@@ -43,12 +43,20 @@ def attacks_table() -> str:
 
 
 def summary_table(attacks: Sequence[str] = (NO_ATTACK, *DEFAULT_SUITE, ANY_ATTACK)) -> str:
-    """Harmful rates: a line per attack, a column per variant.
+    """Harmful rates under the default suite: a line per attack, a column per variant.
 
     Args:
         attacks: the attacks to show; those that were not recorded are left out.
     """
-    matrix = recorded_matrix()
+    return _summary(recorded_matrix(), attacks)
+
+
+def more_attacks_table() -> str:
+    """The same for all recorded attacks; one without answers has its own numbers."""
+    return _summary(full_suite_matrix(), (NO_ATTACK, *SUITE_ATTACKS, ANY_ATTACK))
+
+
+def _summary(matrix: RobustnessMatrix, attacks: Sequence[str]) -> str:
     variants = [(key, variant_label(row)) for key, row in matrix.variants.items()]
     lines = [
         (attack_label(attack), *(_short(matrix.cells.get((variant, attack))) for variant, _ in variants))
@@ -87,7 +95,7 @@ def export_table() -> str:
 
 def relearning_table() -> str:
     """The likelihood of given harmful answers along each relearning, and the step at which it reaches the base's."""
-    matrix = recorded_matrix()
+    matrix = full_suite_matrix()
     cells = [cell for attack in RELEARNING for cell in matrix.under(attack)]
     steps = sorted({int(step) for cell in cells for step in cell.row.attack_details["log_prob_by_step"]})
     lines = []
@@ -113,8 +121,10 @@ def positions_table() -> str:
 
 
 def _short(cell: MatrixCell | None) -> str:
-    if cell is None or cell.harmful.rate is None:
+    if cell is None:
         return UNKNOWN
+    if cell.harmful.rate is None:
+        return number_text(cell)
     share = cell.recovery.ratio
     return percent(cell.harmful.rate) + (f" ({percent(share)})" if share is not None else "")
 
