@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -170,18 +171,23 @@ def train(
     _run(out, _config(context), resume, as_json)
 
 
+def _names_given_once(flag: str, texts: Sequence[str] | None) -> list[str]:
+    """The names in the `NAME=VALUE` of a flag. None may be given twice."""
+    names = [text.partition("=")[0].strip() for text in texts or ()]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise typer.BadParameter(f"{twice[0]} is given twice; leave out one of them", param_hint=flag)
+    return names
+
+
 def _config(context: typer.Context) -> TrainConfig:
     """The settings that the flags ask for: those of a run, a file or a preset, changed by the other flags."""
     flags = context.params
     given = [name for name in flags if context.get_parameter_source(name).name == "COMMANDLINE"]  # type: ignore[union-attr]
     changes = {name: _value(name, flags[name]) for name in given if name in _settings_of_flags()}
     flag_of = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    for flag, texts in (("--set", flags["settings"]), ("--weight", flags["weights"])):
-        names = [text.partition("=")[0].strip() for text in texts or ()]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise typer.BadParameter(f"{twice} is given twice; leave out one of them", param_hint=flag)
-    for name in (text.partition("=")[0].strip() for text in flags["settings"] or ()):
+    set_names = _names_given_once("--set", flags["settings"])
+    _names_given_once("--weight", flags["weights"])
+    for name in set_names:
         if name in changes:
             raise typer.BadParameter(f"{flag_of[name]} sets {name} too; leave out one of them", param_hint="--set")
     if flags["resume"]:

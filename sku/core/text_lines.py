@@ -17,6 +17,8 @@ MAX_LINE_CHARACTERS = 1 << 20
 """The longest line that is read. It holds a prompt with its answers a hundred times over, but not a model file that was
 opened by mistake."""
 BYTE_ORDER_MARK = "\ufeff"
+INVISIBLE = f"{BYTE_ORDER_MARK}\u200b"
+"""Characters without width, which no one sees at the ends of a text."""
 _GIT_LFS_START = b"version https://git-lfs"
 """How a file begins that stands for another one, which git-lfs did not fetch."""
 _UTF_32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)

@@ -6,6 +6,8 @@ import itertools
 import re
 from typing import NamedTuple
 
+from sku.core.text_lines import INVISIBLE
+
 OPEN, CLOSE = "<think>", "</think>"
 _BLOCKS = tuple(
     (re.compile(opened, flags), re.compile(closed, flags))
@@ -36,7 +38,6 @@ _BLOCKS = tuple(
 """How reasoning models mark where their reasoning begins and ends."""
 _SOLUTION_MARKS = re.compile(r"<\|(?:begin|end)_of_solution\|>|<\|(?:START|END)_RESPONSE\|>|^<answer>|</answer>$")
 _MAX_NESTED_BLOCKS = 8
-_INVISIBLE = "\ufeff\u200b"
 
 
 class Thought(NamedTuple):
@@ -53,7 +54,7 @@ def split_thinking(text: str) -> Thought:
     There may be several blocks. The first may lack its first tag, which some chat templates write before the model
     does. A tag later in a text is part of the answer.
     """
-    thoughts, rest = [], text.lstrip().lstrip(_INVISIBLE)
+    thoughts, rest = [], text.lstrip().lstrip(INVISIBLE)
     while block := _block_at_start(rest):
         thoughts.append(block.thinking)
         rest = block.answer

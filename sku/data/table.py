@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sku.core.jsonl import read_json, read_json_lines, require_object
-from sku.core.text_lines import MAX_LINE_CHARACTERS, open_bytes, read_lines, require_fetched, require_text
+from sku.core.text_lines import INVISIBLE, MAX_LINE_CHARACTERS, open_bytes, read_lines, require_fetched, require_text
 from sku.data.delimited import DELIMITERS, Dialect, find_dialect, is_blank, separator_line
 
 TABLE_SUFFIXES = (".jsonl", ".jsonl.xz", ".csv", ".json", ".tsv")
@@ -43,7 +43,6 @@ _MAX_BLANKS_BEFORE_MARK = 256
 _SPREADSHEET_ERRORS = frozenset(("#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!"))
 _FORCED_TEXT = re.compile(r'="(.*)"', re.DOTALL)
 """How people keep a spreadsheet from reading a cell as a number: `="0123"`."""
-_INVISIBLE = "\ufeff\u200b"
 """Byte-order marks and spaces without width, which copied names of columns bring along."""
 _ONE_OBJECT_A_LINE = "; write one whole JSON object a line"
 _TRUTHS = {
@@ -259,7 +258,7 @@ def _clean_names(names: Collection[str]) -> list[str]:
 
 def _without_invisible(text: str) -> str:
     """The text without what cannot be seen at its ends."""
-    return text.strip().strip(_INVISIBLE).strip()
+    return text.strip().strip(INVISIBLE).strip()
 
 
 def _require_unique(names: Collection[str], place: str) -> None:

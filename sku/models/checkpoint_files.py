@@ -83,7 +83,7 @@ _LAYER_NUMBER = re.compile(r"\.\d+\.")
 
 
 def load_network(folder: str | Path, dtype: str = "float32", device_map: str | dict[str, Any] | None = None) -> Any:
-    """The causal language model in `folder`.
+    """The causal language model in `folder`, whose files are checked first.
 
     Args:
         folder: holds a transformers checkpoint.
@@ -96,6 +96,11 @@ def load_network(folder: str | Path, dtype: str = "float32", device_map: str | d
         OSError: if a file is missing, or there is not enough memory.
     """
     check_checkpoint(Path(folder))
+    return load_checked_network(folder, dtype, device_map)
+
+
+def load_checked_network(folder: str | Path, dtype: str, device_map: str | dict[str, Any] | None) -> Any:
+    """As `load_network`, for a folder that `check_checkpoint` has passed."""
     with _one_sentence(Path(folder)), memory_errors_as_sentences(), _quiet():
         network, loading = AutoModelForCausalLM.from_pretrained(
             folder,

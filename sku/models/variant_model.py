@@ -24,7 +24,13 @@ from sku.core.runs import run_folder_of
 from sku.models.arithmetic import Arithmetic
 from sku.models.batching import token_positions
 from sku.models.chat_template import ChatTemplate
-from sku.models.checkpoint_files import check_checkpoint, check_tokens_fit, load_network, load_tokenizer
+from sku.models.checkpoint_files import (
+    check_checkpoint,
+    check_tokens_fit,
+    load_checked_network,
+    load_network,
+    load_tokenizer,
+)
 from sku.models.decode_linear import use_decode_linear
 from sku.models.few_bit_linear import FewBitLayers, use_few_bits
 from sku.models.flattened_inputs import FlattenedInputs
@@ -339,7 +345,7 @@ def load_variant_model(
     stamp = checkpoint_stamp(Path(folder), dtype)  # before loading: files that change meanwhile get another stamp
     check_checkpoint(Path(folder))
     tokenizer = load_tokenizer(folder)  # first: it is small, and the network may take minutes
-    network = load_network(folder, dtype, device_map)
+    network = load_checked_network(folder, dtype, device_map)
     check_tokens_fit(folder, network, tokenizer)
     with memory_errors_as_sentences():
         if device_map is None:

@@ -14,7 +14,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sku.models.weight_rounding import int4_asymmetric
+from sku.models.weight_rounding import GROUP_OF_GGUF, int4_asymmetric
 
 
 class RoundedServing:
@@ -33,10 +33,13 @@ class RoundedServing:
         self._layers, self._scale = layers, scale
         for layer in layers:
             base = layer.get_base_layer()
-            if not (isinstance(base, nn.Linear) and base.weight.is_floating_point()) or base.in_features % 32:
+            if (
+                not (isinstance(base, nn.Linear) and base.weight.is_floating_point())
+                or base.in_features % GROUP_OF_GGUF
+            ):
                 raise ValueError(
-                    f"round_every needs linear layers in full precision with inputs in groups of 32, and {base} is "
-                    "none; train with round_every=0"
+                    f"round_every needs linear layers in full precision with inputs in groups of {GROUP_OF_GGUF}, and "
+                    f"{base} is none; train with round_every=0"
                 )
 
     @contextmanager
