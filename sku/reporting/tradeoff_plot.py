@@ -209,7 +209,7 @@ def _with_layout(figure: go.Figure, axis: CostAxis) -> go.Figure:
         _HEIGHT,
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
         showlegend=True,
-        margin={"l": 50, "r": 100, "t": 10, "b": 40},  # room for the labels at the ends of the lines
+        margin={"l": 50, "r": 100, "t": 30, "b": 40},  # for the labels at the ends of the lines and above base
         hovermode="closest",
         hoverdistance=30,
     )

@@ -19,7 +19,9 @@ def cost(plan: AttackPlan, attack: Attack) -> float:
     """What one attack on one variant costs, in answers."""
     answers = len(plan.asked(attack)) * attack.samples if attack.answers else len(plan.harmful) / 4
     answers += len(plan.harmless(attack))
-    return answers + ANSWERS_PER_TRAINING_STEP * float(attack.settings.get("steps", 0))
+    # A step of a search scores many candidates, each at about the cost of an answer.
+    each_step = float(attack.settings.get("candidates", ANSWERS_PER_TRAINING_STEP))
+    return answers + each_step * float(attack.settings.get("steps", 0))
 
 
 class SuiteProgress:
@@ -32,6 +34,10 @@ class SuiteProgress:
         self.todo = writing * (1 + JUDGED_PER_WRITTEN)
         self.done = self.running = 0.0
 
+    def leave_out(self, units: float) -> None:
+        """So many units were computed by an earlier call."""
+        self.todo -= units
+
     def begin(self, units: float) -> None:
         """The next `units` are being computed."""
         self.running = units
@@ -41,7 +47,7 @@ class SuiteProgress:
         if computed:
             self.done += self.running
         else:
-            self.todo -= self.running
+            self.leave_out(self.running)
         self.running = 0.0
 
     def report(self, line: dict[str, Any]) -> None:

@@ -104,6 +104,9 @@ class AttackRunner(WorkPasses):
         """
         measured = self.plan.measured
         self._say_what_is_left_out()
+        to_weaken = {name: self._not_weakened_yet(name, one) for name, one in measured.items() if find_weaken(one)}
+        for name, subjects in to_weaken.items():
+            self.progress.leave_out(cost(self.plan, measured[name]) * (len(self.plan.subjects) - len(subjects)))
         for number, (name, attack) in enumerate(measured.items()):
             place = f"{attack.label} ({number} of {len(measured) - 1})" if number else attack.label
             units = cost(self.plan, attack)
@@ -112,10 +115,10 @@ class AttackRunner(WorkPasses):
                 self.progress.begin(units * len(self.plan.subjects))
                 self.progress.finish(self._ask_all(name, attack, place))
             else:
-                for subject in self.plan.subjects:
+                for subject in to_weaken[name]:
                     self.progress.begin(units)
-                    done = self.plan.applies(attack, subject) and self._weaken(weaken, name, attack, subject, place)
-                    self.progress.finish(done)
+                    self._weaken(weaken, name, attack, subject, place)
+                    self.progress.finish()
         self.progress.begin(self.progress.todo - self.progress.done)
         verdicts = self._judge(judge)
         return {
@@ -183,11 +186,16 @@ class AttackRunner(WorkPasses):
         self.ask_server(f"{place}: asking {subject.variant}", lines(), len(keys), self.answers)
         return bool(keys)
 
-    def _weaken(self, weaken: WeakenProcedure, name: str, attack: Attack, subject: MeasuredVariant, place: str) -> bool:
-        """Attack one subject; False if that was done before."""
-        done = self._key(name, attack, subject, "details")
-        if done in self.details:
-            return False
+    def _not_weakened_yet(self, name: str, attack: Attack) -> list[MeasuredVariant]:
+        """The subjects on which an attack that changes the model is still to be carried out."""
+        return [
+            subject
+            for subject in self.plan.subjects
+            if self.plan.applies(attack, subject) and self._key(name, attack, subject, "details") not in self.details
+        ]
+
+    def _weaken(self, weaken: WeakenProcedure, name: str, attack: Attack, subject: MeasuredVariant, place: str) -> None:
+        """Attack one subject, and keep what was found."""
         self.stop_if_cancelled()
         place = f"{place}: {subject.variant}"
         self.report({"doing": place})
@@ -195,8 +203,7 @@ class AttackRunner(WorkPasses):
             if attack.answers:
                 self._answer_attacked(name, attack, subject, attacked, place)
                 self._score(name, attack, subject, attacked, place)
-            self.details.add([DetailsLine(done, attacked.details)])
-        return True
+            self.details.add([DetailsLine(self._key(name, attack, subject, "details"), attacked.details)])
 
     def _answer_attacked(
         self, name: str, attack: Attack, subject: MeasuredVariant, attacked: AttackedModel, place: str

@@ -14,7 +14,9 @@ from sku.core.variants import Variant
 from sku.evaluation.attacks.attack_lines import CellLines
 from sku.evaluation.attacks.attack_rows import attack_rows
 from sku.evaluation.attacks.plan import AttackPlan
+from sku.evaluation.attacks.progress import JUDGED_PER_WRITTEN, cost
 from sku.evaluation.attacks.runner import AttackRunner
+from sku.evaluation.passes import ProgressReport
 from sku.evaluation.plan import MeasuredVariant
 from sku.judges.keyword import KeywordJudge
 from sku.models.variant_model import VariantModel
@@ -33,6 +35,22 @@ def test_every_attack_prints_its_number_and_the_time_that_is_left(
     assert told == sorted(told)
     assert numbers[0] is None, "no attack has no number"
     assert sum(bool(LEFT.search(line)) for line in printed) > len(printed) / 2
+
+
+def test_what_an_earlier_call_found_is_not_in_the_time_that_is_left(
+    duo: VariantModel, make_plan: Callable[..., AttackPlan], tmp_path: Path
+) -> None:
+    def runner(report: ProgressReport, *attacks: str) -> AttackRunner:
+        return AttackRunner(duo, make_plan(*attacks), tmp_path / "work", tmp_path / "trained", report)
+
+    runner(lambda _: None, "int4").run(KeywordJudge())
+    todo: list[float] = []
+    second = runner(lambda _: todo.append(second.progress.todo), "int8", "int4")
+    plan = second.plan
+    costs = {name: cost(plan, attack) * len(plan.subjects) for name, attack in plan.measured.items()}
+    second.run(KeywordJudge())
+    judging = JUDGED_PER_WRITTEN * sum(costs.values())
+    assert todo[0] == pytest.approx(costs["int8"] + judging)
 
 
 def test_the_control_has_no_path_and_the_worst_case_names_what_drew_answers(
