@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from sku.core.text_lines import decode_text
+
 Values = Mapping[Any, Any]
 """Maps each component to its value. A handler gets this when its inputs are a set."""
 Updates = dict[Any, Any]
@@ -25,3 +27,19 @@ DECODING_QUEUE: dict[str, Any] = {"concurrency_id": "decoding", "concurrency_lim
 """For every event that uses the model. All of them share one queue."""
 STREAMING: dict[str, Any] = QUIET | DECODING_QUEUE | {"trigger_mode": "multiple"}
 """For events that stream answers. A new event starts at once, and the older one stops writing."""
+
+
+def chosen_texts(value: Any) -> list[str]:
+    """What is chosen in a list of several; what no browser sends, such as a number, counts as nothing chosen."""
+    return [one for one in value if isinstance(one, str)] if isinstance(value, (list, tuple)) else []
+
+
+def uploaded_text(content: Any) -> str:
+    """The text of an uploaded file whose bytes a component holds.
+
+    Raises:
+        ValueError: if no file came, or it is not text in UTF-8.
+    """
+    if not isinstance(content, bytes):
+        raise ValueError("no file came with the upload; choose one")
+    return decode_text(content, "this file")

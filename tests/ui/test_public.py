@@ -316,6 +316,30 @@ def test_a_comparison_with_a_part_without_answers_is_refused(
     assert "Traceback" not in captured.out + captured.err
 
 
+@pytest.mark.parametrize("button", ["import", "batch-upload", "measure-upload"])
+def test_an_upload_without_a_file_is_refused(
+    stranger: Stranger, button: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "no file came" in error(stranger.post(button, **{button.replace("-", "_"): None}))
+    captured = capfd.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+
+
+def test_a_number_where_several_names_are_chosen_is_nothing_chosen(
+    stranger: Stranger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lists = {c["id"]: c["props"]["elem_id"] for c in stranger.config["components"] if c["props"].get("multiselect")}
+    told = 0
+    for dependency in stranger.config["dependencies"]:
+        for name in {lists[i] for i in dependency["inputs"] if i in lists}:
+            said = stranger.call(dependency["id"], stranger.filled(dependency["id"], **{name.replace("-", "_"): 5}))
+            assert said["success"] or said["output"]["error"], f"{name}: an error without a reason"
+            told += 1
+    assert told > len(lists), "every handler of every list is tried"
+    captured = capfd.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+
+
 def test_an_upload_without_a_name_is_refused(stranger: Stranger) -> None:
     head = '--b\r\nContent-Disposition: form-data; name="files"; filename=""\r\n\r\n'
     reply = stranger.http.post(

@@ -17,12 +17,11 @@ import gradio as gr
 from sku.core.conversation import Conversation
 from sku.core.intervals import wilson
 from sku.core.records import OUTCOMES, Answer, Verdict
-from sku.core.text_lines import decode_text
 from sku.reporting.formatting import percent_with_interval
 from sku.reporting.markers import outcome_marker
 from sku.ui.compare.components import BatchPanel, CompareComponents
 from sku.ui.csv_download import csv_link
-from sku.ui.events import Updates, Values
+from sku.ui.events import Updates, Values, uploaded_text
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import Question
 from sku.ui.hosting.rate_limit import RateLimited
@@ -93,8 +92,8 @@ class BatchHandlers:
     def fill(self, values: Values) -> str:
         """The prompts of the uploaded file."""
         try:
-            return decode_text(bytes(values[self.components.batch.upload]), "this file")
-        except (ValueError, TypeError) as error:
+            return uploaded_text(values[self.components.batch.upload])
+        except ValueError as error:
             raise refusal(error, "Not read") from error
 
     def _question(self, request: gr.Request, values: Values, prompts: Sequence[str]) -> Question:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import gradio as gr
 
 from sku.core.records import Answer
-from sku.core.text_lines import decode_text
 from sku.core.variants import parse_variant
 from sku.models.pretrained import public_name
 from sku.serving.variant_catalog import CatalogEntry
@@ -20,7 +19,7 @@ from sku.ui.compare.comparison import ComparedColumn, Comparison, ComparisonSett
 from sku.ui.compare.components import CompareComponents
 from sku.ui.compare.controls import MAX_COLUMNS
 from sku.ui.compare.shown_answers import ShownAnswers
-from sku.ui.events import UNCHANGED, Updates, Values
+from sku.ui.events import UNCHANGED, Updates, Values, uploaded_text
 from sku.ui.hosting.access import Access
 from sku.ui.messages import refusal, warn
 
@@ -98,8 +97,8 @@ class RestoreHandlers:
     def replay_file(self, request: gr.Request, values: Values) -> Updates:
         """Show an exported comparison with the answers from the file. No model is asked."""
         try:
-            comparison = comparison_from_json(decode_text(bytes(values[self.components.upload]), "this file"))
-        except (ValueError, TypeError) as error:
+            comparison = comparison_from_json(uploaded_text(values[self.components.upload]))
+        except ValueError as error:
             raise refusal(error, "Not imported") from error
         shown: ShownAnswers = values[self.components.shown]
         shown.replay(comparison)

@@ -15,7 +15,7 @@ from sku.serving.attack_jobs import PROMPT_LIMITS, AttackJob, AttackJobs
 from sku.ui.compare.column import variant_options
 from sku.ui.compare.column_variant import typed_variant
 from sku.ui.compare.interface import CompareInterface
-from sku.ui.events import AT_ONCE, QUIET, Updates, Values
+from sku.ui.events import AT_ONCE, QUIET, Updates, Values, chosen_texts
 from sku.ui.hosting.access import Access
 from sku.ui.job_panel import REFUSED, JobButtons
 from sku.ui.messages import refusal
@@ -126,13 +126,12 @@ class AttackHandlers:
         parts, gate, visitor = self.components, self.access.gate, self.access.visitor(request)
         entries = self.access.entries(request)
         try:
-            variants = [typed_variant(text, entries, gate) for text in values[parts.variants] or []]
+            kinds = chosen_texts(values[parts.kinds])
+            variants = [typed_variant(text, entries, gate) for text in chosen_texts(values[parts.variants])]
             self.jobs.refuse_second(self.access.owner(request))  # first: a refusal must not count
-            self.jobs.check(variants, values[parts.kinds] or [], int(values[parts.limit]))
+            self.jobs.check(variants, kinds, int(values[parts.limit]))
             gate.attack(visitor)
-            self.jobs.start(
-                variants, values[parts.kinds], int(values[parts.limit]), visitor.owner, self.access.session.model_name
-            )
+            self.jobs.start(variants, kinds, int(values[parts.limit]), visitor.owner, self.access.session.model_name)
         except REFUSED as error:
             raise refusal(error, "Not attacked") from error
 
@@ -156,7 +155,8 @@ class AttackHandlers:
     def price(self, values: Values) -> str:
         """Show the cost of the chosen attacks."""
         parts, model = self.components, self.access.session.model_name
-        return price_text(self.jobs, model, values[parts.variants], values[parts.kinds], int(values[parts.limit]))
+        variants, kinds = chosen_texts(values[parts.variants]), chosen_texts(values[parts.kinds])
+        return price_text(self.jobs, model, variants, kinds, int(values[parts.limit]))
 
     def offer_variants(self, request: gr.Request, values: Values) -> gr.Dropdown:
         """Offer Compare's variants and all others. While nothing is chosen, Compare's variants are."""

@@ -26,7 +26,7 @@ from sku.serving.evaluation_jobs import (
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare.column import variant_options
 from sku.ui.compare.column_variant import typed_variant
-from sku.ui.events import AT_ONCE, QUIET, Updates, Values
+from sku.ui.events import AT_ONCE, QUIET, Updates, Values, chosen_texts
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import checked_coefficient
 from sku.ui.job_panel import REFUSED, JobButtons
@@ -162,7 +162,7 @@ class EvaluateHandlers:
         parts, gate, visitor = self.components, self.access.gate, self.access.visitor(request)
         entries = self.access.entries(request)
         try:
-            chosen = [typed_variant(text, entries, gate) for text in values[parts.names] or []]
+            chosen = [typed_variant(text, entries, gate) for text in chosen_texts(values[parts.names])]
             variants = measured_variants(chosen, values[parts.coefficients])
             prompts = [gate.prompt(prompt) for prompt in own_prompts(values[parts.prompts])]
             self.evaluations.refuse_second(gate.owner(visitor))  # first: a refusal must not count
@@ -192,8 +192,8 @@ class EvaluateHandlers:
     def price(self, values: Values) -> str:
         """Show the cost of measuring the chosen variants."""
         parts, model = self.components, self.access.session.model_name
-        chosen, coefficients, limit = values[parts.names], values[parts.coefficients], int(values[parts.limit])
-        return price_text(self.evaluations, model, chosen, coefficients, limit, values[parts.prompts])
+        chosen, limit = chosen_texts(values[parts.names]), int(values[parts.limit])
+        return price_text(self.evaluations, model, chosen, values[parts.coefficients], limit, values[parts.prompts])
 
     def refresh_names(self, request: gr.Request) -> gr.Dropdown:
         """Update the list of variants, so that it contains new runs."""
@@ -201,13 +201,13 @@ class EvaluateHandlers:
         return gr.Dropdown(choices=variant_options([entry for entry in entries if entry.name != BASE]))
 
 
-def measured_variants(chosen: Any, coefficients: str) -> list[str]:
+def measured_variants(chosen: Sequence[str], coefficients: str) -> list[str]:
     """The variants to measure: every adapter at every coefficient. Sums and variants with a coefficient stay unchanged.
 
     Raises:
         ValueError: if nothing is chosen, or something chosen is not a variant, or the coefficients are not numbers.
     """
-    if not isinstance(chosen, list) or not chosen:
+    if not chosen:
         raise ValueError("no variant is chosen; choose at least one")
     numbers = _numbers(coefficients)
     return list(dict.fromkeys(variant for text in chosen for variant in _at_coefficients(text, numbers)))
@@ -245,8 +245,10 @@ def own_prompts(text: Any) -> list[str]:
     return prompts
 
 
-def read_prompts(path: str) -> str:
+def read_prompts(path: str | None) -> str:
     """The prompts of an uploaded file, one per line. Line breaks inside a prompt become spaces."""
+    if path is None:
+        raise refusal("no file came with the upload; choose one", "Not read")
     try:
         if Path(path).suffix.lower() == ".txt":
             return Path(path).read_text(encoding="utf-8-sig")

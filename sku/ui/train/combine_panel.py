@@ -16,7 +16,7 @@ from sku.serving.training_jobs import TrainingJobs
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare.column import variant_options
 from sku.ui.compare.column_variant import typed_variant
-from sku.ui.events import AT_ONCE, QUIET, Updates, Values
+from sku.ui.events import AT_ONCE, QUIET, Updates, Values, chosen_texts
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import checked_coefficient
 from sku.ui.job_panel import REFUSED
@@ -105,7 +105,7 @@ class CombineHandlers:
 
     def show_sliders(self, request: gr.Request, values: Values) -> Updates:
         """Show one slider for each chosen adapter. A slider that gets another adapter starts at its default."""
-        parts, names = self.components, list(values[self.components.names] or [])[:MAX_VECTORS]
+        parts, names = self.components, chosen_texts(values[self.components.names])[:MAX_VECTORS]
         defaults = {entry.name: entry.default_coefficient for entry in self._adapters(request)}
         updates: Updates = {parts.shown: names}
         for i, slider in enumerate(parts.coefficients):
@@ -142,7 +142,7 @@ class CombineHandlers:
 
     def _typed(self, values: Values) -> list[str]:
         """The chosen variants with their coefficients."""
-        parts, names = self.components, list(values[self.components.names] or [])[:MAX_VECTORS]
+        parts, names = self.components, chosen_texts(values[self.components.names])[:MAX_VECTORS]
         return [_at(name, values[slider]) for name, slider in zip(names, parts.coefficients, strict=False)]
 
 

@@ -13,7 +13,7 @@ from sku.core.records import PairKind
 from sku.core.run_names import given_name
 from sku.serving.evaluation_jobs import EvaluationJob, EvaluationJobs
 from sku.serving.training_jobs import TrainingJob, TrainingJobs
-from sku.ui.events import UNCHANGED, Updates, Values
+from sku.ui.events import UNCHANGED, Updates, Values, chosen_texts
 from sku.ui.hosting.access import Access
 from sku.ui.train import form, own_file, run_actions, run_result, run_status, runs_table
 from sku.ui.train.form import UPLOAD_LABEL
@@ -115,7 +115,7 @@ class RunHandlers:
             self.trainings.all(owner),
             RunView(
                 name=values[self.runs.run],
-                beside=tuple(values[self.runs.beside] or ()),
+                beside=tuple(chosen_texts(values[self.runs.beside])),
                 seen=values[self.runs.seen],
                 busy=owner is not None and self.trainings.live() is not None,
                 limits=limits_text(gate.hosting, gate.trainings_left(visitor)),
