@@ -128,7 +128,7 @@ def launch(page: gr.Blocks, host: str | None, port: int | None, gate: Gate | Non
         "enable_monitoring": False,
         "max_file_size": f"{hosting.upload_kilobytes}kb",
         "footer_links": ["gradio"],
-        "state_session_capacity": 500,
+        "state_session_capacity": 200,  # a visit keeps about 1.4 MB
         "show_error": not hosting.public,  # an unexpected error may name files on this machine
         "strict_cors": True,
         "_frontend": False,  # else gradio asks its own page, and on a busy machine gives up after 3 s and ends

@@ -32,8 +32,9 @@ from safetensors import safe_open
 from tests.faults.pico_files import PicoFiles, write_pico_files
 
 KILLS_PER_TRIAL = 2
-_TIMES = ("spent", "seconds", "began", "pid", "packages")
-"""Fields that differ between two runs of one command."""
+_TIMES = ("spent", "seconds", "began", "pid", "packages", "answers_written")
+"""Fields that differ between two runs of one command. The base answers that a killed start wrote are kept in the cache,
+so the next start writes, and counts, fewer."""
 _KEPT = (".work", "states", "matmul", ".lock", "wheels")
 """What stays beside a result on purpose: answers that a later command uses, and caches."""
 

@@ -133,7 +133,7 @@ def _measurement_label(measurement: AttackMeasurement) -> str:
     if measurement.name == RECORDED:
         return "recorded with the project"
     if measurement.name == RECORDED_FULL:
-        return "recorded with the project, more attacks"
+        return "recorded with the project, all attacks"
     labels = dict.fromkeys(variant_label(row) for row in measurement.rows if is_unlearned(row))
     return f"yours, {measurement.name}: {', '.join(labels) or 'base'}"
 
