@@ -50,7 +50,8 @@ class Stranger:
     """Somebody with a browser's cookie and a script."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, timeout=60)
+        # The server closes a connection that is idle for 5 s, which is httpx's limit too; a browser would ask again.
+        self.http = httpx.Client(base_url=url, timeout=60, limits=httpx.Limits(keepalive_expiry=2))
         self.session = uuid.uuid4().hex
         self.first = self.http.get("/")
         self.config = self.http.get("/config").json()
