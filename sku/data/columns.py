@@ -2,13 +2,11 @@
 
 Read by name are prompt with answer, question/answer, instruction/output (with its input), goal/target, preferences
 (chosen/rejected) and lists of turns (messages, conversations), and a system prompt before them. Case, spaces, hyphens
-and underscores do not matter. A column that says of each answer whether it is safe (BeaverTails) or wanted (KTO)
-decides which rows are harmful pairs.
+and underscores do not matter. Columns that say which answers are harmful are read elsewhere (`safety_labels.py`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
@@ -17,7 +15,7 @@ from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.records import PairKind, PromptPair
 from sku.core.text_lines import require_text
 from sku.data.dialogues import ASSISTANT, USER, dialogue_of, read_turns
-from sku.data.table import TableRow, require_columns
+from sku.data.table import TableRow, plain_name, require_columns
 
 PROMPT_NAMES = (
     *("prompt", "question", "instruction", "goal", "behavior", "behaviour", "query", "request", "problem"),
@@ -38,10 +36,6 @@ INPUT_NAMES = {
 """By the name of the prompt, the text that it is about: in Alpaca and Dolly, in SQuAD, and in HarmBench."""
 WRITTEN = "text"
 """The column of answers that `answer --json` writes."""
-SAFE_NAMES = ("is_safe", "is_response_safe")
-LABEL = "label"
-"""In preferences of one answer a row (KTO: prompt, completion, label), true if the answer is wanted."""
-_WANTED = ("true", "false")
 SYSTEM_NAMES = ("system", "system_prompt", "system_message")
 
 
@@ -55,16 +49,19 @@ class Columns:
     category: str | None = None
     input: str | None = None
     """A text that belongs to the instruction in `prompt`, as in Alpaca; it follows on a line of its own."""
-    safe: str | None = None
-    """Says whether the answer is safe."""
     system: str | None = None
     """The system prompt, which is read before the prompt."""
 
     @property
+    def read(self) -> dict[str, str]:
+        """The columns that are read, by the field that they hold."""
+        used = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: column for name, column in used.items() if column}
+
+    @property
     def text(self) -> str:
         """What is read from where, for a person."""
-        used = [(field.name, getattr(self, field.name)) for field in fields(self)]
-        return ", ".join(f"{name.replace('_', ' ')} from {column!r}" for name, column in used if column)
+        return ", ".join(f"{name.replace('_', ' ')} from {column!r}" for name, column in self.read.items())
 
 
 def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str]) -> Columns:
@@ -76,7 +73,7 @@ def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str
             normal answer.
         named: maps fields to columns.
     """
-    known = {_plain(name): name for name in reversed(list(names))}
+    known = {plain_name(name): name for name in reversed(list(names))}
 
     def first(wanted: Iterable[str]) -> str | None:
         return next((known[name] for name in wanted if name in known and known[name] not in named.values()), None)
@@ -91,20 +88,9 @@ def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str
         answer=named.get("answer") or answer or (turns if prompt == turns else first(VAGUE_ANSWER_NAMES)),
         safe_answer=named.get("safe_answer") or safe_answer,
         category=named.get("category") or first(["category"]),
-        input=first(INPUT_NAMES.get(_plain(prompt), ())) if not named else None,
-        safe=first([*SAFE_NAMES, LABEL] if "completion" in known else SAFE_NAMES) if not named else None,
-        system=first(SYSTEM_NAMES) if not named else None,
+        input=first(INPUT_NAMES.get(plain_name(prompt), ())) if "prompt" not in named else None,
+        system=first(SYSTEM_NAMES) if "prompt" not in named else None,
     )
-
-
-def is_of_kind(row: TableRow, columns: Columns, kind: PairKind) -> bool:
-    """Whether the answer in a row is one of this kind, where a column says whether it is safe; else True."""
-    if columns.safe and _plain(columns.safe) == LABEL and str(row.values.get(columns.safe)).lower() not in _WANTED:
-        raise row.fault(
-            columns.safe,
-            "true or false is wanted, for an answer that is wanted or not; rename the column if it says something else",
-        )
-    return columns.safe is None or row.truth(columns.safe) == (kind == "normal")
 
 
 def category_text(row: TableRow, columns: Columns) -> str | None:
@@ -186,7 +172,7 @@ def _plain_text(row: TableRow, column: str | None) -> str | None:
 
 def _plain_prompt(row: TableRow, columns: Columns, has_turns: bool) -> str:
     """The prompt in a row where no conversation holds it."""
-    if _plain(columns.prompt) in CHOSEN_NAMES + REJECTED_NAMES:
+    if plain_name(columns.prompt) in CHOSEN_NAMES + REJECTED_NAMES:
         raise row.fault(columns.prompt, "this is an answer, and there is no column of prompts; add one")
     text = None if has_turns else row.optional(columns.prompt)
     if text is None:
@@ -246,7 +232,7 @@ def _turns(row: TableRow, column: str) -> list[tuple[str, str]] | None:
         ValueError: if no user and no assistant speaks, or a text is not valid.
     """
     turns = read_turns(row.values.get(column))
-    if turns is None and _plain(column) in TURNS_NAMES and row.optional(column) is not None:
+    if turns is None and plain_name(column) in TURNS_NAMES and row.optional(column) is not None:
         raise row.fault(column, "this is no list of turns; turns with role and content, as JSON, are wanted")
     if turns is None:
         return None
@@ -254,7 +240,3 @@ def _turns(row: TableRow, column: str) -> list[tuple[str, str]] | None:
         raise row.fault(column, "there is no turn of a user or an assistant; turns with role and content are wanted")
     where = f"{row.file}, row {row.number}, column {column!r}"
     return [(speaker, require_text(text, where)) for speaker, text in turns]
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "_", name.strip().casefold())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.columns import Columns, category_text, conversation_note, find_columns, is_of_kind, row_texts
+from sku.data.columns import Columns, category_text, conversation_note, find_columns, row_texts
 from sku.data.dataset import DataSet
+from sku.data.safety_labels import find_labels
 
 PAIR_FIELDS = ("prompt", "answer", "safe_answer", "category")
 _NEXT_FIELD = re.compile(rf",(?=(?:{'|'.join(PAIR_FIELDS)})=)")
@@ -49,13 +50,22 @@ def load_custom(path: Path, kind: PairKind, named: Mapping[str, str]) -> DataSet
     advice = "" if named else _columns_advice(path, names)
     for row in rows:
         table.require_columns(row, {columns.prompt, *named.values()}, advice)
-    kept = [row for row in rows if is_of_kind(row, columns, kind)]
+    labels = find_labels(rows, columns, kind)
+    kept = [row for row in rows if labels.are_of_kind(row, columns, kind)]
     pairs = tuple(_pair(row, kind, columns) for row in kept)
+    left_out = len(rows) - len(kept)
+    notes = [
+        columns.text,
+        _unread_note(names, [*columns.read.values(), *labels.columns]),
+        labels.note(len(rows), left_out, kind),
+        conversation_note(pairs),
+        _blank_note(pairs),
+    ]
     return DataSet(
         path.name,
         pairs,
-        skipped=len(rows) - len(kept),
-        columns_read=columns.text + conversation_note(pairs) + _blank_note(pairs),
+        skipped=left_out,
+        columns_read="".join(notes),
         columns_there=tuple(names),
     )
 
@@ -69,6 +79,12 @@ def _columns_advice(path: Path, names: list[str]) -> str:
     if len(names) == 1:
         return f"{name_yours}; or divide its fields by commas, semicolons, tabs or bars"
     return f"{name_yours}; or, if it has no names of columns, write prompt,answer as its first row"
+
+
+def _unread_note(names: Sequence[str], read: Collection[str]) -> str:
+    """Which columns are not read, so that nobody takes them for used."""
+    unread = [name for name in names if name not in read]
+    return f"; not read: {table.list_columns(unread)}" if unread else ""
 
 
 def _blank_note(pairs: Sequence[PromptPair]) -> str:

@@ -95,7 +95,7 @@ class TableRow:
     def truth(self, column: str) -> bool:
         """The yes or no in `column`: a JSON boolean, or true, false, yes, no, 1 or 0 in any case."""
         value = self.values.get(column)
-        known = _TRUTHS.get(str(value).strip().lower())
+        known = truth_of(value)
         if known is None:
             raise self.fault(column, f"{_shorten(value)} is neither true nor false")
         return known
@@ -110,6 +110,16 @@ class TableRow:
         if not math.isfinite(number):
             raise self.fault(column, f"{_shorten(value)} is not a finite number")
         return number
+
+
+def truth_of(value: object) -> bool | None:
+    """The yes or no that a cell holds, as `TableRow.truth` reads it; None for anything else."""
+    return _TRUTHS.get(str(value).strip().lower())
+
+
+def plain_name(column: str) -> str:
+    """The name of a column without its case, and with one underscore for spaces and hyphens."""
+    return re.sub(r"[\s_-]+", "_", column.strip().casefold())
 
 
 def read_table(path: Path, needed: Collection[str] = (), advice: str = "") -> Iterator[TableRow]:
@@ -148,11 +158,12 @@ def require_columns(row: TableRow, needed: Collection[str], advice: str = "") ->
 def _require(file: str, number: int, columns: Collection[str], needed: Collection[str], advice: str) -> None:
     missing = [column for column in needed if column not in columns]
     if missing:
-        there = _list_columns(columns) or "no column at all"
+        there = list_columns(columns) or "no column at all"
         raise ValueError(f"{file}, row {number}: column {missing[0]!r} is missing; there is {there}{advice}")
 
 
-def _list_columns(names: Collection[str]) -> str:
+def list_columns(names: Collection[str]) -> str:
+    """The names in quotes, at most a dozen of them."""
     more = f" and {len(names) - _MAX_SHOWN_COLUMNS} more" if len(names) > _MAX_SHOWN_COLUMNS else ""
     return ", ".join(map(repr, itertools.islice(names, _MAX_SHOWN_COLUMNS))) + more
 
@@ -214,7 +225,7 @@ def _read_csv(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
     if first is None:
         raise ValueError(
             f"{path.name} has no rows below row {start}, which is read as the names of the columns: "
-            f"{_list_columns([name for name in names if name])}"
+            f"{list_columns([name for name in names if name])}"
         )
     for number, record in itertools.chain([first], records):
         if _clean_names(record) == names:  # files with the same header were joined
