@@ -1,8 +1,9 @@
 """Find prompt and answer in a row, by the names that published data sets give them. Knows no file format.
 
 Read by name are prompt with answer, question/answer, instruction/output (with its input), goal/target, preferences
-(chosen/rejected) and lists of turns (messages, conversations), and a system prompt before them. Case, spaces, hyphens
-and underscores do not matter. Columns that say which answers are harmful are read elsewhere (`safety_labels.py`).
+(chosen/rejected) and lists of turns (messages, conversations), and a system prompt and a history before them. Case,
+spaces, hyphens and underscores do not matter. Columns that say which answers are harmful are read elsewhere
+(`safety_labels.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.records import PairKind, PromptPair
 from sku.core.text_lines import require_text
-from sku.data.dialogues import ASSISTANT, USER, dialogue_of, read_turns
+from sku.data.dialogues import ASSISTANT, USER, dialogue_of, is_history, read_history, read_turns
 from sku.data.table import TableRow, plain_name, require_columns
 
 PROMPT_NAMES = (
@@ -36,6 +37,8 @@ INPUT_NAMES = {
 """By the name of the prompt, the text that it is about: in Alpaca and Dolly, in SQuAD, and in HarmBench."""
 WRITTEN = "text"
 """The column of answers that `answer --json` writes."""
+HISTORY_NAMES = ("history", "chat_history", "conversation_history", "dialogue_history", "dialog_history")
+"""Earlier turns, as [question, answer] pairs, of data for LLaMA-Factory and ChatGLM."""
 SYSTEM_NAMES = ("system", "system_prompt", "system_message")
 
 
@@ -51,6 +54,8 @@ class Columns:
     """A text that belongs to the instruction in `prompt`, as in Alpaca; it follows on a line of its own."""
     system: str | None = None
     """The system prompt, which is read before the prompt."""
+    history: str | None = None
+    """Earlier questions with their answers, which are read before the prompt."""
 
     @property
     def read(self) -> dict[str, str]:
@@ -90,6 +95,7 @@ def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str
         category=named.get("category") or first(["category"]),
         input=first(INPUT_NAMES.get(plain_name(prompt), ())) if "prompt" not in named else None,
         system=first(SYSTEM_NAMES) if "prompt" not in named else None,
+        history=first(HISTORY_NAMES) if "prompt" not in named else None,
     )
 
 
@@ -142,7 +148,7 @@ def row_texts(row: TableRow, columns: Columns) -> RowTexts:
     elsewhere = safe and answered and safe.prompt and safe[:2] != answered[:2]
     return RowTexts(
         asked.prompt if asked and asked.prompt else _plain_prompt(row, columns, asked is not None),
-        _with_system(asked.before if asked else NO_CONVERSATION, row, columns),
+        _with_history(_with_system(asked.before if asked else NO_CONVERSATION, row, columns), row, columns),
         answered.answer if answered else _plain_text(row, columns.answer),
         None if elsewhere else safe.answer if safe else _plain_text(row, columns.safe_answer),
     )
@@ -164,6 +170,31 @@ def _with_system(before: Conversation, row: TableRow, columns: Columns) -> Conve
     """The conversation with the system prompt of a column, unless it has one of its own."""
     system = row.optional(columns.system) if columns.system and not before.system else None
     return replace(before, system=system) if system else before
+
+
+def without_other_history(columns: Columns, rows: Iterable[TableRow]) -> Columns:
+    """The columns without a history that is none: if no row holds a list in it, it may be about the past."""
+    column = columns.history
+    if column and not any(is_history(row.values.get(column)) for row in rows):
+        return replace(columns, history=None)
+    return columns
+
+
+def _with_history(before: Conversation, row: TableRow, columns: Columns) -> Conversation:
+    """The conversation after the turns in a column of their own.
+
+    Raises:
+        ValueError: if the column holds something else, or a question without text.
+    """
+    value = row.values.get(columns.history) if columns.history else None
+    if columns.history is None or value is None or value == "":
+        return before
+    turns = read_history(value)
+    if turns is None or not all(turn.prompt for turn in turns):
+        raise row.fault(columns.history, "a list of [question, answer] pairs, as JSON, is wanted, or nothing")
+    for text in Conversation(turns=turns).texts:
+        require_text(text, f"{row.file}, row {row.number}, column {columns.history!r}")
+    return replace(before, turns=(*turns, *before.turns))
 
 
 def _plain_text(row: TableRow, column: str | None) -> str | None:
@@ -215,7 +246,7 @@ def prompts_with_answers(rows: Sequence[TableRow], blank_answers: bool = True) -
     """
     names = list(dict.fromkeys(name for row in rows for name in row.values))
     columns = find_columns(names, "normal", {})
-    columns = replace(columns, answer=columns.answer or (WRITTEN if WRITTEN in names else "answer"))
+    columns = replace(columns, answer=columns.answer or (WRITTEN if WRITTEN in names else "answer"), history=None)
     for row in rows:
         require_columns(row, (columns.prompt, columns.answer or ""))
     texts = [row_texts(row, columns) for row in rows]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.columns import Columns, category_text, conversation_note, find_columns, row_texts
+from sku.data.columns import Columns, category_text, conversation_note, find_columns, row_texts, without_other_history
 from sku.data.dataset import DataSet
 from sku.data.safety_labels import find_labels
 
@@ -46,7 +46,7 @@ def load_custom(path: Path, kind: PairKind, named: Mapping[str, str]) -> DataSet
     """
     rows = list(table.read_table(path))
     names = list(dict.fromkeys(name for row in rows for name in row.values))
-    columns = find_columns(names, kind, named)
+    columns = without_other_history(find_columns(names, kind, named), rows)
     advice = "" if named else _columns_advice(path, names)
     for row in rows:
         table.require_columns(row, {columns.prompt, *named.values()}, advice)

@@ -70,6 +70,29 @@ def dialogue_of(turns: Sequence[tuple[str, str]]) -> Dialogue:
     return Dialogue(Conversation(system, answered), joined[-1] if len(joined) % 2 else "")
 
 
+def read_history(value: object) -> tuple[Turn, ...] | None:
+    """The turns in a list of [question, answer] pairs, as JSON too, or in a list of turns; None for anything else."""
+    pairs = _json_list(value)
+    if not isinstance(pairs, list):
+        return None
+    if all(isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair) for pair in pairs):
+        return tuple(Turn(question.strip(), answer.strip()) for question, answer in pairs)
+    found = dialogue_of(read_turns(pairs) or [])
+    return found.conversation.turns if found.conversation.turns and not found.open_question else None
+
+
+def is_history(value: object) -> bool:
+    """Whether a cell holds a list, as earlier turns do."""
+    return isinstance(_json_list(value), list)
+
+
+def _json_list(value: object) -> object:
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
+
+
 def read_dialogue(path: Path) -> Dialogue:
     """Read one conversation from a file: a JSON list of turns, an object that holds one, or one turn a line (JSONL).
 

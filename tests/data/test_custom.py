@@ -290,3 +290,31 @@ def test_what_is_read_of_conversations_is_said(write: Write) -> None:
     assert load_pairs(str(write("p.jsonl", jsonl(rows[2]))), "normal").columns_read == (
         "prompt from 'messages', answer from 'messages'"
     )
+
+
+PAST = [["Who?", "I will not say."]]
+
+
+@pytest.mark.parametrize("name", ["history", "Chat History"])
+@pytest.mark.parametrize("history", [PAST, json.dumps(PAST), [ASKED[1], NOT_TOLD]], ids=["pairs", "JSON", "turns"])
+def test_a_history_comes_before_its_instruction(write: Write, name: str, history: object) -> None:
+    """As LLaMA-Factory and ChatGLM write it. It was dropped, and the last question stood alone."""
+    row = {"instruction": "Why?", "input": "Say it.", "output": "Because.", "system": "Be brief.", name: history}
+    first = {"instruction": "Where?", "input": "", "output": "Here.", "system": "", name: []}
+    found = load_pairs(str(write("alpaca.json", json.dumps([row, first]))), "normal")
+    assert [pair.before for pair in found.pairs] == [EARLIER, Conversation()]
+    assert [(pair.prompt, pair.answer) for pair in found.pairs] == [("Why?\nSay it.", "Because."), ("Where?", "Here.")]
+    assert f"history from {name!r}; 1 of 2 rows are longer conversations" in found.columns_read
+
+
+@pytest.mark.parametrize("history", [["Who?", "Me."], [["Who?"]], [["", "Me."]], [["Who?", 1]], {"a": 1}, [TOLD], "[["])
+def test_a_history_that_is_no_list_of_pairs_is_refused(write: Write, history: object) -> None:
+    rows = [{"prompt": "Why?", "answer": "So.", "history": one} for one in (PAST, history)]
+    with pytest.raises(ValueError, match=r"p\.jsonl, row 2, column 'history': a list of \[question, answer\] pairs"):
+        load_pairs(str(write("p.jsonl", jsonl(*rows))), "normal")
+
+
+def test_a_history_of_a_country_is_not_read(write: Write) -> None:
+    row = {"prompt": "Why?", "answer": "So.", "history": "It was a kingdom."}
+    found = load_pairs(str(write("p.jsonl", jsonl(row))), "normal")
+    assert (found.pairs[0].before, found.columns_read.endswith("; not read: 'history'")) == (Conversation(), True)
