@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sku.core.conversation import NO_CONVERSATION, Conversation
 from sku.core.records import PairKind, PromptPair
 from sku.core.text_lines import require_text
-from sku.data.dialogues import ASSISTANT, USER, dialogue_of, is_history, read_history, read_turns
+from sku.data.dialogues import ASSISTANT, USER, answers_in, dialogue_of, from_json, is_history, read_history, read_turns
 from sku.data.table import TableRow, plain_name, require_columns
 
 PROMPT_NAMES = (
@@ -24,6 +24,9 @@ PROMPT_NAMES = (
 )
 ANSWER_NAMES = ("answer", "response", "output", "completion", "target", "reply", "best_answer", "solution")
 VAGUE_PROMPT_NAMES = ("user", "human", "input", "inputs", "input_text")
+SEVERAL_ANSWERS_NAMES = ("answers",)
+"""Several answers to one question, which say the same in other words: the first is read."""
+_PYTHON_LISTS = ("['", '["', "[{'", "{'", "array(")
 VAGUE_ANSWER_NAMES = ("assistant", "bot", "gpt", "generation", "outputs", "targets", "output_text", "model_answer")
 """Names that may mean something else too, so they count only where there is nothing clearer."""
 TURNS_NAMES = ("messages", "conversations", "conversation", "turns", "dialogue", "contents")
@@ -85,7 +88,7 @@ def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str
 
     turns, chosen, rejected = first(TURNS_NAMES), first(CHOSEN_NAMES), first(REJECTED_NAMES)
     prompt = named.get("prompt") or first(PROMPT_NAMES) or turns or first(VAGUE_PROMPT_NAMES) or chosen or "prompt"
-    answer, safe_answer = first(ANSWER_NAMES), first(["safe_answer"])
+    answer, safe_answer = first(ANSWER_NAMES + SEVERAL_ANSWERS_NAMES), first(["safe_answer"])
     if not answer and chosen and rejected:
         answer, safe_answer = (rejected, chosen) if kind == "harmful" else (chosen, None)
     return Columns(
@@ -152,6 +155,41 @@ def row_texts(row: TableRow, columns: Columns) -> RowTexts:
         answered.answer if answered else _plain_text(row, columns.answer),
         None if elsewhere else safe.answer if safe else _plain_text(row, columns.safe_answer),
     )
+
+
+def with_first_answer(row: TableRow, columns: Columns) -> TableRow:
+    """The row with one text in the column of answers, where it holds several.
+
+    Raises:
+        ValueError: if they are written as Python writes a list, which nobody would learn as an answer.
+    """
+    texts = several_answers(row, columns)
+    if texts is None or columns.answer is None:
+        return row
+    return replace(row, values={**row.values, columns.answer: texts[0] if texts else None})
+
+
+def several_answers(row: TableRow, columns: Columns) -> list[str] | None:
+    """The texts of a row that has several answers; None if it has one, turns or nothing.
+
+    Raises:
+        ValueError: as `with_first_answer` does.
+    """
+    column = columns.answer
+    if column is None or column == columns.prompt:
+        return None
+    value = row.values.get(column)
+    if plain_name(column) in SEVERAL_ANSWERS_NAMES:
+        value = from_json(value)
+        if isinstance(value, str) and value.lstrip().startswith(_PYTHON_LISTS):
+            raise row.fault(column, "these are answers as Python writes them, not as JSON; save the file as JSONL")
+    return answers_in(value)
+
+
+def several_note(rows: Sequence[TableRow], columns: Columns) -> str:
+    """How many rows have several answers, of which the first is read, for a person; empty if none has."""
+    several = sum(len(several_answers(row, columns) or ()) > 1 for row in rows)
+    return f"; {several} of {len(rows)} rows have several answers, of which the first is learned" if several else ""
 
 
 def conversation_note(pairs: Sequence[PromptPair]) -> str:

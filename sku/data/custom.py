@@ -8,7 +8,16 @@ from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.columns import Columns, category_text, conversation_note, find_columns, row_texts, without_other_history
+from sku.data.columns import (
+    Columns,
+    category_text,
+    conversation_note,
+    find_columns,
+    row_texts,
+    several_note,
+    with_first_answer,
+    without_other_history,
+)
 from sku.data.dataset import DataSet
 from sku.data.safety_labels import find_labels
 
@@ -57,6 +66,7 @@ def load_custom(path: Path, kind: PairKind, named: Mapping[str, str]) -> DataSet
     notes = [
         columns.text,
         _unread_note(names, [*columns.read.values(), *labels.columns]),
+        several_note(kept, columns),
         labels.note(len(rows), left_out, kind),
         conversation_note(pairs),
         _blank_note(pairs),
@@ -94,7 +104,7 @@ def _blank_note(pairs: Sequence[PromptPair]) -> str:
 
 
 def _pair(row: table.TableRow, kind: PairKind, columns: Columns) -> PromptPair:
-    texts = row_texts(row, columns)
+    texts = row_texts(with_first_answer(row, columns), columns)
     return PromptPair(
         prompt=texts.prompt,
         answer=texts.answer or "",

@@ -72,7 +72,7 @@ def dialogue_of(turns: Sequence[tuple[str, str]]) -> Dialogue:
 
 def read_history(value: object) -> tuple[Turn, ...] | None:
     """The turns in a list of [question, answer] pairs, as JSON too, or in a list of turns; None for anything else."""
-    pairs = _json_list(value)
+    pairs = from_json(value)
     if not isinstance(pairs, list):
         return None
     if all(isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair) for pair in pairs):
@@ -81,13 +81,30 @@ def read_history(value: object) -> tuple[Turn, ...] | None:
     return found.conversation.turns if found.conversation.turns and not found.open_question else None
 
 
+def answers_in(value: object) -> list[str] | None:
+    """The texts of several answers to one question; None for anything else, such as one text or turns.
+
+    They are a list of texts or of objects that hold one, or an object with such a list (SQuAD) or the best (TriviaQA).
+    """
+    if isinstance(value, dict) and not any(key in value for key in _ROLE_KEYS):
+        value = value.get("text", value.get("value"))
+        value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list):
+        return None
+    texts = [
+        one.get("text") if isinstance(one, dict) and not any(key in one for key in _ROLE_KEYS) else one for one in value
+    ]
+    return [text for text in texts if text.strip()] if all(isinstance(text, str) for text in texts) else None
+
+
 def is_history(value: object) -> bool:
     """Whether a cell holds a list, as earlier turns do."""
-    return isinstance(_json_list(value), list)
+    return isinstance(from_json(value), list)
 
 
-def _json_list(value: object) -> object:
-    if isinstance(value, str) and value.lstrip().startswith("["):
+def from_json(value: object) -> object:
+    """What a cell of a CSV file holds as JSON; anything else as it is."""
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
         with suppress(ValueError, RecursionError):
             return json.loads(value)
     return value
