@@ -107,6 +107,8 @@ def gather_pairs(
             raise ValueError(str(fault))
         if source.data.columns_read:
             say(f"{source.data.name}: {source.data.columns_read}")
+        if source.data.warning:
+            say(f"{source.data.name}: {source.data.warning}")
     if kind == "harmful" and config.categories:
         every = [pair for source in sources for pair in source.data.pairs]
         require_categories(config.categories, every, "harmful pair of the training data")
