@@ -94,7 +94,8 @@ def answers_in(value: object) -> list[str] | None:
     texts = [
         one.get("text") if isinstance(one, dict) and not any(key in one for key in _ROLE_KEYS) else one for one in value
     ]
-    return [text for text in texts if text.strip()] if all(isinstance(text, str) for text in texts) else None
+    written = [text for text in texts if isinstance(text, str)]
+    return [text for text in written if text.strip()] if len(written) == len(texts) else None
 
 
 def is_history(value: object) -> bool:

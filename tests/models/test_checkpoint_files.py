@@ -127,7 +127,7 @@ def written(name: str, content: bytes) -> Callable[[Path], object]:
         (marked("tokenizer.json"), "tokenizer.json begins with a byte-order mark"),
         (lambda folder: (folder / WEIGHTS).rename(folder / "model.gguf"), "holds no weights (no model.safetensors)"),
         (lambda folder: (folder / WEIGHTS).rename(folder / "pytorch_model.bin"), "bin is no file of PyTorch weights"),
-        (written("config.json", b"{"), "is not a valid JSON file"),
+        (written("config.json", b"{"), "base/config.json is not JSON"),
         (written(f"{WEIGHTS}.index.json", b"{"), f"{WEIGHTS}.index.json is not JSON"),
         (written(f"{WEIGHTS}.index.json", b"[]"), f"{WEIGHTS}.index.json is not an object"),
         (written(f"{WEIGHTS}.index.json", b'{"weight_map": {"a": 3}}'), f"{WEIGHTS}.index.json, weight_map"),
