@@ -83,6 +83,8 @@ def load_custom(path: Path, kind: PairKind, named: Mapping[str, str]) -> DataSet
 def _columns_advice(path: Path, names: list[str]) -> str:
     if "role" in names:
         return '; if these rows are turns, write each conversation as one row: {"messages": [its turns]}'
+    if "paragraphs" in names:
+        return "; if this is SQuAD as its authors publish it, write one question with its answers a row"
     name_yours = f"; name yours after the path: {path.name}#prompt=COLUMN,answer=COLUMN"
     if path.suffix.lower() not in (".csv", ".tsv"):
         return name_yours

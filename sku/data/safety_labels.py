@@ -58,7 +58,8 @@ class SafetyLabels:
         if not left_out:
             return ""
         named = " and ".join(map(repr, self.columns))
-        return f"; {left_out} of {read} rows are left out, because {named} does not say that they are {kind}"
+        say = "does" if len(self.columns) == 1 else "do"
+        return f"; {left_out} of {read} rows are left out, because {named} {say} not say that they are {kind}"
 
 
 def find_labels(rows: Sequence[TableRow], columns: Columns, kind: PairKind) -> SafetyLabels:

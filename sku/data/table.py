@@ -31,6 +31,7 @@ _OTHER_KINDS = (
     (b"BZh", "compressed with bzip2; unpack it with: bunzip2"),
     (b"\x28\xb5\x2f\xfd", "compressed with Zstandard; unpack it with: zstd -d"),
     (b"ARROW1", "Arrow; write it as JSONL (in pandas: to_json(path, orient='records', lines=True))"),
+    (b"\xff\xff\xff\xff", "Arrow; write it as JSONL (in datasets: Dataset.load_from_disk(folder).to_json(path))"),
     (b"SQLite format 3", "a database; export its table as CSV"),
     (b"%PDF", "a PDF; copy its table to a spreadsheet and save that as CSV (in Excel: CSV UTF-8)"),
     (b"{\\rtf", "rich text; save it as plain text"),
@@ -350,6 +351,8 @@ def _list_of_rows(value: object, file: str) -> list[object] | None:
         for name, one in value.items()
         if isinstance(one, list) and one and all(isinstance(o, dict) for o in one)
     }
+    if "features" in value and isinstance(value.get("rows"), list):
+        return [_viewer_row(one, f"{file}, row {number}") for number, one in enumerate(value["rows"], 1)]
     if len(lists) > 1:
         raise ValueError(f"{file} holds several lists of objects: {', '.join(map(repr, lists))}; keep one of them")
     if lists:
@@ -362,6 +365,18 @@ def _list_of_rows(value: object, file: str) -> list[object] | None:
     if len({tuple(one) if isinstance(one, dict) else len(one) for one in value.values()}) != 1:
         return None
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _viewer_row(item: object, place: str) -> object:
+    """The row in an item of an answer of the hub's data set viewer.
+
+    Raises:
+        ValueError: if the viewer cut it off.
+    """
+    item = require_object(item, place)
+    if cut := item.get("truncated_cells"):
+        raise ValueError(f"{place}: the hub's data set viewer cut off {cut}; download the file of the data set itself")
+    return item.get("row", item)
 
 
 def _object_row(path: Path, number: int, values: Mapping[str, object], check: ColumnCheck) -> TableRow:

@@ -21,7 +21,7 @@ from sku.core.jsonl import read_json, require_object
 from sku.core.peft_folders import PEFT_CONFIG
 from sku.core.text_lines import require_fetched
 from sku.core.validation import validate
-from sku.models.config_check import check_config
+from sku.models.config_check import check_config, check_template_forms
 from sku.models.memory import memory_errors_as_sentences
 from sku.models.precision import loading_settings
 
@@ -271,6 +271,7 @@ def check_files(folder: Path) -> None:
         _check_start(path)
         if path.suffix == ".safetensors":
             _check_safetensors(path)
+    check_template_forms(folder)
     index = folder / _INDEX
     if index.is_file():
         places = require_object(read_json(index), str(index)).get("weight_map")
@@ -309,6 +310,11 @@ def _check_start(path: Path) -> None:
         raise ValueError(
             f"{path} begins with a byte-order mark, which transformers cannot read; save it as UTF-8 without one"
         )
+    if path.suffix == ".jinja":
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is not UTF-8; save it as UTF-8") from None
 
 
 def _check_safetensors(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Check the numbers in a base's config.json before its network is built. Knows no architecture.
+"""Check the settings of a base before its network is built. Knows no architecture.
 
 Some values that no network has are accepted by transformers: no layers at all, or so many that building them never
 ends.
@@ -55,6 +55,25 @@ def check_config(folder: Path, tensor_names: Iterable[str]) -> None:
         raise ValueError(
             f"{path} has {key} {wanted:,}, and the weights hold {max(layers)} layers; correct it, or fetch the "
             "checkpoint again"
+        )
+
+
+def check_template_forms(folder: Path) -> None:
+    """Check that the chat template in the settings of the tokenizer is a text, or texts with names.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    path = folder / "tokenizer_config.json"
+    if not path.is_file():
+        return
+    template = require_object(read_json(path, str(path), "; fetch the file again"), str(path)).get("chat_template")
+    forms = template if isinstance(template, list) else []
+    named = all(isinstance(one, dict) and {"name", "template"} <= one.keys() for one in forms)
+    if not named or not isinstance(template, str | dict | list | None):
+        raise ValueError(
+            f"{path} has a chat_template that is neither a text nor a list of texts with name and template; correct "
+            "it, or remove it there"
         )
 
 
