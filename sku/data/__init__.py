@@ -73,6 +73,8 @@ def load_pairs(spec: str, kind: PairKind) -> DataSet:
         raise ValueError(f"data source {spec!r} is an address; download the file and give its path")
     elif _is_path(head):
         found = custom.load_custom(_expand_user(head), kind, custom.parse_columns(columns))
+    elif head and os.path.isdir(_expand_user(head)):
+        raise ValueError(f"data source {spec!r} is a folder; give the path of a data file in it")
     elif is_hub_id(head):
         raise ValueError(
             f"data source {spec!r} is neither a file here nor a known source; if it is a data set on the hub, download "

@@ -63,11 +63,14 @@ def load_custom(path: Path, kind: PairKind, named: Mapping[str, str]) -> DataSet
     kept = [row for row in rows if labels.are_of_kind(row, columns, kind)]
     pairs = tuple(_pair(row, kind, columns) for row in kept)
     left_out = len(rows) - len(kept)
+    label_note = labels.note(len(rows), left_out, kind)
+    if not kept:
+        raise ValueError(f"{path.name} has no {kind} pair{label_note}; choose another file")
     notes = [
         columns.text,
         _unread_note(names, [*columns.read.values(), *labels.columns]),
         several_note(kept, columns),
-        labels.note(len(rows), left_out, kind),
+        label_note,
         conversation_note(pairs),
         _blank_note(pairs),
     ]

@@ -83,3 +83,9 @@ def test_two_labelled_answers_a_row_are_sent_to_the_source_that_reads_both(write
     assert fault.advice == "read it as what it is, saferlhf:pku.jsonl"
     named = load_pairs(f"{path}#answer=response_1", "harmful")
     assert [pair.answer for pair in named.pairs] == ["A? one", "B? one"], "response_1 of C is labelled safe"
+
+
+def test_a_file_that_holds_only_the_other_kind_is_told_which_label_says_so(write: Write) -> None:
+    path = write("p.jsonl", jsonl(*({"prompt": f"{i}?", "response": NO_HARM, "is_safe": True} for i in range(3))))
+    with pytest.raises(ValueError, match=r"no harmful pair; 3 of 3 rows are left out, because 'is_safe' does not say"):
+        load_pairs(str(path), "harmful")

@@ -358,6 +358,9 @@ def test_the_rows_of_the_hubs_viewer_are_read_unless_it_cut_them_off(write: Writ
 def test_a_folder_and_what_datasets_saves_are_named_as_what_they_are(write: Write, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"is a folder; give the path of a data file in it"):
         list(table.read_table(tmp_path))
+    for spec in (str(tmp_path), f"{tmp_path}/"):
+        with pytest.raises(ValueError, match=r"is a folder; give the path of a data file in it"):
+            load_pairs(spec, "harmful")
     saved = write("data-00000-of-00001.arrow", b"\xff\xff\xff\xff\x10\x00\x00\x00")
     with pytest.raises(ValueError, match=r"is Arrow; write it as JSONL"):
         list(table.read_table(saved))
