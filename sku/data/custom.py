@@ -8,17 +8,16 @@ from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
 from sku.data import table
-from sku.data.columns import (
-    Columns,
+from sku.data.columns import Columns, find_columns
+from sku.data.dataset import DataSet
+from sku.data.row_texts import (
     category_text,
     conversation_note,
-    find_columns,
     row_texts,
     several_note,
     with_first_answer,
     without_other_history,
 )
-from sku.data.dataset import DataSet
 from sku.data.safety_labels import find_labels
 
 PAIR_FIELDS = ("prompt", "answer", "safe_answer", "category")
