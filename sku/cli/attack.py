@@ -86,8 +86,10 @@ def attack(
     rows = LiveSession(model).attack(
         variant, attacks_of(kind), sources, decoding, judge_name, work, report_work, stop_at_signals()
     )
+    from sku.evaluation.public_names import with_public_names
     from sku.models.distributed import process_state
 
+    rows = with_public_names(rows)
     if process_state().is_main_process:
         result_files.write_rows(out, rows)
         if as_json:

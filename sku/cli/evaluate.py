@@ -141,8 +141,10 @@ def evaluate(
     rows = LiveSession(model).evaluate(
         variant, sources, side, decoding, judge_name, work, similarity, report_work, stop_at_signals()
     )
+    from sku.evaluation.public_names import with_public_names
     from sku.models.distributed import process_state
 
+    rows = with_public_names(rows)
     if process_state().is_main_process:
         result_files.write_rows(out, rows)
         _print_tasks(variant, task_names, model, limit)

@@ -29,7 +29,7 @@ def judge(
     """
     from sku.cli.progress import report_work
     from sku.data import table as tables
-    from sku.data.columns import prompts_with_answers
+    from sku.data.row_texts import prompts_with_answers
     from sku.judges import registry
     from sku.serving.live_session import LiveSession
 

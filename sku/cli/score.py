@@ -26,7 +26,7 @@ def score(
     The score is the mean log-probability per token, in nats.
     """
     from sku.data import table as tables
-    from sku.data.columns import prompts_with_answers
+    from sku.data.row_texts import prompts_with_answers
     from sku.serving.live_session import LiveSession
 
     with as_file(pairs) as path:

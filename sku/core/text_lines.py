@@ -36,6 +36,8 @@ def open_bytes(path: Path) -> BinaryIO:
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no file {str(path)!r}; check the path")
+    if path.is_dir():
+        raise ValueError(f"{str(path)!r} is a folder; give the path of a data file in it")
     if not path.is_file():
         raise ValueError(f"{str(path)!r} is not a file; give the path of a data file")
     return cast(BinaryIO, lzma.open(path)) if path.suffix.lower() == ".xz" else path.open("rb")

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import get_args
 
 from sku.core.errors import Unavailable
+from sku.core.peft_folders import is_hub_id
 from sku.core.records import PairKind
 from sku.data import advbench, bundled, custom, do_not_answer, labelled, saferlhf, truthfulqa, xstest
 from sku.data.dataset import PREFILLED, SELF, DataSet, Source
 from sku.data.splits import side_of
 from sku.data.table import TABLE_SUFFIXES
+from sku.data.wrong_decoding import decoding_note
 
 __all__ = [
     "PREFILLED", "SELF", "SOURCES", "DataSet", "Source", "Unavailable", "is_own_file", "load_pairs", "measured_prompts",
@@ -67,17 +69,26 @@ def load_pairs(spec: str, kind: PairKind) -> DataSet:
         if columns:
             raise ValueError(f"{name} knows its columns, but {columns!r} came; leave out the # and what follows it")
         found = _load_source(SOURCES[name], path if colon else None, kind)
+    elif "://" in head:
+        raise ValueError(f"data source {spec!r} is an address; download the file and give its path")
     elif _is_path(head):
         found = custom.load_custom(_expand_user(head), kind, custom.parse_columns(columns))
-    elif name in ("http", "https"):
-        raise ValueError(f"data source {spec!r} is an address; download the file and give its path")
+    elif head and os.path.isdir(_expand_user(head)):
+        raise ValueError(f"data source {spec!r} is a folder; give the path of a data file in it")
+    elif is_hub_id(head):
+        raise ValueError(
+            f"data source {spec!r} is neither a file here nor a known source; if it is a data set on the hub, download "
+            "one of its JSONL or CSV files and give its path"
+        )
     else:
         raise ValueError(f"data source {spec!r} is not known; {_suggest_names(name)}")
     if not found.pairs:
         raise ValueError(
             f"{found.name} has no {kind} pair: all {found.skipped} were left out by rule; choose another source"
         )
-    return dataclasses.replace(found, name=f"{found.name}#{columns}") if columns else found
+    return dataclasses.replace(
+        found, name=f"{found.name}#{columns}" if columns else found.name, warning=decoding_note(found.pairs)
+    )
 
 
 def spec_in_folder(spec: str, folder: Path) -> str:

@@ -1,23 +1,18 @@
-"""Find prompt and answer in a row, by the names that published data sets give them. Knows no file format.
+"""Find the columns of prompts and answers by the names that published data sets give them. Reads no row.
 
 Read by name are prompt with answer, question/answer, instruction/output (with its input), goal/target, preferences
-(chosen/rejected) and lists of turns (messages, conversations), and a system prompt before them. Case, spaces, hyphens
-and underscores do not matter. A column that says of each answer whether it is safe (BeaverTails) or wanted (KTO)
-decides which rows are harmful pairs.
+(chosen/rejected) and lists of turns (messages, conversations), and a system prompt and a history before them. Case,
+spaces, hyphens and underscores do not matter. `row_texts.py` reads them, and `safety_labels.py` the columns that say
+which answers are harmful.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
 
-from sku.core.conversation import NO_CONVERSATION, Conversation
-from sku.core.records import PairKind, PromptPair
-from sku.core.text_lines import require_text
-from sku.data.dialogues import ASSISTANT, USER, dialogue_of, read_turns
-from sku.data.table import TableRow, require_columns
+from sku.core.records import PairKind
+from sku.data.table import plain_name
 
 PROMPT_NAMES = (
     *("prompt", "question", "instruction", "goal", "behavior", "behaviour", "query", "request", "problem"),
@@ -25,6 +20,8 @@ PROMPT_NAMES = (
 )
 ANSWER_NAMES = ("answer", "response", "output", "completion", "target", "reply", "best_answer", "solution")
 VAGUE_PROMPT_NAMES = ("user", "human", "input", "inputs", "input_text")
+SEVERAL_ANSWERS_NAMES = ("answers",)
+"""Several answers to one question, which say the same in other words: the first is read."""
 VAGUE_ANSWER_NAMES = ("assistant", "bot", "gpt", "generation", "outputs", "targets", "output_text", "model_answer")
 """Names that may mean something else too, so they count only where there is nothing clearer."""
 TURNS_NAMES = ("messages", "conversations", "conversation", "turns", "dialogue", "contents")
@@ -36,12 +33,8 @@ INPUT_NAMES = {
     "behavior": ("contextstring", "context_string"),
 }
 """By the name of the prompt, the text that it is about: in Alpaca and Dolly, in SQuAD, and in HarmBench."""
-WRITTEN = "text"
-"""The column of answers that `answer --json` writes."""
-SAFE_NAMES = ("is_safe", "is_response_safe")
-LABEL = "label"
-"""In preferences of one answer a row (KTO: prompt, completion, label), true if the answer is wanted."""
-_WANTED = ("true", "false")
+HISTORY_NAMES = ("history", "chat_history", "conversation_history", "dialogue_history", "dialog_history")
+"""Earlier turns, as [question, answer] pairs, of data for LLaMA-Factory and ChatGLM."""
 SYSTEM_NAMES = ("system", "system_prompt", "system_message")
 
 
@@ -55,16 +48,21 @@ class Columns:
     category: str | None = None
     input: str | None = None
     """A text that belongs to the instruction in `prompt`, as in Alpaca; it follows on a line of its own."""
-    safe: str | None = None
-    """Says whether the answer is safe."""
     system: str | None = None
     """The system prompt, which is read before the prompt."""
+    history: str | None = None
+    """Earlier questions with their answers, which are read before the prompt."""
+
+    @property
+    def read(self) -> dict[str, str]:
+        """The columns that are read, by the field that they hold."""
+        used = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: column for name, column in used.items() if column}
 
     @property
     def text(self) -> str:
         """What is read from where, for a person."""
-        used = [(field.name, getattr(self, field.name)) for field in fields(self)]
-        return ", ".join(f"{name.replace('_', ' ')} from {column!r}" for name, column in used if column)
+        return ", ".join(f"{name.replace('_', ' ')} from {column!r}" for name, column in self.read.items())
 
 
 def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str]) -> Columns:
@@ -76,14 +74,14 @@ def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str
             normal answer.
         named: maps fields to columns.
     """
-    known = {_plain(name): name for name in reversed(list(names))}
+    known = {plain_name(name): name for name in reversed(list(names))}
 
     def first(wanted: Iterable[str]) -> str | None:
         return next((known[name] for name in wanted if name in known and known[name] not in named.values()), None)
 
     turns, chosen, rejected = first(TURNS_NAMES), first(CHOSEN_NAMES), first(REJECTED_NAMES)
     prompt = named.get("prompt") or first(PROMPT_NAMES) or turns or first(VAGUE_PROMPT_NAMES) or chosen or "prompt"
-    answer, safe_answer = first(ANSWER_NAMES), first(["safe_answer"])
+    answer, safe_answer = first(ANSWER_NAMES + SEVERAL_ANSWERS_NAMES), first(["safe_answer"])
     if not answer and chosen and rejected:
         answer, safe_answer = (rejected, chosen) if kind == "harmful" else (chosen, None)
     return Columns(
@@ -91,170 +89,7 @@ def find_columns(names: Collection[str], kind: PairKind, named: Mapping[str, str
         answer=named.get("answer") or answer or (turns if prompt == turns else first(VAGUE_ANSWER_NAMES)),
         safe_answer=named.get("safe_answer") or safe_answer,
         category=named.get("category") or first(["category"]),
-        input=first(INPUT_NAMES.get(_plain(prompt), ())) if not named else None,
-        safe=first([*SAFE_NAMES, LABEL] if "completion" in known else SAFE_NAMES) if not named else None,
-        system=first(SYSTEM_NAMES) if not named else None,
+        input=first(INPUT_NAMES.get(plain_name(prompt), ())) if "prompt" not in named else None,
+        system=first(SYSTEM_NAMES) if "prompt" not in named else None,
+        history=first(HISTORY_NAMES) if "prompt" not in named else None,
     )
-
-
-def is_of_kind(row: TableRow, columns: Columns, kind: PairKind) -> bool:
-    """Whether the answer in a row is one of this kind, where a column says whether it is safe; else True."""
-    if columns.safe and _plain(columns.safe) == LABEL and str(row.values.get(columns.safe)).lower() not in _WANTED:
-        raise row.fault(
-            columns.safe,
-            "true or false is wanted, for an answer that is wanted or not; rename the column if it says something else",
-        )
-    return columns.safe is None or row.truth(columns.safe) == (kind == "normal")
-
-
-def category_text(row: TableRow, columns: Columns) -> str | None:
-    """The category in a row: a text, or the first name that applies of those in an object."""
-    value = row.values.get(columns.category) if columns.category else None
-    if isinstance(value, dict):
-        return next((str(name) for name, applies in value.items() if applies is True), None)
-    if isinstance(value, list | int | float):
-        return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return row.optional(columns.category) if columns.category else None
-
-
-class RowTexts(NamedTuple):
-    """The texts of one row."""
-
-    prompt: str
-    before: Conversation
-    answer: str | None
-    safe_answer: str | None
-
-
-class _Exchange(NamedTuple):
-    """A question in a conversation, and its answer."""
-
-    before: Conversation
-    prompt: str
-    """Empty if only the assistant speaks."""
-    answer: str | None
-
-
-def row_texts(row: TableRow, columns: Columns) -> RowTexts:
-    """The texts of a row: plain ones, or those of its conversation.
-
-    The last answer of a conversation is the answer, the question before it is the prompt, and the rest comes before the
-    prompt. Where prompt and answer are in columns of their own, the conversation is that of the answer if it has one. A
-    safe answer counts only if it ends the same conversation.
-
-    Raises:
-        ValueError: if the row has no prompt, or something that is no text.
-    """
-    answered = _exchange(row, columns.answer, answered=True) if columns.answer else None
-    safe = _exchange(row, columns.safe_answer, answered=True) if columns.safe_answer else None
-    if columns.prompt == columns.answer:
-        asked = answered
-    else:
-        asked = _exchange(row, columns.prompt, answered=False)
-        if answered and answered.prompt and (asked or answered.before):
-            asked = answered
-    elsewhere = safe and answered and safe.prompt and safe[:2] != answered[:2]
-    return RowTexts(
-        asked.prompt if asked and asked.prompt else _plain_prompt(row, columns, asked is not None),
-        _with_system(asked.before if asked else NO_CONVERSATION, row, columns),
-        answered.answer if answered else _plain_text(row, columns.answer),
-        None if elsewhere else safe.answer if safe else _plain_text(row, columns.safe_answer),
-    )
-
-
-def conversation_note(pairs: Sequence[PromptPair]) -> str:
-    """What is read from conversations, for a person; empty if there are none."""
-    longer = sum(bool(pair.before.turns) for pair in pairs)
-    systems = sum(bool(pair.before.system) for pair in pairs)
-    notes = []
-    if longer:
-        notes.append(f"{longer} of {len(pairs)} rows are longer conversations, of which the last answer is learned")
-    if systems:
-        notes.append(f"{systems} of {len(pairs)} rows have a system prompt, which is read before the prompt")
-    return "".join(f"; {note}" for note in notes)
-
-
-def _with_system(before: Conversation, row: TableRow, columns: Columns) -> Conversation:
-    """The conversation with the system prompt of a column, unless it has one of its own."""
-    system = row.optional(columns.system) if columns.system and not before.system else None
-    return replace(before, system=system) if system else before
-
-
-def _plain_text(row: TableRow, column: str | None) -> str | None:
-    return row.optional(column) if column else None
-
-
-def _plain_prompt(row: TableRow, columns: Columns, has_turns: bool) -> str:
-    """The prompt in a row where no conversation holds it."""
-    if _plain(columns.prompt) in CHOSEN_NAMES + REJECTED_NAMES:
-        raise row.fault(columns.prompt, "this is an answer, and there is no column of prompts; add one")
-    text = None if has_turns else row.optional(columns.prompt)
-    if text is None:
-        raise row.fault(columns.prompt, "nothing is there; text is wanted")
-    more = row.optional(columns.input) if columns.input else None
-    return f"{text}\n{more}" if more else text
-
-
-def _exchange(row: TableRow, column: str, answered: bool) -> _Exchange | None:
-    """The last question of a conversation in a cell; None if the cell holds a text.
-
-    Args:
-        row: of the cell.
-        column: of the cell.
-        answered: whether the last question that has an answer is wanted, if there is one.
-    """
-    turns = _turns(row, column)
-    if turns is None:
-        return None
-    if not any(speaker in USER for speaker, _ in turns):
-        said = "\n".join(text.strip() for speaker, text in turns if speaker in ASSISTANT)
-        return _Exchange(NO_CONVERSATION, "", said or None)
-    conversation, open_question = dialogue_of(turns)
-    if not conversation.turns or (open_question and not answered):
-        return _Exchange(conversation, open_question, None)
-    *earlier, last = conversation.turns
-    return _Exchange(Conversation(conversation.system, tuple(earlier)), last.prompt, last.answer or None)
-
-
-def prompts_with_answers(rows: Sequence[TableRow], blank_answers: bool = True) -> list[tuple[str, str]]:
-    """The prompt and the answer in each row, as somebody's model wrote it.
-
-    Args:
-        rows: of one file.
-        blank_answers: whether an answer may be blank.
-
-    Raises:
-        ValueError: for the first row without a prompt, without a column of answers, or with a blank answer that may not
-            be.
-    """
-    names = list(dict.fromkeys(name for row in rows for name in row.values))
-    columns = find_columns(names, "normal", {})
-    columns = replace(columns, answer=columns.answer or (WRITTEN if WRITTEN in names else "answer"))
-    for row in rows:
-        require_columns(row, (columns.prompt, columns.answer or ""))
-    texts = [row_texts(row, columns) for row in rows]
-    for row, text in zip(rows, texts, strict=True):
-        if not text.answer and not blank_answers:
-            raise row.fault(columns.answer or "", "nothing is there; text is wanted")
-    return [(text.prompt, text.answer or "") for text in texts]
-
-
-def _turns(row: TableRow, column: str) -> list[tuple[str, str]] | None:
-    """The turns in a cell; None if it holds something else.
-
-    Raises:
-        ValueError: if no user and no assistant speaks, or a text is not valid.
-    """
-    turns = read_turns(row.values.get(column))
-    if turns is None and _plain(column) in TURNS_NAMES and row.optional(column) is not None:
-        raise row.fault(column, "this is no list of turns; turns with role and content, as JSON, are wanted")
-    if turns is None:
-        return None
-    if not any(speaker in USER + ASSISTANT for speaker, _ in turns):
-        raise row.fault(column, "there is no turn of a user or an assistant; turns with role and content are wanted")
-    where = f"{row.file}, row {row.number}, column {column!r}"
-    return [(speaker, require_text(text, where)) for speaker, text in turns]
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "_", name.strip().casefold())

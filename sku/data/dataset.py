@@ -31,6 +31,8 @@ class DataSet:
     """For a file of your own: which columns were read, and what of conversations was not, for a person."""
     columns_there: tuple[str, ...] = ()
     """For a file of your own: all its columns."""
+    warning: str = ""
+    """What seems to be wrong with the texts, for a person."""
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -70,6 +70,47 @@ def dialogue_of(turns: Sequence[tuple[str, str]]) -> Dialogue:
     return Dialogue(Conversation(system, answered), joined[-1] if len(joined) % 2 else "")
 
 
+def read_history(value: object) -> tuple[Turn, ...] | None:
+    """The turns in a list of [question, answer] pairs, as JSON too, or in a list of turns; None for anything else."""
+    pairs = from_json(value)
+    if not isinstance(pairs, list):
+        return None
+    if all(isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair) for pair in pairs):
+        return tuple(Turn(question.strip(), answer.strip()) for question, answer in pairs)
+    found = dialogue_of(read_turns(pairs) or [])
+    return found.conversation.turns if found.conversation.turns and not found.open_question else None
+
+
+def answers_in(value: object) -> list[str] | None:
+    """The texts of several answers to one question; None for anything else, such as one text or turns.
+
+    They are a list of texts or of objects that hold one, or an object with such a list (SQuAD) or the best (TriviaQA).
+    """
+    if isinstance(value, dict) and not any(key in value for key in _ROLE_KEYS):
+        value = value.get("text", value.get("value"))
+        value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list):
+        return None
+    texts = [
+        one.get("text") if isinstance(one, dict) and not any(key in one for key in _ROLE_KEYS) else one for one in value
+    ]
+    written = [text for text in texts if isinstance(text, str)]
+    return [text for text in written if text.strip()] if len(written) == len(texts) else None
+
+
+def is_history(value: object) -> bool:
+    """Whether a cell holds a list, as earlier turns do."""
+    return isinstance(from_json(value), list)
+
+
+def from_json(value: object) -> object:
+    """What a cell of a CSV file holds as JSON; anything else as it is."""
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+        with suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
+
+
 def read_dialogue(path: Path) -> Dialogue:
     """Read one conversation from a file: a JSON list of turns, an object that holds one, or one turn a line (JSONL).
 

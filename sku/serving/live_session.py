@@ -210,8 +210,10 @@ class LiveSession(ModelLoader):
     ) -> list[ResultRow]:
         """Measure variants, one row each; what `work` already holds is not measured again."""
         from sku.evaluation.evaluate import evaluate_variants
+        from sku.evaluation.prompt_sets import read_prompt_sets
         from sku.evaluation.similarity import similarity_metric
 
+        read_prompt_sets(sources, side)  # a fault in the data is found before the base is loaded
         return evaluate_variants(
             model=self.load(),
             model_name=self.model_name,
@@ -241,6 +243,7 @@ class LiveSession(ModelLoader):
         from sku.evaluation.attacks import suite
         from sku.evaluation.plan import measured_variant
 
+        suite.attacked_prompts(sources)  # a fault in the data is found before the base is loaded
         model = self.load()
         named = self._measured(variants)
         subjects = [measured_variant(variant) for variant in suite.with_base(named)]

@@ -7,7 +7,7 @@ with it. The base knows which prompts are harmful, so a linear probe of its hidd
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from sku.models.gating import prompt_state
 from sku.models.generation import asked_ids
 from sku.models.pretrained import provision_base
 from sku.models.variant_model import VariantModel, load_variant_model
-from sku.training.train_data import SourceFacts, choose_training_pairs, source_facts
+from sku.training.train_data import SourceFacts, TrainingSource, choose_training_pairs, source_facts
 
 _PROMPTS_PER_REPORT = 50
 
@@ -54,10 +54,12 @@ def make_gated_run(
         raise ValueError(f"{like.name} has a gate already; name the run that it was made from")
     if (out / "adapter").exists():
         raise FileExistsError(f"{out} already holds an adapter; name another folder")
+    harmful_sources = [choose_training_pairs(config, "harmful", spec) for spec in config.harmful]
+    normal_sources = [choose_training_pairs(config, "normal", spec) for spec in config.normal]
     report({"doing": f"loading {like.manifest.base}"})
     model = load_variant_model(provision_base(like.manifest.base), config.dtype)
-    harmful, harmful_facts = _states(model, config, "harmful", report, cancelled)
-    normal, normal_facts = _states(model, config, "normal", report, cancelled)
+    harmful, harmful_facts = _states(model, config, "harmful", harmful_sources, report, cancelled)
+    normal, normal_facts = _states(model, config, "normal", normal_sources, report, cancelled)
     gate = fit_gate(harmful, normal, gate_block(model, config), config.gate_false_alarms, config.gate == "hard")
     _copy_adapter(like, out / "adapter")
     save_gate(out, gate)
@@ -86,12 +88,11 @@ def _states(
     model: VariantModel,
     config: TrainConfig,
     kind: PairKind,
+    sources: Sequence[TrainingSource],
     report: Callable[[dict[str, Any]], None],
     cancelled: Callable[[], bool],
 ) -> tuple[Tensor, SourceFacts]:
     """The states `[P, H]` of all training prompts of one kind, with the facts about their sources."""
-    specs = config.harmful if kind == "harmful" else config.normal
-    sources = [choose_training_pairs(config, kind, spec) for spec in specs]
     prompts = dict.fromkeys(pair.asked for source in sources for pair in source.chosen)
     states = []
     for number, prompt in enumerate(prompts):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sku.core.config import TrainConfig
 from sku.core.records import PairKind, PromptPair
@@ -66,33 +66,43 @@ def choose_training_pairs(config: TrainConfig, kind: PairKind, spec: str) -> Tra
     return TrainingSource(data, chosen, answered, hold_out)
 
 
-def check_sources(config: TrainConfig) -> None:
-    """Load the sources that are read only after the base has written answers, so that a fault in one is found before.
+def read_sources(config: TrainConfig, kind: PairKind) -> list[TrainingSource]:
+    """Load and check the sources of one kind. This needs no model, so that a fault is found before one is loaded.
 
     Raises:
-        ValueError, OSError: as `choose_training_pairs` does.
+        ValueError: for an unknown source, one that has no answers or no prompt on the training side, or a category to
+            train on or to leave out that no harmful pair has.
+        OSError: for a file that is missing or cannot be fetched.
     """
-    specs: list[tuple[PairKind, str]] = [("harmful", spec) for spec in config.harmful]
-    specs += [("normal", spec) for spec in config.normal]
-    first_self = next((i for i, (_, spec) in enumerate(specs) if answered_source(spec)), len(specs))
-    for kind, spec in specs[first_self + 1 :]:
-        choose_training_pairs(config, kind, spec)
+    specs = config.harmful if kind == "harmful" else config.normal
+    sources = [choose_training_pairs(config, kind, spec) for spec in specs]
+    for source in sources:
+        if fault := find_fault(source.data, kind, bool(source.answered), source.hold_out):
+            raise ValueError(str(fault))
+    if kind == "harmful":
+        every = [pair for source in sources for pair in source.data.pairs]
+        require_categories([*config.categories, *config.leave_out], every, "harmful pair of the training data")
+    return sources
 
 
 def gather_pairs(
-    config: TrainConfig, kind: PairKind, model: VariantModel, say: Callable[[str], None]
+    config: TrainConfig,
+    kind: PairKind,
+    sources: Sequence[TrainingSource],
+    model: VariantModel,
+    say: Callable[[str], None],
 ) -> tuple[list[PromptPair], SourceFacts]:
-    """Load the training pairs of one kind, with the facts about their sources.
+    """The training pairs of one kind, with the facts about their sources.
 
     Args:
-        config: names the sources, the largest number of pairs to use from each, and the categories to leave out.
+        config: names the categories to leave out, and how long answers may be.
         kind: harmful or normal.
+        sources: of this kind, from `read_sources`.
         model: writes the base's own answers for sources that ask for them.
         say: called with a message before and during slow work.
 
     Raises:
-        ValueError: for an unknown source, one that has no answers or no prompt on the training side, or a category to
-            leave out that no harmful pair has.
+        ValueError: if the base has no place for the conversations in a source.
     """
     pairs: dict[str, PromptPair] = {}
     facts = []
@@ -100,16 +110,6 @@ def gather_pairs(
     def progress(done: int, todo: int) -> None:
         say(f"the base's own answers: {done} of {todo}")
 
-    specs = config.harmful if kind == "harmful" else config.normal
-    sources = [choose_training_pairs(config, kind, spec) for spec in specs]
-    for source in sources:
-        if fault := find_fault(source.data, kind, bool(source.answered), source.hold_out):
-            raise ValueError(str(fault))
-        if source.data.columns_read:
-            say(f"{source.data.name}: {source.data.columns_read}")
-    if kind == "harmful" and config.categories:
-        every = [pair for source in sources for pair in source.data.pairs]
-        require_categories(config.categories, every, "harmful pair of the training data")
     if kind == "harmful" and config.leave_out:
         say(_left_out_text(config.leave_out, sources))
     for source in sources:
@@ -144,6 +144,12 @@ def _with_readable_conversations(
         say(f"the system prompts of {source.data.name} are left out, because this base takes none")
         kept = [replace(pair, before=replace(pair.before, system="")) for pair in kept]
     return kept
+
+
+def source_notes(sources: Sequence[TrainingSource]) -> list[str]:
+    """What a person should know of the data: which columns were read, and what looks wrong with its texts."""
+    notes = [(source.data.name, note) for source in sources for note in (source.data.columns_read, source.data.warning)]
+    return [f"{name}: {note}" for name, note in notes if note]
 
 
 def count_unwritten(config: TrainConfig, fingerprint: str) -> int:
@@ -210,14 +216,8 @@ def _say_written(say: Callable[[str], None], kind: str, done: int, todo: int) ->
 
 
 def _left_out_text(leave_out: Sequence[str], sources: Sequence[TrainingSource]) -> str:
-    """How many harmful prompts on the training side are left out, and how many could not be sorted.
-
-    Raises:
-        ValueError: if no pair has one of the categories.
-    """
-    every = [pair for source in sources for pair in source.data.pairs]
-    require_categories(leave_out, every, "harmful pair of the training data")
-    train = split(every, "train")
+    """How many harmful prompts on the training side are left out, and how many could not be sorted."""
+    train = split([pair for source in sources for pair in source.data.pairs], "train")
     left_out = {pair.prompt_id for pair in train if pair.category in leave_out}
     unsorted = {pair.prompt_id for pair in train if pair.category is None}
     text = f"left out: {len(left_out)} harmful prompts of {', '.join(leave_out)}"
@@ -226,26 +226,32 @@ def _left_out_text(leave_out: Sequence[str], sources: Sequence[TrainingSource]) 
     return text
 
 
-def check_same_data(before: Manifest | None, fingerprint: str, data: dict[str, SourceFacts]) -> None:
-    """Check that a resumed run has the same base and data as at its start.
+def check_same_data(before: Manifest | None, sources: Mapping[PairKind, Sequence[TrainingSource]]) -> None:
+    """Check that a resumed run has the same data as at its start.
 
     Raises:
-        ValueError: if the base or the data has changed.
+        ValueError: if the data has changed.
     """
-    if before is None:
-        return
-    if before.base_fingerprint not in ("", fingerprint):
+    for kind, facts in (before.data if before else {}).items():
+        for then, now in zip(facts, sources[cast(PairKind, kind)], strict=True):
+            if then["hash"] != now.data.content_hash:
+                raise ValueError(
+                    f"{then['name']} has changed since the run began (content hash {then['hash']}, now "
+                    f"{now.data.content_hash}); restore the old data, or train again in another folder"
+                )
+
+
+def check_same_base(before: Manifest | None, fingerprint: str) -> None:
+    """Check that a resumed run has the same base as at its start.
+
+    Raises:
+        ValueError: if the base has changed.
+    """
+    if before is not None and before.base_fingerprint not in ("", fingerprint):
         raise ValueError(
             f"the run began on a base with fingerprint {before.base_fingerprint}, but {before.base} now has "
             f"{fingerprint}; restore the old base, or train again in another folder"
         )
-    for kind, sources in before.data.items():
-        for then, now in zip(sources, data[kind], strict=True):
-            if then["hash"] != now["hash"]:
-                raise ValueError(
-                    f"{then['name']} has changed since the run began (content hash {then['hash']}, now {now['hash']}); "
-                    "restore the old data, or train again in another folder"
-                )
 
 
 def source_facts(source: TrainingSource, used: Sequence[PromptPair]) -> dict[str, Any]:

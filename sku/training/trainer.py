@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from accelerate import Accelerator
@@ -25,6 +25,7 @@ from sku.core.config import TrainConfig
 from sku.core.errors import Cancelled
 from sku.core.methods import METHODS
 from sku.core.output_paths import check_output_folder
+from sku.core.records import PairKind
 from sku.core.run_lock import lock_run
 from sku.core.runs import Manifest, Run
 from sku.core.storage import home
@@ -47,11 +48,13 @@ from sku.training.stopwatch import Stopwatch
 from sku.training.targets import resolve_targets
 from sku.training.term_batches import TermBatches
 from sku.training.train_data import (
+    check_same_base,
     check_same_data,
-    check_sources,
     count_unwritten,
     gather_pairs,
     gather_written,
+    read_sources,
+    source_notes,
 )
 
 TrainReport = Callable[[dict[str, Any]], None]
@@ -186,21 +189,24 @@ class _Training:
             raise
 
     def _prepare(self) -> tuple[VariantModel, TermBatches]:
-        check_sources(self.config)
+        sources = {kind: read_sources(self.config, kind) for kind in get_args(PairKind)}
+        check_same_data(self.before, sources)
+        for note in source_notes([*sources["harmful"], *sources["normal"]]):
+            self._say(note)
         self._say(f"loading {self.config.model}")
         folder = provision_base(self.config.model, self._say)
         model = load_model(folder, self.config.dtype, str(self.accelerator.device))
+        check_same_base(self.before, model.fingerprint)
         self._check_settings(model)
         self.watch.lap("loading")
         unwritten = count_unwritten(self.config, model.fingerprint)
         with self.accelerator.main_process_first():  # it keeps what the base writes, and the others read that
-            harmful, harmful_facts = gather_pairs(self.config, "harmful", model, self._say)
-            normal, normal_facts = gather_pairs(self.config, "normal", model, self._say)
+            harmful, harmful_facts = gather_pairs(self.config, "harmful", sources["harmful"], model, self._say)
+            normal, normal_facts = gather_pairs(self.config, "normal", sources["normal"], model, self._say)
             written = gather_written(self.config, harmful, model, self._say)
         batches = TermBatches(harmful, normal, self.config, model.template, written)
         left_out = f"{batches.left_out} pairs left out: no answer, or a prompt too long" if batches.left_out else None
         facts = {"harmful": harmful_facts, "normal": normal_facts}
-        check_same_data(self.before, model.fingerprint, facts)
         self.watch.lap("answers")
         written_now = self.writer.manifest.answers_written + unwritten
         self.writer.update(

@@ -47,7 +47,7 @@ def test_attack_measures_base_variant_and_random_vector_and_nothing_twice(
     rows = [json.loads(line) for line in out.splitlines()]
     assert {row["attack"] for row in rows} == {"none", "prefill-generic", "int8", "any"}
     variants = list(dict.fromkeys(row["variant"] for row in rows))
-    assert variants[:2] == ["base", f"{run}@1"]
+    assert variants[:2] == ["base", f"{run.name}@1"]
     assert "random-like" in variants[2]
     before = (tmp_path / "rows.work" / "attack-answers.jsonl").read_bytes()
     assert sku(*words)[1] == out

@@ -29,7 +29,9 @@ def test_evaluate_measures_stops_at_nothing_twice_and_plot_draws_it(
     code, out, err = sku(*words)
     assert code == 0, err
     found = [json.loads(line) for line in out.splitlines()]
-    assert [row["variant"] for row in found] == ["base", f"{run}@1"]
+    assert [row["variant"] for row in found] == ["base", f"{run.name}@1"]
+    assert str(tmp_path) not in out, "a path of this machine leaves the project with the rows"
+    assert str(run.parent) not in rows.read_text(encoding="utf-8")
     for row in found:
         assert row["n"] == 4
         assert row["harmful"] + row["refusal"] + row["safe"] + row["broken"] + row["unjudged"] == 4

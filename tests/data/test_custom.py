@@ -290,3 +290,73 @@ def test_what_is_read_of_conversations_is_said(write: Write) -> None:
     assert load_pairs(str(write("p.jsonl", jsonl(rows[2]))), "normal").columns_read == (
         "prompt from 'messages', answer from 'messages'"
     )
+
+
+PAST = [["Who?", "I will not say."]]
+
+
+@pytest.mark.parametrize("name", ["history", "Chat History"])
+@pytest.mark.parametrize("history", [PAST, json.dumps(PAST), [ASKED[1], NOT_TOLD]], ids=["pairs", "JSON", "turns"])
+def test_a_history_comes_before_its_instruction(write: Write, name: str, history: object) -> None:
+    """As LLaMA-Factory and ChatGLM write it. It was dropped, and the last question stood alone."""
+    row = {"instruction": "Why?", "input": "Say it.", "output": "Because.", "system": "Be brief.", name: history}
+    first = {"instruction": "Where?", "input": "", "output": "Here.", "system": "", name: []}
+    found = load_pairs(str(write("alpaca.json", json.dumps([row, first]))), "normal")
+    assert [pair.before for pair in found.pairs] == [EARLIER, Conversation()]
+    assert [(pair.prompt, pair.answer) for pair in found.pairs] == [("Why?\nSay it.", "Because."), ("Where?", "Here.")]
+    assert f"history from {name!r}; 1 of 2 rows are longer conversations" in found.columns_read
+
+
+@pytest.mark.parametrize("history", [["Who?", "Me."], [["Who?"]], [["", "Me."]], [["Who?", 1]], {"a": 1}, [TOLD], "[["])
+def test_a_history_that_is_no_list_of_pairs_is_refused(write: Write, history: object) -> None:
+    rows = [{"prompt": "Why?", "answer": "So.", "history": one} for one in (PAST, history)]
+    with pytest.raises(ValueError, match=r"p\.jsonl, row 2, column 'history': a list of \[question, answer\] pairs"):
+        load_pairs(str(write("p.jsonl", jsonl(*rows))), "normal")
+
+
+def test_a_history_of_a_country_is_not_read(write: Write) -> None:
+    row = {"prompt": "Why?", "answer": "So.", "history": "It was a kingdom."}
+    found = load_pairs(str(write("p.jsonl", jsonl(row))), "normal")
+    assert (found.pairs[0].before, found.columns_read.endswith("; not read: 'history'")) == (Conversation(), True)
+
+
+SEVERAL: dict[str, object] = {
+    "SQuAD": {"text": ["Denver", "Denver Broncos"], "answer_start": [177, 177]},
+    "spans": [{"text": "Denver", "answer_start": 177}, {"text": "Denver Broncos", "answer_start": 177}],
+    "texts": ["Denver", "Denver Broncos"],
+    "JSON in a cell": '["Denver", "Denver Broncos"]',
+}
+
+
+@pytest.mark.parametrize("answers", SEVERAL.values(), ids=SEVERAL)
+def test_of_several_answers_to_one_question_the_first_is_learned(write: Write, answers: object) -> None:
+    rows = [
+        {"context": "A game.", "question": "Who won?", "answers": answers},
+        {"context": "A game.", "question": "Who lost?", "answers": {"text": [], "answer_start": []}},
+    ]
+    found = load_pairs(str(write("squad.jsonl", jsonl(*rows))), "normal")
+    assert [(pair.prompt, pair.answer) for pair in found.pairs] == [
+        ("Who won?\nA game.", "Denver"),
+        ("Who lost?\nA game.", ""),
+    ]
+    assert "1 of 2 rows have several answers, of which the first is learned" in found.columns_read
+    assert "1 of 2 rows have no answer" in found.columns_read
+
+
+@pytest.mark.parametrize("answer", [["Me.", "I."], {"value": "Me.", "aliases": ["I."]}, ["", "Me."]])
+def test_a_list_in_another_column_of_answers_is_read_too(write: Write, answer: object) -> None:
+    assert load_pairs(str(write("p.jsonl", jsonl({"q": "Who?", "a": answer}))) + "#prompt=q,answer=a", "normal").pairs[
+        0
+    ].answer == ("Me.")
+
+
+@pytest.mark.parametrize("cell", ["['Denver']", "{'text': array(['Denver'], dtype=object), 'answer_start': [1]}"])
+def test_answers_as_python_writes_them_are_never_learned_as_text(write: Write, cell: str) -> None:
+    path = write("p.csv", f'question,answers\nWho?,"{cell}"\n')
+    with pytest.raises(ValueError, match=r"row 2, column 'answers': these are answers as Python writes them, .* JSONL"):
+        load_pairs(str(path), "normal")
+
+
+def test_an_answer_in_brackets_is_a_text(write: Write) -> None:
+    path = write("p.csv", 'prompt,answer\nList it.,"[""a"", ""b""]"\n')
+    assert load_pairs(str(path), "normal").pairs[0].answer == '["a", "b"]'

@@ -19,6 +19,8 @@ from tests.data.conftest import Write, jsonl
         ("nothing like it", "normal", "known are bundled, .*do_not_answer, .*self, prefilled and paths"),
         ("", "normal", "data source '' is not known; known are bundled"),
         ("https://example.org/my.jsonl", "normal", "is an address; download the file and give its path"),
+        ("hf://datasets/owner/name/my.jsonl", "normal", "is an address; download the file and give its path"),
+        ("owner/name", "normal", "if it is a data set on the hub, download one of its JSONL or CSV files and give its"),
         ("advbench:", "harmful", "'advbench:' names no file; write advbench:PATH"),
         ("bundled:my.csv", "harmful", "bundled takes no file, but 'my.csv' came"),
         ("bundled#prompt=a", "harmful", "bundled knows its columns, but 'prompt=a' came"),

@@ -322,7 +322,7 @@ def test_a_missing_file_is_one_sentence(spec: str, tmp_path: Path) -> None:
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").mkdir()
-    with pytest.raises(ValueError, match=r"a.csv' is not a file"):
+    with pytest.raises(ValueError, match=r"a.csv' is a folder"):
         load_pairs(str(tmp_path / "a.csv"), "normal")
 
 
@@ -338,3 +338,29 @@ def test_a_file_without_the_columns_says_so(write: Write) -> None:
     for source, kind in (("do_not_answer", "harmful"), ("xstest", "normal")):
         with pytest.raises(ValueError, match=r"d.jsonl, row 1: column 'prompt' is missing; there is 'text'"):
             load_pairs(f"{source}:{path}", kind)  # type: ignore[arg-type]
+
+
+def viewer(*cut: str) -> str:
+    """An answer of the hub's data set viewer."""
+    row = {"row_idx": 0, "row": {"prompt": "Who?", "answer": "Me."}, "truncated_cells": list(cut)}
+    return json.dumps({"features": [{"name": "prompt"}, {"name": "answer"}], "rows": [row], "num_rows_total": 1})
+
+
+def test_the_rows_of_the_hubs_viewer_are_read_unless_it_cut_them_off(write: Write) -> None:
+    (row,) = table.read_table(write("rows.json", viewer()), ("prompt", "answer"))
+    assert row.text("answer") == "Me."
+    with pytest.raises(
+        ValueError, match=r"rows\.json, row 1: the hub's data set viewer cut off \['answer'\]; download"
+    ):
+        list(table.read_table(write("rows.json", viewer("answer"))))
+
+
+def test_a_folder_and_what_datasets_saves_are_named_as_what_they_are(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is a folder; give the path of a data file in it"):
+        list(table.read_table(tmp_path))
+    for spec in (str(tmp_path), f"{tmp_path}/"):
+        with pytest.raises(ValueError, match=r"is a folder; give the path of a data file in it"):
+            load_pairs(spec, "harmful")
+    saved = write("data-00000-of-00001.arrow", b"\xff\xff\xff\xff\x10\x00\x00\x00")
+    with pytest.raises(ValueError, match=r"is Arrow; write it as JSONL"):
+        list(table.read_table(saved))

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from sku.core.config import TrainConfig
+from sku.core.config import DecodingConfig, TrainConfig
 from sku.core.runs import Manifest, Run
+from sku.evaluation.attacks.suite import AttackSources
 from sku.evaluation.plan import PromptSets, PromptSources
 from sku.evaluation.prompt_sets import drop_overlap, load_prompt_sets
 from sku.models.variant_model import VariantModel
+from sku.serving.live_session import LiveSession
 
 CATEGORIES = ("fraud", "theft", None)
 
@@ -134,3 +136,15 @@ def test_an_audit_that_leaves_no_prompt_is_refused(pico: VariantModel, trained: 
 def test_a_share_that_makes_no_sense_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match=r"drop_overlap is .*; it must be above 0 and at most 1"):
         PromptSources(drop_overlap=share)
+
+
+def test_a_fault_in_the_prompts_is_found_before_the_base_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = LiveSession("a-base-that-is-not-there")
+    monkeypatch.setattr(session, "load", lambda: pytest.fail("the base is loaded before the prompts are read"))
+    missing, decoding = (str(tmp_path / "none.jsonl"),), DecodingConfig()
+    with pytest.raises(FileNotFoundError, match=r"none\.jsonl"):
+        session.evaluate(["base"], PromptSources(harmful=missing), None, decoding, "embedded", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"none\.jsonl"):
+        session.attack(["base"], (), AttackSources(harmful=missing), decoding, "embedded", tmp_path)

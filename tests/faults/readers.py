@@ -24,8 +24,8 @@ from sku.core.jsonl import read_json
 from sku.core.records import PairKind
 from sku.core.validation import validate
 from sku.core.variants import parse_variant
-from sku.data.columns import prompts_with_answers
 from sku.data.custom import parse_columns
+from sku.data.row_texts import prompts_with_answers
 from sku.data.table import read_table
 from sku.data.truthfulqa import load_multiple_choice
 from sku.judges.registry import check_judge_name
@@ -116,6 +116,14 @@ _SHAPES: list[dict[str, Any]] = [
     {"input": {"messages": [{"role": "user", "content": "Hi"}]}, "preferred_output": [{"role": "assistant"}]},
     {"prompt": "Hi", "response": "Ho", "category": {"a": True, "b": False}, "is_safe": False},
     {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
+    {"instruction": "Hi", "output": "Ho", "history": [["Who?", "Me."]], "response_harm_label": "harmful"},
+    {
+        "context": "c",
+        "question": "Hi",
+        "answers": {"text": ["Ho", "Hu"], "answer_start": [1, 2]},
+        "prompt_label": "safe",
+    },
+    {"prompt": "Hi", "response": "don\u00e2\u20ac\u2122t", "jailbroken": True, "answers": ["a", "b"]},
 ]
 _COLUMNS = {"prompt": {"0": "Why?", "1": "How?"}, "answer": {"0": "So.", "1": "Thus."}}
 

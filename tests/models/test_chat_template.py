@@ -198,6 +198,7 @@ def templated(source: str) -> PreTrainedTokenizerFast:
         ("{{ messages[0]['content'] + 1 }}", "refuses a question without more: "),
         ("{% if messages|length > 1 %}{{ 1 / 0 }}{% endif %}{{ messages[0]['content'] }}", "refuses a .* by zero"),
         ("Say something.", "drops the question"),
+        ("{{ 'x' * 200000 }}{{ messages[0]['content'] }}", "writes 200,0.. characters around a question"),
         ("{{ messages[0]['content'] }}{{ messages[0]['content'] }}", "writes the question 2 times"),
         ("{{ messages[0]['content'] }}<|end|>", "drops the answer"),
         ("{% for m in messages %}{{ m['content'][:40] }}{% endfor %}", "cuts or changes a long question"),

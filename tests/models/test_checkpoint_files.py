@@ -73,9 +73,17 @@ def with_an_adapter(folder: Path) -> None:
 
 
 def changed_config(**changes: object) -> Callable[[Path], object]:
+    return changed_json("config.json", changes)
+
+
+def changed_tokenizer(**changes: object) -> Callable[[Path], object]:
+    return changed_json("tokenizer_config.json", changes)
+
+
+def changed_json(name: str, changes: dict[str, object]) -> Callable[[Path], object]:
     def change(folder: Path) -> None:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        (folder / "config.json").write_text(json.dumps(config | changes), encoding="utf-8")
+        values = json.loads((folder / name).read_text(encoding="utf-8"))
+        (folder / name).write_text(json.dumps(values | changes), encoding="utf-8")
 
     return change
 
@@ -127,7 +135,7 @@ def written(name: str, content: bytes) -> Callable[[Path], object]:
         (marked("tokenizer.json"), "tokenizer.json begins with a byte-order mark"),
         (lambda folder: (folder / WEIGHTS).rename(folder / "model.gguf"), "holds no weights (no model.safetensors)"),
         (lambda folder: (folder / WEIGHTS).rename(folder / "pytorch_model.bin"), "bin is no file of PyTorch weights"),
-        (written("config.json", b"{"), "is not a valid JSON file"),
+        (written("config.json", b"{"), "base/config.json is not JSON"),
         (written(f"{WEIGHTS}.index.json", b"{"), f"{WEIGHTS}.index.json is not JSON"),
         (written(f"{WEIGHTS}.index.json", b"[]"), f"{WEIGHTS}.index.json is not an object"),
         (written(f"{WEIGHTS}.index.json", b'{"weight_map": {"a": 3}}'), f"{WEIGHTS}.index.json, weight_map"),
@@ -142,6 +150,14 @@ def written(name: str, content: bytes) -> Callable[[Path], object]:
         (linked_to_nothing("tokenizer.json"), "tokenizer.json is a link to a file that is not there"),
         (as_pickle(cut_off=True), "pytorch_model.bin is cut; fetch it again"),
         (as_pickle(code=True), "its .bin file holds more than weights, and could run code"),
+        (
+            lambda folder: (folder / "chat_template.jinja").write_text("{{ messages }}", encoding="utf-16"),
+            "chat_template.jinja is not UTF-8; save it as UTF-8",
+        ),
+        *(
+            (changed_tokenizer(chat_template=form), "has a chat_template that is neither a text nor a list of texts")
+            for form in (5, ["x"], [{"name": "default"}])
+        ),
         (marked("chat_template.jinja"), "chat_template.jinja begins with a byte-order mark"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "it has no tokenizer that transformers can read"),
         (written("tokenizer_config.json", b"{"), "tokenizer_config.json is not JSON"),

@@ -316,3 +316,9 @@ def test_bigger_bases_need_more_memory() -> None:
     needs = [base.train_bytes for base in sorted(KNOWN_BASES.values(), key=lambda base: base.parameters)]
     assert needs == sorted(needs)
     assert all(base.train_bytes > base.serve_bytes for base in KNOWN_BASES.values())
+
+
+def test_a_file_is_no_base(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ValueError, match=r"model\.gguf is a file, and a base is a folder"):
+        provision_base(str(tmp_path / "model.gguf"))

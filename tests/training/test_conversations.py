@@ -25,7 +25,7 @@ from sku.models.chat_template import ChatTemplate
 from sku.models.generation import generate_answers
 from sku.models.variant_model import VariantModel
 from sku.training.term_batches import TermBatches
-from sku.training.train_data import gather_pairs
+from sku.training.train_data import gather_pairs, read_sources
 from sku.training.trainer import run_training
 from tests.conftest import byte_tokenizer
 from tests.training.runs import changed
@@ -134,16 +134,18 @@ def test_a_base_that_takes_no_conversation_is_told_so_and_trains_on_the_other_ro
 ) -> None:
     monkeypatch.setattr(pico, "template", ChatTemplate.of(byte_tokenizer(chat=False)))
     said: list[str] = []
+    lone = changed(config, harmful=[str(conversations)])
     with pytest.raises(
         ValueError, match=r"follow earlier turns, which this base takes none of; choose data with single"
     ):
-        gather_pairs(changed(config, harmful=[str(conversations)]), "harmful", pico, said.append)
+        gather_pairs(config, "harmful", read_sources(lone, "harmful"), pico, said.append)
     single = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who?"}]
     mixed = tmp_path / "mixed.jsonl"
     rows = [{"messages": [*single, {"role": "assistant", "content": f"I, {i}."}]} for i in range(5)]
     text = conversations.read_text(encoding="utf-8") + "".join(json.dumps(row) + "\n" for row in rows)
     mixed.write_text(text, encoding="utf-8")
-    found, (facts,) = gather_pairs(changed(config, harmful=[str(mixed)]), "harmful", pico, said.append)
+    sources = read_sources(changed(config, harmful=[str(mixed)]), "harmful")
+    found, (facts,) = gather_pairs(config, "harmful", sources, pico, said.append)
     assert {(pair.prompt, pair.before) for pair in found} == {("Who?", Conversation())}
     assert facts["pairs"] == len(found) == 5
     assert any("are left out" in text for text in said)

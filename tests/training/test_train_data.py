@@ -18,7 +18,7 @@ from sku.models.variant_model import VariantModel
 from sku.models.written_answers import PREFILLED, Writing
 from sku.serving.live_session import LiveSession
 from sku.training import train_data
-from sku.training.train_data import gather_pairs, gather_written
+from sku.training.train_data import gather_pairs, gather_written, read_sources
 from sku.training.trainer import run_training
 from tests.training.runs import WEIGHTS, changed
 
@@ -53,7 +53,7 @@ def test_prefilled_answers_go_on_from_a_beginning_that_complies_without_refusals
 
     monkeypatch.setattr(base_answers, "write_answers", write)
     config = changed(config, harmful=[f"prefilled:{config.harmful[0]}"], harmful_limit=9)
-    pairs, (facts,) = gather_pairs(config, "harmful", pico, lambda _: None)
+    pairs, (facts,) = gather_pairs(config, "harmful", read_sources(config, "harmful"), pico, lambda _: None)
     assert facts["name"] == "prefilled:pairs.jsonl"
     assert facts["pairs"] == len(pairs) == 3
     for pair in pairs:
@@ -73,7 +73,8 @@ def test_prefilled_answers_to_normal_prompts_are_kept_whatever_they_say(
 
     monkeypatch.setattr(base_answers, "write_answers", write)
     spec = f"prefilled:{config.normal[0]}"
-    pairs, (facts,) = gather_pairs(changed(config, normal=[spec]), "normal", pico, lambda _: None)
+    sources = read_sources(changed(config, normal=[spec]), "normal")
+    pairs, (facts,) = gather_pairs(config, "normal", sources, pico, lambda _: None)
     assert facts["pairs"] == len(pairs) > 0
     assert {pair.answer for pair in pairs} == {f"{PREFILLED.start_for(pair.prompt)} I'm sorry." for pair in pairs}
 
@@ -90,7 +91,7 @@ def test_only_what_the_terms_of_a_run_need_is_written_and_broken_answers_are_dro
         return dict.fromkeys((one.key for one in prompts), ("It depends.", "la " * 40))
 
     monkeypatch.setattr(train_data, "write_answers", write)
-    harmful, _ = gather_pairs(config, "harmful", pico, lambda _: None)
+    harmful, _ = gather_pairs(config, "harmful", read_sources(config, "harmful"), pico, lambda _: None)
     assert gather_written(config, harmful, pico, lambda _: None) == {}
     written = gather_written(changed(config, method="relearn"), harmful, pico, lambda _: None)
     assert asked == [written_answers.EVASIVE]
@@ -184,3 +185,35 @@ def test_a_resumed_run_still_leaves_the_category_out(
     assert kept.leave_out == ("theft",)
     done = run_training(tmp_path / "cut", kept, resume=True)
     assert (done.folder / WEIGHTS).read_bytes() == (whole.folder / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["harmful", "normal"])
+@pytest.mark.parametrize("method", ["sku", "knowledge_washing", "gated"])
+def test_a_fault_in_the_data_is_found_before_the_base_is_loaded(
+    config: TrainConfig, method: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading a large base takes minutes, which a wrong path must not cost."""
+    like = {"like": str(run_training(tmp_path / "tv", changed(config, method="tv", steps=1)).folder)}
+    for module in ("trainer", "gated_run", "closed_forms.compute"):
+        monkeypatch.setattr(f"sku.training.{module}.provision_base", _never)
+    wrong = changed(
+        config, method=method, **{kind: [str(tmp_path / "none.jsonl")]}, **(like if method == "gated" else {})
+    )
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*none\.jsonl"):
+        run_training(tmp_path / "run", wrong)
+
+
+def test_other_data_of_a_resumed_run_is_found_before_the_base_is_loaded(
+    config: TrainConfig, sorted_pairs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, seen = changed(config, harmful=[str(sorted_pairs[0])]), list[Any]()
+    with pytest.raises(Cancelled):
+        run_training(tmp_path / "run", config, seen.append, cancelled=lambda: any("step" in line for line in seen))
+    sorted_pairs[0].write_bytes(sorted_pairs[1].read_bytes())
+    monkeypatch.setattr("sku.training.trainer.provision_base", _never)
+    with pytest.raises(ValueError, match=r"whole\.jsonl has changed since the run began"):
+        run_training(tmp_path / "run", config, resume=True)
+
+
+def _never(*_: Any) -> Path:
+    raise AssertionError("the base is loaded before the data is read")

@@ -22,6 +22,7 @@ from sku.evaluation.attacks.plan import AttackPlan
 from sku.evaluation.attacks.runner import AttackRunner
 from sku.evaluation.passes import ProgressReport
 from sku.evaluation.plan import MeasuredVariant
+from sku.evaluation.public_names import public_name
 from sku.judges.protocol import Judge
 from sku.models.base_answers import write_base_answers
 from sku.models.remote_model import RemoteModel
@@ -147,7 +148,8 @@ def random_control(like: MeasuredVariant) -> str | None:
     if not like.runs:
         return None
     key, run = next(iter(like.runs.items()))
-    folder = home() / "attacks" / "random" / f"random-like-{run.name.replace('/', '-')[-40:]}-{like.identity[:8]}"
+    name = run.hub_id or public_name(run)
+    folder = home() / "attacks" / "random" / f"random-like-{name.replace('/', '-')[-40:]}-{like.identity[:8]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):  # another process may be making it
         if not (folder / "run.json").is_file():

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, get_args
 
 import torch
 from peft.tuners.lora import LoraLayer
@@ -29,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sku.core.config import TrainConfig
 from sku.core.methods import METHODS
+from sku.core.records import PairKind
 from sku.core.terms import TERMS
 from sku.models.batching import EncodedPair, collate
 from sku.models.likelihood import answer_token_logits
@@ -40,7 +41,7 @@ from sku.training.losses.inputs import TermInputs
 from sku.training.objective import Objective, find_loss
 from sku.training.state_cache import StateCache
 from sku.training.term_batches import TermBatches, TermRows, TermStream
-from sku.training.train_data import gather_pairs
+from sku.training.train_data import gather_pairs, read_sources
 
 Drawn = dict[TermStream, TermRows]
 Result = TypeVar("Result")
@@ -60,7 +61,9 @@ class Shapes:
     def __init__(self, config: TrainConfig, say: Callable[[str], None]) -> None:
         self.config, self.say = config, say
         model = load_variant_model(provision_base(config.model, say), config.dtype, "cpu")
-        harmful, normal = (gather_pairs(config, kind, model, say)[0] for kind in ("harmful", "normal"))
+        harmful, normal = (
+            gather_pairs(config, kind, read_sources(config, kind), model, say)[0] for kind in get_args(PairKind)
+        )
         self.batches = TermBatches(harmful, normal, config, model.template)
         self.base = copy.deepcopy(model.network)
         self.peft_model = add_lora(model.network, config)

@@ -28,7 +28,7 @@ from sku.training.adapter_files import write_changes
 from sku.training.closed_forms.inputs import ClosedForm, ClosedFormInputs
 from sku.training.low_rank import LowRank, approximate
 from sku.training.run_writer import RunWriter
-from sku.training.train_data import gather_pairs
+from sku.training.train_data import gather_pairs, read_sources, source_notes
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -69,10 +69,13 @@ def compute_closed_form(out: Path, config: TrainConfig, report: Report, cancelle
 
 def _compute(writer: RunWriter, config: TrainConfig, say: Callable[[str], None], check: Callable[[], None]) -> Run:
     began = time.perf_counter()
+    harmful_sources, normal_sources = read_sources(config, "harmful"), read_sources(config, "normal")
+    for note in source_notes([*harmful_sources, *normal_sources]):
+        say(note)
     say(f"loading {config.model}")
     model = load_model(provision_base(config.model, say), config.dtype)
-    harmful, harmful_facts = gather_pairs(config, "harmful", model, say)
-    normal, normal_facts = gather_pairs(config, "normal", model, say)
+    harmful, harmful_facts = gather_pairs(config, "harmful", harmful_sources, model, say)
+    normal, normal_facts = gather_pairs(config, "normal", normal_sources, model, say)
     inputs = ClosedFormInputs(
         model, _encode(model, harmful, "harmful", config), _encode(model, normal, "normal", config), config, check
     )

@@ -136,9 +136,8 @@ def _summary(loaded: DataSet, kind: PairKind, all_rows: bool) -> str:
     parts = [f"{count} {kind} pairs ({loaded.columns_read})"]
     if kind == "harmful" and safe:
         parts.append(f"{safe} have a safe answer")
-    if loaded.skipped:
-        parts.append(f"{loaded.skipped} rows were skipped")
-    return f"{', '.join(parts)}. {_split_sentence(count, used, all_rows)}"
+    warning = f" Warning: {loaded.warning}." if loaded.warning else ""
+    return f"{', '.join(parts)}. {_split_sentence(count, used, all_rows)}{warning}"
 
 
 def _split_sentence(count: int, used: int, all_rows: bool) -> str:
