@@ -74,7 +74,7 @@ def test_the_split_is_told_in_one_sentence_and_can_be_left_out(tmp_path: Path) -
     train = len(split(load_pairs(path, "harmful").pairs, "train"))
     told = preview_file("harmful", path).summary
     assert f"{train} of 41 train; a hash of the prompt keeps the other {41 - train} unseen" in told
-    assert "40 of 41 train; the other 1 are prompts that this project measures" in (
+    assert "40 of 41 train; the other one is a prompt that this project measures" in (
         preview_file("harmful", path, all_rows=True).summary
     ), "a prompt that measures every run is never trained on"
     form = replace(FORM, harmful=UPLOAD_LABEL, harmful_file=path)
@@ -85,6 +85,9 @@ def test_the_split_is_told_in_one_sentence_and_can_be_left_out(tmp_path: Path) -
     bundled = choose_training_pairs(config, "harmful", "bundled").chosen
     assert {side_of(pair.prompt_id) for pair in bundled} == {"train"}, "only own files are used whole"
     assert form_of_config(config).all_rows
+    alone = preview_file("harmful", written(tmp_path, {"prompt": "Trick 1?", "answer": "So."}), all_rows=True).summary
+    assert alone.startswith("1 harmful pair (")
+    assert "The only one trains, so no prompt of this file is left" in alone
 
 
 def test_a_limit_of_the_preset_is_not_for_an_own_file(pairs_file: Path) -> None:

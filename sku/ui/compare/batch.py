@@ -51,9 +51,14 @@ def lay_out_batch() -> BatchPanel:
             elem_id="batch-prompts",
         )
         with gr.Row():
-            start = gr.Button("Ask all prompts", elem_id="batch-start", scale=0, min_width=140)
+            start = gr.Button("Ask all prompts", elem_id="batch-start", scale=0, min_width=180)
             upload = gr.UploadButton(
-                "Prompts from a text file", file_types=[".txt"], type="binary", scale=0, elem_id="batch-upload"
+                "Prompts from a text file",
+                file_types=[".txt"],
+                type="binary",
+                scale=0,
+                min_width=240,
+                elem_id="batch-upload",
             )
         summary = gr.HTML(elem_id="batch-summary")
         grid = gr.Dataframe(

@@ -221,6 +221,7 @@ def _lens_controls(hosting: Hosting) -> LensControls:
             max_length=hosting.prompt_characters,
             elem_id="lens-text",
             scale=3,
+            min_width=260,
         )
         gr.HTML(diff_and_lens.legend_html(), elem_id="lens-legend")
     return LensControls(row, source, text)

@@ -133,23 +133,27 @@ def _load(columns: FileColumns, kind: PairKind, path: str) -> DataSet:
 def _summary(loaded: DataSet, kind: PairKind, all_rows: bool) -> str:
     count, used = len(loaded.pairs), len(rows_to_train(loaded, hold_out=not all_rows))
     safe = sum(bool(pair.safe_answer) for pair in loaded.pairs)
-    parts = [f"{count} {kind} pairs ({loaded.columns_read})"]
+    parts = [f"{count} {kind} {'pair' if count == 1 else 'pairs'} ({loaded.columns_read})"]
     if kind == "harmful" and safe:
-        parts.append(f"{safe} have a safe answer")
+        parts.append(f"{safe} {'has' if safe == 1 else 'have'} a safe answer")
     warning = f" Warning: {loaded.warning}." if loaded.warning else ""
     return f"{', '.join(parts)}. {_split_sentence(count, used, all_rows)}{warning}"
 
 
 def _split_sentence(count: int, used: int, all_rows: bool) -> str:
     """What the split does with the rows of a file."""
-    if not all_rows:
-        return (
-            f"{used} of {count} train; a hash of the prompt keeps the other {count - used} unseen, so that the run can "
-            "be measured on them."
-        )
     if used == count:
-        return f"All {count} train, so no prompt of this file is left to measure the run on."
-    return f"{used} of {count} train; the other {count - used} are prompts that this project measures every run on."
+        every = "The only one trains" if count == 1 else f"All {count} train"
+        return f"{every}, so no prompt of this file is left to measure the run on."
+    left = count - used
+    if all_rows:
+        kept = "one is a prompt" if left == 1 else f"{left} are prompts"
+        return f"{used} of {count} train; the other {kept} that this project measures every run on."
+    other, them = ("one", "it") if left == 1 else (f"{left}", "them")
+    return (
+        f"{used} of {count} train; a hash of the prompt keeps the other {other} unseen, so that the run can be "
+        f"measured on {them}."
+    )
 
 
 def _cell(value: object) -> str:
