@@ -37,6 +37,7 @@ TOPICS = (
     "performance.md",
     "reliability.md",
     "robustness.md",
+    "serving.md",
     "study.md",
 )
 _RESULT_LINE = re.compile(r"^\| `([\w./-]+(?:@[\d.]+)?)` \| (?=\d+ % \()", re.MULTILINE)

@@ -83,7 +83,7 @@ def measure_decoding(settings: BenchSettings) -> list[Figure]:
     times = in_turn(settings.rounds, works)
     written = max(answer.tokens for answer in plain.answers([PROMPT], columns, config))
     figures = [milliseconds(f"a token: {name}", taken, written) for name, taken in times.items()]
-    return figures + _decoding_ratios(times, max(sessions, key=list(ARITHMETICS).index))
+    return figures + _decoding_ratios(times, PAGE_DEFAULT if PAGE_DEFAULT in sessions else "fp32")
 
 
 def _decoding_ratios(times: dict[str, Taken], form: Arithmetic) -> list[Figure]:
@@ -165,11 +165,9 @@ def measure_start(settings: BenchSettings) -> list[Figure]:
 
 
 def measure_beside_a_training(settings: BenchSettings) -> list[Figure]:
-    """Three columns while another process trains, and without it."""
-    session = settings.session()
-    columns, config = settings.columns(session), settings.decoding()
-    works = {"three columns": lambda: session.answers([PROMPT], columns, config)}
-    (quiet,) = in_turn(settings.rounds, works).values()
+    """Three columns in every arithmetic while another process trains, and without it."""
+    works = _three_columns(settings)
+    quiet = in_turn(settings.rounds, works)
     with tempfile.TemporaryDirectory() as folder:
         run = ["train", "--preset", "quick", "--model", settings.model, "--out", str(Path(folder) / "run")]
         trains = subprocess.Popen(
@@ -179,15 +177,18 @@ def measure_beside_a_training(settings: BenchSettings) -> list[Figure]:
             time.sleep(20)  # loading and reading data
             if trains.poll() is not None:
                 raise Unavailable(f"the training ended with code {trains.returncode} before it was measured")
-            (busy,) = in_turn(settings.rounds, works).values()
+            busy = in_turn(settings.rounds, works)
         finally:
             trains.terminate()
             trains.wait(60)
-    return [
-        milliseconds("a token of three columns, nothing beside", quiet, settings.tokens),
-        milliseconds("a token of three columns, a training beside", busy, settings.tokens),
-        ratio("beside a training over alone", busy, quiet),
-    ]
+    figures = []
+    for name in works:
+        figures += [
+            milliseconds(f"{name}, nothing beside", quiet[name], settings.tokens),
+            milliseconds(f"{name}, a training beside", busy[name], settings.tokens),
+            ratio(f"{name}: beside a training over alone", busy[name], quiet[name]),
+        ]
+    return figures
 
 
 def measure_threads(settings: BenchSettings) -> list[Figure]:
@@ -209,14 +210,19 @@ def measure_threads(settings: BenchSettings) -> list[Figure]:
 
 def measure_columns(settings: BenchSettings) -> list[Figure]:
     """Three columns in every arithmetic."""
+    taken = in_turn(settings.rounds, _three_columns(settings))
+    return [milliseconds(name, one, settings.tokens) for name, one in taken.items()]
+
+
+def _three_columns(settings: BenchSettings) -> dict[str, Callable[[], object]]:
+    """Writes three columns, in every arithmetic that there is here."""
     sessions = {form: settings.session(form) for form in ARITHMETICS}
     config = settings.decoding()
-    works = {
+    return {
         f"a token of three columns, {form}": lambda s=session: s.answers([PROMPT], settings.columns(s), config)  # type: ignore[misc]
         for form, session in sessions.items()
         if session.arithmetic == form
     }
-    return [milliseconds(name, taken, settings.tokens) for name, taken in in_turn(settings.rounds, works).items()]
 
 
 def measure_judge(settings: BenchSettings) -> list[Figure]:
