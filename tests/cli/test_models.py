@@ -92,7 +92,7 @@ def test_models_lists_the_servers_without_their_keys(sku: Any, monkeypatch: pyte
 
 def test_models_shows_in_which_arithmetic_answers_are_written(sku: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     found = json.loads(sku("models", "--json")[1].splitlines()[-2])["arithmetic"]
-    assert (found["page"], found["commands"], found["forced"]) == ("exact", "fp32", None)
-    assert "exact on the page, fp32 in commands (onnxruntime " in sku("models")[1]
+    assert (found["page"], found["commands"], found["forced"]) == ("fp32", "fp32", None)
+    assert "fp32 on the page, fp32 in commands (onnxruntime " in sku("models")[1]
     monkeypatch.setenv("SKU_ARITHMETIC", "quick")
     assert "quick on the page, quick in commands" in sku("models")[1]

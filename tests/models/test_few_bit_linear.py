@@ -181,7 +181,7 @@ def test_a_network_off_the_grid_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("wanted", ARITHMETICS)
 def test_the_setting_overrides_the_default(wanted: Arithmetic, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (arithmetic_status().page, arithmetic_status().commands) == ("exact", "fp32")
+    assert (arithmetic_status().page, arithmetic_status().commands) == ("fp32", "fp32")
     monkeypatch.setenv("SKU_ARITHMETIC", wanted)
     assert [chosen_arithmetic(default) for default in ARITHMETICS] == [wanted] * 3
     assert (arithmetic_status().forced, arithmetic_status().page) == (wanted, wanted)
