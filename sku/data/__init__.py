@@ -22,7 +22,6 @@ from sku.data import advbench, bundled, custom, do_not_answer, labelled, saferlh
 from sku.data.dataset import PREFILLED, SELF, DataSet, Source
 from sku.data.splits import side_of
 from sku.data.table import TABLE_SUFFIXES
-from sku.data.wrong_decoding import decoding_note
 
 __all__ = [
     "PREFILLED", "SELF", "SOURCES", "DataSet", "Source", "Unavailable", "is_own_file", "load_pairs", "measured_prompts",
@@ -86,9 +85,7 @@ def load_pairs(spec: str, kind: PairKind) -> DataSet:
         raise ValueError(
             f"{found.name} has no {kind} pair: all {found.skipped} were left out by rule; choose another source"
         )
-    return dataclasses.replace(
-        found, name=f"{found.name}#{columns}" if columns else found.name, warning=decoding_note(found.pairs)
-    )
+    return dataclasses.replace(found, name=f"{found.name}#{columns}") if columns else found
 
 
 def spec_in_folder(spec: str, folder: Path) -> str:

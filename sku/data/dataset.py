@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from sku.core.records import PairKind, PromptPair, digest
+from sku.data.wrong_decoding import decoding_note
 
 SELF = "self"
 """Stands for the base's own greedy answers. They need a model, so they are made by the caller of `load_pairs`."""
@@ -31,11 +32,14 @@ class DataSet:
     """For a file of your own: which columns were read, and what of conversations was not, for a person."""
     columns_there: tuple[str, ...] = ()
     """For a file of your own: all its columns."""
-    warning: str = ""
-    """What seems to be wrong with the texts, for a person."""
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    @property
+    def warning(self) -> str:
+        """What seems to be wrong with the texts, for a person; empty if nothing does."""
+        return decoding_note(self.pairs)
 
     @property
     def content_hash(self) -> str:

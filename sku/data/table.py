@@ -44,7 +44,6 @@ _MAX_BLANKS_BEFORE_MARK = 256
 _SPREADSHEET_ERRORS = frozenset(("#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!"))
 _FORCED_TEXT = re.compile(r'="(.*)"', re.DOTALL)
 """How people keep a spreadsheet from reading a cell as a number: `="0123"`."""
-"""Byte-order marks and spaces without width, which copied names of columns bring along."""
 _ONE_OBJECT_A_LINE = "; write one whole JSON object a line"
 _TRUTHS = {
     **dict.fromkeys(("true", "1", "yes", "wahr", "vrai", "verdadero", "verdadeiro"), True),

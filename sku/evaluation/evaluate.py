@@ -11,8 +11,8 @@ from sku.core.variants import Variant
 from sku.data.wrong_decoding import decoding_note
 from sku.evaluation.aggregate import result_rows
 from sku.evaluation.passes import ProgressReport
-from sku.evaluation.plan import EvaluationPlan, PromptSources, measured_variant
-from sku.evaluation.prompt_sets import default_side, drop_overlap, load_prompt_sets
+from sku.evaluation.plan import EvaluationPlan, PromptSets, PromptSources, measured_variant
+from sku.evaluation.prompt_sets import default_side, drop_overlap, with_own_answers
 from sku.evaluation.runner import EvaluationRunner
 from sku.evaluation.similarity import SimilarityMetric
 from sku.judges.protocol import Judge
@@ -25,6 +25,7 @@ def evaluate_variants(
     model: VariantModel,
     model_name: str,
     variants: Sequence[Variant | RemoteModel],
+    sets: PromptSets,
     sources: PromptSources,
     side: str | None,
     decoding: DecodingConfig,
@@ -40,7 +41,8 @@ def evaluate_variants(
         model: holds every adapter that `variants` name.
         model_name: the base's name, for the rows.
         variants: what to measure; a model behind a server only answers, and has no likelihoods.
-        sources: what is asked and scored.
+        sets: what is asked and scored, without the base's own answers (`read_prompt_sets`).
+        sources: where the sets were read from.
         side: of the split; None: test, and all of a user's own file. If all harmful prompts are a user's own, the rows
             are of `OWN_SIDE`.
         decoding: how answers are written.
@@ -52,11 +54,11 @@ def evaluate_variants(
         cancelled: asked before every batch.
 
     Raises:
-        ValueError: if a source is unknown, or has no prompt on that side, or no prompt is left of those chosen.
+        ValueError: if no prompt is left of those chosen.
         Cancelled: if `cancelled` said so; the same call continues from what `work` holds.
     """
     subjects = tuple(measured_variant(variant) for variant in variants)
-    sets = load_prompt_sets(model, sources, side)
+    sets = with_own_answers(model, sets, sources)
     trained = {run.folder: run for subject in subjects for run in subject.runs.values()}
 
     def say(text: str) -> None:

@@ -54,7 +54,11 @@ def read_prompt_sets(sources: PromptSources, side: str | None) -> PromptSets:
 
 def load_prompt_sets(model: VariantModel, sources: PromptSources, side: str | None) -> PromptSets:
     """As `read_prompt_sets`, with the base's own answers to the normal prompts."""
-    sets = read_prompt_sets(sources, side)
+    return with_own_answers(model, read_prompt_sets(sources, side), sources)
+
+
+def with_own_answers(model: VariantModel, sets: PromptSets, sources: PromptSources) -> PromptSets:
+    """The sets that were read from `sources`, with the base's own answers to the normal prompts."""
     return replace(sets, own=tuple(write_base_answers(model, sets.normal, sources.own_tokens)))
 
 

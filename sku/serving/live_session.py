@@ -213,13 +213,14 @@ class LiveSession(ModelLoader):
         from sku.evaluation.prompt_sets import read_prompt_sets
         from sku.evaluation.similarity import similarity_metric
 
-        read_prompt_sets(sources, side)  # a fault in the data is found before the base is loaded
+        sets = read_prompt_sets(sources, side)  # a fault in the data is found before the base is loaded
         return evaluate_variants(
             model=self.load(),
             model_name=self.model_name,
             judge=self.judge(judge),
             similarity=None if similarity == "none" else similarity_metric(similarity),
             variants=self._measured(variants),
+            sets=sets,
             sources=sources,
             side=side,
             decoding=decoding,

@@ -35,7 +35,7 @@ DATA_FILES = {
     "truthfulqa": "truthfulqa.csv",
 }
 _CHOICES = "truthfulqa_mc.json"
-_PREFERENCES, _COLUMNS = "saferlhf_preferences_5k.jsonl", "answer=other_response,safe_answer=safer_response"
+PREFERENCES, PREFERENCE_COLUMNS = "saferlhf_preferences_5k.jsonl", "answer=other_response,safe_answer=safer_response"
 LARGER_TEST = "more test"
 """A larger set of test prompts, on which the shipped variants are measured again."""
 
@@ -95,8 +95,8 @@ def run_study(
     files = _existing_files(data)
     for name in sorted(set(DATA_FILES) - set(files)):
         report({"doing": f"{DATA_FILES[name]} is not in {data}: training and measuring without {name}"})
-    if not (data / _PREFERENCES).is_file():
-        report({"doing": f"{_PREFERENCES} is not in {data}: measuring without it"})
+    if not (data / PREFERENCES).is_file():
+        report({"doing": f"{PREFERENCES} is not in {data}: measuring without it"})
     for name, entry in GRID.items():
         if not only or only in name:
             _train(study_folder() / name, entry, files, report, cancelled)
@@ -166,8 +166,8 @@ def prompt_sources(data: Path, prompts: str) -> PromptSources:
     Preference is measured on test prompts only, because the selection rule does not use it.
     """
     files, limits = _existing_files(data), PROMPT_LIMITS_BY_SIDE[prompts]
-    preferences = data / _PREFERENCES
-    preferred = [f"{preferences}#{_COLUMNS}"] if preferences.is_file() and prompts != "validation" else []
+    preferences = data / PREFERENCES
+    preferred = [f"{preferences}#{PREFERENCE_COLUMNS}"] if preferences.is_file() and prompts != "validation" else []
     asked = [f"{name}:{files[name]}" for name in ("advbench", "labelled", "do_not_answer") if name in files]
     questions = data / _CHOICES if limits.choices else None
     xstest = (f"xstest:{files['xstest']}",) if "xstest" in files else ()

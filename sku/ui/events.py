@@ -29,6 +29,9 @@ STREAMING: dict[str, Any] = QUIET | DECODING_QUEUE | {"trigger_mode": "multiple"
 """For events that stream answers. A new event starts at once, and the older one stops writing."""
 
 
+NO_FILE = "no file came with the upload; choose one"
+
+
 def chosen_texts(value: Any) -> list[str]:
     """What is chosen in a list of several; what no browser sends, such as a number, counts as nothing chosen."""
     return [one for one in value if isinstance(one, str)] if isinstance(value, (list, tuple)) else []
@@ -41,5 +44,5 @@ def uploaded_text(content: Any) -> str:
         ValueError: if no file came, or it is not text in UTF-8.
     """
     if not isinstance(content, bytes):
-        raise ValueError("no file came with the upload; choose one")
+        raise ValueError(NO_FILE)
     return decode_text(content, "this file")

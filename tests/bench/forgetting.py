@@ -21,10 +21,10 @@ from sku.data.dataset import PREFILLED
 from sku.data.splits import split
 from sku.models.base_answers import write_base_answers
 from sku.serving.live_session import LiveSession
+from sku.study.study import DATA_FILES, PREFERENCE_COLUMNS, PREFERENCES
 
 VARIANTS = ("sku@0.5", "sku@0.8", "keep@2", "ga@1")
 MAX_TOKENS, OWN_TOKENS, MAX_PAIRS = 160, 64, 120
-PKU = "saferlhf_preferences_5k.jsonl#answer=other_response,safe_answer=safer_response"
 
 
 def main() -> None:
@@ -47,14 +47,15 @@ def main() -> None:
 
 def sources(session: LiveSession, data: Path) -> dict[str, list[PromptPair]]:
     """Held-out harmful pairs by who wrote the answers."""
-    asked = [pair for name in ("advbench", "do_not_answer") for pair in held_out(f"{name}:{_file(data, name)}", 30)]
+    files = {name: f"{name}:{data / file}" for name, file in DATA_FILES.items()}
+    asked = [pair for name in ("advbench", "do_not_answer") for pair in held_out(files[name], 30)]
     return {
         "the project, as in training": held_out("bundled"),
         "the base itself, after a complying beginning": write_base_answers(
             session.load(), asked, OWN_TOKENS, name=PREFILLED
         ),
-        "other models, labelled by people (PyRIT)": held_out(f"labelled:{data / 'human_labelled_answers.csv'}"),
-        "other models (PKU-SafeRLHF)": held_out(str(data / PKU)),
+        "other models, labelled by people (PyRIT)": held_out(files["labelled"]),
+        "other models (PKU-SafeRLHF)": held_out(f"{data / PREFERENCES}#{PREFERENCE_COLUMNS}"),
     }
 
 
@@ -74,10 +75,6 @@ def changes_from_base(
     base, *others = [{str(i): value for i, value in enumerate(column)} for column in columns]
     found = [paired_bootstrap(other, base) for other in others]
     return [f"{one.difference:+.2f} ({one.low:.2f} to {one.high:.2f})" for one in found]
-
-
-def _file(data: Path, name: str) -> Path:
-    return data / {"advbench": "advbench.csv", "do_not_answer": "do_not_answer.jsonl"}[name]
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from sku.serving.evaluation_jobs import (
 from sku.serving.variant_catalog import CatalogEntry
 from sku.ui.compare.column import variant_options
 from sku.ui.compare.column_variant import typed_variant
-from sku.ui.events import AT_ONCE, QUIET, Updates, Values, chosen_texts
+from sku.ui.events import AT_ONCE, NO_FILE, QUIET, Updates, Values, chosen_texts
 from sku.ui.hosting.access import Access
 from sku.ui.hosting.gate import checked_coefficient
 from sku.ui.job_panel import REFUSED, JobButtons
@@ -248,7 +248,7 @@ def own_prompts(text: Any) -> list[str]:
 def read_prompts(path: str | None) -> str:
     """The prompts of an uploaded file, one per line. Line breaks inside a prompt become spaces."""
     if path is None:
-        raise refusal("no file came with the upload; choose one", "Not read")
+        raise refusal(NO_FILE, "Not read")
     try:
         if Path(path).suffix.lower() == ".txt":
             return Path(path).read_text(encoding="utf-8-sig")
