@@ -17,7 +17,7 @@ from sku.core.variants import Variant, parse_variant
 from sku.judges.protocol import Judge
 from sku.models.arithmetic import COMMAND_DEFAULT, Arithmetic
 from sku.models.pretrained import DEFAULT_BASE, provision_base
-from sku.serving.model_loader import ModelLoader, on_worker_thread
+from sku.serving.model_loader import ModelLoader, next_on_worker_thread, on_worker_thread
 from sku.serving.session import ModelSession, SessionStatus
 from sku.serving.streaming import ColumnState, stream_columns
 from sku.serving.variant_catalog import CatalogEntry, list_variants
@@ -112,7 +112,7 @@ class LiveSession(ModelLoader):
         if self._chooser and written:
             self._chooser.after_answer(len(columns), *max(written))
 
-    @on_worker_thread
+    @next_on_worker_thread
     def _variants_or_errors(self, texts: Sequence[str]) -> list[Variant | str]:
         with self.load().checked_once():
             return [self._variant_or_error(text) for text in texts]
@@ -187,7 +187,7 @@ class LiveSession(ModelLoader):
         """The default judge's verdicts on several answers to one prompt."""
         return self.judged([(prompt, text) for text in texts])
 
-    @on_worker_thread
+    @next_on_worker_thread
     def draws_harm(self, prompt: str) -> bool | None:
         """What the shipped probe says of the prompt; None on a base that it was not fitted on."""
         from sku.models import prompt_probe

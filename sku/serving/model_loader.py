@@ -32,10 +32,20 @@ _S = TypeVar("_S", bound="ModelLoader")
 
 def on_worker_thread(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Concatenate[_S, _P], _T]:
     """Run the method on the worker thread if there is one, else on the caller's."""
+    return _on_worker_thread(method, short=False)
 
+
+def next_on_worker_thread(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Concatenate[_S, _P], _T]:
+    """As `on_worker_thread`, before all that waits there: for short work that must be done before an answer begins."""
+    return _on_worker_thread(method, short=True)
+
+
+def _on_worker_thread(method: Callable[Concatenate[_S, _P], _T], short: bool) -> Callable[Concatenate[_S, _P], _T]:
     @wraps(method)
     def called(self: _S, /, *args: _P.args, **named: _P.kwargs) -> _T:
-        return self._thread.run(lambda: method(self, *args, **named)) if self._thread else method(self, *args, **named)
+        if self._thread is None:
+            return method(self, *args, **named)
+        return self._thread.run(lambda: method(self, *args, **named), short)
 
     return called
 
@@ -76,7 +86,6 @@ class ModelLoader:
         few_bits = self._model.few_bits if self._model is not None else None
         return few_bits.form if few_bits else "fp32"
 
-    @on_worker_thread
     def load(self) -> VariantModel:
         """The model; the first caller loads it, others wait. After a failure the next caller tries again.
 
@@ -84,6 +93,10 @@ class ModelLoader:
             OSError: if the weights cannot be had.
             ValueError: if they cannot be loaded.
         """
+        return self._model if self._model is not None else self._load_once()
+
+    @next_on_worker_thread
+    def _load_once(self) -> VariantModel:
         with self._lock:
             if self._model is None:
                 try:
@@ -111,7 +124,7 @@ class ModelLoader:
             return run.manifest.base_fingerprint in ("", self._model.fingerprint)
         return same_base(run.manifest.base, self.model_name)
 
-    @on_worker_thread
+    @next_on_worker_thread
     def variant(self, text: str) -> Variant:
         """The variant that `text` names, its adapter loaded.
 
@@ -120,7 +133,7 @@ class ModelLoader:
         """
         return resolve_variant(text, self._known)
 
-    @on_worker_thread
+    @next_on_worker_thread
     def variants(self, texts: Iterable[str]) -> list[Variant]:
         """The variants that `texts` name, their adapters loaded; the base is checked once for all of them.
 

@@ -21,22 +21,24 @@ class WorkerThread:
     """Runs jobs in the order in which they come, and streams one step at a time, so that all of them progress.
 
     Steps and jobs alternate: after one step of every stream comes one job. A job, such as judging three answers, takes
-    as long as several steps; if all that wait ran first, nobody's answer would grow meanwhile.
+    as long as several steps; if all that wait ran first, nobody's answer would grow meanwhile. Short jobs, which a new
+    question needs before its first step, run before everything that waits.
     """
 
     def __init__(self) -> None:
+        self._short_jobs: deque[Callable[[], None]] = deque()
         self._jobs: deque[Callable[[], None]] = deque()
         self._steps: deque[Callable[[], None]] = deque()
         self._work_waits = threading.Semaphore(0)
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
 
-    def run(self, job: Callable[[], _T]) -> _T:
-        """What `job` returns or raises. A call from the thread itself runs at once."""
+    def run(self, job: Callable[[], _T], short: bool = False) -> _T:
+        """What `job` returns or raises. A call from the thread itself runs at once, a short job as the next."""
         if threading.current_thread() is self._thread:
             return job()
         done: Future[_T] = Future()
-        self._add(self._jobs, lambda: _settle(done, job))
+        self._add(self._short_jobs if short else self._jobs, lambda: _settle(done, job))
         return done.result()
 
     def stream(self, source: Callable[[], Iterator[_T]]) -> Generator[_T, None, None]:
@@ -78,8 +80,10 @@ class WorkerThread:
     def _work(self) -> None:
         steps_before_the_next_job = 0
         while True:
-            self._work_waits.acquire()  # so one of the two queues has something, and only this thread takes it out
-            if self._jobs and not (self._steps and steps_before_the_next_job):
+            self._work_waits.acquire()  # so one of the queues has something, and only this thread takes it out
+            if self._short_jobs:
+                self._short_jobs.popleft()()
+            elif self._jobs and not (self._steps and steps_before_the_next_job):
                 self._jobs.popleft()()
                 steps_before_the_next_job = len(self._steps)
             else:

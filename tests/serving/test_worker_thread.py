@@ -110,6 +110,59 @@ def test_jobs_that_wait_take_turns_with_every_stream(thread: WorkerThread) -> No
     assert [order[i] for i in (2, 5, 8)] == ["job"] * 3
 
 
+def test_a_short_job_runs_before_all_that_waits(thread: WorkerThread) -> None:
+    order: list[str] = []
+    gate = threading.Event()
+
+    def source() -> Iterator[None]:
+        for _ in range(3):
+            order.append("step")
+            yield
+
+    with ThreadPoolExecutor(8) as callers:
+        first = callers.submit(thread.run, lambda: gate.wait(30))
+        wait_until(first.running)
+        waiting = [callers.submit(lambda: list(thread.stream(source)))]
+        waiting += [callers.submit(thread.run, lambda: order.append("job")) for _ in range(3)]
+        waiting += [callers.submit(thread.run, lambda: order.append("short"), short=True)]
+        wait_until(lambda: [len(q) for q in (thread._steps, thread._jobs, thread._short_jobs)] == [1, 3, 1])
+        gate.set()
+        for done in waiting:
+            done.result(30)
+    assert order[0] == "short"
+
+
+def test_a_question_does_not_wait_for_the_judging_of_others(pico_folder: Path) -> None:
+    """What it needs before its first word (the model, its variants, the probe) runs before judgements that wait."""
+    session, gate, order = keyword_session(pico_folder), threading.Event(), list[str]()
+    session.start()
+    session.load()
+    thread = session._thread
+    assert thread is not None
+
+    def judge() -> None:
+        time.sleep(0.2)
+        order.append("judged")
+
+    with ThreadPoolExecutor(8) as callers:
+        held = callers.submit(thread.run, lambda: gate.wait(30))
+        wait_until(held.running)
+        judged = [callers.submit(thread.run, judge) for _ in range(6)]
+        wait_until(lambda: len(thread._jobs) == 6)
+
+        def ask() -> None:
+            session.draws_harm("a prompt")
+            for _ in session.ask("a prompt", ["base"], DecodingConfig(max_new_tokens=1)):
+                order.append("answered")
+
+        asked = callers.submit(ask)
+        wait_until(lambda: len(thread._short_jobs) == 1)
+        gate.set()
+        for done in (*judged, asked):
+            done.result(30)
+    assert order.index("answered") <= 3, "at most one judgement before each of: probe, variants, first token"
+
+
 def test_a_reader_that_leaves_closes_the_source(thread: WorkerThread) -> None:
     closed = threading.Event()
 
