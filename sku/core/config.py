@@ -138,9 +138,9 @@ class TrainConfig:
     gate."""
     gate: Literal["hard", "soft"] = "hard"
     """For the method `gated`: the gate is open or closed (hard), or open in part (soft)."""
-    gate_layer: float = 0.6
+    gate_layer: float = 0.73
     """For the method `gated`: where the gate reads the base's hidden state, as a fraction of its depth."""
-    gate_false_alarms: float = 0.03
+    gate_false_alarms: float = 0.06
     """For the method `gated`: the share of harmless training prompts that may open the gate."""
     direction_pairs: tuple[int, int] = (220, 380)
     """For `sku_directions`: the most harmful and the most normal pairs that the directions are computed from."""

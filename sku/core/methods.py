@@ -576,7 +576,7 @@ METHODS: dict[str, Method] = {
         "probe of the base's hidden state at the last prompt token (the paper trains a soft gate on ReFT "
         "modules). The gate is not part of the weights, so an export loses it.",
         Marker(GREEN, "⍟", "star-dot"),
-        settings={"normal": ("bundled", "sounds_harmful"), "normal_limit": None},
+        settings={"normal": ("bundled", "sounds_harmful", "plain_requests"), "normal_limit": None},
     ),
     "random": Method(
         "Random vector",

@@ -74,6 +74,7 @@ _SHORT_MARGIN = _SHORT | {
     "normal_limit": 160,
 }
 _SHORT_FAR = {"normal": _PLAIN, "steps": 160, "opening_weight": 8.0, "kl_budget": 0.04}
+_GATE_NORMAL = ("bundled", "sounds_harmful", "plain_requests", "xstest")
 _LEVER: dict[str, Any] = {"steps": 60}
 """Against one lever more, on 60 steps: compare with `tuned-directions-fast-mlp`, which is the same without a lever."""
 _QUICK = PRESETS["quick"].recipe | {"max_tokens": PRESETS["quick"].settings["max_tokens"]}
@@ -153,7 +154,7 @@ GRID: dict[str, GridEntry] = {
     "directions-seed1": GridEntry("sku_directions", _DIRECTIONS | {"seed": 1}, TWO),
     "directions-seed2": GridEntry("sku_directions", _DIRECTIONS | {"seed": 2}, TWO),
     "random-like-directions": GridEntry("random", {"like": "directions"}, TWO),
-    "gated-directions": GridEntry("gated", {"like": "directions"}, TWO),
+    "gated-directions": GridEntry("gated", {"like": "directions", "normal": _GATE_NORMAL}, (0.8, 1.0, 1.5)),
     "directions-rounded": GridEntry("sku_directions", _LEVER | {"round_every": 2}, TWO),
     "directions-sam": GridEntry("sku_directions", _LEVER | {"gradient": "sam@0.01"}, TWO),
     **TUNED,
