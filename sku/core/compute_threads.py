@@ -17,6 +17,12 @@ from sku.core.storage import home, write_atomically
 WAITING_VARIABLE = "OMP_WAIT_POLICY"
 """OpenMP reads it when torch is imported, so `app.py` and the command line set it to PASSIVE before. A thread that has
 nothing to do then sleeps; an active one spins and takes the processor from a training or a neighbour."""
+SPINNING_VARIABLE = "GOMP_SPINCOUNT"
+"""How often an idle thread looks for work before it sleeps, where torch comes with GNU's OpenMP (Linux). `app.py` sets
+it to `PAGE_SPINS`."""
+PAGE_SPINS = "3000"
+"""About the time between two products of a decoding step. Without a neighbour two threads are then 1.2 to 1.6 times
+faster than one; with one they are slower, and the page goes back to one (`serving/thread_chooser.py`)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,11 @@ _CHOICE = TypeAdapter(ThreadChoice)
 def waiting() -> str:
     """How idle threads wait in this process: passive, active, or the default of the OpenMP library."""
     return os.environ.get(WAITING_VARIABLE, "").lower() or "the library's default"
+
+
+def command_environment() -> dict[str, str]:
+    """The environment of a command that the page starts: its idle threads sleep at once, because both compute."""
+    return {**os.environ, WAITING_VARIABLE: "PASSIVE", SPINNING_VARIABLE: "0"}
 
 
 def last_choice() -> ThreadChoice | None:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from sku.core import ownership, storage
+from sku.core.compute_threads import command_environment
 from sku.core.file_cache import read_if_changed
 
 _OUTPUT = "output.txt"
@@ -32,6 +33,7 @@ def spawn_process(folder: Path, arguments: Sequence[str]) -> subprocess.Popen[by
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            env=command_environment(),
             start_new_session=True,  # Ctrl-C in the app's terminal does not reach it
         )
     started = psutil.Process(child.pid)

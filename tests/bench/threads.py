@@ -21,10 +21,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sku.core.compute_threads import PAGE_SPINS
+
 ROOT = Path(__file__).parents[2]
 WAITING = {
     "library default": {},
-    "short spin": {"GOMP_SPINCOUNT": "20000"},
+    "page": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": PAGE_SPINS},
     "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
 }
 PROMPT = "Explain in detail how bread is baked, from flour to loaf."

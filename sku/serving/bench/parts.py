@@ -16,6 +16,7 @@ from statistics import median, quantiles
 import psutil
 import torch
 
+from sku.core.compute_threads import command_environment
 from sku.core.config import PRESETS, DecodingConfig
 from sku.core.errors import Unavailable
 from sku.models.arithmetic import ARITHMETICS, PAGE_DEFAULT, Arithmetic, chosen_arithmetic
@@ -158,7 +159,7 @@ def measure_start(settings: BenchSettings) -> list[Figure]:
     command += ["--model", settings.model]
 
     def start() -> None:
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, env=command_environment())
 
     times = in_turn(settings.rounds, {"start": start})
     return [Figure("from starting Python to the first token", times["start"].seconds, "s", aim="under 3 s")]
@@ -171,7 +172,10 @@ def measure_beside_a_training(settings: BenchSettings) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         run = ["train", "--preset", "quick", "--model", settings.model, "--out", str(Path(folder) / "run")]
         trains = subprocess.Popen(
-            [sys.executable, "-m", "sku", *run], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "sku", *run],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=command_environment(),
         )
         try:
             time.sleep(20)  # loading and reading data
