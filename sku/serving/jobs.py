@@ -70,6 +70,8 @@ class JobManager(ABC, Generic[AnyJob]):
         self.minutes, self.days = minutes, days
         self._lock = threading.Lock()
         self._children: list[subprocess.Popen[bytes]] = []
+        self._timers: dict[Path, threading.Timer] = {}
+        """What cancels a job in this folder when its time is up. Each is a thread, so it goes when the job ends."""
         if minutes and (live := self.live()):
             self._limit_time(live.folder)
 
@@ -225,6 +227,9 @@ class JobManager(ABC, Generic[AnyJob]):
             timer = threading.Timer(max(0.0, left), self._cancel_if_same, [folder.name, note["pid"]])
             timer.daemon = True
             timer.start()
+            if earlier := self._timers.pop(folder, None):  # it was resumed
+                earlier.cancel()
+            self._timers[folder] = timer
 
     def _cancel_if_same(self, name: str, pid: int) -> None:
         with suppress(ValueError):  # it was deleted meanwhile
@@ -241,5 +246,8 @@ class JobManager(ABC, Generic[AnyJob]):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _reap(self) -> None:
-        """Collect the exit codes of children that ended, so that they are no zombies."""
+        """Collect the exit codes of children that ended, so that they are no zombies, and stop their timers."""
         self._children = [child for child in self._children if child.poll() is None]
+        for folder in list(self._timers):
+            if processes.find_process(folder) is None and (timer := self._timers.pop(folder, None)):
+                timer.cancel()

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -208,6 +209,24 @@ def test_a_training_whose_time_is_up_is_cancelled_and_can_be_resumed(config: Tra
     job = wait(jobs, name, lambda job: not job.live)
     assert job.state == "cancelled"
     assert jobs.read(name, "me").name == name
+
+
+def test_the_timer_of_a_training_goes_when_it_ends(config: TrainConfig) -> None:
+    """A timer is a thread: those of many short trainings would wait together for the end of their time."""
+    jobs = TrainingJobs(minutes=10)
+
+    def timers() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+
+    before = set(timers())
+    name = jobs.start(config, "me").name
+    assert set(timers()) - before
+    wait(jobs, name, lambda job: not job.live)
+    deadline = time.monotonic() + 30  # the process may live a moment longer than its run
+    while set(timers()) - before and time.monotonic() < deadline:
+        jobs.all()
+        time.sleep(0.05)
+    assert not set(timers()) - before
 
 
 def test_a_restarted_app_still_ends_a_training_whose_time_is_up(config: TrainConfig) -> None:
