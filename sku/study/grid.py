@@ -154,7 +154,7 @@ GRID: dict[str, GridEntry] = {
     "directions-seed1": GridEntry("sku_directions", _DIRECTIONS | {"seed": 1}, TWO),
     "directions-seed2": GridEntry("sku_directions", _DIRECTIONS | {"seed": 2}, TWO),
     "random-like-directions": GridEntry("random", {"like": "directions"}, TWO),
-    "gated-directions": GridEntry("gated", {"like": "directions", "normal": _GATE_NORMAL}, (0.8, 1.0, 1.5)),
+    "sku_gated": GridEntry("gated", {"like": "directions", "normal": _GATE_NORMAL}, TWO),
     "directions-rounded": GridEntry("sku_directions", _LEVER | {"round_every": 2}, TWO),
     "directions-sam": GridEntry("sku_directions", _LEVER | {"gradient": "sam@0.01"}, TWO),
     **TUNED,

@@ -21,12 +21,16 @@ from sku.study.study import LARGER_TEST, SHIPPED_NAME, StudyReport, evaluate_ent
 
 SHIPPED_COEFFICIENTS: dict[str, tuple[float, ...]] = {
     SHIPPED_NAME: FINE,
+    "sku_gated": (1.0,),
     "keep": (1.0, 2.0),
     "ga": (0.5, 1.0),
     "tv": (1.0,),
     "ga_mismatch": (1.0,),
 }
 """The shipped adapters, and the coefficients at which they are measured."""
+OPENS_AT = {"sku_gated": 1.0}
+"""The coefficient at which a shipped run opens, where it is not the training's. A gate holds the price down, so it may
+be higher than without one."""
 SHIPPED_BESIDE = tuple(name for name in SHIPPED_COEFFICIENTS if name != SHIPPED_NAME)
 """Adapters that are shipped for comparison. Those that were not trained on this machine are left as they are."""
 COMPARED = {"contrast-open": (2.5,)}
@@ -50,13 +54,21 @@ def ship_adapters(chosen: ShippedChoice | None, out: Path = runs.SHIPPED_ADAPTER
         shutil.rmtree(to, ignore_errors=True)
         to.mkdir(parents=True)
         shutil.copytree(run.adapter, to / "adapter")
-        for file in ("log.jsonl", "summary.json"):
-            shutil.copy(run.folder / file, to / file)
+        for file in ("log.jsonl", "summary.json", runs.GATE):
+            if (run.folder / file).is_file():  # a gated run was not trained, and has no log
+                shutil.copy(run.folder / file, to / file)
         config = run.manifest.config
         for kind in ("harmful", "normal"):  # paths on this machine are of no use to others
             config = config | {kind: [_without_folder(spec) for spec in config[kind]]}
-        coefficient = chosen["coefficient"] if is_chosen else run.manifest.default_coefficient
-        runs.write_manifest(to, dataclasses.replace(run.manifest, config=config, default_coefficient=coefficient))
+        note = run.manifest.note
+        if config.get("like"):
+            like = Path(config["like"]).name
+            config = config | {"like": SHIPPED_NAME if like == chosen["form"] else like}
+            note = note and note.replace(like, config["like"], 1)
+        coefficient = chosen["coefficient"] if is_chosen else OPENS_AT.get(name, run.manifest.default_coefficient)
+        runs.write_manifest(
+            to, dataclasses.replace(run.manifest, config=config, default_coefficient=coefficient, note=note)
+        )
 
 
 def _without_folder(spec: str) -> str:

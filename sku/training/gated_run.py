@@ -72,7 +72,7 @@ def make_gated_run(
         status="finished",
         default_coefficient=like.manifest.default_coefficient,
         packages=runs.package_versions(),
-        note=f"{like.name} with a {config.gate} gate after block {gate.block}; {_opened(gate, harmful, normal)}",
+        note=f"{like.folder.name} with a {config.gate} gate after block {gate.block}; {_opened(gate, harmful, normal)}",
     )
     runs.write_manifest(out, manifest)
     return Run(out, manifest)

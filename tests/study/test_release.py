@@ -41,6 +41,24 @@ def test_what_is_shipped_says_its_coefficient_and_no_path_of_this_machine(sku_ho
     assert runs.read_run(out / "ga").manifest.default_coefficient == 1.0
 
 
+def test_a_gated_run_is_shipped_with_its_gate_and_names_the_shipped_run(sku_home: Path, tmp_path: Path) -> None:
+    trained("contrast", sku_home)
+    trained("sku_gated", sku_home)
+    gated = sku_home / "study" / "sku_gated"
+    for file in ("log.jsonl", "summary.json"):
+        (gated / file).unlink()
+    (gated / runs.GATE).write_bytes(b"the gate")
+    config = {"harmful": ["bundled"], "normal": ["bundled"], "like": str(sku_home / "study" / "contrast")}
+    note = "contrast with a hard gate after block 2"
+    runs.write_manifest(gated, Manifest("gated", config, "pico", "0123", status="finished", note=note))
+    release.ship_adapters(ShippedChoice(form="contrast", coefficient=2.0), tmp_path / "adapters")
+    shipped = runs.read_run(tmp_path / "adapters" / "sku_gated")
+    assert (shipped.folder / runs.GATE).read_bytes() == b"the gate"
+    assert shipped.manifest.config["like"] == "sku"
+    assert shipped.manifest.note == "sku with a hard gate after block 2"
+    assert shipped.manifest.default_coefficient == release.OPENS_AT["sku_gated"]
+
+
 def test_what_was_not_trained_stays_as_it_is_shipped(sku_home: Path, tmp_path: Path) -> None:
     trained("push", sku_home)
     (tmp_path / "adapters" / "ga").mkdir(parents=True)

@@ -53,7 +53,7 @@ TOGGLE_MORE = """() => {
   document.getElementById('more-button').setAttribute('aria-expanded', open);
 }"""
 """Shows or hides the row with the other tools."""
-_INITIAL_VARIANTS = (BASE, "ga", "sku", "keep", "tv", "ga_mismatch")
+_INITIAL_VARIANTS = (BASE, "ga", "sku", "sku_gated", "keep", "tv")
 """The variant in each column when the page opens."""
 
 
