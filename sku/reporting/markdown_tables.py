@@ -18,6 +18,7 @@ SUMMARY_VARIANTS = {
     "base": "the base model",
     "sku@0.5": "our SKU, milder",
     "sku@0.8": "our SKU, the default",
+    "sku_gated@1": "our SKU behind a gate that reads the prompt",
     "contrast-open@2.5": "our first SKU, which only declines",
     "keep@2": "the published SKU loss, but KL kept low",
     "tv@1": "plain task-vector negation",

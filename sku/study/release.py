@@ -15,13 +15,13 @@ from sku.core.jsonl import read_json
 from sku.reporting import result_files
 from sku.serving.live_session import LiveSession
 from sku.study import ratings
-from sku.study.grid import FINE
+from sku.study.grid import FINE, TWO
 from sku.study.selection import SELECTION_RULE, ShippedChoice
 from sku.study.study import LARGER_TEST, SHIPPED_NAME, StudyReport, evaluate_entries, study_folder, with_study_name
 
 SHIPPED_COEFFICIENTS: dict[str, tuple[float, ...]] = {
     SHIPPED_NAME: FINE,
-    "sku_gated": (1.0,),
+    "sku_gated": TWO,
     "keep": (1.0, 2.0),
     "ga": (0.5, 1.0),
     "tv": (1.0,),

@@ -33,7 +33,11 @@ from sku.study.study import LARGER_TEST, prompt_sources
 
 Reader = Literal["rating", "outcome"]
 READERS: tuple[Reader, Reader] = ("rating", "outcome")
+GATED = "sku_gated"
+"""Its answers are those of the base or of `sku` at the same coefficient, so their ratings are copied, and the agreement
+counts them once."""
 SIDE_BY_SIDE = (
+    ("sku_gated@1", "sku@0.8"),
     ("sku@0.8", "ga@0.5"),
     ("sku@0.8", "ga@1"),
     ("sku@0.8", "keep@2"),
@@ -160,7 +164,7 @@ def main() -> None:
     rated = {row.variant for row in rows}
     print(*(difference(rows, one, other) for one, other in SIDE_BY_SIDE if {one, other} <= rated), sep="\n")
     print(*(cut(rows, name) for name in dict.fromkeys(row.variant for row in rows) if name != "base"), sep="\n")
-    print(*agreement(rows), sep="\n")
+    print(*agreement([row for row in rows if not row.variant.startswith(GATED)]), sep="\n")
     if data:
         print(*by_source(rows, data), sep="\n")
 
