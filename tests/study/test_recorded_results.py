@@ -26,7 +26,7 @@ def test_what_is_shipped_is_what_the_rule_chose() -> None:
 
 def test_what_the_page_shows_first_is_in_the_study_at_its_default() -> None:
     measured = {row.variant for row in result_files.read_rows(result_files.RECORDED_STUDY)}
-    for name in ("sku", "sku_gated", "keep", "ga", "tv"):
+    for name in ("sku", "sku_gated", "keep", "ga", "ga_mismatch", "tv"):
         assert f"{name}@{runs.find_run(name).manifest.default_coefficient:g}" in measured
 
 
