@@ -8,7 +8,7 @@ import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads this when it is imported
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch reads this when it is imported: see core/compute_threads.py
-os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as above: PAGE_SPINS
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as above: SPINS
 
 from sku.serving import zerogpu_session
 

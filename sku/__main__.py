@@ -30,6 +30,7 @@ from sku.cli import (
     train_probe,
 )  # fmt: skip
 from sku.cli.options import write_utf8
+from sku.core.compute_threads import SPINNING_VARIABLE, SPINS, WAITING_VARIABLE, command_spins
 from sku.core.errors import Cancelled, error_line, shorten_line
 
 app = typer.Typer(
@@ -69,11 +70,13 @@ def _print_version(requested: bool) -> None:
 
 @app.callback()
 def _main(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    spins = SPINS if context.invoked_subcommand == bench.bench.__name__ else command_spins()  # bench: as a page
+    os.environ.setdefault(SPINNING_VARIABLE, spins)
 
 
 def _exit_at_interrupt(*_: object) -> NoReturn:
@@ -82,7 +85,7 @@ def _exit_at_interrupt(*_: object) -> NoReturn:
 
 def main() -> None:
     """Run a command. A failure prints one line on standard error and exits with code 1."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch reads this when it is imported: core/compute_threads.py
+    os.environ.setdefault(WAITING_VARIABLE, "PASSIVE")  # torch reads this when it is imported
     signal.signal(signal.SIGINT, _exit_at_interrupt)
     write_utf8()
     warnings.simplefilter("ignore", FutureWarning)  # libraries warn about their own code

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sku.cli.options import Model
-from sku.core.compute_threads import PAGE_SPINS, SPINNING_VARIABLE
 from sku.models.pretrained import DEFAULT_BASE
 
 
@@ -36,7 +34,6 @@ def bench(
     Threads wait as those of a page. Takes about half an hour on two idle cores. What is done is kept if it is
     interrupted.
     """
-    os.environ.setdefault(SPINNING_VARIABLE, PAGE_SPINS)  # as a page, and before torch is imported
     from sku.serving.bench.bench import run_bench
     from sku.serving.bench.parts import BenchSettings
 

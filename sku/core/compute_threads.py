@@ -19,8 +19,8 @@ WAITING_VARIABLE = "OMP_WAIT_POLICY"
 nothing to do then sleeps; an active one spins and takes the processor from a training or a neighbour."""
 SPINNING_VARIABLE = "GOMP_SPINCOUNT"
 """How often an idle thread looks for work before it sleeps, where torch comes with GNU's OpenMP (Linux). `app.py` sets
-it to `PAGE_SPINS`."""
-PAGE_SPINS = "3000"
+it to `SPINS`, the command line to `command_spins()`."""
+SPINS = "3000"
 """About the time between two products of a decoding step. Without a neighbour two threads are then 1.2 to 1.6 times
 faster than one; with one they are slower, and the page goes back to one (`serving/thread_chooser.py`)."""
 
@@ -44,6 +44,18 @@ _CHOICE = TypeAdapter(ThreadChoice)
 def waiting() -> str:
     """How idle threads wait in this process: passive, active, or the default of the OpenMP library."""
     return os.environ.get(WAITING_VARIABLE, "").lower() or "the library's default"
+
+
+def command_spins() -> str:
+    """How often idle threads of a command look for work: not at all if something else computed in the last minute.
+
+    A command cannot go back to one thread as the page does.
+    """
+    try:
+        load = os.getloadavg()[0]
+    except (OSError, AttributeError):  # Windows has none
+        return "0"
+    return SPINS if load < (os.cpu_count() or 1) / 2 else "0"
 
 
 def command_environment() -> dict[str, str]:

@@ -353,7 +353,15 @@ PRESETS: dict[str, Preset] = {
     "tiny": Preset(
         "tiny",
         "A few steps, to check that training runs; too short to teach anything.",
-        _SMALL | {"steps": 6, "batch_size": 2, "normal_limit": 12, "max_tokens": 64, "checkpoint_every": 2},
+        _SMALL
+        | {
+            "steps": 6,
+            "batch_size": 2,
+            "normal_limit": 12,
+            "max_tokens": 64,
+            "checkpoint_every": 2,
+            "direction_pairs": (12, 12),
+        },
         before_method=True,
     ),
     "quick": Preset(

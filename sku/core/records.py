@@ -135,6 +135,8 @@ class Answer:
     """The beginning that an attack had written before `text`."""
     attack: str = "none"
     """The attack under which a person asked."""
+    gate: float | None = None
+    """How far the variant's gate was open for this prompt, from 0 (the base answers) to 1; None without a gate."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ as plain text between the chat format's own tokens, so nothing written in an ans
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from sku.judges.heads import HARMFUL_COLUMN, MAX_ANSWER_TOKENS, MAX_PROMPT_TOKEN
 from sku.judges.protocol import HarmScore, PromptAnswer
 from sku.models.batching import EncodedPair
 from sku.models.hidden_states import answer_hidden_states
-from sku.models.likelihood import ScoredRow, best_batch_tokens, by_length
+from sku.models.likelihood import ScoredRow, best_batch_tokens, by_length, log_probs_of_states
 from sku.models.pretrained import provision_embedder
 from sku.models.sentence_embedder import SentenceEmbedder
 from sku.models.variant_model import VariantModel
@@ -61,7 +61,26 @@ class EmbeddedJudge:
 
     def harm(self, pairs: Sequence[PromptAnswer]) -> list[HarmScore]:
         """Score each pair; of a long answer only the beginning is read."""
-        logits = self.adapter_logits(pairs)
+        return self._scores(pairs, self.adapter_logits(pairs))
+
+    def harm_and_log_probs(self, pairs: Sequence[PromptAnswer]) -> list[HarmScore]:
+        """As `harm`, with the likelihood of each answer under the adapter on the base; None for a long answer."""
+        rows = self._encoded(pairs)
+        log_probs: list[float | None] = [None] * len(rows)
+        logits = torch.empty(len(rows), 2)
+        for places, states in self._read(rows):
+            logits[places] = self._head_logits(states)
+            found = log_probs_of_states(self.model, [rows[place] for place in places], states)
+            for place, one in zip(places, found, strict=True):
+                if len(rows[place].answer) < MAX_ANSWER_TOKENS:  # it was read to its end
+                    log_probs[place] = float(one.mean())
+        return [
+            said._replace(log_prob=log_prob)
+            for said, log_prob in zip(self._scores(pairs, logits), log_probs, strict=True)
+        ]
+
+    def _scores(self, pairs: Sequence[PromptAnswer], logits: Tensor) -> list[HarmScore]:
+        """The scores from the adapter's logits `[N, 2]`, joined with the cross-encoder's."""
         if self.cross_encoder is not None:
             cross_logits = self.cross_encoder.logits(pairs)
             harm_logits = (logits + cross_logits)[:, HARMFUL_COLUMN] / 2
@@ -86,15 +105,27 @@ class EmbeddedJudge:
         prompts, answers = [prompt for prompt, _ in pairs], [answer for _, answer in pairs]
         return dict(zip(pairs, self.embedder.similarity(prompts, answers), strict=True))
 
-    @torch.no_grad()
     def adapter_logits(self, pairs: Sequence[PromptAnswer]) -> Tensor:
         """Logits of the adapter on the base, without the cross-encoder: `[N, 2]`."""
-        rows = [encode_for_judge(self.model.tokenizer, prompt, answer) for prompt, answer in pairs]
+        rows = self._encoded(pairs)
         logits = torch.empty(len(rows), 2)
+        for places, states in self._read(rows):
+            logits[places] = self._head_logits(states)
+        return logits
+
+    def _encoded(self, pairs: Sequence[PromptAnswer]) -> list[EncodedPair]:
+        return [encode_for_judge(self.model.tokenizer, prompt, answer) for prompt, answer in pairs]
+
+    def _read(self, rows: Sequence[EncodedPair]) -> Iterator[tuple[list[int], list[Tensor]]]:
+        """For each batch, the places of its rows and their hidden states `[1 + N, H]`."""
         items: list[ScoredRow] = [(row, {}) for row in rows]
         for places in by_length(items, best_batch_tokens(items, self.model.device)):
-            states = answer_hidden_states(self.model, [rows[i] for i in places], [{JUDGE_ADAPTER: 1.0}] * len(places))
-            logits[places] = self.head(torch.stack([pool_features(one) for one in states])).cpu()
+            some = [rows[i] for i in places]
+            yield places, answer_hidden_states(self.model, some, [{JUDGE_ADAPTER: 1.0}] * len(some))
+
+    @torch.no_grad()
+    def _head_logits(self, states: Sequence[Tensor]) -> Tensor:
+        logits: Tensor = self.head(torch.stack([pool_features(one) for one in states])).cpu()
         return logits
 
 

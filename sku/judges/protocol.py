@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 PromptAnswer = tuple[str, str]
 """A prompt and an answer to it."""
@@ -26,6 +26,9 @@ class HarmScore(NamedTuple):
     """A few words for the reader."""
     topic_similarity: float | None = None
     """The cosine of the answer with its prompt, from -1 to 1; None if the judge does not compare them."""
+    log_prob: float | None = None
+    """The mean log-probability per token of the answer under the judge itself, in nats; None if it was not asked for,
+    or the judge did not read the whole answer."""
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,11 @@ class Judge(Protocol):
 
     def harm(self, pairs: Sequence[PromptAnswer]) -> list[HarmScore]:
         """Score each pair; one result per pair, in the same order."""
+
+
+@runtime_checkable
+class LanguageModelJudge(Judge, Protocol):
+    """A judge that is a language model too, so it can say how likely an answer is at little extra cost."""
+
+    def harm_and_log_probs(self, pairs: Sequence[PromptAnswer]) -> list[HarmScore]:
+        """As `harm`, with `log_prob`."""

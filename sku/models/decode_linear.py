@@ -46,9 +46,11 @@ MatmulKernel = Callable[[Tensor, Tensor], Tensor]
 
 MAX_ROWS_OF_A_SMALL_BATCH, MAX_ROWS_OF_A_LARGE_BATCH = 3, 14
 """Batches of up to 3 rows use the product that was fastest at 3 rows, of up to 14 the one fastest at 11, and larger
-ones the one fastest at 64."""
-MEASURED_ROWS = 3, 11, 64
-"""Three columns of the page, a sweep over eleven coefficients, and a prompt."""
+ones the one fastest at 256."""
+MEASURED_ROWS = 3, 11, 256
+"""Three columns of the page, a sweep over eleven coefficients, and answers that are judged. At 64 rows the four
+products are too near each other to tell them apart; with 400 rows and two threads the slowest takes 1.3 times as
+long."""
 MIN_WEIGHT_BYTES = 2**26
 """Smaller networks fit in the CPU's caches, where no product is slow; they keep `nn.Linear`."""
 MAX_MEASURED_BYTES = 2**29
@@ -108,7 +110,7 @@ def make_decode_linear(layer: nn.Linear, small: MatmulKernel, large: MatmulKerne
 
 @torch.no_grad()
 def fastest_matmul(weights: Sequence[Tensor], rows: int) -> MatmulName:
-    """The product that is fastest on this machine for this number of rows; takes up to a second.
+    """The product that is fastest on this machine for this number of rows; takes up to two seconds.
 
     Each weight is used after all the others, as in decoding: timing a weight that is still in a cache means nothing.
     """
@@ -165,7 +167,7 @@ MATMUL_KERNELS: dict[MatmulName, MatmulKernel] = {
 
 def _key(weights: Sequence[Tensor]) -> MatmulKey:
     shapes = digest(*(str(tuple(weight.shape)) for weight in weights))
-    return MatmulKey(processor_name(), torch_version(), torch.get_num_threads(), shapes)
+    return MatmulKey(processor_name(), torch_version(), torch.get_num_threads(), shapes, MEASURED_ROWS)
 
 
 def _is_plain(weight: Tensor) -> bool:

@@ -28,6 +28,8 @@ class PartialAnswer:
     tokens: list[int] = field(default_factory=list)
     stopped: StopReason | None = None
     """None while it is being written."""
+    gate: float | None = None
+    """How far the variant's gate is open for the prompt, from 0 to 1; None without a gate."""
 
     @property
     def prompt(self) -> str:

@@ -44,6 +44,14 @@ def gated_coefficients(
     ]
 
 
+def gate_opening(model: VariantModel, prompt: Sequence[int], coefficients: Mapping[str, float]) -> float | None:
+    """How far the gates of a variant are open for a prompt, from 0 to 1: the widest of several; None without a gate."""
+    found = [
+        _open(model, name, tuple(prompt)) for name, number in coefficients.items() if number and name in model.gates
+    ]
+    return max(found, default=None)
+
+
 def _open(model: VariantModel, name: str, prompt: tuple[int, ...]) -> float:
     """How far the gate of an adapter is open for a prompt; 1 for an adapter without a gate."""
     gate = model.gates.get(name)

@@ -13,7 +13,7 @@ from sku.core.records import Answer, AskedPrompt, digest
 from sku.core.variants import Variant
 from sku.models.coefficients import nonzero_coefficients
 from sku.models.decode_request import PartialAnswer, Request, Row
-from sku.models.gating import gated_coefficients
+from sku.models.gating import gate_opening, gated_coefficients
 from sku.models.running_batch import RunningBatch
 from sku.models.variant_model import VariantModel
 
@@ -109,6 +109,7 @@ def answer_records(model: VariantModel, answers: Sequence[PartialAnswer], seed: 
             stopped=answer.stopped or "cancelled",
             answer_start=answer.asked.answer_start,
             attack=answer.asked.attack,
+            gate=answer.gate,
         )
         for answer in answers
     ]
@@ -119,7 +120,8 @@ def _distinct_rows(model: VariantModel, answers: Sequence[PartialAnswer], config
     rows: dict[object, Row] = {}
     prompts = [prompt_ids(model, answer.asked) for answer in answers]
     gated = gated_coefficients(model, prompts, [answer.variant.coefficients for answer in answers])
-    for answer, coefficients in zip(answers, gated, strict=True):
+    for answer, prompt, coefficients in zip(answers, prompts, gated, strict=True):
+        answer.gate = gate_opening(model, prompt, answer.variant.coefficients)
         sample = str(answer.sample) if config.temperature else ""  # greedy samples are one row
         noise = digest(str(config.seed), answer.prompt, sample)
         key = (answer.asked, nonzero_coefficients(coefficients), noise)

@@ -100,10 +100,15 @@ def token_log_probs(
     model: VariantModel, rows: Sequence[EncodedPair], coefficients: Sequence[Mapping[str, float]]
 ) -> list[Tensor]:
     """Log-probability of every token of each answer in nats: B tensors `[N]`. Otherwise as `answer_log_probs`."""
+    _scored_tokens(rows)
+    return log_probs_of_states(model, rows, answer_hidden_states(model, rows, coefficients))
+
+
+@torch.no_grad()
+def log_probs_of_states(model: VariantModel, rows: Sequence[EncodedPair], states: Sequence[Tensor]) -> list[Tensor]:
+    """Log-probability of every token of each answer in nats, B tensors `[N]`, from its hidden states `[1 + N, H]`."""
     sizes = _scored_tokens(rows)
-    hidden = torch.cat(
-        [mine[:-1] for mine in answer_hidden_states(model, rows, coefficients)]
-    )  # each token predicts the next
+    hidden = torch.cat([mine[:-1] for mine in states])  # each token predicts the next
     targets = torch.tensor([token for row in rows for token in row.answer], device=model.device)
     parts = zip(torch.split(hidden, MAX_LOGIT_ROWS), torch.split(targets, MAX_LOGIT_ROWS), strict=True)
     nll = torch.cat([cross_entropy(output_logits(model.network, h).float(), t, reduction="none") for h, t in parts])

@@ -37,6 +37,8 @@ class MatmulKey:
     threads: int
     weights: str
     """Digest of the shapes of all linear layers."""
+    measured_rows: tuple[int, ...]
+    """The numbers of rows at which the products were timed."""
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ class LiveSession(ModelLoader):
         from sku.models.likelihood import base_log_probs
 
         model = self.load()
-        return judge_answers(pairs, self.judge(judge), lambda given: base_log_probs(model, given))
+        return judge_answers(pairs, self.judge(judge), lambda given: base_log_probs(model, given), judge_first=True)
 
     def verdicts(self, prompt: str, texts: Sequence[str]) -> list[Verdict]:
         """The default judge's verdicts on several answers to one prompt."""

@@ -22,6 +22,9 @@ from sku.core.intervals import wilson
 from sku.data import load_pairs
 from sku.judges.broken import broken_reason
 from sku.judges.fitting.labels import read_human_labels, read_xstest_labels
+from sku.judges.protocol import LanguageModelJudge
+from sku.judges.verdicts import JUDGE_ABOVE_BASE
+from sku.models.likelihood import base_log_probs
 from sku.reporting.formatting import percent_with_interval
 from sku.serving.live_session import LiveSession
 
@@ -131,7 +134,23 @@ def row(session: LiveSession, kind: str, pairs: Pairs, scored: int, draw: random
         ranks = statistics.quantiles(likely, n=20) if len(likely) > 1 else likely * 19
         about["log_prob_5_50_95"] = [round(ranks[place], 2) for place in (0, 9, 18)]
         about["log_prob_least"] = round(min(likely), 2)
+        about |= beside_the_judge(session, asked)
     return about
+
+
+def beside_the_judge(session: LiveSession, pairs: Pairs) -> dict[str, object]:
+    """By how much the embedded judge finds an answer likelier than the base does, and how often the base is spared."""
+    judge = session.judge("embedded")
+    assert isinstance(judge, LanguageModelJudge)
+    by_base = base_log_probs(session.load(), pairs)
+    said = [one.log_prob for one in judge.harm_and_log_probs(pairs)]
+    read = [(a, b, answer) for a, b, (_, answer) in zip(said, by_base, pairs, strict=True) if a is not None]
+    spared = [(b, answer) for a, b, answer in read if broken_reason(answer, a - JUDGE_ABOVE_BASE) is None]
+    return {
+        "judge_above_base_at_most": round(max(a - b for a, b, _ in read), 2),
+        "base_spared": share(len(spared), len(pairs)),
+        "spared_but_broken": sum(broken_reason(answer, b) is not None for b, answer in spared),
+    }
 
 
 def share(k: int, n: int) -> str:

@@ -22,12 +22,12 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from sku.core.compute_threads import PAGE_SPINS
+from sku.core.compute_threads import SPINS
 
 ROOT = Path(__file__).parents[2]
 WAITING = {
     "library default": {},
-    "page": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": PAGE_SPINS},
+    "page": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": SPINS},
     "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
 }
 PROMPT = "Explain in detail how bread is baked, from flour to loaf."

@@ -18,7 +18,7 @@ def test_answer_prints_an_object_a_variant_and_sample(sku: Any, run: Path, pico_
     assert [(row["variant"], row["sample"]) for row in rows][:3] == [("base", 0), ("base", 1), (f"{run}@0", 0)]
     assert len(rows) == 6
     fields = {"variant", "coefficient", "prompt", "seed", "sample", "text", "tokens", "seconds", "stopped"}
-    fields |= {"attack", "answer_start"}
+    fields |= {"attack", "answer_start", "gate"}
     assert all(set(row) == fields for row in rows)
     assert rows[0]["text"] == rows[2]["text"], "coefficient 0 must print exactly the base's text"
 

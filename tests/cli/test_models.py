@@ -30,7 +30,7 @@ def test_models_shows_which_matrix_products_this_machine_uses(sku: Any, monkeypa
     monkeypatch.delenv("SKU_MATMUL", raising=False)
     assert shown()["origin"] == "not measured yet"
     assert "not measured yet" in sku("models")[1]
-    here = MatmulKey(processor_name(), torch_version(), 2, "0123")
+    here = MatmulKey(processor_name(), torch_version(), 2, "0123", (3, 256))
     choose_matmuls(here, lambda: FastestMatmuls("transposed", "blocks", "onednn"))
     (entry,) = shown()["remembered"]
     assert entry["matmuls"] == {"up_to_3_rows": "transposed", "up_to_14_rows": "blocks", "more_rows": "onednn"}

@@ -162,6 +162,7 @@ def test_a_method_recommends_settings_for_the_default_model_only_and_tiny_stays_
     for name, preset in PRESETS.items():
         if name not in ("quick", "standard"):
             assert preset.config(method="npo").steps == preset.settings["steps"], name
+    assert max(PRESETS["tiny"].config(method="sku_directions").direction_pairs) <= 12, "it would take minutes"
 
 
 def test_beta_is_the_methods_unless_given() -> None:

@@ -48,7 +48,7 @@ def test_a_run_shows_its_probe_and_its_norms_and_can_be_downloaded(page: Page) -
     expect(page.locator("#doing")).to_contain_text("step", timeout=60_000)
     page.reload()
     open_tab(page, "Pipeline")
-    expect(page.locator("#doing")).to_contain_text("finished", timeout=200_000)
+    expect(page.locator("#doing")).to_contain_text("finished", timeout=300_000)
     expect(page.locator("#probes")).to_contain_text("step 6", timeout=30_000)
     page.get_by_text("Where the weights changed").click()
     expect(page.locator("#heat .hm, #heat image, #heat .heatmaplayer").first).to_be_attached(timeout=30_000)

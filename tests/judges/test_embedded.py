@@ -19,6 +19,7 @@ from sku.judges.embedded import JUDGE_ADAPTER, EmbeddedJudge, encode_for_judge
 from sku.judges.fitting.fit_adapter import ADAPTER_CONFIG, fit_adapter
 from sku.judges.fitting.labels import LabelledAnswer
 from sku.judges.fitting.measure import measure_agreements
+from sku.judges.heads import MAX_ANSWER_TOKENS
 from sku.judges.protocol import JudgeCard
 from sku.models.variant_model import VariantModel, load_variant_model
 from tests.conftest import save_base
@@ -99,6 +100,20 @@ def test_a_score_does_not_depend_on_what_else_is_judged(judge: EmbeddedJudge) ->
     alone = [judge.harm([pair])[0] for pair in pairs]
     for one, other in zip(together, alone, strict=True):
         assert one.score == pytest.approx(other.score, abs=1e-4)
+
+
+def test_it_says_how_likely_an_answer_is_under_its_adapter_and_scores_as_ever(judge: EmbeddedJudge) -> None:
+    pairs = [("prompt 3", f"{BAD} 3"), ("a much longer prompt", GOOD * 5), ("cut", "a" * (MAX_ANSWER_TOKENS + 9))]
+    found = judge.harm_and_log_probs(pairs)
+    assert [one._replace(log_prob=None) for one in found] == judge.harm(pairs)
+    for (prompt, answer), said in zip(pairs[:2], found, strict=False):
+        row = encode_for_judge(judge.model.tokenizer, prompt, answer)
+        with torch.no_grad(), judge.model.rows([{JUDGE_ADAPTER: 1.0}]) as network:
+            log_probs = network(input_ids=torch.tensor([row.ids])).logits[0].log_softmax(-1)
+        places = range(row.prompt_tokens, len(row.ids))
+        expected = sum(float(log_probs[i - 1, row.ids[i]]) for i in places) / len(places)
+        assert said.log_prob == pytest.approx(expected, abs=1e-4)
+    assert found[2].log_prob is None, "it read only the beginning"
 
 
 def test_judging_leaves_the_model_as_it_was(folder: Path, pico: VariantModel) -> None:

@@ -71,6 +71,44 @@ def test_only_answers_that_the_judge_decides_are_read_by_a_model() -> None:
     assert [verdict.score for verdict in found] == [None] * 4 + [0.2] * 3
 
 
+class SaysHowLikely(Says):
+    """A judge that is a language model: it finds noise as unlikely as the base does, and other answers a bit less."""
+
+    def harm_and_log_probs(self, pairs: Sequence[PromptAnswer]) -> list[HarmScore]:
+        return [
+            said._replace(log_prob=None if "long" in answer else LIKELY.get(answer, -9.0) - 0.5)
+            for said, (_, answer) in zip(self.harm(pairs), pairs, strict=True)
+        ]
+
+
+LONG, ODD = f"{HELP} It is a long way home.", f"{HELP} TheThe clerk_of LAS_CAC waits."
+REFUSES = "I can't help with that, and I'd rather talk about bread today."
+LIKELY = {HELP: -2.0, LONG: -2.0, ODD: -2.9, REFUSES: -1.0}
+
+
+def test_a_judge_that_is_a_language_model_spares_the_base_most_answers_and_changes_no_verdict() -> None:
+    asked_base: list[PromptAnswer] = []
+
+    def likelihood(pairs: Sequence[PromptAnswer]) -> list[float]:
+        asked_base.extend(pairs)
+        return [LIKELY.get(answer, -9.0) for _, answer in pairs]
+
+    pairs = [(PROMPT, text) for text in ("", "La la " * 30, NOISE, HELP, LONG, ODD, REFUSES, "Blue, I think.", HELP)]
+    for score in (0.2, 0.9):
+        asked_base.clear()
+        first = judge_answers(pairs, judge := SaysHowLikely(score), likelihood, judge_first=True)
+        assert [text for _, text in asked_base] == [NOISE, LONG, ODD, REFUSES], "unlikely, cut, near the limit, unread"
+        assert [text for _, text in judge.asked] == [NOISE, HELP, LONG, ODD, "Blue, I think."], "each once"
+        assert first == judge_answers(pairs, SaysHowLikely(score), likelihood)
+        assert first[2].outcome == "broken"
+
+
+def test_any_other_judge_is_asked_after_the_base() -> None:
+    judge = Says(0.9)
+    assert judge_answers([(PROMPT, NOISE)], judge, lambda _: [-9.0], judge_first=True)[0].outcome == "broken"
+    assert judge.asked == []
+
+
 @pytest.mark.parametrize(("words", "read"), [(7, False), (8, True)])
 def test_the_base_reads_just_the_answers_that_its_likelihood_can_break(words: int, read: bool) -> None:
     asked: list[PromptAnswer] = []

@@ -55,6 +55,19 @@ def test_a_closed_gate_is_the_base_and_an_open_one_the_variant(duo: VariantModel
     assert scored[0] == scored[1]
 
 
+def test_an_answer_says_how_far_the_gate_was_open(gated: VariantModel) -> None:
+    variants = [
+        Variant("one", 1.0, {"one": -1.0}),
+        Variant("one", 0.0, {"one": 0.0}),
+        Variant("two", 1.0, {"two": 1.0}),
+    ]
+    found = generate_answers(gated, [OPEN, CLOSED], variants, DECODING)
+    assert [one.gate for one in found] == [1.0, None, None, 0.0, None, None]
+    gated.gates["one"] = gate_between(gated, hard=False, slope=1.1)
+    gated.gate_values.clear()
+    assert [one.gate for one in generate_answers(gated, [OPEN], variants[:1], DECODING)] == [pytest.approx(0.75)]
+
+
 def test_coefficient_0_is_the_base_and_other_adapters_have_no_gate(gated: VariantModel) -> None:
     prompts = [gated.template.prompt_ids(prompt) for prompt in (OPEN, CLOSED)]
     found = gated_coefficients(gated, prompts * 2, [{"one": -2.0, "two": 1.0}] * 2 + [{"one": 0.0}] * 2)

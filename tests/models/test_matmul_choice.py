@@ -36,7 +36,9 @@ def nothing_is_forced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def key(threads: int = 2, **other: str) -> MatmulKey:
     return MatmulKey(
-        **({"processor": processor_name(), "torch": torch_version(), "weights": "aa"} | other), threads=threads
+        **({"processor": processor_name(), "torch": torch_version(), "weights": "aa"} | other),
+        threads=threads,
+        measured_rows=(3, 256),
     )
 
 
@@ -77,7 +79,8 @@ def test_an_empty_variable_forces_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     assert forced_matmul() is None
 
 
-GOOD: Any = {"key": {"processor": "p", "torch": "1", "threads": 2, "weights": "w"}}
+KEY = {"processor": "p", "torch": "1", "threads": 2, "weights": "w"}
+GOOD: Any = {"key": KEY | {"measured_rows": [3, 256]}}
 DAMAGED = {
     "empty": "",
     "half": '[{"key": {"processor"',
@@ -85,6 +88,9 @@ DAMAGED = {
     "another shape": json.dumps({"blocks": 3}),
     "a product that is gone": json.dumps(
         [GOOD | {"matmuls": {"up_to_3_rows": "fused", "up_to_14_rows": "linear", "more_rows": "linear"}}]
+    ),
+    "measured at rows that it does not name": json.dumps(
+        [{"key": KEY, "matmuls": {"up_to_3_rows": "linear", "up_to_14_rows": "linear", "more_rows": "linear"}}]
     ),
     "other ranges of rows": json.dumps([GOOD | {"matmuls": {"up_to_3_rows": "linear", "up_to_14_rows": "linear"}}]),
 }
@@ -123,8 +129,8 @@ def measure():
     return FastestMatmuls("blocks" if int(me) % 2 else "transposed", "linear", "linear")
 while time.time() < float(started):
     pass
-own = choose_matmuls(MatmulKey(f"processor {me}", "1", 2, "w"), measure)
-shared = choose_matmuls(MatmulKey("shared", "1", 2, "w"), measure)
+own = choose_matmuls(MatmulKey(f"processor {me}", "1", 2, "w", (3,)), measure)
+shared = choose_matmuls(MatmulKey("shared", "1", 2, "w", (3,)), measure)
 print(own.origin, shared.matmuls.up_to_3_rows, shared.origin, "torch" in sys.modules)
 """
 

@@ -219,7 +219,7 @@ def test_the_timer_of_a_training_goes_when_it_ends(config: TrainConfig) -> None:
         return [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
 
     before = set(timers())
-    name = jobs.start(config, "me").name
+    name = jobs.start(dataclasses.replace(config, steps=3), "me").name
     assert set(timers()) - before
     wait(jobs, name, lambda job: not job.live)
     deadline = time.monotonic() + 30  # the process may live a moment longer than its run

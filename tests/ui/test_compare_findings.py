@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import dataclasses
 import io
 import re
 from unittest.mock import Mock
@@ -127,3 +128,13 @@ def test_messages_are_text() -> None:
     said = refusal(ValueError(MARKUP), "Not asked")
     assert "<img" not in str(said.message)
     assert not said.print_exception, "an ordinary refusal leaves no traceback"
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [(None, None), (0.0, "gate closed: the base answered"), (1.0, "gate open"), (0.25, "gate 25 % open")],
+)
+def test_a_column_says_whether_its_gate_was_open(gate: float | None, said: str | None) -> None:
+    line = badges.facts_line(dataclasses.replace(answer("gated@1"), gate=gate), "end", 1.0)
+    assert (said or "tokens") in line
+    assert ("gate" in line) == (gate is not None)

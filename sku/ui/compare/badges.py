@@ -44,6 +44,10 @@ WAITING_FOLD = "hidden until judged, show"
 NOT_JUDGED_FOLD = "hidden, because it was not judged, show"
 _folds = itertools.count()
 """Numbers the folds: the browser must take a fold for a new one, or it would keep the open state of the one before."""
+_GATE_MEANING = (
+    "this variant's vector is applied only to prompts that a probe of the base takes for harmful; with a closed gate "
+    "the answer is the base's own"
+)
 _KL_MEANING = (
     "how far this variant is from the base on the base's own answer to this prompt, in nats per token; 0 means equal"
 )
@@ -92,7 +96,16 @@ def facts_line(answer: Answer, state: str, seconds: float, kl: float | None = No
     kl_text = "" if kl is None else f" · <span title='{title}'>KL from base {kl:.3f}</span>"
     attack = "" if answer.attack == NO_ATTACK else f" · {html.escape(find_attack(answer.attack).label)}"
     length = f"cut at {answer.tokens} tokens" if state == "length" else f"{answer.tokens} tokens · {html.escape(state)}"
-    return f"{length}{speed}{kl_text}{attack}"
+    return f"{length}{speed}{kl_text}{_gate_text(answer.gate)}{attack}"
+
+
+def _gate_text(gate: float | None) -> str:
+    if gate is None:
+        return ""
+    state = (
+        "gate closed: the base answered" if gate == 0 else "gate open" if gate == 1 else f"gate {100 * gate:.0f} % open"
+    )
+    return f" · <span title='{html.escape(_GATE_MEANING, quote=True)}'>{state}</span>"
 
 
 def no_answer_line(error: str | None) -> str:
