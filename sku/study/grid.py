@@ -1,7 +1,8 @@
 """The trainings of the study, and the coefficients at which each is measured. Data only; `study.py` runs them.
 
 Two tiers. A *tuned* method is trained with two learning rates in two places, on the same data, for the same number of
-steps; one rule chooses one of the four on validation prompts (`selection.py`). Every other method is trained *once*, at
+steps. Each of the four is measured at its largest coefficient within the KL budget (`kl_budget.py`), and one rule
+chooses one of the four on validation prompts (`selection.py`). Every other method is trained *once*, at
 its recommended settings.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 from sku.core.config import PRESETS
 
 FINE, CURVE, TWO = (0.5, 0.8, 1.0), (0.5, 1.0, 2.0), (0.8, 1.0)
+TUNED_COEFFICIENTS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 _WITH_XSTEST = ("self", "self:sounds_harmful", "self:xstest")
 _PLAIN = (*_WITH_XSTEST, "self:plain_requests")
 COMMON_SETTINGS: dict[str, Any] = {
@@ -52,6 +54,7 @@ class GridEntry:
     method: str
     settings: dict[str, Any] = field(default_factory=dict)
     coefficients: tuple[float, ...] = (1.0,)
+    """Those at which it is measured; of a tuned method, those from which the KL budget chooses one."""
     tuned: str | None = None
     """The tuned method of which this is one setting; None if the training is no part of a search."""
 
@@ -96,7 +99,7 @@ def _tuned(
         f"{name}-{pace}-{place}": GridEntry(
             method,
             {"steps": 60, "learning_rate": rate} | (settings or {}) | where,
-            CURVE,
+            TUNED_COEFFICIENTS,
             tuned=name,
         )
         for pace, rate in rates.items()

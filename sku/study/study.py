@@ -21,7 +21,8 @@ from sku.evaluation.plan import PromptSources
 from sku.reporting import pareto, result_files
 from sku.serving.live_session import LiveSession
 from sku.serving.session import ModelSession
-from sku.study.grid import COMMON_SETTINGS, GRID, SKU_FORMS, TRIED_FORMS, GridEntry
+from sku.study.grid import COMMON_SETTINGS, GRID, KL_BUDGET, SKU_FORMS, TRIED_FORMS, GridEntry
+from sku.study.kl_budget import largest_coefficients
 from sku.study.selection import SELECTION_RULE, ShippedChoice, choose_shipped, choose_tuned
 from sku.training.trainer import run_training
 
@@ -105,6 +106,12 @@ def run_study(
     session = LiveSession()
 
     earlier = _read_earlier_rows(out)
+    tuned_trainings = {study_folder() / name: entry.coefficients for name, entry in entries.items() if entry.tuned}
+    sources, work = prompt_sources(data, "validation"), study_folder() / "work"
+    kept = largest_coefficients(session, tuned_trainings, KL_BUDGET, sources, work, report, cancelled)
+    candidates |= {
+        folder.name: dataclasses.replace(entries[folder.name], coefficients=(c,)) for folder, c in kept.items()
+    }
     measured = evaluate_entries(session, variants_of(candidates), data, "validation", report, cancelled)
     validation = _merge_rows(measured, earlier, report)
     chosen, tuned = choose_shipped(validation), choose_tuned(validation)
@@ -114,7 +121,7 @@ def run_study(
     )
     selected = {choice["training"] for choice in tuned.values()} | ({chosen["form"]} if chosen else set())
     searched = {name for name, entry in entries.items() if entry.tuned} | set(TRIED_FORMS)
-    tested = {name: entry for name, entry in entries.items() if name not in searched - selected}
+    tested = {name: candidates.get(name, entry) for name, entry in entries.items() if name not in searched - selected}
     measured = evaluate_entries(session, variants_of(tested), data, "test", report, cancelled)
     rows = _merge_rows(measured, earlier, report)
     result_files.write_rows(out / "study.jsonl", [_with_shipped_name(row, chosen) for row in rows])
