@@ -49,7 +49,7 @@ MAX_ROWS_OF_A_SMALL_BATCH, MAX_ROWS_OF_A_LARGE_BATCH = 3, 14
 ones the one fastest at 256."""
 MEASURED_ROWS = 3, 11, 256
 """Three columns of the page, a sweep over eleven coefficients, and answers that are judged. At 64 rows the four
-products are too near each other to tell them apart; with 400 rows and two threads the slowest takes 1.3 times as
+products are too near each other to tell them apart; with 512 rows and two threads the slowest takes 1.25 times as
 long."""
 MIN_WEIGHT_BYTES = 2**26
 """Smaller networks fit in the CPU's caches, where no product is slow; they keep `nn.Linear`."""
