@@ -65,15 +65,13 @@ class EmbeddedJudge:
 
     def harm_and_log_probs(self, pairs: Sequence[PromptAnswer]) -> list[HarmScore]:
         """As `harm`, with the likelihood of each answer under the adapter on the base; None for a long answer."""
-        rows = self._encoded(pairs)
-        log_probs: list[float | None] = [None] * len(rows)
-        logits = torch.empty(len(rows), 2)
-        for places, states in self._read(rows):
+        log_probs: list[float | None] = [None] * len(pairs)
+        logits = torch.empty(len(pairs), 2)
+        for places, rows, states in self._read(pairs):
             logits[places] = self._head_logits(states)
-            found = log_probs_of_states(self.model, [rows[place] for place in places], states)
-            for place, one in zip(places, found, strict=True):
-                if len(rows[place].answer) < MAX_ANSWER_TOKENS:  # it was read to its end
-                    log_probs[place] = float(one.mean())
+            for place, row, found in zip(places, rows, log_probs_of_states(self.model, rows, states), strict=True):
+                if len(row.answer) < MAX_ANSWER_TOKENS:  # it was read to its end
+                    log_probs[place] = float(found.mean())
         return [
             said._replace(log_prob=log_prob)
             for said, log_prob in zip(self._scores(pairs, logits), log_probs, strict=True)
@@ -107,21 +105,19 @@ class EmbeddedJudge:
 
     def adapter_logits(self, pairs: Sequence[PromptAnswer]) -> Tensor:
         """Logits of the adapter on the base, without the cross-encoder: `[N, 2]`."""
-        rows = self._encoded(pairs)
-        logits = torch.empty(len(rows), 2)
-        for places, states in self._read(rows):
+        logits = torch.empty(len(pairs), 2)
+        for places, _, states in self._read(pairs):
             logits[places] = self._head_logits(states)
         return logits
 
-    def _encoded(self, pairs: Sequence[PromptAnswer]) -> list[EncodedPair]:
-        return [encode_for_judge(self.model.tokenizer, prompt, answer) for prompt, answer in pairs]
-
-    def _read(self, rows: Sequence[EncodedPair]) -> Iterator[tuple[list[int], list[Tensor]]]:
-        """For each batch, the places of its rows and their hidden states `[1 + N, H]`."""
-        items: list[ScoredRow] = [(row, {}) for row in rows]
+    def _read(self, pairs: Sequence[PromptAnswer]) -> Iterator[tuple[list[int], list[EncodedPair], list[Tensor]]]:
+        """For each batch, the places of its pairs, their rows, and the hidden states `[1 + N, H]` of each."""
+        items: list[ScoredRow] = [
+            (encode_for_judge(self.model.tokenizer, prompt, answer), {}) for prompt, answer in pairs
+        ]
         for places in by_length(items, best_batch_tokens(items, self.model.device)):
-            some = [rows[i] for i in places]
-            yield places, answer_hidden_states(self.model, some, [{JUDGE_ADAPTER: 1.0}] * len(some))
+            rows = [items[i][0] for i in places]
+            yield places, rows, answer_hidden_states(self.model, rows, [{JUDGE_ADAPTER: 1.0}] * len(rows))
 
     @torch.no_grad()
     def _head_logits(self, states: Sequence[Tensor]) -> Tensor:
