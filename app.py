@@ -10,24 +10,27 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads this 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch reads this when it is imported: see core/compute_threads.py
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as above: SPINS
 
-from sku.serving import zerogpu_session
+from sku.core.quick_imports import quick_imports
 
-if zerogpu_session.zerogpu_offered():
-    import spaces  # noqa: F401 (must come before torch: it replaces CUDA until a GPU is assigned)
+with quick_imports():
+    from sku.serving import zerogpu_session
 
-from sku.cli.options import write_utf8
-from sku.core import storage
-from sku.judges import cards
-from sku.models.arithmetic import PAGE_DEFAULT
-from sku.models.pretrained import DEFAULT_BASE
-from sku.serving.fallback_session import FallbackSession
-from sku.serving.live_session import LiveSession
-from sku.serving.recorded_session import RecordedSession
-from sku.serving.remote_session import RemoteSession
-from sku.serving.session import Session
-from sku.ui.hosting import settings
-from sku.ui.hosting.gate import Gate
-from sku.ui.page import build_page, launch
+    if zerogpu_session.zerogpu_offered():
+        import spaces  # noqa: F401 (must come before torch: it replaces CUDA until a GPU is assigned)
+
+    from sku.cli.options import write_utf8
+    from sku.core import storage
+    from sku.judges import cards
+    from sku.models.arithmetic import PAGE_DEFAULT
+    from sku.models.pretrained import DEFAULT_BASE
+    from sku.serving.fallback_session import FallbackSession
+    from sku.serving.live_session import LiveSession
+    from sku.serving.recorded_session import RecordedSession
+    from sku.serving.remote_session import RemoteSession
+    from sku.serving.session import Session
+    from sku.ui.hosting import settings
+    from sku.ui.hosting.gate import Gate
+    from sku.ui.page import build_page, launch
 
 
 def main() -> None:

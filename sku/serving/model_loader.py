@@ -13,6 +13,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sku.core import runs
+from sku.core.quick_imports import quick_imports
 from sku.core.runs import Run
 from sku.core.variants import KnownAdapter, Variant, resolve_variant
 from sku.models.arithmetic import COMMAND_DEFAULT, Arithmetic, chosen_arithmetic
@@ -112,7 +113,8 @@ class ModelLoader:
 
     def _loaded(self) -> VariantModel:
         self.progress = "loading the libraries"
-        from sku.models import variant_model
+        with quick_imports():
+            from sku.models import variant_model
 
         folder = provision_base(self.model_name, self._report_progress)
         arithmetic = chosen_arithmetic(self._wanted_arithmetic)

@@ -7,6 +7,7 @@ only one of their coefficients has to write answers.
 from __future__ import annotations
 
 import statistics
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,8 @@ def largest_coefficients(
 ) -> dict[Path, float]:
     """For each training, the largest coefficient with at most `budget`; the smallest if none has so little.
 
+    The KL is taken to rise with the coefficient, so it is measured at three of seven coefficients (bisection).
+
     Args:
         session: with the base of the trainings.
         trainings: run folders, each with the coefficients to choose from.
@@ -43,24 +46,21 @@ def largest_coefficients(
     """
     if not trainings:
         return {}
-    subjects = {
-        (folder, coefficient): measured_variant(session.variant(f"{folder}@{coefficient:g}"))
-        for folder, coefficients in trainings.items()
-        for coefficient in coefficients
-    }
     model = session.load()
     normal = replace(sources, harmful=(), pairs=(), references=(), sounds_harmful=(), choices=None)
     own = load_prompt_sets(model, normal, "validation").own
-    plan = EvaluationPlan(session.model_name, tuple(subjects.values()), PromptSets(own=own), "validation")
-    runner = EvaluationRunner(model, plan, work, report, cancelled)
-    runner.score_given_answers()
 
     def kl(folder: Path, coefficient: float) -> float:
-        subject = subjects[folder, coefficient]
+        subject = measured_variant(session.variant(f"{folder}@{coefficient:g}"))
+        plan = EvaluationPlan(session.model_name, (subject,), PromptSets(own=own), "validation")
+        runner = EvaluationRunner(model, plan, work, report, cancelled)
+        runner.score_given_answers()
         lines = [runner.likelihoods[runner.likelihood_key(subject, pair, "own")] for pair in own]
         return statistics.fmean(line.kl for line in lines if line.kl is not None)
 
-    return {
-        folder: max((c for c in coefficients if kl(folder, c) <= budget), default=min(coefficients))
-        for folder, coefficients in trainings.items()
-    }
+    def largest(folder: Path, coefficients: Sequence[float]) -> float:
+        ordered = sorted(coefficients)
+        within = bisect_right(ordered, budget, key=lambda coefficient: kl(folder, coefficient))
+        return ordered[max(within - 1, 0)]
+
+    return {folder: largest(folder, coefficients) for folder, coefficients in trainings.items()}
