@@ -1,4 +1,4 @@
-"""Result rows that name a run by the last name of its folder, so that no path of this machine leaves it."""
+"""Result rows that name a run and a base by the last name of its folder, so that no path of this machine leaves it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sku.core.records import ResultRow
 from sku.core.runs import SHIPPED_ADAPTERS, Run
 from sku.core.storage import home
 from sku.core.variants import BASE, VariantSpec, parse_variant
+from sku.models import pretrained
 
 _HASH_DIGITS = 8
 
@@ -65,6 +66,7 @@ def _is_another(name: str, run: Run) -> bool:
 
 
 def _renamed(row: ResultRow, public: Mapping[str, str]) -> ResultRow:
+    row = replace(row, model=pretrained.public_name(row.model))
     spec = parse_variant(row.variant)
     parts = tuple(replace(part, name=public.get(part.name, part.name)) for part in spec.parts)
     if parts == spec.parts:

@@ -119,12 +119,19 @@ def public_name(model: str) -> str:
 
 
 def same_base(one: str, other: str) -> bool:
-    """Whether two names mean the same base: equal names, a short name and its hub id, or two paths of one folder."""
+    """Whether two names mean the same base: equal names, a short name and its hub id, two paths of one folder, or a
+    path and its last name (`public_name`)."""
     ids = hub_id_of(one), hub_id_of(other)
     if one == other or (ids[0] is not None and ids[0] == ids[1]):
         return True
+    if any(_is_bare(name) for name in (one, other)) and public_name(one) == public_name(other):
+        return True
     paths = Path(one).expanduser(), Path(other).expanduser()
     return all(path.exists() for path in paths) and paths[0].resolve() == paths[1].resolve()
+
+
+def _is_bare(name: str) -> bool:
+    return bool(name) and name == Path(name).name and name not in KNOWN_BASES
 
 
 def check_base_name(run: Run, model: str) -> None:

@@ -47,6 +47,12 @@ def test_a_run_at_a_path_is_named_by_its_folder(tmp_path: Path) -> None:
     ]
 
 
+def test_a_base_in_a_folder_is_named_by_it(tmp_path: Path) -> None:
+    (tmp_path / "private" / "tiny").mkdir(parents=True)
+    found = with_public_names([row("base", model=model) for model in (f"{tmp_path}/private/tiny/", "a/b", "m")])
+    assert [one.model for one in found] == ["tiny", "a/b", "m"]
+
+
 def test_two_runs_of_one_name_stay_apart(tmp_path: Path) -> None:
     one, other = (make_run(tmp_path / name / "mine", name) for name in ("a", "b"))
     found = names(tmp_path, f"{one}@1", f"{other}@1", f"{one}@0.5+{other}@1")

@@ -195,6 +195,20 @@ def test_a_base_leaves_this_machine_without_its_folder(model: str, name: str) ->
     assert public_name(model) == name
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("/work/tiny", "tiny", True),
+        ("tiny", "/work/small", False),
+        ("/work/tiny", "/home/tiny", False),
+        ("owner/tiny", "tiny", False),
+        ("smollm2-135m", "/work/smollm2-135m", False),
+    ],
+)
+def test_rows_without_a_folder_fit_the_base_in_it(one: str, other: str, same: bool) -> None:
+    assert provisioning.same_base(one, other) is provisioning.same_base(other, one) is same
+
+
 @pytest.mark.parametrize("model", ["./nowhere", "/no/where", "~nobody/x", "nosuchname", "a/b/c"])
 def test_what_is_neither_folder_nor_hub_id_is_said(model: str) -> None:
     with pytest.raises(FileNotFoundError, match="neither a folder here, nor a hub id"):
