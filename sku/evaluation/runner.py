@@ -31,7 +31,7 @@ from sku.evaluation.work_lines import (
 from sku.judges.protocol import Judge
 from sku.models.batching import EncodedPair
 from sku.models.generation import generate_answers
-from sku.models.likelihood import answer_kl, by_length
+from sku.models.likelihood import BaseStates, answer_kl, by_length
 from sku.models.remote_likelihood import answer_log_probs, tells_likelihoods
 from sku.models.remote_model import Question, RemoteModel
 from sku.models.variant_model import VariantModel
@@ -81,6 +81,7 @@ class EvaluationRunner(WorkPasses):
         self.identities = {str(subject.variant): subject.identity for subject in plan.subjects}
         self.answers = self.open_lines("answers", AnswerLine)
         self.likelihoods = self.open_lines("likelihoods", LikelihoodLine)
+        self._base_states = BaseStates()
 
     def run(self, judge: Judge, similarity: SimilarityMetric | None = None) -> EvaluationLines:
         """Run all passes.
@@ -110,10 +111,11 @@ class EvaluationRunner(WorkPasses):
             if subject.remote is not None:
                 self._ask_server(subject, subject.remote)
 
-    def score_given_answers(self) -> None:
-        """Score the given answers that have no likelihood yet."""
-        self.run_pass("scoring given answers", self._likelihood_batches(), self._score_batch, self.likelihoods)
-        for subject in self.plan.subjects:
+    def score_given_answers(self, subjects: Sequence[MeasuredVariant] | None = None) -> None:
+        """Score the given answers that have no likelihood yet, under `subjects` of the plan or under all."""
+        subjects = self.plan.subjects if subjects is None else subjects
+        self.run_pass("scoring given answers", self._likelihood_batches(subjects), self._score_batch, self.likelihoods)
+        for subject in subjects:
             if subject.remote is not None and subject.remote.server.log_probs:
                 self._score_at_server(subject, subject.remote)
 
@@ -171,7 +173,7 @@ class EvaluationRunner(WorkPasses):
         prompts = {pair.prompt_id: pair for pair in self.plan.sets.answered}
         shortest_first = sorted(prompts.values(), key=lambda pair: len(pair.prompt))
         batches = []
-        for group in self._subjects_by_adapters():
+        for group in self._subjects_by_adapters(self.plan.subjects):
             missing: dict[tuple[int, ...], list[PromptPair]] = defaultdict(list)
             for pair in shortest_first:
                 places = tuple(i for i, one in enumerate(group) if self.answer_key(one, pair) not in self.answers)
@@ -230,9 +232,9 @@ class EvaluationRunner(WorkPasses):
 
         self.ask_server(f"scoring given answers at {subject.variant}", lines(), len(keys), self.likelihoods)
 
-    def _likelihood_batches(self) -> list[list[GivenAnswer]]:
+    def _likelihood_batches(self, subjects: Sequence[MeasuredVariant]) -> list[list[GivenAnswer]]:
         batches = []
-        for group in self._subjects_by_adapters():
+        for group in self._subjects_by_adapters(subjects):
             items = [
                 GivenAnswer(subject, pair, kind, self._encoded(pair, kind))
                 for kind, pairs in self.plan.sets.scored.items()
@@ -249,17 +251,17 @@ class EvaluationRunner(WorkPasses):
 
     def _score_batch(self, items: list[GivenAnswer]) -> list[LikelihoodLine]:
         coefficients = [item.subject.variant.coefficients for item in items]
-        scored = answer_kl(self.model, [item.encoded for item in items], coefficients)
+        scored = answer_kl(self.model, [item.encoded for item in items], coefficients, self._base_states)
         return [
             LikelihoodLine(self.likelihood_key(item.subject, item.pair, item.kind), one.log_prob, one.tokens, one.kl)
             for item, one in zip(items, scored, strict=True)
         ]
 
-    def _subjects_by_adapters(self) -> Iterator[list[MeasuredVariant]]:
+    def _subjects_by_adapters(self, subjects: Sequence[MeasuredVariant]) -> Iterator[list[MeasuredVariant]]:
         """Groups of different variants of the same adapters: an adapter costs time in every row of its batch. Models
         behind servers are in none."""
         groups: dict[tuple[str, ...], dict[str, MeasuredVariant]] = defaultdict(dict)
-        for subject in (one for one in self.plan.subjects if one.remote is None):
+        for subject in (one for one in subjects if one.remote is None):
             adapters = tuple(sorted(subject.variant.coefficients))
             groups[adapters].setdefault(self.identities[str(subject.variant)], subject)
         return (list(group.values()) for group in groups.values())

@@ -25,6 +25,8 @@ ScoredRow = tuple[EncodedPair, Mapping[str, float]]
 Result = TypeVar("Result")
 MAX_LOGIT_ROWS = 128
 """Tokens whose logits exist at once: 25 MB for the default base, and enough for efficient matrix products."""
+MAX_KEPT_BYTES = 2**28
+"""About 110,000 tokens of the default base, or 30,000 of one with 7 billion parameters in half precision."""
 MAX_BATCH_TOKENS = 4096
 """Tokens of a batch, padding included."""
 CPU_BATCH_TOKENS = 512
@@ -41,6 +43,36 @@ class AnswerLikelihood(NamedTuple):
     """Number of scored tokens; includes the end token unless there was no room for it."""
     kl: float
     """KL(base || variant) over the whole vocabulary, mean over the scored tokens, nats per token; at least 0."""
+
+
+class BaseStates:
+    """The base's hidden states that predict given answers, kept while there is room.
+
+    Variants of different adapters are scored one after the other. With these states, the base reads an answer once for
+    all of them.
+    """
+
+    def __init__(self, max_bytes: int = MAX_KEPT_BYTES) -> None:
+        """Start without states.
+
+        Args:
+            max_bytes: once so many are kept, further states are computed each time.
+        """
+        self._room = max_bytes
+        self._kept: dict[EncodedPair, Tensor] = {}
+
+    def __contains__(self, row: EncodedPair) -> bool:
+        return row in self._kept
+
+    def __getitem__(self, row: EncodedPair) -> Tensor:
+        """`[N, H]`"""
+        return self._kept[row]
+
+    def keep(self, row: EncodedPair, states: Tensor) -> None:
+        """Keep the states `[N, H]` of an answer."""
+        if row not in self._kept and states.nbytes <= self._room:
+            self._kept[row] = states.clone()  # a view would keep its whole batch in memory
+            self._room -= states.nbytes
 
 
 class ScoredTokens(NamedTuple):
@@ -117,7 +149,10 @@ def log_probs_of_states(model: VariantModel, rows: Sequence[EncodedPair], states
 
 @torch.no_grad()
 def answer_kl(
-    model: VariantModel, rows: Sequence[EncodedPair], coefficients: Sequence[Mapping[str, float]]
+    model: VariantModel,
+    rows: Sequence[EncodedPair],
+    coefficients: Sequence[Mapping[str, float]],
+    base_states: BaseStates | None = None,
 ) -> list[AnswerLikelihood]:
     """Likelihood of each answer under its own row of coefficients, and KL(base || variant) on its tokens.
 
@@ -127,6 +162,7 @@ def answer_kl(
         model: the base and its adapters.
         rows: B encoded pairs, which may repeat.
         coefficients: B rows of coefficients.
+        base_states: those of earlier calls with this model, to which this call adds its own.
 
     Returns:
         B likelihoods; the KL of the base is exactly 0.
@@ -134,22 +170,34 @@ def answer_kl(
     Raises:
         ValueError: if a row has no token to score.
     """
+    _scored_tokens(rows)
     gated = gated_rows(model, rows, coefficients)
     asked = [(row, nonzero_coefficients(c)) for row, c in zip(rows, gated, strict=True)]
     groups: dict[EncodedPair, list[CoefficientKey]] = {row: [()] for row in rows}  # the base's row comes first
     for row, signed in dict.fromkeys(asked):
         groups[row] += [signed] if signed else []
-    computed = [(row, signed) for row, group in groups.items() for signed in group]
-    sizes = _scored_tokens([row for row, _ in computed])
-    batch = collate([row for row, _ in computed]).to(model.device)
-    with model.rows([dict(signed) for _, signed in computed]) as network:
-        hidden, targets, _ = answer_hidden_rows(network, batch)
-        places = zip(computed, torch.split(hidden, sizes), torch.split(targets, sizes), strict=True)
-        found: dict[tuple[EncodedPair, CoefficientKey], AnswerLikelihood] = {}
-        for group in groups.values():
-            keys, hiddens, answers = zip(*(next(places) for _ in group), strict=True)
-            found |= zip(keys, _divergences(network, torch.stack(hiddens), answers[0]), strict=True)
+    base_states = BaseStates() if base_states is None else base_states
+    computed = [(row, key) for row, group in groups.items() for key in group if key or row not in base_states]
+    found: dict[tuple[EncodedPair, CoefficientKey], AnswerLikelihood] = {}
+    with model.rows([dict(key) for _, key in computed]) as network:
+        states = dict(
+            zip(computed, _predicting_states(network, model.device, [row for row, _ in computed]), strict=True)
+        )
+        for row, group in groups.items():
+            base = base_states[row] if (row, ()) not in states else states[row, ()]
+            hidden = torch.stack([base, *(states[row, key] for key in group[1:])])
+            targets = torch.tensor(row.answer, device=model.device)
+            found |= zip([(row, key) for key in group], _divergences(network, hidden, targets), strict=True)
+            base_states.keep(row, base)
     return [found[one] for one in asked]
+
+
+def _predicting_states(network: Any, device: torch.device, rows: Sequence[EncodedPair]) -> tuple[Tensor, ...]:
+    """The hidden states `[N, H]` that predict each answer token of each row, in one forward."""
+    if not rows:
+        return ()
+    hidden, _, _ = answer_hidden_rows(network, collate(rows).to(device))
+    return torch.split(hidden, _scored_tokens(rows))
 
 
 def base_log_probs(model: VariantModel, pairs: Sequence[tuple[str, str]]) -> list[float]:

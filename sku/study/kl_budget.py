@@ -46,15 +46,20 @@ def largest_coefficients(
     """
     if not trainings:
         return {}
+    subjects = {
+        (folder, coefficient): measured_variant(session.variant(f"{folder}@{coefficient:g}"))
+        for folder, coefficients in trainings.items()
+        for coefficient in coefficients
+    }
     model = session.load()
     normal = replace(sources, harmful=(), pairs=(), references=(), sounds_harmful=(), choices=None)
     own = load_prompt_sets(model, normal, "validation").own
+    plan = EvaluationPlan(session.model_name, tuple(subjects.values()), PromptSets(own=own), "validation")
+    runner = EvaluationRunner(model, plan, work, report, cancelled)
 
     def kl(folder: Path, coefficient: float) -> float:
-        subject = measured_variant(session.variant(f"{folder}@{coefficient:g}"))
-        plan = EvaluationPlan(session.model_name, (subject,), PromptSets(own=own), "validation")
-        runner = EvaluationRunner(model, plan, work, report, cancelled)
-        runner.score_given_answers()
+        subject = subjects[folder, coefficient]
+        runner.score_given_answers([subject])
         lines = [runner.likelihoods[runner.likelihood_key(subject, pair, "own")] for pair in own]
         return statistics.fmean(line.kl for line in lines if line.kl is not None)
 

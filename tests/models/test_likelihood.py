@@ -19,6 +19,7 @@ from sku.models.likelihood import (
     CPU_BATCH_TOKENS,
     MAX_BATCH_TOKENS,
     AnswerLikelihood,
+    BaseStates,
     ScoredRow,
     answer_kl,
     answer_log_probs,
@@ -67,6 +68,35 @@ def test_it_equals_the_dense_computation_on_every_architecture(architecture: str
     for row, c, got in zip(rows, coefficients, answer_kl(model, rows, coefficients), strict=True):
         assert got == pytest.approx(dense(model, row, c), rel=1e-3, abs=1e-5)
     assert dense(model, MIDDLE, {"one": 2.0}).kl > 0.01, "the adapter does nothing, so this test shows nothing"
+
+
+def test_the_base_reads_an_answer_once_for_all_calls(duo: VariantModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    forwards: list[int] = []
+    read = likelihood.answer_hidden_rows
+    monkeypatch.setattr(
+        likelihood,
+        "answer_hidden_rows",
+        lambda net, batch: (forwards.append(len(batch.input_ids)), read(net, batch))[1],
+    )
+    rows: list[EncodedPair] = [MIDDLE, LONG, SHORT]
+    kept = BaseStates()
+    for adapter in ("one", "two"):
+        coefficients: list[Mapping[str, float]] = [{adapter: -1.0}, {adapter: 1.0}, {}]
+        for got, wanted in zip(
+            answer_kl(duo, rows, coefficients, kept), answer_kl(duo, rows, coefficients), strict=True
+        ):
+            assert got == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+    assert forwards == [5, 5, 2, 5], "three rows of the base with the first adapter, none with the second"
+    assert answer_kl(duo, rows, [{}, {}, {}], kept)[0].kl == 0
+    assert len(forwards) == 4, "nothing is left to read"
+
+
+def test_states_of_the_base_are_kept_while_there_is_room(duo: VariantModel) -> None:
+    hidden = duo.network.config.hidden_size
+    kept = BaseStates(max_bytes=4 * hidden * len(MIDDLE.answer))
+    for row in (LONG, MIDDLE, SHORT):
+        answer_kl(duo, [row], [{"one": 1.0}], kept)
+    assert [row in kept for row in (LONG, MIDDLE, SHORT)] == [False, True, False]
 
 
 def test_kl_of_the_base_to_itself_is_exactly_zero(duo: VariantModel) -> None:
