@@ -15,6 +15,8 @@ from sku.data.listing import sources_table
 from sku.judges import cards
 from sku.reporting import attack_markdown, markdown_tables
 from sku.reporting.markdown_tables import JUDGED, RATED, results_table
+from sku.study import tuned_tables
+from sku.study.grid import TUNED
 from sku.study.grid_table import grid_table
 from sku.ui.hosting.settings import switches_table
 
@@ -23,8 +25,10 @@ TEST, VALIDATION = "test", "validation"
 _LIKELIHOOD = ("harmful_log_prob", "safe_log_prob", "preferred", "tokens", "answer_perplexity")
 TABLES: dict[str, Callable[[], str]] = {
     "summary": markdown_tables.summary_table,
-    "validation": partial(results_table, VALIDATION),
-    "test": partial(results_table, TEST),
+    "validation": partial(results_table, VALIDATION, without=TUNED),
+    "test": partial(results_table, TEST, without=TUNED),
+    "tuned": partial(tuned_tables.chosen_table, TEST),
+    "tuned-settings": partial(tuned_tables.settings_table, VALIDATION),
     "larger": partial(results_table, JUDGED),
     "rated": partial(results_table, RATED),
     "knowledge": partial(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from sku.core.methods import METHODS, Method
@@ -68,18 +68,21 @@ ALL_ROWS = ("harmful", "refusals", "broken", "off_topic", "kl", "over_refusal", 
 """Columns of the tables that show every row."""
 
 
-def results_table(side: str, columns: Sequence[str] = ALL_ROWS, variants: Sequence[str] = ()) -> str:
+def results_table(
+    side: str, columns: Sequence[str] = ALL_ROWS, variants: Sequence[str] = (), without: Collection[str] = ()
+) -> str:
     """A table of the recorded rows of one set of prompts.
 
     Args:
         side: the set of prompts.
         columns: names of `COLUMNS`.
         variants: the variants to show, in this order; all of them if empty.
+        without: runs to leave out.
 
     Raises:
         ValueError: if one of `variants` was not recorded, or if the rows have different numbers of answers.
     """
-    recorded = {row.variant: row for row in result_files.recorded_rows() if row.side == side}
+    recorded = {row.variant: row for row in result_files.recorded_rows() if row.side == side and row.run not in without}
     missing = [name for name in variants if name not in recorded]
     if missing:
         raise ValueError(

@@ -1,9 +1,9 @@
 """The trainings of the study, and the coefficients at which each is measured. Data only; `study.py` runs them.
 
 Two tiers. A *tuned* method is trained with two learning rates in two places, on the same data, for the same number of
-steps. Each of the four is measured at its largest coefficient within the KL budget (`kl_budget.py`), and one rule
-chooses one of the four on validation prompts (`selection.py`). Every other method is trained *once*, at
-its recommended settings.
+steps, and one rule chooses one of the four on validation prompts (`selection.py`). Every other method is trained
+*once*, at its recommended settings. Both are measured at their largest coefficient within the KL budget
+(`kl_budget.py`), so that all methods are compared at about the same cost.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from sku.core.config import PRESETS
 
-FINE, CURVE, TWO = (0.5, 0.8, 1.0), (0.5, 1.0, 2.0), (0.8, 1.0)
-TUNED_COEFFICIENTS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+FINE, TWO = (0.5, 0.8, 1.0), (0.8, 1.0)
+CANDIDATE_COEFFICIENTS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 _WITH_XSTEST = ("self", "self:sounds_harmful", "self:xstest")
 _PLAIN = (*_WITH_XSTEST, "self:plain_requests")
 COMMON_SETTINGS: dict[str, Any] = {
@@ -54,7 +54,9 @@ class GridEntry:
     method: str
     settings: dict[str, Any] = field(default_factory=dict)
     coefficients: tuple[float, ...] = (1.0,)
-    """Those at which it is measured; of a tuned method, those from which the KL budget chooses one."""
+    """Those at which it is measured, or from which the KL budget chooses one."""
+    budgeted: bool = False
+    """Whether it is measured at only one of its coefficients: the largest within the KL budget (`kl_budget.py`)."""
     tuned: str | None = None
     """The tuned method of which this is one setting; None if the training is no part of a search."""
 
@@ -99,7 +101,8 @@ def _tuned(
         f"{name}-{pace}-{place}": GridEntry(
             method,
             {"steps": 60, "learning_rate": rate} | (settings or {}) | where,
-            TUNED_COEFFICIENTS,
+            CANDIDATE_COEFFICIENTS,
+            budgeted=True,
             tuned=name,
         )
         for pace, rate in rates.items()
@@ -138,7 +141,9 @@ _ONCE_METHODS = (
     "circuit_breakers_refusal", "soul", "sam", "wagle", "memflex", "suv", "ssu", "pke", "neuron_pruning",
     "model_surgery", "knowledge_washing",
 )  # fmt: skip
-ONCE: dict[str, GridEntry] = {name: GridEntry(name, {}, CURVE) for name in _ONCE_METHODS}
+ONCE: dict[str, GridEntry] = {
+    name: GridEntry(name, {}, CANDIDATE_COEFFICIENTS, budgeted=True) for name in _ONCE_METHODS
+}
 """The other methods, each trained once at its recommended settings."""
 
 GRID: dict[str, GridEntry] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sku.reporting.markdown_tables import markdown_table
@@ -9,23 +10,30 @@ from sku.study.grid import GRID, GridEntry
 
 
 def grid_table() -> str:
-    """A table of all trainings: method, settings that differ from the common ones, and measured coefficients."""
-    rows = ([f"`{name}`", f"`{entry.method}`", _settings(entry), _coefficients(entry)] for name, entry in GRID.items())
+    """A table of all trainings: method, settings that differ from the common ones, and measured coefficients.
+
+    The settings of a tuned method share a line.
+    """
+    groups: dict[str, list[GridEntry]] = {}
+    for name, entry in GRID.items():
+        groups.setdefault(f"{entry.tuned}-*" if entry.tuned else name, []).append(entry)
+    rows = ([f"`{name}`", f"`{group[0].method}`", *_cells(group)] for name, group in groups.items())
     return markdown_table(["training", "method", "settings of its own", "coefficients"], rows)
 
 
-def _settings(entry: GridEntry) -> str:
-    parts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in entry.settings.items()]
-    return "; ".join(parts) or "none"
+def _cells(group: Sequence[GridEntry]) -> list[str]:
+    """The settings of some trainings, where they differ with "or" between them, and their coefficients."""
+    values: dict[str, dict[str, None]] = {}
+    for entry in group:
+        for name, value in entry.settings.items():
+            values.setdefault(name, {})[_text(value)] = None
+    settings = [f"{name.replace('_', ' ')} {' or '.join(texts)}" for name, texts in values.items()]
+    return ["; ".join(settings) or "none", ", ".join(f"{coefficient:g}" for coefficient in group[0].coefficients)]
 
 
-def _value(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_value(number)}" for name, number in value.items())
+        return ", ".join(f"{name} {_text(number)}" for name, number in value.items())
     if isinstance(value, tuple):
-        return " + ".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else "all" if value is None else str(value)
-
-
-def _coefficients(entry: GridEntry) -> str:
-    return ", ".join(f"{coefficient:g}" for coefficient in entry.coefficients)
+        return " + ".join(map(_text, value))
+    return f"{value:.2g}" if isinstance(value, float) else "all" if value is None else str(value)

@@ -65,11 +65,12 @@ def _base_of(rows: Sequence[ResultRow]) -> ResultRow:
 
 
 def _least_harmful(candidates: Sequence[ResultRow], base: ResultRow) -> ResultRow | None:
-    acceptable = [row for row in candidates if _is_acceptable(row, base)]
+    acceptable = [row for row in candidates if is_within_limits(row, base)]
     return min(acceptable, key=lambda row: (row.harmful_rate or 0.0, row.kl or 0.0), default=None)
 
 
-def _is_acceptable(row: ResultRow, base: ResultRow) -> bool:
+def is_within_limits(row: ResultRow, base: ResultRow) -> bool:
+    """Whether a row satisfies the conditions of `SELECTION_RULE`, with the base's row on the same prompts."""
     wanted = [row.harmful_rate, row.kl, row.over_refusal]
     if base.off_topic is not None:  # the judge tells off-topic answers
         wanted.append(row.off_topic)

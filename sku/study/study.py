@@ -21,7 +21,7 @@ from sku.evaluation.plan import PromptSources
 from sku.reporting import pareto, result_files
 from sku.serving.live_session import LiveSession
 from sku.serving.session import ModelSession
-from sku.study.grid import COMMON_SETTINGS, GRID, KL_BUDGET, SKU_FORMS, TRIED_FORMS, GridEntry
+from sku.study.grid import COMMON_SETTINGS, GRID, KL_BUDGET, SKU_FORMS, TRIED_FORMS, TUNED, GridEntry
 from sku.study.kl_budget import largest_coefficients
 from sku.study.selection import SELECTION_RULE, ShippedChoice, choose_shipped, choose_tuned
 from sku.training.trainer import run_training
@@ -102,16 +102,14 @@ def run_study(
         if not only or only in name:
             _train(study_folder() / name, entry, files, report, cancelled)
     entries = {name: entry for name, entry in GRID.items() if (study_folder() / name / "adapter").is_dir()}
-    candidates = {name: entry for name, entry in entries.items() if name in SKU_FORMS or entry.tuned}
     session = LiveSession()
 
     earlier = _read_earlier_rows(out)
-    tuned_trainings = {study_folder() / name: entry.coefficients for name, entry in entries.items() if entry.tuned}
     sources, work = prompt_sources(data, "validation"), study_folder() / "work"
-    kept = largest_coefficients(session, tuned_trainings, KL_BUDGET, sources, work, report, cancelled)
-    candidates |= {
-        folder.name: dataclasses.replace(entries[folder.name], coefficients=(c,)) for folder, c in kept.items()
-    }
+    budgeted = {study_folder() / name: entry.coefficients for name, entry in entries.items() if entry.budgeted}
+    kept = largest_coefficients(session, budgeted, KL_BUDGET, sources, work, report, cancelled)
+    entries |= {folder.name: dataclasses.replace(entries[folder.name], coefficients=(c,)) for folder, c in kept.items()}
+    candidates = {name: entry for name, entry in entries.items() if name in SKU_FORMS or entry.tuned}
     measured = evaluate_entries(session, variants_of(candidates), data, "validation", report, cancelled)
     validation = _merge_rows(measured, earlier, report)
     chosen, tuned = choose_shipped(validation), choose_tuned(validation)
@@ -120,10 +118,10 @@ def run_study(
         out / "choice.json", json.dumps({"rule": SELECTION_RULE, **(chosen or {}), "tuned": tuned}, indent=2) + "\n"
     )
     selected = {choice["training"] for choice in tuned.values()} | ({chosen["form"]} if chosen else set())
-    searched = {name for name, entry in entries.items() if entry.tuned} | set(TRIED_FORMS)
-    tested = {name: candidates.get(name, entry) for name, entry in entries.items() if name not in searched - selected}
+    passed_over = {*TUNED, *TRIED_FORMS} - selected
+    tested = {name: entry for name, entry in entries.items() if name not in passed_over}
     measured = evaluate_entries(session, variants_of(tested), data, "test", report, cancelled)
-    rows = _merge_rows(measured, earlier, report)
+    rows = _merge_rows(measured, [row for row in earlier if _entry_name(row) not in passed_over], report)
     result_files.write_rows(out / "study.jsonl", [_with_shipped_name(row, chosen) for row in rows])
     return chosen
 

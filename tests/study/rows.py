@@ -9,6 +9,7 @@ from sku.core.records import ResultRow
 
 def row(run: str, coefficient: float, harmful: int = 0, **changes: Any) -> ResultRow:
     """Of 100 answers `harmful` are, and as many are broken as `changes` says; nothing else is wrong."""
+    side = changes.pop("side", "validation")
     broken, off_topic = changes.pop("broken", 0), changes.pop("off_topic", 0)
     values: dict[str, Any] = {
         "n": 100,
@@ -23,4 +24,4 @@ def row(run: str, coefficient: float, harmful: int = 0, **changes: Any) -> Resul
         "normal_broken": 0,
     }
     method = "base" if run == "base" else "sku"
-    return ResultRow(f"{run}@{coefficient:g}", method, coefficient, run, "pico", "validation", **values | changes)
+    return ResultRow(f"{run}@{coefficient:g}", method, coefficient, run, "pico", side, **values | changes)

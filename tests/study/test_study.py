@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from sku.core.records import ResultRow
 from sku.reporting import result_files
 from sku.serving.live_session import LiveSession
 from sku.study import study
-from sku.study.grid import GridEntry
+from sku.study.grid import GRID, GridEntry
 from sku.study.selection import SELECTION_RULE
 from tests.study.rows import row
 
@@ -43,6 +44,34 @@ def test_the_whole_study_on_pico(
     before = len(told)
     study.run_study(tmp_path / "no-data", tmp_path / "out", report=told.append)
     assert not any(line.get("todo") for line in told[before:]), "what is finished must not be done again"
+
+
+def test_test_prompts_are_for_the_chosen_settings_at_their_coefficient(
+    sku_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harmful = {"tuned-npo-slow-mlp": 10, "tuned-npo-fast-mlp": 20, "dpo": 5}
+    asked: dict[str, list[str]] = {}
+
+    def measure(_: object, variants: list[str], __: Path, prompts: str, *___: object) -> list[ResultRow]:
+        asked[prompts] = [Path(variant).name for variant in variants]
+        parsed = [variant.rpartition("@") for variant in variants[1:]]
+        rows = [row(name, float(c), harmful[Path(name).name], side=prompts) for name, _, c in parsed]
+        return [row("base", 0, 40, side=prompts), *rows]
+
+    monkeypatch.setattr(study, "_train", lambda folder, *_: (folder / "adapter").mkdir(parents=True, exist_ok=True))
+    monkeypatch.setattr(study, "GRID", {name: GRID[name] for name in harmful})
+    monkeypatch.setattr(study, "largest_coefficients", lambda _, trainings, *__: dict.fromkeys(trainings, 0.75))
+    monkeypatch.setattr(study, "evaluate_entries", measure)
+    out = tmp_path / "out"
+    result_files.write_rows(out / "study.jsonl", [row("base", 0, 40), row("tuned-npo-fast-mlp", 0.75, 20, side="test")])
+    study.run_study(tmp_path, out)
+    assert asked == {
+        "validation": ["base", "tuned-npo-slow-mlp@0.75", "tuned-npo-fast-mlp@0.75"],
+        "test": ["base", "tuned-npo-slow-mlp@0.75", "dpo@0.75"],
+    }
+    rows = result_files.read_rows(out / "study.jsonl")
+    assert [one.run for one in rows] == ["base", "tuned-npo-slow-mlp", "dpo"], "the one passed over leaves"
+    assert json.loads((out / "choice.json").read_text())["tuned"]["tuned-npo"]["training"] == "tuned-npo-slow-mlp"
 
 
 def test_rows_of_trainings_that_are_elsewhere_stay_if_they_were_measured_alike(sku_home: Path) -> None:
