@@ -39,7 +39,7 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "truthfulqa": partial(results_table, JUDGED, ("mc1", "mc2")),
     "trainings": grid_table,
-    "methods": partial(markdown_tables.methods_table, ablations=False, measured=True),
+    "methods": partial(markdown_tables.methods_table, ablations=False, measured=True, side=JUDGED),
     "measured-methods": partial(markdown_tables.methods_table, measured=True),
     "all-methods": markdown_tables.method_notes_table,
     "measured-terms": partial(markdown_tables.terms_table, measured=True),

@@ -158,14 +158,15 @@ def failures_list(card: JudgeCard) -> str:
     return "\n".join(f"- {failure}" for failure in card.failures)
 
 
-def methods_table(ablations: bool = True, measured: bool = False) -> str:
+def methods_table(ablations: bool = True, measured: bool = False, side: str | None = None) -> str:
     """A table of methods: what each minimises, whether its vector is subtracted or added, and its fidelity.
 
     Args:
         ablations: whether methods that leave out a term of another one are in it.
         measured: whether to leave out methods without a recorded result.
+        side: the set of prompts on which they were measured; None: any.
     """
-    names = [name for name in _method_names(measured) if ablations or "_no_" not in name]
+    names = [name for name in _method_names(measured, side) if ablations or "_no_" not in name]
     rows = ([f"`{name}`", *method_cells(METHODS[name]), METHODS[name].paper] for name in names)
     return markdown_table(["method", "minimises", "vector is", "fidelity", "paper"], rows)
 
@@ -190,8 +191,9 @@ def terms_table(measured: bool = False) -> str:
     return markdown_table(["term", "what it does"], rows)
 
 
-def _method_names(measured: bool) -> list[str]:
-    recorded = {row.method for row in result_files.recorded_rows()} if measured else set(METHODS)
+def _method_names(measured: bool, side: str | None = None) -> list[str]:
+    rows = (row for row in result_files.recorded_rows() if side in (None, row.side))
+    recorded = {row.method for row in rows} if measured else set(METHODS)
     return [name for name in METHODS if name in recorded]
 
 

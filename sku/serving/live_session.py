@@ -57,10 +57,10 @@ class LiveSession(ModelLoader):
         before: Sequence[Conversation] = (),
     ) -> list[Answer]:
         """All answers of all variants to all prompts: in one batch, or in turn under an attack on the model."""
+        model, checked = self.load(), _checked(prompts)
         from sku.models import generation
         from sku.serving import attacked_answers
 
-        model, checked = self.load(), _checked(prompts)
         found = self.variants(variants)
         if attack.attack.weaken:
             return attacked_answers.answers_in_turn(model, checked, found, config, attack, before)

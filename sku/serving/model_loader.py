@@ -113,12 +113,12 @@ class ModelLoader:
 
     def _loaded(self) -> VariantModel:
         self.progress = "loading the libraries"
-        with quick_imports():
+        with quick_imports():  # loading imports the module of the architecture, and that half of transformers
             from sku.models import variant_model
 
-        folder = provision_base(self.model_name, self._report_progress)
-        arithmetic = chosen_arithmetic(self._wanted_arithmetic)
-        return variant_model.load_variant_model(folder, dtype_of(self.model_name), self.device, arithmetic)
+            folder = provision_base(self.model_name, self._report_progress)
+            arithmetic = chosen_arithmetic(self._wanted_arithmetic)
+            return variant_model.load_variant_model(folder, dtype_of(self.model_name), self.device, arithmetic)
 
     def fits(self, run: Run) -> bool:
         """Whether a run was trained on this base. Until the base is loaded, the names of the two decide."""
@@ -150,12 +150,13 @@ class ModelLoader:
 
         May be called, and used, on the worker thread only.
         """
-        from sku.models.running_batch import RunningBatch
-
         if not (self._thread and self.shares_batch):
             return None
         if self._batch is None:
-            self._batch = RunningBatch(self.load())
+            model = self.load()
+            from sku.models.running_batch import RunningBatch
+
+            self._batch = RunningBatch(model)
         return self._batch
 
     def lock_at_forks(self) -> None:
