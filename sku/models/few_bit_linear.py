@@ -57,15 +57,11 @@ class FewBitLayers:
         self.form = form
         self.count = 0
         self.in_use = False
-        self.steps_aside = False
-        """Whether decoding steps are in fp32 for now, as beside a training: its threads and those of ONNX Runtime would
-        wait for each other."""
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Inside the block, inputs of one token a row meet the few-bit weights, unless they step aside. Hold the
-        model's lock."""
-        self.in_use = not self.steps_aside
+        """Inside the block, inputs of one token a row meet the few-bit weights. Hold the model's lock."""
+        self.in_use = True
         try:
             yield
         finally:

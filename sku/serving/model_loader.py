@@ -206,10 +206,6 @@ class ModelLoader:
     def _prepared(self, source: Callable[[], Iterator[_T]]) -> Iterator[_T]:
         if self._chooser:
             self._chooser.before_question()
-        if (
-            self._model is not None and self._model.few_bits and self.arithmetic == "exact"
-        ):  # fp32 writes the same texts
-            self._model.few_bits.steps_aside = processes.any_job_runs()
         yield from source()
 
     def _try_to_load(self) -> None:

@@ -20,7 +20,6 @@ from sku.models.few_bit_linear import FewBitLayers, FewBitLinear, FewBitProduct,
 from sku.models.generation import generate_answers
 from sku.models.variant_model import VariantModel
 from sku.models.weight_rounding import int4_asymmetric, int8_symmetric
-from sku.serving import processes
 from sku.serving.live_session import LiveSession
 from tests.conftest import ARCHITECTURES, build_network, byte_tokenizer, save_adapter
 
@@ -134,32 +133,6 @@ def test_exact_logits_are_fp32_up_to_rounding_and_texts_are_equal(network: Any, 
     assert (step_logits(exact, [{}, {"one": -1.0}]) - wanted).abs().max() < 1e-3
     assert 1e-3 < (step_logits(quick, [{}, {"one": -1.0}]) - wanted).abs().max() < 0.2 * wanted.abs().max()
     assert texts(exact) == texts(fp32)
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_steps_are_in_fp32_while_the_form_steps_aside(network: Any, form: Form, tmp_path: Path) -> None:
-    fp32, model = model_with(network, "fp32", tmp_path), model_with(network, form, tmp_path)
-    assert model.few_bits
-    for steps_aside in (True, False, True):
-        model.few_bits.steps_aside = steps_aside
-        assert torch.equal(step_logits(model, [{}]), step_logits(fp32, [{}])) is steps_aside
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_exact_steps_aside_beside_a_job_of_the_page(
-    form: Form, tmp_path: Path, sku_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rounded_network().save_pretrained(tmp_path / "base")
-    byte_tokenizer().save_pretrained(tmp_path / "base")
-    session = LiveSession(str(tmp_path / "base"), form)
-    few_bits = session.load().few_bits
-    assert few_bits
-    session.start()
-    for job_runs in (True, False):
-        monkeypatch.setattr(processes, "any_job_runs", lambda runs=job_runs: runs)
-        [written] = session.answers(["Hi"], ["base"], DecodingConfig(max_new_tokens=2))
-        assert written.tokens == 2
-        assert few_bits.steps_aside is (job_runs and form == "exact"), "quick writes other texts than fp32"
 
 
 @pytest.mark.parametrize("form", FORMS)
