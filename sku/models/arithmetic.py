@@ -22,8 +22,8 @@ Arithmetic = Literal["fp32", "exact", "quick"]
 ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
 COMMAND_DEFAULT: Arithmetic = "fp32"
 PAGE_DEFAULT: Arithmetic = "fp32"
-"""By `python -m sku bench`, on the default base and two cores: `exact` writes the same texts as fp32, and three columns
-in 0.9 of its time, but in 1.4 of it beside a training. `quick` takes 0.6, but only 88 % of the verdicts stay; 99 % were
+"""On the default base and two cores `exact` writes the same texts as fp32, one column in 0.8 of its time, but three no
+quicker, and in 1.4 of it beside a training. `quick` takes 0.6, but only 88 % of the verdicts stay; 99 % were
 wanted (`assets/docs/serving.md`)."""
 
 
