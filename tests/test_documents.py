@@ -21,7 +21,7 @@ from sku.reporting import markdown_tables, result_files
 from sku.reporting.row_text import over_refusal_text
 from sku.reporting.utilities import share
 from sku.study import study
-from sku.study.grid import GRID
+from sku.study.grid import GRID, TUNED
 from sku.ui.hosting.settings import Hosting
 
 ROOT = Path(__file__).parents[1]
@@ -95,9 +95,14 @@ def test_a_mark_that_nothing_fills_is_an_error(text: str, said: str) -> None:
 
 
 def test_every_recorded_row_stands_in_the_study() -> None:
-    recorded = result_files.recorded_rows()
+    tuned = [row for row in result_files.recorded_rows() if row.run in TUNED]
+    recorded = [row for row in result_files.recorded_rows() if row not in tuned]
     whole = [line for line in STUDY.splitlines() if _RESULT_LINE.match(line) and line.count("|") == 9]
     assert sorted(whole) == sorted(map(cells, recorded))
+    for row in tuned:
+        useless = 100 * ((row.broken or 0) + (row.off_topic or 0)) / row.n
+        measured = cells(row).split(" | ")[1], f"{100 * row.refusal / row.n:.0f} %", f"{useless:.0f} %"
+        assert f"| `{row.variant}` | {' | '.join(measured)} | {over_refusal_text(row)} | {row.kl:.3g} (" in STUDY
 
 
 def test_a_row_that_was_not_recorded_is_named() -> None:
@@ -115,8 +120,9 @@ def test_the_rule_and_what_it_selected_are_the_recorded_ones() -> None:
     assert f"It selected `{choice['form']}` at {choice['coefficient']:g}, which is shipped as `sku`" in STUDY
     assert f"{choice['coefficient']:g} is the default" in README
     assert runs.find_run("sku").manifest.default_coefficient == choice["coefficient"]
-    for name in GRID:
-        assert f"| `{name}` |" in STUDY, f"training {name} is in no table"
+    for name, entry in GRID.items():
+        line = f"| `{entry.tuned}-*` |" if entry.tuned else f"| `{name}` |"
+        assert line in STUDY, f"training {name} is in no table"
 
 
 def test_hosting_has_every_switch_with_its_defaults() -> None:
@@ -175,7 +181,7 @@ def test_no_line_is_too_long_and_every_document_says_its_result_first(path: Path
 
 def test_readme_lists_methods_with_results_and_the_document_of_methods_lists_all() -> None:
     part = README.partition("<!-- table: methods -->")[2].partition("<!-- /table -->")[0]
-    recorded = {row.method for row in result_files.recorded_rows()}
+    recorded = {row.method for row in result_files.recorded_rows() if row.side == markdown_tables.JUDGED}
     names = re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)
     assert names == [name for name in METHODS if name in recorded and "_no_" not in name]
     text = (ROOT / "assets" / "docs" / "methods.md").read_text(encoding="utf-8")

@@ -575,7 +575,7 @@ METHODS: dict[str, Method] = {
         "Not trained: the adapter of a given run, applied to a prompt as far as a gate is open. The gate is a ridge "
         "probe of the base's hidden state at the last prompt token (the paper trains a soft gate on ReFT "
         "modules). The gate is not part of the weights, so an export loses it.",
-        Marker(GREEN, "⍟", "star-dot"),
+        Marker(BLUE, "⍟", "star-dot"),
         settings={"normal": ("bundled", "sounds_harmful", "plain_requests"), "normal_limit": None},
     ),
     "random": Method(
