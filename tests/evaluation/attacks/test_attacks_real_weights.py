@@ -60,8 +60,8 @@ def test_relearning_the_bases_own_answers_barely_changes_the_base(context: Attac
     base = session.variant("base")
     moved = {}
     for on in ("sounds_harmful", "harmful"):
-        with relearn(context, base, on=on, learning_rate=2e-4, steps=5) as attacked:
+        with relearn(context, base, on=on, learning_rate=2e-4, steps=10) as attacked:
             by_step = attacked.details["log_prob_by_step"]
-            moved[on] = by_step["5"] - by_step["0"]
-    assert abs(moved["sounds_harmful"]) < 0.01
-    assert moved["harmful"] > 0.02
+            moved[on] = by_step["10"] - by_step["0"]
+    assert abs(moved["sounds_harmful"]) < 0.05
+    assert moved["harmful"] > 0.05
