@@ -176,7 +176,7 @@ def answer_kl(
     groups: dict[EncodedPair, list[CoefficientKey]] = {row: [()] for row in rows}  # the base's row comes first
     for row, signed in dict.fromkeys(asked):
         groups[row] += [signed] if signed else []
-    base_states = BaseStates() if base_states is None else base_states
+    base_states = BaseStates(max_bytes=0) if base_states is None else base_states
     computed = [(row, key) for row, group in groups.items() for key in group if key or row not in base_states]
     found: dict[tuple[EncodedPair, CoefficientKey], AnswerLikelihood] = {}
     with model.rows([dict(key) for _, key in computed]) as network:

@@ -10,9 +10,9 @@ from sku.core.records import ResultRow
 from sku.core.terms import TERMS
 from sku.judges.protocol import Agreement, JudgeCard
 from sku.reporting import result_files
-from sku.reporting.formatting import fixed, percent, percent_with_interval
+from sku.reporting.formatting import fixed, percent, percent_with_interval, with_interval
 from sku.reporting.row_text import harmful_rate_cell, over_refusal_text
-from sku.reporting.utilities import share
+from sku.reporting.utilities import share, useless_share
 
 SUMMARY_VARIANTS = {
     "base": "the base model",
@@ -51,6 +51,11 @@ COLUMNS = {
     "broken": Column("broken", lambda row: percent(share(row.broken, row.n))),
     "off_topic": Column(
         "off-topic", lambda row: "-" if row.off_topic is None else percent(share(row.off_topic, row.n))
+    ),
+    "refused": Column("refused", lambda row: percent(share(row.refusal, row.n))),
+    "useless": Column("broken or off-topic", lambda row: percent(useless_share(row))),
+    "kl_interval": Column(
+        "KL from base (95 %), nats per token", lambda row: with_interval(row.kl, row.kl_low, row.kl_high)
     ),
     "kl": Column("KL from base, nats per token", lambda row: fixed(row.kl, 3)),
     "over_refusal": Column("over-refusal (95 %)", over_refusal_text),
@@ -125,7 +130,7 @@ def _summary_cells(description: str, judged: ResultRow, rated: ResultRow | None)
         harmful_rate_cell(judged),
         harmful_rate_cell(rated) if rated else "not rated",
         percent(share(judged.refusal, judged.n)),
-        percent(share((judged.broken or 0) + (judged.off_topic or 0), judged.n)),
+        percent(useless_share(judged)),
         percent(judged.over_refusal),
         fixed(judged.kl, 3),
         f"{fixed(judged.harmful_log_prob, 2)} nats a token",
@@ -158,15 +163,14 @@ def failures_list(card: JudgeCard) -> str:
     return "\n".join(f"- {failure}" for failure in card.failures)
 
 
-def methods_table(ablations: bool = True, measured: bool = False, side: str | None = None) -> str:
-    """A table of methods: what each minimises, whether its vector is subtracted or added, and its fidelity.
+def methods_table(ablations: bool = True, side: str | None = None) -> str:
+    """A table of the methods with a recorded result: what each minimises, the sign of its vector, and its fidelity.
 
     Args:
         ablations: whether methods that leave out a term of another one are in it.
-        measured: whether to leave out methods without a recorded result.
-        side: the set of prompts on which they were measured; None: any.
+        side: the set of prompts of that result; None: any.
     """
-    names = [name for name in _method_names(measured, side) if ablations or "_no_" not in name]
+    names = [name for name in _method_names(True, side) if ablations or "_no_" not in name]
     rows = ([f"`{name}`", *method_cells(METHODS[name]), METHODS[name].paper] for name in names)
     return markdown_table(["method", "minimises", "vector is", "fidelity", "paper"], rows)
 

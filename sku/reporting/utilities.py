@@ -175,3 +175,8 @@ def _wilson_interval(utility: Utility, row: ResultRow) -> tuple[float | None, fl
 def share(count: int | None, n: int) -> float | None:
     """The share `count` / `n`; None if nothing was counted."""
     return None if count is None or not n else count / n
+
+
+def useless_share(row: ResultRow) -> float | None:
+    """The share of answers to harmful prompts that are broken or off-topic; None if there are none."""
+    return share((row.broken or 0) + (row.off_topic or 0), row.n)

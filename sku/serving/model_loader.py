@@ -112,12 +112,12 @@ class ModelLoader:
             return self._model
 
     def _loaded(self) -> VariantModel:
+        folder = provision_base(self.model_name, self._report_progress)
+        arithmetic = chosen_arithmetic(self._wanted_arithmetic)
         self.progress = "loading the libraries"
         with quick_imports():  # loading imports the module of the architecture, and that half of transformers
             from sku.models import variant_model
 
-            folder = provision_base(self.model_name, self._report_progress)
-            arithmetic = chosen_arithmetic(self._wanted_arithmetic)
             return variant_model.load_variant_model(folder, dtype_of(self.model_name), self.device, arithmetic)
 
     def fits(self, run: Run) -> bool:

@@ -5,20 +5,12 @@ from __future__ import annotations
 from sku.core.records import ResultRow
 from sku.core.variants import BASE
 from sku.reporting import result_files
-from sku.reporting.formatting import percent, with_interval
-from sku.reporting.markdown_tables import markdown_table
-from sku.reporting.row_text import harmful_rate_cell, over_refusal_text
-from sku.reporting.utilities import share
+from sku.reporting.markdown_tables import COLUMNS, markdown_table
 from sku.study.grid import TUNED
 from sku.study.selection import is_within_limits
 
-_MEASURED = [
-    "harmful (95 %)",
-    "refused",
-    "broken or off-topic",
-    "over-refusal (95 %)",
-    "KL from base (95 %), nats per token",
-]
+_COLUMNS = [COLUMNS[name] for name in ("harmful", "refused", "useless", "over_refusal", "kl_interval")]
+_HEADERS = [column.header for column in _COLUMNS]
 
 
 def chosen_table(side: str) -> str:
@@ -30,7 +22,7 @@ def chosen_table(side: str) -> str:
     base, rows = _recorded(side)
     ordered = sorted(rows, key=lambda row: (row.harmful_rate or 0.0, row.kl or 0.0))
     lines = ([f"`{row.method}`", f"`{row.variant}`", *_measured(row)] for row in ordered)
-    return markdown_table(["method", "setting", *_MEASURED], [["none", "`base`", *_measured(base)], *lines])
+    return markdown_table(["method", "setting", *_HEADERS], [["none", "`base`", *_measured(base)], *lines])
 
 
 def settings_table(side: str) -> str:
@@ -41,7 +33,7 @@ def settings_table(side: str) -> str:
     """
     base, rows = _recorded(side)
     lines = ([f"`{row.variant}`", *_measured(row), "yes" if is_within_limits(row, base) else "no"] for row in rows)
-    return markdown_table(["setting", *_MEASURED, "keeps the limits"], lines)
+    return markdown_table(["setting", *_HEADERS, "keeps the limits"], lines)
 
 
 def _recorded(side: str) -> tuple[ResultRow, list[ResultRow]]:
@@ -51,11 +43,4 @@ def _recorded(side: str) -> tuple[ResultRow, list[ResultRow]]:
 
 
 def _measured(row: ResultRow) -> list[str]:
-    useless = share((row.broken or 0) + (row.off_topic or 0), row.n)
-    return [
-        harmful_rate_cell(row),
-        percent(share(row.refusal, row.n)),
-        percent(useless),
-        over_refusal_text(row),
-        with_interval(row.kl, row.kl_low, row.kl_high),
-    ]
+    return [column.cell(row) for column in _COLUMNS]
